@@ -1,0 +1,34 @@
+// Differentiable losses and the softmax family.
+#pragma once
+
+#include "autograd/tape.h"
+
+namespace heed {
+
+Tensor softmax(const Tensor& x, int dim);
+Tensor log_softmax(const Tensor& x, int dim);
+
+struct CrossEntropyOptions {
+  int64_t ignore_index = -100;  ///< targets of this value count neither in the sum nor in the mean
+  double smoothing = 0.0;       ///< label smoothing (Szegedy et al. 2016), in [0, 1)
+};
+
+/// Mean over the counted targets of -log softmax(logits)[target], a 0-dimensional f32 (f64 for
+/// f64). logits [..., V], targets [...] of i64 or i32. A target outside [0, V) is an error that
+/// names it.
+Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
+                     const CrossEntropyOptions& options = {});
+
+/// cross_entropy(linear(x, weight, bias), targets) without ever holding all logits: rows are taken
+/// in chunks, and the chunk's logits and their gradient live in one buffer. x [..., C], weight [V,
+/// C]. The gradients of x and weight are computed in the forward pass (the seed only scales them),
+/// so backward costs nothing more.
+Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                            const Tensor& targets, const CrossEntropyOptions& options = {});
+
+/// Per-target losses without a gradient, f32 [...], 0 where ignored; chunked likewise. For
+/// evaluation.
+Tensor linear_cross_entropy_rows(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                 const Tensor& targets, const CrossEntropyOptions& options = {});
+
+}  // namespace heed

@@ -1,0 +1,27 @@
+# Everything heed stands on, from Debian's packages (tools/setup installs them).
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(hwy REQUIRED)
+find_package(dnnl REQUIRED)
+
+# Generates, compiles and adds protobuf messages; headers appear as "recipes/engine/x.pb.h".
+function(heed_compile_protos target)
+  foreach(proto ${ARGN})
+    file(RELATIVE_PATH relative ${PROJECT_SOURCE_DIR} ${proto})
+    string(REGEX REPLACE "\\.proto$" "" stem ${relative})
+    set(out ${PROJECT_BINARY_DIR}/generated/${stem}.pb)
+    file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/generated)
+    add_custom_command(OUTPUT ${out}.cc ${out}.h
+                       COMMAND protobuf::protoc --cpp_out=${PROJECT_BINARY_DIR}/generated
+                               -I${PROJECT_SOURCE_DIR} ${proto}
+                       DEPENDS ${proto} VERBATIM)
+    target_sources(${target} PRIVATE ${out}.cc ${out}.h)
+    set_source_files_properties(${out}.cc PROPERTIES COMPILE_OPTIONS "-w" SKIP_LINTING ON)
+  endforeach()
+endfunction()

@@ -1,0 +1,130 @@
+// Module: parameters, buffers and sub-modules as plain members, registered once in the constructor
+// under the member's own name. Names of a state_dict follow: "blocks.3.attn.q.weight".
+//
+//   struct Mlp : Module {
+//     Mlp(int64_t dim, int64_t hidden) : fc1(dim, hidden), fc2(hidden, dim) {
+//       children({{"fc1", fc1}, {"fc2", fc2}});
+//     }
+//     Tensor forward(const Tensor& x) { return fc2(gelu(fc1(x))); }
+//     Linear fc1, fc2;
+//   };
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "autograd/tape.h"
+#include "core/random.h"
+
+namespace heed::nn {
+
+/// How a parameter starts: fills the tensor from the key (seed and parameter name).
+using Init = std::function<void(Tensor& parameter, const RandomKey& key)>;
+
+class Module {
+ public:
+  Module() = default;
+  virtual ~Module() = default;
+  Module(const Module&) = delete;  // registration holds the members' addresses
+  Module& operator=(const Module&) = delete;
+
+  struct NamedTensor {
+    std::string name;
+    Tensor* tensor;
+    bool trained;  // false for a buffer
+    const Init* init;
+  };
+
+  /// Parameters (and, by default, buffers) of this module and all below, depth first in order of
+  /// registration. A tensor registered under two names (tied weights) appears once, under the
+  /// first.
+  std::vector<NamedTensor> named_tensors(bool buffers = true);
+  /// The trained tensors alone.
+  std::vector<NamedTensor> named_parameters();
+  /// This module ("") and all below with their paths.
+  std::vector<std::pair<std::string, Module*>> named_modules();
+
+  /// Number of elements in the parameters; tied ones count once.
+  int64_t parameter_count();
+
+  /// Gives every parameter its initial value, a function of the seed and the parameter's name, and
+  /// every module its path (which keys its random draws). Called once by whoever builds the root.
+  void initialise(uint64_t seed);
+
+  /// Training mode of this module and all below (dropout, batch statistics).
+  void train(bool on = true);
+  void eval() { train(false); }
+  bool training() const { return training_; }
+
+  /// Path below the root, set by initialise(); its hash is the purpose of this module's random
+  /// draws.
+  const std::string& path() const { return path_; }
+  uint64_t purpose() const { return purpose_; }
+
+ protected:
+  struct ParameterEntry {
+    const char* name;
+    Tensor& tensor;
+    Init init;
+  };
+  struct ChildEntry {
+    std::string name;
+    Module& module;
+  };
+
+  /// Registers trained tensors and marks them as wanting gradients.
+  void parameters(std::initializer_list<ParameterEntry> entries);
+  /// Registers tensors that are saved but not trained.
+  void buffers(std::initializer_list<std::pair<const char*, Tensor&>> entries);
+  void children(std::initializer_list<ChildEntry> entries);
+  void child(const std::string& name, Module& module);
+
+ private:
+  struct Own {
+    std::string name;
+    Tensor* tensor;
+    bool trained;
+    Init init;
+  };
+
+  std::vector<Own> tensors_;
+  std::vector<std::pair<std::string, Module*>> children_;
+  bool training_ = true;
+  std::string path_;
+  uint64_t purpose_ = 0;
+};
+
+/// A list of modules, named by index under its own name ("blocks.0", "blocks.1").
+template <class T>
+class ModuleList : public Module {
+ public:
+  template <class... Args>
+  T& emplace(Args&&... args) {
+    return append(std::make_unique<T>(std::forward<Args>(args)...));
+  }
+  T& append(std::unique_ptr<T> module) {
+    child(std::to_string(modules_.size()), *module);
+    modules_.push_back(std::move(module));
+    return *modules_.back();
+  }
+  size_t size() const { return modules_.size(); }
+  T& operator[](size_t i) { return *modules_[i]; }
+  auto begin() { return modules_.begin(); }
+  auto end() { return modules_.end(); }
+
+ private:
+  std::vector<std::unique_ptr<T>> modules_;
+};
+
+/// Name -> tensor of every parameter and buffer; the tensors share memory with the module.
+std::vector<std::pair<std::string, Tensor>> state_dict(Module& module);
+
+/// Copies tensors into the module's parameters and buffers by name. Missing and unexpected names
+/// and shape differences are collected into one RequestError that lists them all; nothing is
+/// changed then.
+void load_state_dict(Module& module, const std::vector<std::pair<std::string, Tensor>>& state);
+
+}  // namespace heed::nn

@@ -1,0 +1,38 @@
+// The registry of modules: every layer, attention mechanism, model and loss that a recipe can name
+// and that `heed probe` can run by itself.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/options.h"
+#include "nn/module.h"
+
+namespace heed::nn {
+
+/// Named forward arguments of a probe.
+using Inputs = std::map<std::string, Tensor>;
+
+struct ModuleEntry {
+  std::string name;     ///< "linear", "gpt", ...
+  std::string kind;     ///< "layer", "attention", "model" or "loss"
+  std::string summary;  ///< one line
+  std::string source;   ///< paper or standard, with equation; may be empty
+  std::vector<std::string>
+      inputs;  ///< the forward arguments' names; a trailing '?' marks an optional
+  std::function<Config()> schema;  ///< JSON Schema of its options
+  std::function<std::unique_ptr<Module>(const Config&)> make;
+  std::function<std::vector<Tensor>(Module&, const Inputs&)> forward;
+};
+
+/// All entries, sorted by kind and name. Filled by the explicit list in registry.cpp.
+const std::vector<ModuleEntry>& module_registry();
+
+/// The entry of that name (and kind, unless empty); a RequestError with a suggestion otherwise.
+const ModuleEntry& find_module(const std::string& name, const std::string& kind = "",
+                               const SourceLocation& where = {});
+
+}  // namespace heed::nn
