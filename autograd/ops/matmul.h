@@ -2,10 +2,9 @@
 #pragma once
 
 #include "autograd/tape.h"
+#include "kernels/matmul/activation.h"
 
 namespace heed {
-
-enum class Activation { none, relu, gelu, gelu_tanh, silu };
 
 /// a [..., M, K] x b [..., K, N] -> [..., M, N]; leading dimensions broadcast, operands may be
 /// strided (a transposed view costs nothing). Products of bf16 accumulate in f32.
