@@ -14,6 +14,10 @@ namespace heed {
 /// Gradients reach `inputs` and every leaf (parameter) that fn uses by itself.
 Tensor checkpoint(const std::function<Tensor(const std::vector<Tensor>&)>& fn,
                   const std::vector<Tensor>& inputs);
+/// The same for a function with several outputs.
+std::vector<Tensor> checkpoint_many(
+    const std::function<std::vector<Tensor>(const std::vector<Tensor>&)>& fn,
+    const std::vector<Tensor>& inputs);
 
 /// True while a checkpointed function runs for the second time: buffers must not be updated again.
 bool recomputing();
