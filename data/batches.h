@@ -1,0 +1,83 @@
+// Batches of next-token prediction: windows of T + 1 consecutive tokens, T inputs and the T targets
+// one place later. A batch is a function of its index alone, so a position in the data is an
+// integer.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/tensor.h"
+#include "data/tokens.h"
+
+namespace heed::data {
+
+/// Targets of this value are padding: they count neither in a loss nor in its mean.
+inline constexpr int64_t kIgnoreTarget = -100;
+
+struct Batch {
+  Tensor inputs;      ///< i64 [B, T]
+  Tensor targets;     ///< i64 [B, T]
+  int64_t index = 0;  ///< its number, from 0
+  int64_t count = 0;  ///< targets that are not padding
+};
+
+/// Which rows of the global batch this rank takes: rows [rank * B / world, (rank + 1) * B / world).
+/// What a row holds does not depend on the number of ranks.
+struct RowSlice {
+  int64_t rank = 0;
+  int64_t world = 1;
+};
+
+struct WindowOptions {
+  int64_t batch = 8;                ///< rows of the global batch; a multiple of the ranks
+  int64_t context = 64;             ///< T
+  uint64_t seed = 0;                ///< of the order
+  std::string sampling = "random";  ///< "random" or "epochs"
+  RowSlice slice;
+};
+
+/// Training batches, without end.
+///   random   each row starts anywhere, uniformly, by (seed, batch index, row): as nanoGPT
+///   epochs   the non-overlapping windows of the tokens, each once an epoch, in an order drawn by
+///            (seed, epoch); a batch may straddle two epochs
+class WindowBatches {
+ public:
+  /// `tokens` must outlive this. RequestError when they are fewer than context + 1.
+  WindowBatches(const Tokens& tokens, const WindowOptions& options);
+
+  /// The rank's rows of batch `index` >= 0. Safe to call from any thread.
+  Batch operator()(int64_t index) const;
+  /// Batches that make one pass over the tokens, rounded up.
+  int64_t per_epoch() const;
+
+ private:
+  int64_t start(int64_t index, int64_t row) const;
+
+  const Tokens& tokens_;
+  WindowOptions options_;
+  int64_t windows_;  ///< possible starts (random) or windows in an epoch (epochs)
+};
+
+/// Evaluation batches: non-overlapping windows over all tokens in order, so that every token but
+/// the first is predicted once. What is missing of the last window and of the last batch's rows is
+/// padding: inputs 0, targets kIgnoreTarget.
+class EvaluationBatches {
+ public:
+  /// `max_batches` > 0 stops early. RequestError for fewer than two tokens.
+  EvaluationBatches(const Tokens& tokens, int64_t batch, int64_t context, int64_t max_batches = 0,
+                    const RowSlice& slice = {});
+
+  int64_t size() const { return batches_; }
+  /// Batch `index` in [0, size()). Under a slice, a rank's share of the last batch may have count
+  /// 0.
+  Batch operator()(int64_t index) const;
+  /// Tokens predicted by all batches (of all ranks): tokens [1, 1 + predicted()).
+  int64_t predicted() const;
+
+ private:
+  const Tokens& tokens_;
+  int64_t batch_, context_, batches_;
+  RowSlice slice_;
+};
+
+}  // namespace heed::data

@@ -1,0 +1,28 @@
+// The registry of datasets: what `heed list datasets` shows and a recipe's `data: {type: ...}` can
+// name.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/text_dataset.h"
+
+namespace heed::data {
+
+struct DatasetEntry {
+  std::string name;
+  std::string kind;                ///< "text"
+  std::string summary;             ///< one line
+  std::function<Config()> schema;  ///< JSON Schema of its options
+  std::function<std::unique_ptr<TextDataset>(const Config&)> open_text;
+};
+
+/// All entries, sorted by name.
+const std::vector<DatasetEntry>& dataset_registry();
+
+/// The entry of that name; a RequestError with a suggestion otherwise.
+const DatasetEntry& find_dataset(const std::string& name, const SourceLocation& where = {});
+
+}  // namespace heed::data
