@@ -1,0 +1,238 @@
+#include "kernels/matmul/matmul.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <optional>
+
+#include "core/parallel.h"
+#include "core/views.h"
+#include "kernels/elementwise/accumulate.h"
+#include "kernels/matmul/epilogue.h"
+#include "kernels/matmul/onednn.h"
+#include "kernels/matmul/product_f64.h"
+
+namespace heed::kernels {
+namespace {
+
+// How an operand's last two dimensions lie in memory, when they can be read in place.
+std::optional<MatrixLayout> layout_of(const Tensor& x) {
+  const int64_t rows = x.size(-2), cols = x.size(-1);
+  const int64_t row = x.stride(-2), col = x.stride(-1);
+  if ((col == 1 || cols == 1) && (rows == 1 || row >= cols))
+    return MatrixLayout{rows == 1 ? cols : row, false};
+  if ((row == 1 || rows == 1) && (cols == 1 || col >= rows))
+    return MatrixLayout{cols == 1 ? rows : col, true};
+  return std::nullopt;
+}
+
+// A view that products can read, copied only if its strides leave no other way.
+Tensor readable(const Tensor& x) { return layout_of(x) ? x : contiguous_as(x, x.dtype()); }
+
+// Tiles of out: sized by the work alone. Wide enough that packing an operand costs little beside
+// its products, small enough that a tile and its operands stay in the second-level cache and that
+// many cores find work.
+struct Tiling {
+  int64_t rows, cols;    // of a tile
+  int64_t across, down;  // tiles per matrix
+};
+
+Tiling plan_tiles(int64_t m, int64_t n, int64_t k) {
+  constexpr double kTileFlops = 16e6;
+  constexpr double kMaxTiles = 64;
+  const double flops =
+      2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  const auto wanted =
+      static_cast<int64_t>(std::clamp(std::ceil(flops / kTileFlops), 1.0, kMaxTiles));
+  // Cut the longer side first; columns in multiples of 64, rows of 32.
+  const auto cut = [](int64_t extent, int64_t pieces, int64_t unit) {
+    const int64_t each = (extent + pieces - 1) / pieces;
+    return std::min(extent, (each + unit - 1) / unit * unit);
+  };
+  int64_t down = 1, across = 1;
+  while (down * across < wanted) {
+    if (m / down >= n / across) {
+      if (m / down < 64) break;
+      down *= 2;
+    } else {
+      if (n / across < 128) break;
+      across *= 2;
+    }
+  }
+  Tiling t{cut(m, down, 32), cut(n, across, 64), 0, 0};
+  t.down = (m + t.rows - 1) / t.rows;
+  t.across = (n + t.cols - 1) / t.cols;
+  return t;
+}
+
+// Offset in elements of the b-th matrix of a batch, for broadcast batch strides.
+int64_t batch_offset(int64_t b, const Shape& batch, const Tensor& x) {
+  int64_t offset = 0;
+  for (int d = batch.rank() - 1; d >= 0; --d) {
+    offset += b % batch[d] * x.strides()[d];
+    b /= batch[d];
+  }
+  return offset;
+}
+
+const std::byte* at(const Tensor& x, int64_t offset) {
+  return static_cast<const std::byte*>(x.raw()) + offset * static_cast<int64_t>(size_of(x.dtype()));
+}
+
+int64_t element(MatrixLayout layout, int64_t row, int64_t col) {
+  return layout.transposed ? col * layout.ld + row : row * layout.ld + col;
+}
+
+struct Job {
+  Tensor a, b, out, activated;  // batch dimensions of a and b expanded to out's
+  Tensor bias;                  // f32 or f64 [N]
+  MatrixLayout la, lb;
+  Shape batch;
+  int64_t m, n, k;
+  bool accumulate;
+  Activation activation;
+
+  void tile(int64_t which, const Tiling& tiling) const {
+    const int64_t per_matrix = tiling.down * tiling.across;
+    const int64_t matrix = which / per_matrix, in_matrix = which % per_matrix;
+    const int64_t row = in_matrix / tiling.across * tiling.rows,
+                  col = in_matrix % tiling.across * tiling.cols;
+    const int64_t rows = std::min(tiling.rows, m - row), cols = std::min(tiling.cols, n - col);
+    const std::byte* pa = at(a, batch_offset(matrix, batch, a) + element(la, row, 0));
+    const std::byte* pb = at(b, batch_offset(matrix, batch, b) + element(lb, 0, col));
+    const int64_t ldc = m == 1 ? n : out.stride(-2);
+    auto* pc = const_cast<std::byte*>(at(out, batch_offset(matrix, batch, out) + row * ldc + col));
+    if (a.dtype() == DType::f64) {
+      product_f64({rows, cols, k}, reinterpret_cast<const double*>(pa), la,
+                  reinterpret_cast<const double*>(pb), lb, reinterpret_cast<double*>(pc), ldc,
+                  accumulate, bias.defined() ? bias.data<double>() + col : nullptr);
+    } else {
+      const Product product{rows, cols, k,   a.dtype(),  out.dtype(),
+                            la,   lb,   ldc, accumulate, bias.defined()};
+      product_onednn(product, pa, pb, pc, bias.defined() ? bias.data<float>() + col : nullptr);
+    }
+    if (activation != Activation::none) {
+      const Tensor& target = activated.defined() ? activated : out;
+      const int64_t ldt = m == 1 ? n : target.stride(-2);
+      auto* pt =
+          const_cast<std::byte*>(at(target, batch_offset(matrix, batch, target) + row * ldt + col));
+      activate_tile(activation, out.dtype(), rows, cols, pc, ldc, pt, ldt);
+    }
+  }
+};
+
+// A batch of products with one shared b is one product when a's and out's rows lie evenly in
+// memory.
+void fold_batch(Job& job) {
+  for (int d = 0; d < job.batch.rank(); ++d) {
+    if (job.batch[d] != 1 && job.b.strides()[d] != 0) return;
+  }
+  Shape rows{job.batch.numel() * job.m};
+  Shape strides;
+  const auto flat = [&](const Tensor& x, int64_t cols, Tensor* folded) {
+    if (!views::can_reshape(x, {rows[0], cols}, &strides)) return false;
+    *folded = views::reshape(x, {rows[0], cols});
+    return true;
+  };
+  Tensor a, out, activated;
+  if (!flat(job.a, job.k, &a) || !flat(job.out, job.n, &out)) return;
+  if (job.activated.defined() && !flat(job.activated, job.n, &activated)) return;
+  const auto layout = layout_of(a);
+  if (!layout || out.stride(-1) != 1) return;
+  Tensor b = job.b;
+  while (b.rank() > 2) b = views::select(b, 0, 0);
+  job.a = a;
+  job.b = b;
+  job.out = out;
+  job.activated = activated;
+  job.la = *layout;
+  job.m = rows[0];
+  job.batch = {};
+}
+
+Tensor with_batch(const Tensor& x, const Shape& batch) {
+  Shape shape = batch;
+  shape.push_back(x.size(-2));
+  shape.push_back(x.size(-1));
+  return x.shape() == shape ? x : views::expand(x, shape);
+}
+
+void check(const Tensor& a, const Tensor& b, const Tensor& out, const GemmOptions& options) {
+  for (const Tensor* x : {&a, &b, &out}) {
+    require_cpu(x->device(), "gemm");
+    HEED_CHECK(x->rank() >= 2, "gemm: {} is no matrix", *x);
+  }
+  HEED_CHECK(a.dtype() == b.dtype(), "gemm: operands {} and {} differ in dtype", a, b);
+  HEED_CHECK(a.dtype() == DType::f32 || a.dtype() == DType::bf16 || a.dtype() == DType::f64,
+             "gemm: operands of {}", name_of(a.dtype()));
+  HEED_CHECK(out.dtype() == a.dtype() || (a.dtype() == DType::bf16 && out.dtype() == DType::f32),
+             "gemm: {} x {} into {}", a, b, out);
+  HEED_CHECK(a.size(-1) == b.size(-2) && a.size(-2) == out.size(-2) && b.size(-1) == out.size(-1),
+             "gemm: {} x {} into {}", a, b, out);
+  HEED_CHECK(out.stride(-1) == 1 || out.size(-1) == 1, "gemm: {} with strides {} as the result",
+             out, out.strides());
+  HEED_CHECK(!options.accumulate || (out.dtype() != DType::bf16 && !options.bias.defined() &&
+                                     options.activation == Activation::none),
+             "gemm: accumulation takes neither bias nor activation nor a bf16 result");
+  HEED_CHECK(!options.bias.defined() || options.bias.shape() == Shape{b.size(-1)},
+             "gemm: bias {} for {} columns", options.bias, b.size(-1));
+  HEED_CHECK(!options.activated.defined() || (options.activated.shape() == out.shape() &&
+                                              options.activated.dtype() == out.dtype()),
+             "gemm: activated {} beside {}", options.activated, out);
+}
+
+}  // namespace
+
+void gemm(const Tensor& a, const Tensor& b, const Tensor& out, const GemmOptions& options) {
+  check(a, b, out, options);
+  Job job;
+  job.m = out.size(-2);
+  job.n = out.size(-1);
+  job.k = a.size(-1);
+  job.accumulate = options.accumulate;
+  job.activation = options.activation;
+  job.batch = Shape(std::span(out.shape().begin(), static_cast<size_t>(out.rank() - 2)));
+  if (out.numel() == 0) return;
+  if (job.k == 0) {
+    HEED_CHECK(
+        !options.bias.defined() && options.activation == Activation::none && out.is_contiguous(),
+        "gemm: {} x {} has nothing to sum", a, b);
+    if (!options.accumulate) std::memset(out.raw(), 0, static_cast<size_t>(out.bytes()));
+    return;
+  }
+  job.out = out;
+  job.activated = options.activated;
+  job.a = with_batch(readable(a), job.batch);
+  job.b = with_batch(readable(b), job.batch);
+  job.la = *layout_of(job.a);
+  job.lb = *layout_of(job.b);
+  if (options.bias.defined()) {
+    job.bias = contiguous_as(options.bias, a.dtype() == DType::f64 ? DType::f64 : DType::f32);
+  }
+  if (job.batch.rank() > 0) fold_batch(job);
+
+  const Tiling tiling = plan_tiles(job.m, job.n, job.k);
+  const int64_t tiles = job.batch.numel() * tiling.down * tiling.across;
+  const double flops =
+      2.0 * static_cast<double>(tiling.rows * tiling.cols) * static_cast<double>(job.k);
+  const auto grain = static_cast<int64_t>(std::clamp(2e6 / flops, 1.0, 1e6));
+  parallel_for(tiles, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) job.tile(t, tiling);
+  });
+  out.bump_version();
+}
+
+Tensor matmul(const Tensor& a, const Tensor& b) {
+  HEED_CHECK(a.rank() >= 2 && b.rank() >= 2, "matmul: {} x {}", a, b);
+  const auto batch_of = [](const Tensor& x) {
+    return Shape(std::span(x.shape().begin(), static_cast<size_t>(x.rank() - 2)));
+  };
+  Shape shape = broadcast_shapes(batch_of(a), batch_of(b), "matmul");
+  shape.push_back(a.size(-2));
+  shape.push_back(b.size(-1));
+  const Tensor out = Tensor::empty(shape, a.dtype(), a.device());
+  gemm(a, b, out);
+  return out;
+}
+
+}  // namespace heed::kernels
