@@ -1,0 +1,86 @@
+// Checkpoints: folders under <run>/checkpoints, each written whole or not at all.
+//
+//   step-00001000/
+//     model.safetensors      parameters and buffers
+//     optimizer.safetensors  moments
+//     ema.safetensors        averaged parameters, if the recipe asks for them
+//     state.pb               step, seed, data position, best metric, mesh (state.proto)
+//     recipe.yaml            the resolved recipe
+//     tokenizer.json         and whatever else the task saves
+//     SHA256SUMS             of all the above, as sha256sum prints them
+//
+// A folder is written under a temporary name, synced, then renamed; loading verifies the sums, so a
+// file that was cut short or changed is found and named, and the checkpoint before it is used.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/config.h"
+#include "core/tensor.h"
+
+namespace heed::recipes {
+
+/// Hears what was found damaged and passed over.
+using Warning = std::function<void(const std::string& message)>;
+
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+
+/// What a run needs, beside tensors, to go on as if it had never stopped.
+struct TrainState {
+  int64_t step = 0;  ///< optimiser steps done
+  uint64_t seed = 0;
+  int64_t items = 0;  ///< consumed since the start
+  Config data;        ///< Task::data_position()
+  bool has_best = false;
+  double best_value = 0.0;
+  int64_t best_step = 0;
+  std::vector<std::pair<std::string, double>> best_metrics;
+  std::vector<std::pair<std::string, double>> baselines;
+  double seconds = 0.0;  ///< of training so far
+};
+
+struct CheckpointContent {
+  NamedTensors model;
+  NamedTensors optimizer;
+  NamedTensors ema;  ///< empty for none
+  TrainState state;
+  std::string recipe_yaml;
+  /// Writes further files into the folder; may be empty.
+  std::function<void(const std::string& folder)> assets;
+};
+
+struct CheckpointInfo {
+  std::string path;
+  int64_t step = 0;
+};
+
+/// Writes <run_dir>/checkpoints/step-N atomically and returns its path. Temporaries that a killed
+/// run left behind are removed first.
+std::string write_checkpoint(const std::string& run_dir, const CheckpointContent& content);
+
+/// Removes all but the last `keep` checkpoints and those of the steps in `also`.
+void prune_checkpoints(const std::string& run_dir, int64_t keep, const std::vector<int64_t>& also);
+
+/// The checkpoints of a run by ascending step, unverified.
+std::vector<CheckpointInfo> list_checkpoints(const std::string& run_dir);
+
+/// "" when every file is there with its checksum, else what is wrong, naming the file.
+std::string verify_checkpoint(const std::string& path);
+
+/// The newest checkpoint of a run that verifies; `path` is empty when there is none. Damaged ones
+/// are passed over, each with a warning.
+CheckpointInfo latest_checkpoint(const std::string& run_dir, const Warning& warn = {});
+
+/// A checkpoint folder itself (verified: RequestError when damaged), or the latest good one of a
+/// run folder. RequestError when there is none.
+CheckpointInfo find_checkpoint(const std::string& run_or_checkpoint, const Warning& warn = {});
+
+/// Reads what write_checkpoint wrote (assets stay in the folder).
+CheckpointContent read_checkpoint(const std::string& path);
+TrainState read_train_state(const std::string& path);
+
+}  // namespace heed::recipes

@@ -1,0 +1,27 @@
+// Export of a checkpoint for use elsewhere.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "recipes/engine/checkpoint.h"
+
+namespace heed::recipes {
+
+struct Exported {
+  std::string checkpoint;
+  int64_t step = 0;
+  std::vector<std::string> files;  ///< paths written
+};
+
+/// The formats that export_model knows.
+const std::vector<std::string>& export_formats();
+
+/// Writes the model of a run or checkpoint into the folder `destination` (made if need be; files of
+/// the same names are replaced). "safetensors": model.safetensors, config.json and the tokenizer.
+/// The averaged weights are taken when there are any and `evaluation.use_ema`.
+Exported export_model(const std::string& run_or_checkpoint, const std::string& destination,
+                      const std::string& format, const Warning& warn = {});
+
+}  // namespace heed::recipes

@@ -1,0 +1,46 @@
+// Sampling from a trained model.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/options.h"
+
+namespace heed::recipes {
+
+struct GenerateOptions {
+  int64_t max_tokens = 200;
+  double temperature = 0.8;
+  int64_t top_k = 0;
+  double top_p = 1.0;
+  bool greedy = false;
+  int64_t seed = 1337;
+  std::vector<std::string> stop;
+  void options(Options& o);
+};
+
+/// Called with each new piece of text: whole UTF-8 characters.
+using TokenCallback = std::function<void(const std::string& piece)>;
+
+struct Generated {
+  std::string text;  ///< the continuation, without the prompt and the stop string
+  int64_t prompt_tokens = 0;
+  int64_t tokens = 0;
+  double prompt_seconds = 0.0;  ///< reading the prompt
+  double seconds = 0.0;         ///< writing the continuation
+  std::string stopped_by;       ///< "max_tokens", "stop" or "end"
+};
+
+/// Continues the prompt with the model of a checkpoint or run folder (its latest good checkpoint).
+/// `overrides` are of the recipe ("evaluation.use_ema=false"). `warn` hears of damaged checkpoints.
+Generated generate(const std::string& run_or_checkpoint, const std::string& prompt,
+                   const GenerateOptions& options, const TokenCallback& on_token = {},
+                   const std::vector<std::string>& overrides = {},
+                   const std::function<void(const std::string&)>& warn = {});
+
+/// The options that the checkpoint's recipe suggests under `samples:`.
+GenerateOptions default_generate_options(const std::string& run_or_checkpoint);
+
+}  // namespace heed::recipes

@@ -1,0 +1,105 @@
+// Task: what differs between training loops. A task builds its modules, turns a batch into a loss,
+// evaluates and samples; the trainer does the rest once.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "autograd/tape.h"
+#include "distributed/communicator.h"
+#include "nn/module.h"
+#include "recipes/engine/generate.h"
+#include "recipes/engine/recipe.h"
+
+namespace heed::recipes {
+
+/// Named numbers, in the order in which they are shown.
+using Metrics = std::vector<std::pair<std::string, double>>;
+/// The value of that name, or nullptr.
+const double* find_metric(const Metrics& metrics, const std::string& name);
+
+/// A micro-batch's tensors, by name.
+using Batch = std::vector<std::pair<std::string, Tensor>>;
+
+/// What a forward pass gives.
+struct Loss {
+  Tensor loss;        ///< 0-dimensional, the mean over `count`
+  int64_t count = 0;  ///< what the mean is over (targets); weighs micro-batches
+};
+
+/// Told how far an evaluation is; may be empty.
+using Progress = std::function<void(int64_t done, int64_t total)>;
+
+class Task {
+ public:
+  virtual ~Task() = default;
+
+  /// The root of all that is trained; its state_dict is what a checkpoint holds.
+  virtual nn::Module& module() = 0;
+
+  /// One line on the data ("text: 1,003,854 training tokens, 65 symbols").
+  virtual std::string data_summary() = 0;
+  /// What a step consumes in all micro-batches, and what it is called ("tokens").
+  virtual int64_t items_per_step() const = 0;
+  virtual const char* item_name() const = 0;
+
+  // Training.
+  /// The next micro-batch; may come from a prefetching thread.
+  virtual Batch next_batch() = 0;
+  virtual Loss loss(const Batch& batch) = 0;
+  /// Where the data stands after the batches that next_batch() has given out.
+  virtual Config data_position() = 0;
+  virtual void seek_data(const Config& position) = 0;
+
+  // Evaluation.
+  /// Held-out metrics of the module as it is now (eval mode, no gradients); "loss" comes first.
+  virtual Metrics evaluate(const EvaluationOptions& options, Communicator& communicator,
+                           const Progress& progress) = 0;
+  /// Metrics of the trivial predictors asked for in `evaluation.baselines`; does not depend on the
+  /// model.
+  virtual Metrics baselines(const EvaluationOptions& options) = 0;
+  /// The metric that decides which checkpoint is best, and whether lower is better.
+  virtual std::string best_metric() const { return "loss"; }
+  virtual bool lower_is_better() const { return true; }
+
+  // Use.
+  /// Continues a prompt; a RequestError for tasks that generate nothing.
+  virtual Generated generate(const std::string& prompt, const GenerateOptions& options,
+                             const TokenCallback& on_token) = 0;
+  /// Writes what the weights cannot be used without (tokenizer.json) into a folder.
+  virtual void save_assets(const std::string& folder) = 0;
+  /// config.json of an exported model: architecture and its options, with what the data decided.
+  virtual Config export_config() = 0;
+
+  // Description.
+  /// Floating-point operations of one training step (forward and backward, all micro-batches).
+  virtual double flops_per_step() = 0;
+  /// Estimate of the activations kept for the backward pass of one micro-batch, in bytes.
+  virtual int64_t activation_bytes() = 0;
+};
+
+/// What the task is built for: everything but training can do without the training data.
+enum class TaskUse { train, evaluate, generate };
+
+struct TaskEntry {
+  std::string name;
+  std::string summary;
+  std::function<Config()> schema;       ///< JSON Schema of `task:`
+  std::function<Config()> data_schema;  ///< JSON Schema of the `data:` that goes with it
+  /// `assets`: folder with the saved assets of a checkpoint ("" for a fresh run).
+  std::function<std::unique_ptr<Task>(const Recipe&, TaskUse, const std::string& assets)> make;
+};
+
+/// All tasks, sorted by name.
+const std::vector<TaskEntry>& task_registry();
+const TaskEntry& find_task(const std::string& name, const SourceLocation& where = {});
+
+/// Builds the recipe's task: modules (not yet initialised) and data. Impossible combinations are
+/// RequestErrors with the recipe's file:line:column; nothing is written.
+std::unique_ptr<Task> make_task(const Recipe& recipe, TaskUse use = TaskUse::train,
+                                const std::string& assets = "");
+
+}  // namespace heed::recipes
