@@ -1,0 +1,116 @@
+#include "autograd/ops/attention.h"
+
+#include "core/views.h"
+#include "kernels/position/rotary.h"
+
+namespace heed {
+namespace {
+
+/// The q, k and v parts of a packed tensor [B, N, (H + 2 Hkv) D], as [B, heads, N, D] views.
+struct PackedParts {
+  Tensor q, k, v;
+
+  PackedParts(const char* op, const Tensor& qkv, int64_t heads, int64_t kv_heads) {
+    HEED_CHECK(heads > 0 && kv_heads > 0, "{}: {} heads, {} key/value heads", op, heads, kv_heads);
+    const int64_t slots = heads + 2 * kv_heads;
+    HEED_CHECK(qkv.rank() == 3 && qkv.size(2) % slots == 0,
+               "{}: {} is not [B, N, (H + 2 Hkv) D] with H = {}, Hkv = {}", op, qkv, heads,
+               kv_heads);
+    const int64_t head_dim = qkv.size(2) / slots;
+    auto part = [&](int64_t first, int64_t count) {
+      return views::as_strided(
+          qkv, {qkv.size(0), count, qkv.size(1), head_dim},
+          {qkv.stride(0), head_dim * qkv.stride(2), qkv.stride(1), qkv.stride(2)},
+          first * head_dim * qkv.stride(2));
+    };
+    q = part(0, heads);
+    k = part(heads, kv_heads);
+    v = part(heads + kv_heads, kv_heads);
+  }
+};
+
+/// [B, H, N, D] laid out [B, N, H, D] as [B, N, H D].
+Tensor merge_heads(const Tensor& x) {
+  return views::reshape(views::transpose(x, 1, 2), {x.size(0), x.size(2), x.size(1) * x.size(3)});
+}
+
+/// [B, N, H D] as [B, H, N, D].
+Tensor split_heads(const Tensor& x, int64_t heads) {
+  const int64_t head_dim = x.size(2) / heads;
+  return views::as_strided(x, {x.size(0), heads, x.size(1), head_dim},
+                           {x.stride(0), head_dim * x.stride(2), x.stride(1), x.stride(2)});
+}
+
+}  // namespace
+
+AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                          const AttentionSpec& spec) {
+  const kernels::AttentionOutput y = kernels::attention(q, k, v, spec);
+  auto outputs = record_many(
+      "attention", {q, k, v}, {y.out, y.lse},
+      [q = save(q), k = save(k), v = save(v), out = save(y.out), lse = save(y.lse), spec](
+          const Gradients& grads, const Wanted& wanted) {
+        const Tensor dout =
+            grads[0].defined() ? grads[0] : Tensor::zeros(out->shape(), out->dtype());
+        auto [dq, dk, dv] = kernels::attention_backward(dout, grads[1], *q, *k, *v, {*out, *lse},
+                                                        spec, wanted[0], wanted[1] || wanted[2]);
+        return Gradients{dq, dk, dv};
+      });
+  return {outputs[0], outputs[1]};
+}
+
+Tensor attention_qkv(const Tensor& qkv, int64_t heads, int64_t kv_heads,
+                     const AttentionSpec& spec) {
+  const PackedParts parts("attention_qkv", qkv, heads, kv_heads);
+  const kernels::AttentionOutput y = kernels::attention(parts.q, parts.k, parts.v, spec);
+  return record("attention_qkv", {qkv}, merge_heads(y.out),
+                [qkv = save(qkv), out = save(y.out), lse = save(y.lse), heads, kv_heads,
+                 spec](const Tensor& dy) {
+                  const PackedParts saved("attention_qkv", *qkv, heads, kv_heads);
+                  const Tensor dqkv = Tensor::empty(qkv->shape(), qkv->dtype());
+                  const PackedParts into("attention_qkv", dqkv, heads, kv_heads);
+                  kernels::attention_backward(split_heads(dy, heads), Tensor(), saved.q, saved.k,
+                                              saved.v, {*out, *lse}, spec, true, true,
+                                              {into.q, into.k, into.v});
+                  return Gradients{dqkv};
+                });
+}
+
+Tensor rotary(const Tensor& x, const Tensor& positions, const RotaryOptions& options) {
+  HEED_CHECK(x.rank() == 4, "rotary: x must be [B, H, N, D], got {}", x);
+  const kernels::RotaryTable table =
+      kernels::rotary_table(positions, x.size(0), x.size(2), x.size(3), options.rotary_dim,
+                            options.base, options.interleaved, x.dtype());
+  auto rotate = [table](const Tensor& from, bool inverse) {
+    const Tensor to = views::transpose(
+        Tensor::empty({from.size(0), from.size(2), from.size(1), from.size(3)}, from.dtype()), 1,
+        2);
+    kernels::rotate(from, to, table, inverse);
+    return to;
+  };
+  return record("rotary", {x}, rotate(x, false),
+                [rotate](const Tensor& dy) { return Gradients{rotate(dy, true)}; });
+}
+
+Tensor rotary_qkv(const Tensor& qkv, int64_t heads, int64_t kv_heads, const Tensor& positions,
+                  const RotaryOptions& options) {
+  const int64_t head_dim = PackedParts("rotary_qkv", qkv, heads, kv_heads).q.size(3);
+  const kernels::RotaryTable table =
+      kernels::rotary_table(positions, qkv.size(0), qkv.size(1), head_dim, options.rotary_dim,
+                            options.base, options.interleaved, qkv.dtype());
+  // Query and key heads are neighbours: one rotation covers both; the values are copied.
+  auto rotate = [table, heads, kv_heads, head_dim](const Tensor& from, bool inverse) {
+    const Tensor to = Tensor::empty(from.shape(), from.dtype());
+    const int64_t slots = heads + 2 * kv_heads, rotated = heads + kv_heads;
+    auto view = [&](const Tensor& t) {
+      return views::as_strided(t, {t.size(0), slots, t.size(1), head_dim},
+                               {t.stride(0), head_dim * t.stride(2), t.stride(1), t.stride(2)});
+    };
+    kernels::rotate(view(from), view(to), table, inverse, rotated);
+    return to;
+  };
+  return record("rotary_qkv", {qkv}, rotate(qkv, false),
+                [rotate](const Tensor& dy) { return Gradients{rotate(dy, true)}; });
+}
+
+}  // namespace heed

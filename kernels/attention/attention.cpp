@@ -1,0 +1,97 @@
+#include "kernels/attention/attention.h"
+
+#include "core/views.h"
+#include "kernels/attention/plan.h"
+#include "kernels/attention/reference.h"
+#include "kernels/elementwise/accumulate.h"
+
+namespace heed::kernels {
+namespace {
+
+using attn::Extents;
+using attn::Plan;
+using attn::Problem;
+
+Problem make_problem(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionSpec& spec) {
+  require_cpu(q.device(), "attention");
+  HEED_CHECK(q.rank() == 4 && k.rank() == 4 && v.rank() == 4,
+             "attention: q, k, v must be [B, H, N, D], got {}, {}, {}", q, k, v);
+  const Extents e{q.size(0), q.size(1), k.size(1), q.size(2), k.size(2), q.size(3), v.size(3)};
+  HEED_CHECK(k.size(0) == e.batch && v.size(0) == e.batch,
+             "attention: q has batch {}, k has {}, v has {}", e.batch, k.size(0), v.size(0));
+  HEED_CHECK(k.size(3) == e.head_dim, "attention: q has head_dim {}, k has {}", e.head_dim,
+             k.size(3));
+  HEED_CHECK(v.size(1) == e.kv_heads && v.size(2) == e.keys,
+             "attention: k is {}, v is {}: heads and lengths differ", k, v);
+  HEED_CHECK(e.kv_heads > 0 && e.heads % e.kv_heads == 0,
+             "attention: {} query heads are not a multiple of {} key/value heads", e.heads,
+             e.kv_heads);
+  HEED_CHECK(e.head_dim > 0 && e.value_dim > 0, "attention: empty head_dim, q {}, v {}", q, v);
+  HEED_CHECK(q.dtype() == k.dtype() && q.dtype() == v.dtype(),
+             "attention: q, k, v have different dtypes: {}, {}, {}", q, k, v);
+  HEED_CHECK(spec.score.alibi.empty() || static_cast<int64_t>(spec.score.alibi.size()) == e.heads,
+             "attention: {} ALiBi slopes for {} heads", spec.score.alibi.size(), e.heads);
+  HEED_CHECK(spec.dropout >= 0.0 && spec.dropout < 1.0, "attention: dropout {} is not in [0, 1)",
+             spec.dropout);
+  return {e, Plan(spec.pattern, e), spec};
+}
+
+/// x itself when its rows are contiguous, else a copy.
+Tensor with_contiguous_rows(const Tensor& x) {
+  return x.size(3) == 1 || x.stride(3) == 1 ? x : contiguous_as(x, x.dtype());
+}
+
+/// A new [B, H, N, D] tensor laid out [B, N, H, D], so that heads merge without a copy.
+Tensor token_major(int64_t batch, int64_t heads, int64_t rows, int64_t width, DType dtype) {
+  return views::transpose(Tensor::empty({batch, rows, heads, width}, dtype), 1, 2);
+}
+
+DType statistics_dtype(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
+
+void prepare_gradient(Tensor& gradient, const Tensor& of, const char* name) {
+  if (!gradient.defined()) {
+    gradient = token_major(of.size(0), of.size(1), of.size(2), of.size(3), of.dtype());
+    return;
+  }
+  HEED_CHECK(gradient.shape() == of.shape() && gradient.dtype() == of.dtype() &&
+                 (gradient.size(3) == 1 || gradient.stride(3) == 1),
+             "attention backward: {} is to go into {}, which does not fit {}", name, gradient, of);
+}
+
+}  // namespace
+
+AttentionOutput attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
+                          const AttentionSpec& spec) {
+  const Problem problem = make_problem(q_in, k_in, v_in, spec);
+  const Tensor q = with_contiguous_rows(q_in), k = with_contiguous_rows(k_in),
+               v = with_contiguous_rows(v_in);
+  const Extents& e = problem.e;
+  AttentionOutput result{token_major(e.batch, e.heads, e.queries, e.value_dim, q.dtype()),
+                         Tensor::empty({e.batch, e.heads, e.queries}, statistics_dtype(q.dtype()))};
+  attn::reference_forward(problem, q, k, v, result.out, result.lse);
+  return result;
+}
+
+AttentionGradients attention_backward(const Tensor& dout, const Tensor& dlse, const Tensor& q_in,
+                                      const Tensor& k_in, const Tensor& v_in,
+                                      const AttentionOutput& forward, const AttentionSpec& spec,
+                                      bool want_q, bool want_kv, AttentionGradients into) {
+  const Problem problem = make_problem(q_in, k_in, v_in, spec);
+  const Tensor q = with_contiguous_rows(q_in), k = with_contiguous_rows(k_in),
+               v = with_contiguous_rows(v_in);
+  HEED_CHECK(dout.shape() == forward.out.shape(), "attention backward: out is {}, its gradient {}",
+             forward.out, dout);
+  AttentionGradients grads;
+  if (want_q) prepare_gradient(grads.dq = into.dq, q, "dq");
+  if (want_kv) {
+    prepare_gradient(grads.dk = into.dk, k, "dk");
+    prepare_gradient(grads.dv = into.dv, v, "dv");
+  }
+  const Tensor dout_rows =
+      with_contiguous_rows(dout.dtype() == q.dtype() ? dout : contiguous_as(dout, q.dtype()));
+  const Tensor dlse_rows = dlse.defined() ? contiguous_as(dlse, forward.lse.dtype()) : dlse;
+  attn::reference_backward(problem, dout_rows, dlse_rows, q, k, v, forward, grads);
+  return grads;
+}
+
+}  // namespace heed::kernels

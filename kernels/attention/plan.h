@@ -1,0 +1,110 @@
+// The plan of an attention: sizes, the tiles of a pattern, the rows of a strided tensor.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "core/tensor.h"
+#include "kernels/attention/attention.h"
+
+namespace heed::kernels::attn {
+
+/// The extents of an attention problem; `group` query heads share one key/value head.
+struct Extents {
+  int64_t batch = 0, heads = 0, kv_heads = 0, queries = 0, keys = 0, head_dim = 0, value_dim = 0;
+  int64_t group() const { return heads / kv_heads; }
+};
+
+/// A [B, H, N, D] view whose rows are contiguous.
+template <class T>
+struct Rows {
+  T* data = nullptr;
+  int64_t batch_stride = 0, head_stride = 0, row_stride = 0;
+
+  Rows() = default;
+  explicit Rows(const Tensor& t)
+      : data(t.data<T>()),
+        batch_stride(t.stride(0)),
+        head_stride(t.stride(1)),
+        row_stride(t.stride(2)) {}
+  /// First row of (batch, head).
+  T* head(int64_t b, int64_t h) const { return data + b * batch_stride + h * head_stride; }
+};
+
+/// What a tile of (query, key) pairs holds.
+enum class Tile { empty, partial, full };
+
+/// The pattern of one problem: which pairs exist, by row and by tile.
+class Plan {
+ public:
+  Plan(const AttentionPattern& pattern, const Extents& e)
+      : causal_(pattern.kind == AttentionPattern::Kind::causal),
+        offset_(pattern.query_offset),
+        keys_(e.keys) {}
+
+  /// Query i sees the keys [0, key_end(i)).
+  int64_t key_end(int64_t i) const {
+    return causal_ ? std::clamp<int64_t>(i + offset_ + 1, 0, keys_) : keys_;
+  }
+  /// The tile of queries [q0, q1) and keys [k0, k1), both within range.
+  Tile tile(int64_t q0, int64_t q1, int64_t k0, int64_t k1) const {
+    if (key_end(q0) >= k1) return Tile::full;
+    return key_end(q1 - 1) > k0 ? Tile::partial : Tile::empty;
+  }
+  /// Position of query 0 among the keys.
+  int64_t offset() const { return offset_; }
+
+ private:
+  bool causal_;
+  int64_t offset_;
+  int64_t keys_;
+};
+
+/// The score of one query head: logit(i, j) = scale q_i.k_j - slope (i + offset - j).
+struct HeadScore {
+  double scale = 1.0;
+  double slope = 0.0;
+
+  HeadScore(const AttentionScore& score, const Extents& e, int64_t head)
+      : scale(score.scale != 0.0 ? score.scale : 1.0 / std::sqrt(static_cast<double>(e.head_dim))),
+        slope(score.alibi.empty() ? 0.0
+                                  : static_cast<double>(score.alibi[static_cast<size_t>(head)])) {}
+};
+
+/// Which probabilities of one (batch, head) survive dropout: a pure function of (key, b, h, i, j).
+/// The draw of (i, j) is word j % 4 of Philox block (i << 30) + j / 4 of the head's stream.
+class DropoutMask {
+ public:
+  DropoutMask(const AttentionSpec& spec, int64_t b, int64_t h)
+      : stream_(spec.dropout_key.derive(static_cast<uint64_t>(b)).derive(static_cast<uint64_t>(h))),
+        threshold_(static_cast<uint32_t>(std::min(std::ldexp(spec.dropout, 32), 4294967295.0))),
+        keep_scale_(1.0 / (1.0 - spec.dropout)) {}
+
+  /// Words of keys 4 * quad .. 4 * quad + 3 of row i; a key survives when its word >= threshold().
+  std::array<uint32_t, 4> words(int64_t i, int64_t quad) const {
+    return stream_.block((static_cast<uint64_t>(i) << 30) + static_cast<uint64_t>(quad));
+  }
+  bool keeps(int64_t i, int64_t j) const {
+    return words(i, j / 4)[static_cast<size_t>(j % 4)] >= threshold_;
+  }
+  const RandomStream& stream() const { return stream_; }
+  uint32_t threshold() const { return threshold_; }
+  /// 1 / (1 - p)
+  double keep_scale() const { return keep_scale_; }
+
+ private:
+  RandomStream stream_;
+  uint32_t threshold_;
+  double keep_scale_;
+};
+
+/// One call: everything that forward and backward share.
+struct Problem {
+  Extents e;
+  Plan plan;
+  const AttentionSpec& spec;
+};
+
+}  // namespace heed::kernels::attn

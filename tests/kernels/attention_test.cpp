@@ -1,0 +1,327 @@
+#include "kernels/attention/attention.h"
+
+#include <gtest/gtest.h>
+
+#include "core/parallel.h"
+#include "core/random.h"
+#include "core/views.h"
+#include "kernels/attention/plan.h"
+#include "tests/kernels/attention_oracle.h"
+
+namespace heed {
+namespace {
+
+using kernels::AttentionGradients;
+using kernels::AttentionOutput;
+using testing::AttentionOracle;
+using testing::Bounded;
+
+struct Sizes {
+  int64_t batch, heads, kv_heads, queries, keys, head_dim, value_dim;
+};
+
+std::string name(const Sizes& s) {
+  return fmt::format("B{} H{}/{} N{} M{} D{} Dv{}", s.batch, s.heads, s.kv_heads, s.queries, s.keys,
+                     s.head_dim, s.value_dim);
+}
+
+Tensor random(const Shape& shape, DType dtype, uint64_t purpose, double size = 1.0) {
+  const Tensor t = Tensor::empty(shape, dtype);
+  const RandomStream stream({7, purpose, 0});
+  dispatch_floating(dtype, "random", [&](auto type) {
+    using T = decltype(type);
+    for (int64_t i = 0; i < t.numel(); ++i) {
+      const float u = 2.0f * stream.uniform(static_cast<uint64_t>(i)) - 1.0f;
+      t.data<T>()[i] = static_cast<T>(static_cast<float>(size) * u);
+    }
+  });
+  return t;
+}
+
+struct Inputs {
+  Tensor q, k, v, dout, dlse;
+
+  Inputs(const Sizes& s, DType dtype, double size = 1.0)
+      : q(random({s.batch, s.heads, s.queries, s.head_dim}, dtype, 1, size)),
+        k(random({s.batch, s.kv_heads, s.keys, s.head_dim}, dtype, 2)),
+        v(random({s.batch, s.kv_heads, s.keys, s.value_dim}, dtype, 3)),
+        dout(random({s.batch, s.heads, s.queries, s.value_dim}, dtype, 4)),
+        dlse(random({s.batch, s.heads, s.queries}, dtype == DType::f64 ? DType::f64 : DType::f32,
+                    5)) {}
+};
+
+struct Results {
+  AttentionOutput forward;
+  AttentionGradients grads;
+};
+
+Results run(const Inputs& in, const AttentionSpec& spec) {
+  const AttentionOutput forward = kernels::attention(in.q, in.k, in.v, spec);
+  return {forward, kernels::attention_backward(in.dout, in.dlse, in.q, in.k, in.v, forward, spec,
+                                               true, true)};
+}
+
+// Probabilities under f32's 2^-126 may be zero; a thousand of them, times inputs of 1, add less.
+constexpr double kUnderflow = 0x1p-116;
+
+void expect_within(const Tensor& got, const Bounded& want, double relative, const char* what,
+                   const std::string& where) {
+  const auto values = got.to_vector<double>();
+  ASSERT_EQ(values.size(), want.value.size()) << what;
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (std::isinf(want.value[i])) {
+      ASSERT_EQ(values[i], want.value[i]) << where << ": " << what << "[" << i << "]";
+      continue;
+    }
+    ASSERT_NEAR(values[i], want.value[i], relative * want.magnitude[i] + kUnderflow)
+        << where << ": " << what << "[" << i << "]";
+  }
+}
+
+// Bounds to first order, u being the unit roundoff of the arithmetic (2^-24, 2^-53) and r that of
+// the storage (2^-9 for bf16, else u). A logit is off by at most (D + 4) u logit_size, a
+// probability by twice that (numerator and lse) and its own exponential's few u. Sums of n terms
+// add n u. What is rounded to storage on the way: the probabilities, ds, out (within delta), and
+// the result: 4 r.
+void expect_matches(const Sizes& s, DType dtype, const AttentionSpec& spec, double size = 1.0) {
+  const std::string where = name(s) + " " + name_of(dtype);
+  const Inputs in(s, dtype, size);
+  const Results got = run(in, spec);
+  const AttentionOracle want(in.q, in.k, in.v, in.dout, in.dlse, spec);
+  const double u = dtype == DType::f64 ? 0x1p-53 : 0x1p-24;
+  const double r = dtype == DType::bf16 ? 0x1p-9 : u;
+  const double logit = static_cast<double>(s.head_dim + 4) * u * want.logit_size;
+  const auto terms = static_cast<double>(s.keys + s.queries * s.heads / s.kv_heads);
+  const double probability = 2 * logit + (terms + 16) * u;
+  const double gradient = probability + static_cast<double>(s.value_dim) * u;
+  expect_within(got.forward.out, want.out, probability + 4 * r, "out", where);
+  expect_within(got.forward.lse, want.lse, logit + (static_cast<double>(s.keys) + 16) * u, "lse",
+                where);
+  expect_within(got.grads.dq, want.dq, gradient + 4 * r, "dq", where);
+  expect_within(got.grads.dk, want.dk, gradient + 4 * r, "dk", where);
+  expect_within(got.grads.dv, want.dv, gradient + 4 * r, "dv", where);
+}
+
+constexpr Sizes kSizes[] = {
+    {1, 1, 1, 1, 1, 1, 1},      {2, 1, 1, 1, 7, 8, 8},       {1, 2, 2, 7, 13, 9, 5},
+    {1, 2, 1, 13, 7, 16, 16},   {2, 3, 3, 67, 67, 33, 33},   {1, 4, 2, 131, 67, 64, 32},
+    {1, 2, 2, 67, 131, 80, 80}, {1, 2, 1, 257, 257, 64, 64}, {1, 1, 1, 65, 300, 128, 128},
+    {1, 1, 1, 64, 64, 64, 80},  {2, 6, 2, 1, 300, 64, 64},   {1, 8, 1, 3, 131, 17, 33},
+    {1, 1, 1, 2, 1100, 32, 48}, {1, 1, 1, 16, 2, 256, 8},
+};
+constexpr DType kDTypes[] = {DType::f64, DType::f32, DType::bf16};
+
+TEST(Attention, DenseEqualsMaterialisedScores) {
+  for (const Sizes& s : kSizes)
+    for (const DType dtype : kDTypes) expect_matches(s, dtype, {});
+}
+
+TEST(Attention, CausalEqualsMaterialisedScores) {
+  for (const Sizes& s : kSizes) {
+    for (const int64_t offset : {int64_t{0}, int64_t{5}, s.keys - s.queries, -s.queries / 2}) {
+      const AttentionSpec spec{.pattern = AttentionPattern::causal(offset)};
+      for (const DType dtype : kDTypes) expect_matches(s, dtype, spec);
+    }
+  }
+}
+
+TEST(Attention, ScaleAndAlibiEqualMaterialisedScores) {
+  for (const Sizes& s : kSizes) {
+    AttentionSpec spec{.pattern = AttentionPattern::causal(s.keys - s.queries)};
+    spec.score.scale = 0.3;
+    for (int64_t h = 0; h < s.heads; ++h)
+      spec.score.alibi.push_back(std::exp2(-static_cast<float>(h + 1)));
+    for (const DType dtype : kDTypes) expect_matches(s, dtype, spec);
+    spec.pattern = AttentionPattern::dense();
+    spec.score.scale = -0.2;
+    for (const DType dtype : kDTypes) expect_matches(s, dtype, spec);
+  }
+}
+
+TEST(Attention, DropoutEqualsMaterialisedScoresUnderTheSameMask) {
+  for (const Sizes& s : kSizes) {
+    AttentionSpec spec{.dropout = 0.3, .dropout_key = {11, 5, 2}};
+    for (const DType dtype : kDTypes) expect_matches(s, dtype, spec);
+    spec.pattern = AttentionPattern::causal(s.keys - s.queries);
+    for (const DType dtype : kDTypes) expect_matches(s, dtype, spec);
+  }
+}
+
+TEST(Attention, DropoutKeepsTheRightShareAndDependsOnItsKey) {
+  const AttentionSpec spec{.dropout = 0.25, .dropout_key = {1, 2, 3}};
+  const kernels::attn::DropoutMask mask(spec, 0, 1), other_head(spec, 0, 2),
+      other_batch(spec, 1, 1);
+  int64_t kept = 0, differ_head = 0, differ_batch = 0;
+  constexpr int64_t kSide = 300;
+  for (int64_t i = 0; i < kSide; ++i) {
+    for (int64_t j = 0; j < kSide; ++j) {
+      kept += mask.keeps(i, j);
+      differ_head += mask.keeps(i, j) != other_head.keeps(i, j);
+      differ_batch += mask.keeps(i, j) != other_batch.keeps(i, j);
+    }
+  }
+  // 90000 draws: standard deviations sqrt(n p (1-p)), five of them allowed.
+  constexpr double n = kSide * kSide;
+  EXPECT_NEAR(static_cast<double>(kept), 0.75 * n, 5 * std::sqrt(n * 0.75 * 0.25));
+  EXPECT_NEAR(static_cast<double>(differ_head), 0.375 * n, 5 * std::sqrt(n * 0.375 * 0.625));
+  EXPECT_NEAR(static_cast<double>(differ_batch), 0.375 * n, 5 * std::sqrt(n * 0.375 * 0.625));
+}
+
+TEST(Attention, RowsWithoutKeysAreZeroWithMinusInfiniteLse) {
+  for (const DType dtype : kDTypes) {
+    const Sizes s{1, 2, 1, 70, 66, 16, 16};
+    const Inputs in(s, dtype);
+    const Results got = run(in, {.pattern = AttentionPattern::causal(-67)});
+    const auto out = got.forward.out.to_vector<float>(), lse = got.forward.lse.to_vector<float>();
+    const auto dq = got.grads.dq.to_vector<float>();
+    for (size_t i = 0; i < 67; ++i) {
+      EXPECT_EQ(lse[i], -std::numeric_limits<float>::infinity());
+      for (size_t d = 0; d < 16; ++d) EXPECT_EQ(out[i * 16 + d], 0.0f);
+      for (size_t d = 0; d < 16; ++d) EXPECT_EQ(dq[i * 16 + d], 0.0f);
+    }
+    for (const Tensor& t : {got.grads.dq, got.grads.dk, got.grads.dv})
+      for (const float x : t.to_vector<float>()) ASSERT_TRUE(std::isfinite(x));
+    // and without any key at all
+    const Inputs none({1, 2, 1, 5, 0, 16, 16}, dtype);
+    const Results empty = run(none, {});
+    for (const float x : empty.forward.out.to_vector<float>()) EXPECT_EQ(x, 0.0f);
+    for (const float x : empty.grads.dq.to_vector<float>()) EXPECT_EQ(x, 0.0f);
+  }
+}
+
+TEST(Attention, ExtremeLogitsStayFinite) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const Sizes s{1, 2, 2, 65, 130, 64, 64};
+    const Inputs in(s, dtype, 3e4);  // logits of tens of thousands: one-hot rows
+    for (const AttentionSpec& spec :
+         {AttentionSpec{}, AttentionSpec{.pattern = AttentionPattern::causal()}}) {
+      const Results got = run(in, spec);
+      for (const Tensor& t :
+           {got.forward.out, got.forward.lse, got.grads.dq, got.grads.dk, got.grads.dv})
+        for (const float x : t.to_vector<float>()) ASSERT_TRUE(std::isfinite(x));
+    }
+  }
+}
+
+TEST(Attention, StridedInputsAndGradientsAreReadAndWrittenInPlace) {
+  for (const DType dtype : kDTypes) {
+    const int64_t B = 2, N = 67, H = 4, Hkv = 2, D = 24;
+    const Tensor packed = random({B, N, H + 2 * Hkv, D}, dtype, 9);
+    auto part = [&](const Tensor& t, int64_t first, int64_t count) {
+      return views::transpose(views::slice(t, 2, first, first + count), 1, 2);
+    };
+    auto dense = [](const Tensor& t) {
+      const Tensor copy = Tensor::empty(t.shape(), t.dtype());
+      dispatch_floating(t.dtype(), "copy", [&](auto type) {
+        const auto values = t.to_vector<decltype(type)>();
+        std::copy(values.begin(), values.end(), copy.data<decltype(type)>());
+      });
+      return copy;
+    };
+    const AttentionSpec spec{.pattern = AttentionPattern::causal()};
+    Inputs in({B, H, Hkv, N, N, D, D}, dtype);
+    in.q = part(packed, 0, H), in.k = part(packed, H, Hkv), in.v = part(packed, H + Hkv, Hkv);
+    const AttentionOutput forward = kernels::attention(in.q, in.k, in.v, spec);
+    const Tensor dpacked = Tensor::full(packed.shape(), 99.0, dtype);
+    kernels::attention_backward(
+        in.dout, in.dlse, in.q, in.k, in.v, forward, spec, true, true,
+        {part(dpacked, 0, H), part(dpacked, H, Hkv), part(dpacked, H + Hkv, Hkv)});
+    in.q = dense(in.q), in.k = dense(in.k), in.v = dense(in.v);
+    const Results want = run(in, spec);
+    EXPECT_EQ(forward.out.to_vector<double>(), want.forward.out.to_vector<double>());
+    EXPECT_EQ(part(dpacked, 0, H).to_vector<double>(), want.grads.dq.to_vector<double>());
+    EXPECT_EQ(part(dpacked, H, Hkv).to_vector<double>(), want.grads.dk.to_vector<double>());
+    EXPECT_EQ(part(dpacked, H + Hkv, Hkv).to_vector<double>(), want.grads.dv.to_vector<double>());
+  }
+}
+
+TEST(Attention, ResultsDoNotDependOnTheThreadCount) {
+  const int threads = thread_count();
+  for (const Sizes& s : {Sizes{1, 2, 1, 257, 300, 64, 32}, Sizes{1, 1, 1, 700, 700, 32, 32},
+                         Sizes{1, 4, 2, 1, 3000, 64, 64}}) {
+    for (const DType dtype : kDTypes) {
+      const Inputs in(s, dtype);
+      const AttentionSpec spec{.pattern = AttentionPattern::causal(s.keys - s.queries),
+                               .dropout = 0.1};
+      std::vector<std::vector<double>> first;
+      for (const int count : {1, 2, 3}) {
+        set_thread_count(count);
+        const Results got = run(in, spec);
+        std::vector<std::vector<double>> all;
+        for (const Tensor& t :
+             {got.forward.out, got.forward.lse, got.grads.dq, got.grads.dk, got.grads.dv})
+          all.push_back(t.to_vector<double>());
+        if (first.empty()) first = all;
+        EXPECT_TRUE(first == all) << name(s) << " " << name_of(dtype) << ", " << count;
+      }
+    }
+  }
+  set_thread_count(threads);
+}
+
+TEST(Attention, DisjointKeySetsMergeThroughTheirLse) {
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    const Sizes s{1, 3, 3, 33, 150, 40, 24};
+    const Inputs in(s, dtype);
+    const auto whole = kernels::attention(in.q, in.k, in.v, {});
+    auto over = [&](int64_t begin, int64_t end) {
+      return kernels::attention(in.q, views::slice(in.k, 2, begin, end),
+                                views::slice(in.v, 2, begin, end), {});
+    };
+    const auto left = over(0, 61), right = over(61, 150);
+    const auto l = left.lse.to_vector<double>(), r = right.lse.to_vector<double>();
+    const auto lo = left.out.to_vector<double>(), ro = right.out.to_vector<double>();
+    const auto out = whole.out.to_vector<double>(), lse = whole.lse.to_vector<double>();
+    const double u = dtype == DType::f64 ? 0x1p-53 : 0x1p-24;
+    for (size_t i = 0; i < l.size(); ++i) {
+      const double merged = std::log(std::exp(l[i]) + std::exp(r[i]));
+      ASSERT_NEAR(lse[i], merged, 400 * u * (1 + std::abs(merged)));
+      for (size_t d = 0; d < 24; ++d) {
+        const double o =
+            std::exp(l[i] - merged) * lo[i * 24 + d] + std::exp(r[i] - merged) * ro[i * 24 + d];
+        ASSERT_NEAR(out[i * 24 + d], o, 400 * u);  // |v| <= 1, about 2 (D + 4) u logits
+      }
+    }
+  }
+}
+
+TEST(Attention, OnlyWantedGradientsAreMade) {
+  const Inputs in({1, 2, 2, 20, 20, 16, 16}, DType::f32);
+  const auto forward = kernels::attention(in.q, in.k, in.v, {});
+  const auto both =
+      kernels::attention_backward(in.dout, {}, in.q, in.k, in.v, forward, {}, true, true);
+  const auto only_q =
+      kernels::attention_backward(in.dout, {}, in.q, in.k, in.v, forward, {}, true, false);
+  const auto only_kv =
+      kernels::attention_backward(in.dout, {}, in.q, in.k, in.v, forward, {}, false, true);
+  EXPECT_FALSE(only_q.dk.defined() || only_q.dv.defined() || only_kv.dq.defined());
+  EXPECT_EQ(only_q.dq.to_vector<float>(), both.dq.to_vector<float>());
+  EXPECT_EQ(only_kv.dk.to_vector<float>(), both.dk.to_vector<float>());
+  EXPECT_EQ(only_kv.dv.to_vector<float>(), both.dv.to_vector<float>());
+}
+
+TEST(Attention, WrongShapesAreNamed) {
+  const Inputs in({1, 4, 2, 5, 7, 8, 8}, DType::f32);
+  auto message = [&](const Tensor& q, const Tensor& k, const Tensor& v, const AttentionSpec& spec) {
+    try {
+      kernels::attention(q, k, v, spec);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_NE(message(in.q, random({1, 2, 7, 9}, DType::f32, 1), in.v, {}).find("head_dim"),
+            std::string::npos);
+  EXPECT_NE(
+      message(in.q, random({1, 3, 7, 8}, DType::f32, 1), random({1, 3, 7, 8}, DType::f32, 1), {})
+          .find("multiple"),
+      std::string::npos);
+  EXPECT_NE(message(in.q, in.k, in.v, {.dropout = 1.0}).find("dropout"), std::string::npos);
+  EXPECT_NE(message(in.q, in.k, in.v, {.score = {.alibi = {0.5f}}}).find("ALiBi"),
+            std::string::npos);
+  EXPECT_NE(message(in.q, random({1, 2, 7, 8}, DType::bf16, 1), in.v, {}).find("dtype"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace heed
