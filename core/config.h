@@ -39,6 +39,8 @@ class Config {
   bool is_map() const { return std::holds_alternative<Map>(value_); }
   /// "null", "bool", "integer", "number", "string", "list" or "map".
   const char* kind() const;
+  /// Kind and value for messages: "string 'abc'", "integer 3", "null", "a list".
+  std::string summary() const;
 
   // Typed reads; a value of another kind is a RequestError with its location.
   bool as_bool() const;
@@ -54,8 +56,12 @@ class Config {
   bool has(const std::string& key) const { return find(key) != nullptr; }
   /// The member of a map; a RequestError when absent.
   const Config& at(const std::string& key) const;
+  /// The names of a map's members in the order of the text; empty when this is not a map.
+  std::vector<std::string> keys() const;
   /// Sets or adds a member; a null Config becomes a map first.
   Config& set(const std::string& key, Config value);
+  /// Adds a member to a map without looking whether the key is there (parsers, which know).
+  void add(std::string key, Config value);
   void erase(const std::string& key);
   /// Appends to a list; a null Config becomes a list first.
   void append(Config value);
@@ -72,12 +78,14 @@ class Config {
     return *this;
   }
 
-  /// Equal values; places do not count. 1 and 1.0 are equal.
+  /// Equal values; places and the order of keys do not count. 1 and 1.0 are equal, NaN equals NaN.
   bool operator==(const Config& other) const;
 
-  /// One JSON document; `indent` < 0 puts it on one line.
+  /// One JSON document; `indent` < 0 puts it on one line. Numbers parse back to the same bits; NaN
+  /// and infinity, which JSON lacks, become null; bytes that are not UTF-8 become U+FFFD.
   std::string to_json(int indent = -1) const;
-  /// Block-style YAML that parses back to an equal value.
+  /// Block-style YAML that parses back to an equal value (short lists of scalars stay on one line;
+  /// bytes that are not UTF-8 become U+FFFD).
   std::string to_yaml() const;
 
  private:
@@ -86,13 +94,19 @@ class Config {
   SourceLocation key_where_;
 };
 
-/// Parses JSON; `name` stands for the file in errors. Throws RequestError with line and column.
+/// Parses one JSON document (RFC 8259); `name` stands for the file in errors. Throws RequestError
+/// with line and column. Duplicate keys are errors; nesting is limited to kMaxNesting; integers
+/// beyond 64 bits become numbers.
 Config parse_json(const std::string& text, const std::string& name);
+Config read_json_file(const std::string& path);
 
-/// Parses one YAML document (the core schema's scalars: null, bool, integer, number, string).
-/// Errors and every value carry `name`, line and column. Duplicate keys are errors; nesting is
-/// limited to 64.
+/// Parses one YAML document (the scalars of YAML 1.2's core schema: null, bool, integer, number,
+/// string; anything quoted is a string). Errors and every value carry `name`, line and column
+/// (bytes, from 1). Duplicate keys, merge keys ("<<"), integers beyond 64 bits and tags beyond the
+/// core schema's are errors; nesting is limited to kMaxNesting, what aliases expand to, to 16 MiB.
 Config parse_yaml(const std::string& text, const std::string& name);
 Config read_yaml_file(const std::string& path);
+
+inline constexpr int kMaxNesting = 64;
 
 }  // namespace heed
