@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/options.h"
+#include "recipes/engine/recipe.h"
 
 namespace heed::recipes {
 
@@ -40,7 +41,8 @@ Generated generate(const std::string& run_or_checkpoint, const std::string& prom
                    const std::vector<std::string>& overrides = {},
                    const std::function<void(const std::string&)>& warn = {});
 
-/// The options that the checkpoint's recipe suggests under `samples:`.
+/// The options that a recipe, or the recipe of a checkpoint, suggests under `samples:`.
+GenerateOptions options_from(const Recipe& recipe);
 GenerateOptions default_generate_options(const std::string& run_or_checkpoint);
 
 }  // namespace heed::recipes

@@ -31,4 +31,7 @@ void apply_override(Config& tree, const std::string& assignment);
 /// an override). HEED_DATA, when unset, is the first `shared/data` found in a folder above.
 std::string resolve_path(const Config& value);
 
+/// Resolves the file paths under `data`, so that they mean the same wherever the tree is read.
+void resolve_paths(Config& tree);
+
 }  // namespace heed::recipes

@@ -21,13 +21,12 @@ using Metrics = std::vector<std::pair<std::string, double>>;
 /// The value of that name, or nullptr.
 const double* find_metric(const Metrics& metrics, const std::string& name);
 
-/// A micro-batch's tensors, by name.
-using Batch = std::vector<std::pair<std::string, Tensor>>;
+/// A micro-batch.
+struct Batch {
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  int64_t count = 0;  ///< what its mean loss is over (targets); weighs it among micro-batches
 
-/// What a forward pass gives.
-struct Loss {
-  Tensor loss;        ///< 0-dimensional, the mean over `count`
-  int64_t count = 0;  ///< what the mean is over (targets); weighs micro-batches
+  const Tensor& operator[](const std::string& name) const;
 };
 
 /// Told how far an evaluation is; may be empty.
@@ -46,10 +45,15 @@ class Task {
   virtual int64_t items_per_step() const = 0;
   virtual const char* item_name() const = 0;
 
+  /// Writes into the recipe what the task decided (the model's whole configuration, its vocabulary
+  /// included).
+  virtual void resolve(Recipe& recipe) = 0;
+
   // Training.
   /// The next micro-batch; may come from a prefetching thread.
   virtual Batch next_batch() = 0;
-  virtual Loss loss(const Batch& batch) = 0;
+  /// Mean loss over the batch's targets, 0-dimensional and recorded.
+  virtual Tensor loss(const Batch& batch) = 0;
   /// Where the data stands after the batches that next_batch() has given out.
   virtual Config data_position() = 0;
   virtual void seek_data(const Config& position) = 0;
@@ -69,8 +73,9 @@ class Task {
   /// Continues a prompt; a RequestError for tasks that generate nothing.
   virtual Generated generate(const std::string& prompt, const GenerateOptions& options,
                              const TokenCallback& on_token) = 0;
-  /// Writes what the weights cannot be used without (tokenizer.json) into a folder.
-  virtual void save_assets(const std::string& folder) = 0;
+  /// Writes what the weights cannot be used without (tokenizer.json) into a folder; returns the
+  /// paths.
+  virtual std::vector<std::string> save_assets(const std::string& folder) = 0;
   /// config.json of an exported model: architecture and its options, with what the data decided.
   virtual Config export_config() = 0;
 
@@ -87,8 +92,7 @@ enum class TaskUse { train, evaluate, generate };
 struct TaskEntry {
   std::string name;
   std::string summary;
-  std::function<Config()> schema;       ///< JSON Schema of `task:`
-  std::function<Config()> data_schema;  ///< JSON Schema of the `data:` that goes with it
+  std::function<Config()> schema;  ///< JSON Schema of its options
   /// `assets`: folder with the saved assets of a checkpoint ("" for a fresh run).
   std::function<std::unique_ptr<Task>(const Recipe&, TaskUse, const std::string& assets)> make;
 };
