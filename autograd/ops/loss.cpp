@@ -1,0 +1,128 @@
+#include "autograd/ops/loss.h"
+
+#include <memory>
+
+#include "core/views.h"
+#include "kernels/elementwise/accumulate.h"
+#include "kernels/loss/cross_entropy.h"
+#include "kernels/loss/linear_cross_entropy.h"
+#include "kernels/softmax/softmax.h"
+
+namespace heed {
+namespace {
+
+using kernels::Targets;
+
+void check_options(const char* op, const CrossEntropyOptions& options) {
+  HEED_CHECK(options.smoothing >= 0 && options.smoothing < 1, "{}: smoothing {} is outside [0, 1)",
+             op, options.smoothing);
+}
+
+// [..., last] as [rows, last], row-major.
+Tensor as_rows(const char* op, const Tensor& x, const Tensor& targets) {
+  HEED_CHECK(x.rank() == targets.rank() + 1, "{}: targets {} do not fit {}", op, targets, x);
+  for (int i = 0; i < targets.rank(); ++i) {
+    HEED_CHECK(x.shape()[i] == targets.shape()[i], "{}: targets {} do not fit {}", op, targets, x);
+  }
+  return views::reshape(kernels::contiguous_as(x, x.dtype()), {targets.numel(), x.size(-1)});
+}
+
+DType accumulation(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
+
+Tensor scalar(double value, DType dtype) { return Tensor::full({}, value, dtype); }
+
+// A gradient computed in the forward pass, for a seed of 1.
+class ReadyGradient {
+ public:
+  explicit ReadyGradient(Tensor gradient) : gradient_(std::move(gradient)) {}
+
+  // The gradient for another seed: scaled in place, unless an earlier walk over a kept tape handed
+  // the memory out. The result is a handle of its own, so that storage counts show the sharing.
+  Tensor scaled(double seed) {
+    if (!gradient_.defined()) return {};
+    if (seed == 0) return Tensor::zeros(gradient_.shape(), gradient_.dtype());
+    if (seed != seed_) {
+      const bool shared = gradient_.storage().use_count() > 1;
+      const Tensor out = shared ? Tensor::empty(gradient_.shape(), gradient_.dtype()) : gradient_;
+      kernels::scale(gradient_, seed / seed_, out);
+      gradient_ = out;
+      seed_ = seed;
+    }
+    return gradient_.detach();
+  }
+
+ private:
+  Tensor gradient_;
+  double seed_ = 1;
+};
+
+}  // namespace
+
+Tensor softmax(const Tensor& x, int dim) {
+  const Tensor y = kernels::softmax(x, dim);
+  return record("softmax", {x}, y, [y = save(y), dim](const Tensor& dy) {
+    return Gradients{kernels::softmax_backward(dy, *y, dim)};
+  });
+}
+
+Tensor log_softmax(const Tensor& x, int dim) {
+  const Tensor y = kernels::log_softmax(x, dim);
+  return record("log_softmax", {x}, y, [y = save(y), dim](const Tensor& dy) {
+    return Gradients{kernels::log_softmax_backward(dy, *y, dim)};
+  });
+}
+
+Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
+                     const CrossEntropyOptions& options) {
+  const char* op = "cross_entropy";
+  check_options(op, options);
+  const Tensor rows = as_rows(op, logits, targets);
+  auto read = std::make_shared<const Targets>(
+      kernels::read_targets(targets, rows.size(1), options.ignore_index, op));
+  const DType sums = accumulation(logits.dtype());
+  const Tensor losses = Tensor::empty({rows.size(0)}, sums);
+  const Tensor lse = Tensor::empty({rows.size(0)}, sums);
+  kernels::cross_entropy(rows, *read, options.smoothing, losses, lse);
+  return record(op, {logits}, scalar(kernels::mean_loss(losses, *read), sums),
+                [rows = save(rows), lse = save(lse), read, smoothing = options.smoothing,
+                 shape = logits.shape()](const Tensor& dy) {
+                  const double scale =
+                      read->counted ? dy.item() / static_cast<double>(read->counted) : 0.0;
+                  const Tensor gradient =
+                      kernels::cross_entropy_backward(*rows, *read, smoothing, *lse, scale);
+                  return Gradients{views::reshape(gradient, shape)};
+                });
+}
+
+Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                            const Tensor& targets, const CrossEntropyOptions& options) {
+  const char* op = "linear_cross_entropy";
+  check_options(op, options);
+  const Tensor rows = as_rows(op, x, targets);
+  const Targets read = kernels::read_targets(targets, weight.size(0), options.ignore_index, op);
+  kernels::LinearCrossEntropyResult r = kernels::linear_cross_entropy(
+      rows, weight, bias, read, options.smoothing,
+      {.dx = needs_grad({x}), .dweight = needs_grad({weight}), .dbias = needs_grad({bias})});
+  const Tensor loss = scalar(kernels::mean_loss(r.losses, read), accumulation(x.dtype()));
+  if (r.dx.defined()) r.dx = views::reshape(r.dx, x.shape());
+  auto ready = std::make_shared<std::vector<ReadyGradient>>();
+  for (Tensor* gradient : {&r.dx, &r.dweight, &r.dbias}) ready->emplace_back(std::move(*gradient));
+  return record(op, {x, weight, bias}, loss, [ready](const Tensor& dy) {
+    Gradients gradients;
+    for (ReadyGradient& gradient : *ready) gradients.push_back(gradient.scaled(dy.item()));
+    return gradients;
+  });
+}
+
+Tensor linear_cross_entropy_rows(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                 const Tensor& targets, const CrossEntropyOptions& options) {
+  const char* op = "linear_cross_entropy_rows";
+  check_options(op, options);
+  const Tensor rows = as_rows(op, x, targets);
+  const Targets read = kernels::read_targets(targets, weight.size(0), options.ignore_index, op);
+  const Tensor losses =
+      kernels::linear_cross_entropy(rows, weight, bias, read, options.smoothing, {}).losses;
+  return views::reshape(losses, targets.shape());
+}
+
+}  // namespace heed

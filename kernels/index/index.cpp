@@ -1,0 +1,148 @@
+// take_backward sorts the positions by index (counting sort, O(K + N)) and lets each row of dx be
+// summed by one thread in order of position: no atomics, no zeroing pass, each row written once.
+#include "kernels/index/index.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+#include "core/parallel.h"
+#include "core/views.h"
+#include "kernels/elementwise/accumulate.h"
+#include "kernels/index/position.h"
+
+namespace heed::kernels {
+namespace {
+
+struct Extents {
+  int64_t outer = 1, n = 1, inner = 1;
+};
+
+Extents split_at(const Shape& shape, int dim) {
+  Extents e;
+  for (int i = 0; i < dim; ++i) e.outer *= shape[i];
+  e.n = shape[dim];
+  for (int i = dim + 1; i < shape.rank(); ++i) e.inner *= shape[i];
+  return e;
+}
+
+std::vector<int64_t> read_index(const Tensor& index, int64_t n, const char* op) {
+  require_cpu(index.device(), op);
+  HEED_CHECK(index.dtype() == DType::i64 || index.dtype() == DType::i32,
+             "{}: indices are {}, need i64 or i32", op, index);
+  std::vector<int64_t> ids = index.to_vector<int64_t>();
+  for (size_t i = 0; i < ids.size(); ++i) {
+    HEED_CHECK(ids[i] >= 0 && ids[i] < n, "{}: index {} at position {} is outside [0, {})", op,
+               ids[i], position_of(static_cast<int64_t>(i), index.shape()), n);
+  }
+  return ids;
+}
+
+int64_t grain_for(int64_t row_elements) {
+  return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, row_elements));
+}
+
+template <class From, class To>
+void take_rows(const From* x, const Extents& e, const std::vector<int64_t>& ids, To* out) {
+  const int64_t count = static_cast<int64_t>(ids.size());
+  parallel_for(e.outer * count, grain_for(e.inner), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t id = ids[static_cast<size_t>(row % count)];
+      const From* from = x + (row / count * e.n + id) * e.inner;
+      To* to = out + row * e.inner;
+      if constexpr (std::is_same_v<From, To>) {
+        std::memcpy(to, from, static_cast<size_t>(e.inner) * sizeof(To));
+      } else {
+        for (int64_t i = 0; i < e.inner; ++i) to[i] = To(static_cast<accumulate_t<To>>(from[i]));
+      }
+    }
+  });
+}
+
+// Positions k by ascending ids[k], equal ones in order; those of id n are order[start[n] ...].
+struct ById {
+  std::vector<int64_t> start, order;
+
+  ById(const std::vector<int64_t>& ids, int64_t n)
+      : start(static_cast<size_t>(n) + 1), order(ids.size()) {
+    for (const int64_t id : ids) ++start[static_cast<size_t>(id) + 1];
+    std::partial_sum(start.begin(), start.end(), start.begin());
+    std::vector<int64_t> next(start.begin(), start.end() - 1);
+    for (size_t k = 0; k < ids.size(); ++k) {
+      order[static_cast<size_t>(next[static_cast<size_t>(ids[k])]++)] = static_cast<int64_t>(k);
+    }
+  }
+};
+
+template <class From, class A>
+void add_rows(const From* dy, const Extents& e, int64_t count, const ById& by_id, A* dx) {
+  const int64_t reads = 1 + count / std::max<int64_t>(1, e.n);
+  parallel_for(e.outer * e.n, grain_for(e.inner * reads), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const size_t id = static_cast<size_t>(row % e.n);
+      const From* block = dy + row / e.n * count * e.inner;
+      A* sum = dx + row * e.inner;
+      std::fill_n(sum, e.inner, A(0));
+      for (int64_t k = by_id.start[id]; k < by_id.start[id + 1]; ++k) {
+        const From* more = block + by_id.order[static_cast<size_t>(k)] * e.inner;
+        for (int64_t i = 0; i < e.inner; ++i) sum[i] += static_cast<A>(more[i]);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+Tensor take(const Tensor& x, int dim, const Tensor& index, DType dtype, const char* op) {
+  require_cpu(x.device(), op);
+  dim = x.shape().dim_index(dim, op);
+  const Extents e = split_at(x.shape(), dim);
+  const std::vector<int64_t> ids = read_index(index, e.n, op);
+  Shape shape;
+  for (int i = 0; i < dim; ++i) shape.push_back(x.shape()[i]);
+  for (const int64_t extent : index.shape()) shape.push_back(extent);
+  for (int i = dim + 1; i < x.rank(); ++i) shape.push_back(x.shape()[i]);
+  const Tensor out = Tensor::empty(shape, dtype);
+  if (out.numel() == 0) return out;
+  if (x.dtype() == dtype) {
+    const Tensor dense = contiguous_as(x, dtype);
+    // Bytes are moved, not numbers.
+    Extents bytes = e;
+    bytes.inner *= static_cast<int64_t>(size_of(dtype));
+    take_rows(static_cast<const char*>(dense.raw()), bytes, ids, static_cast<char*>(out.raw()));
+    return out;
+  }
+  const Tensor dense = contiguous_as(x, x.dtype());
+  dispatch_floating(x.dtype(), op, [&](auto from) {
+    dispatch_floating(dtype, op, [&](auto to) {
+      take_rows(dense.data<decltype(from)>(), e, ids, out.data<decltype(to)>());
+    });
+  });
+  return out;
+}
+
+Tensor take_backward(const Tensor& dy, int dim, const Tensor& index, const Shape& shape,
+                     DType dtype, const char* op) {
+  require_cpu(dy.device(), op);
+  dim = shape.dim_index(dim, op);
+  const Extents e = split_at(shape, dim);
+  const std::vector<int64_t> ids = read_index(index, e.n, op);
+  const int64_t count = static_cast<int64_t>(ids.size());
+  HEED_CHECK(dy.numel() == e.outer * count * e.inner, "{}: dy is {} for {} indices into {}", op, dy,
+             count, shape);
+  const Tensor dense = contiguous_as(dy, dy.dtype());
+  const Tensor sum = Tensor::empty(shape, dtype == DType::f64 ? DType::f64 : DType::f32);
+  const ById by_id(ids, e.n);
+  dispatch_floating(dy.dtype(), op, [&](auto from) {
+    dispatch_floating(sum.dtype(), op, [&](auto to) {
+      using A = accumulate_t<decltype(to)>;
+      if constexpr (std::is_same_v<A, decltype(to)>) {
+        add_rows(dense.data<decltype(from)>(), e, count, by_id, sum.data<A>());
+      }
+    });
+  });
+  return contiguous_as(sum, dtype);
+}
+
+}  // namespace heed::kernels
