@@ -29,39 +29,31 @@ std::optional<MatrixLayout> layout_of(const Tensor& x) {
 // A view that products can read, copied only if its strides leave no other way.
 Tensor readable(const Tensor& x) { return layout_of(x) ? x : contiguous_as(x, x.dtype()); }
 
-// Tiles of out: sized by the work alone. Wide enough that packing an operand costs little beside
-// its products, small enough that a tile and its operands stay in the second-level cache and that
-// many cores find work.
+// Tiles of out, sized by the work alone. A tile packs its operands for itself, so it is wide enough
+// (about 256 x 512) for that to cost a few percent of its products; a small product is cut finer,
+// to give every core a share.
 struct Tiling {
   int64_t rows, cols;    // of a tile
   int64_t across, down;  // tiles per matrix
 };
 
 Tiling plan_tiles(int64_t m, int64_t n, int64_t k) {
-  constexpr double kTileFlops = 16e6;
-  constexpr double kMaxTiles = 64;
+  constexpr int64_t kRows = 256, kCols = 512, kUnit = 64;
+  constexpr double kLeastFlops = 8e6;
+  const auto pieces = [](int64_t extent, int64_t most) { return (extent + most - 1) / most; };
+  const auto each = [&](int64_t extent, int64_t count) {
+    return std::min(extent, pieces(pieces(extent, count), kUnit) * kUnit);
+  };
   const double flops =
       2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
-  const auto wanted =
-      static_cast<int64_t>(std::clamp(std::ceil(flops / kTileFlops), 1.0, kMaxTiles));
-  // Cut the longer side first; columns in multiples of 64, rows of 32.
-  const auto cut = [](int64_t extent, int64_t pieces, int64_t unit) {
-    const int64_t each = (extent + pieces - 1) / pieces;
-    return std::min(extent, (each + unit - 1) / unit * unit);
-  };
-  int64_t down = 1, across = 1;
-  while (down * across < wanted) {
-    if (m / down >= n / across) {
-      if (m / down < 64) break;
-      down *= 2;
-    } else {
-      if (n / across < 128) break;
-      across *= 2;
-    }
-  }
-  Tiling t{cut(m, down, 32), cut(n, across, 64), 0, 0};
-  t.down = (m + t.rows - 1) / t.rows;
-  t.across = (n + t.cols - 1) / t.cols;
+  const auto wanted = static_cast<int64_t>(std::clamp(flops / kLeastFlops, 1.0, 4.0));
+  int64_t across = pieces(n, kCols), down = pieces(m, kRows);
+  while (across * down < wanted && m >= 2 * kUnit * down) ++down;
+  while (across * down < wanted && n >= 2 * kUnit * across) ++across;
+  if (down > 1 && across * down % 2 == 1) ++down;  // an even count shares evenly between two cores
+  Tiling t{each(m, down), each(n, across), 0, 0};
+  t.down = pieces(m, t.rows);
+  t.across = pieces(n, t.cols);
   return t;
 }
 
