@@ -76,10 +76,11 @@ bool takes_part(const Tensor& tensor) {
   return state != nullptr && (state->wants_grad || state->node != nullptr);
 }
 
-// Adds `more` into `sum`, in place when nobody else holds sum's memory.
+// Adds `more` into `sum`, in place when nobody else holds sum's memory. Each sum is a handle of its
+// own: handles that share theirs would count as one holder of the storage.
 void accumulate(Tensor& sum, const Tensor& more, bool owned) {
   if (!sum.defined()) {
-    sum = more;
+    sum = more.detach();
   } else if (owned && sum.storage().use_count() == 1 && sum.is_contiguous()) {
     kernels::add_inplace(sum, more);
   } else {
