@@ -50,9 +50,21 @@ class Module {
   /// Number of elements in the parameters; tied ones count once.
   int64_t parameter_count();
 
-  /// Gives every parameter its initial value, a function of the seed and the parameter's name, and
-  /// every module its path (which keys its random draws). Called once by whoever builds the root.
+  /// Gives every module its path and every parameter its initial value, a function of the seed and
+  /// the parameter's name: the key is {seed, hash_name("init/" + name)}. Called once by whoever
+  /// builds the root.
   void initialise(uint64_t seed);
+  /// Only the paths, which key the random draws: for a root whose values come from a file.
+  void assign_paths();
+
+  /// Dtype of the activations that begin in this module and all below (embeddings); everything else
+  /// follows its inputs. f32 unless set.
+  void compute_in(DType dtype);
+  DType compute_dtype() const { return compute_dtype_; }
+
+  /// Changes the dtype of every parameter and floating buffer (f32 or f64) and computes in it; tied
+  /// tensors stay tied. Gradients are dropped. For checks in f64.
+  void convert(DType dtype);
 
   /// Training mode of this module and all below (dropout, batch statistics).
   void train(bool on = true);
@@ -90,9 +102,13 @@ class Module {
     Init init;
   };
 
+  void visit(const std::string& prefix,
+             const std::function<void(const std::string& path, Module& module)>& fn);
+
   std::vector<Own> tensors_;
   std::vector<std::pair<std::string, Module*>> children_;
   bool training_ = true;
+  DType compute_dtype_ = DType::f32;
   std::string path_;
   uint64_t purpose_ = 0;
 };
@@ -122,9 +138,11 @@ class ModuleList : public Module {
 /// Name -> tensor of every parameter and buffer; the tensors share memory with the module.
 std::vector<std::pair<std::string, Tensor>> state_dict(Module& module);
 
-/// Copies tensors into the module's parameters and buffers by name. Missing and unexpected names
-/// and shape differences are collected into one RequestError that lists them all; nothing is
-/// changed then.
-void load_state_dict(Module& module, const std::vector<std::pair<std::string, Tensor>>& state);
+/// Copies tensors into the module's parameters and buffers by name, and gives the modules their
+/// paths. Missing and unexpected names and differences of shape or kind are collected into one
+/// RequestError that lists them all; nothing is changed then. Floating dtypes convert; returns one
+/// note for each tensor that lost digits by it ("embed.weight: f64 rounded to f32").
+std::vector<std::string> load_state_dict(Module& module,
+                                         const std::vector<std::pair<std::string, Tensor>>& state);
 
 }  // namespace heed::nn
