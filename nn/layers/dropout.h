@@ -1,0 +1,27 @@
+// Dropout (Srivastava et al. 2014): in training, elements are zeroed with probability p and the
+// rest scaled by 1/(1-p). The mask is a function of (run's seed, step, module's path, element).
+#pragma once
+
+#include "core/options.h"
+#include "nn/module.h"
+
+namespace heed::nn {
+
+struct DropoutOptions {
+  double p = 0.5;
+
+  void options(Options& o);
+};
+
+struct Dropout : Module {
+  explicit Dropout(double probability);
+  explicit Dropout(const DropoutOptions& options) : Dropout(options.p) {}
+
+  /// Within one step every call draws the same mask: give each place its own Dropout.
+  Tensor forward(const Tensor& x);
+  Tensor operator()(const Tensor& x) { return forward(x); }
+
+  double p;
+};
+
+}  // namespace heed::nn

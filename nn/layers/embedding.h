@@ -1,0 +1,30 @@
+// Token embedding: a learned row for each id.
+#pragma once
+
+#include "autograd/ops/index.h"
+#include "core/options.h"
+#include "nn/module.h"
+
+namespace heed::nn {
+
+struct EmbeddingOptions {
+  int64_t vocab = 0;
+  int64_t dim = 0;
+
+  void options(Options& o);
+};
+
+struct Embedding : Module {
+  /// Rows start standard normal unless `weight_init` says otherwise.
+  Embedding(int64_t vocab, int64_t dim, Init weight_init = {});
+  explicit Embedding(const EmbeddingOptions& options) : Embedding(options.vocab, options.dim) {}
+
+  /// ids [...] (i64 or i32) -> [..., dim] in the module's compute dtype. An id outside [0, vocab)
+  /// is an error.
+  Tensor forward(const Tensor& ids) { return embedding(weight, ids, compute_dtype()); }
+  Tensor operator()(const Tensor& ids) { return forward(ids); }
+
+  Tensor weight;  // [vocab, dim]
+};
+
+}  // namespace heed::nn

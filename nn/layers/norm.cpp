@@ -1,0 +1,18 @@
+#include "nn/layers/norm.h"
+
+#include "nn/layers/layer_norm.h"
+#include "nn/layers/rms_norm.h"
+
+namespace heed::nn {
+
+std::unique_ptr<Norm> make_norm(const std::string& kind, int64_t dim, double eps, bool bias) {
+  if (kind == "layer_norm") {
+    return std::make_unique<LayerNorm>(LayerNormOptions{.dim = dim, .eps = eps, .bias = bias});
+  }
+  if (kind == "rms_norm") {
+    return std::make_unique<RmsNorm>(RmsNormOptions{.dim = dim, .eps = eps});
+  }
+  fail_request("norm: unknown kind '{}' (layer_norm or rms_norm)", kind);
+}
+
+}  // namespace heed::nn

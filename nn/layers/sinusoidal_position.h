@@ -1,0 +1,34 @@
+// Fixed sinusoidal positions (Vaswani et al. 2017, section 3.5): y = x + PE,
+//   PE[pos, 2i] = sin(pos / base^(2i/C)),    PE[pos, 2i+1] = cos(pos / base^(2i/C))
+#pragma once
+
+#include "core/options.h"
+#include "nn/module.h"
+
+namespace heed::nn {
+
+/// PE of positions 0 to count-1: [count, dim].
+Tensor sinusoidal_table(int64_t count, int64_t dim, double base, DType dtype);
+
+struct SinusoidalPositionOptions {
+  int64_t dim = 0;
+  double base = 10000.0;
+
+  void options(Options& o);
+};
+
+struct SinusoidalPosition : Module {
+  explicit SinusoidalPosition(const SinusoidalPositionOptions& options);
+
+  /// x [B, N, C] at positions first, first + 1, ... -> [B, N, C].
+  Tensor forward(const Tensor& x, int64_t first);
+  Tensor forward(const Tensor& x) { return forward(x, 0); }
+
+  int64_t dim;
+  double base;
+
+ private:
+  Tensor table_;  // grown to what was asked for
+};
+
+}  // namespace heed::nn

@@ -1,0 +1,38 @@
+#include "nn/layers/swiglu.h"
+
+#include "autograd/ops/elementwise.h"
+
+namespace heed::nn {
+namespace {
+
+// Two thirds of the plain layer's 4 x dim, so that both have the same number of parameters.
+int64_t hidden_width(const SwigluOptions& options) {
+  if (options.hidden > 0) return options.hidden;
+  return ((8 * options.dim + 2) / 3 + 63) / 64 * 64;
+}
+
+}  // namespace
+
+void SwigluOptions::options(Options& o) {
+  o.field("dim", dim, "features of the input and output", {.min = 1, .required = true});
+  o.field("hidden", hidden,
+          "features of the hidden layer; 0 means 8/3 x dim, rounded up to a multiple of 64",
+          {.min = 0});
+  o.field("bias", bias, "biases in the linear layers");
+  o.field("dropout", dropout, "dropout of the hidden layer", {.min = 0, .below = 1});
+}
+
+Swiglu::Swiglu(const SwigluOptions& options, const BlockInit& init)
+    : gate_up(options.dim, 2 * hidden_width(options), options.bias, init.in),
+      down(hidden_width(options), options.dim, options.bias, init.out),
+      dropout(options.dropout) {
+  children({{"gate_up", gate_up}, {"down", down}, {"dropout", dropout}});
+}
+
+Tensor Swiglu::forward(const Tensor& x) { return down(dropout(swiglu_packed(gate_up(x)))); }
+
+double Swiglu::flops_per_token() const {
+  return 2.0 * static_cast<double>(gate_up.weight.numel() + down.weight.numel());
+}
+
+}  // namespace heed::nn
