@@ -1,0 +1,45 @@
+// Keys and values of the tokens seen so far, for generating token by token.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace heed::nn {
+
+/// What a model carries from one decoding step to the next.
+struct DecodeState {
+  virtual ~DecodeState() = default;
+  /// Tokens taken in so far.
+  virtual int64_t length() const = 0;
+};
+
+class KvCache : public DecodeState {
+ public:
+  /// An empty cache of `layers` layers; buffers are allocated at the first append, for `capacity`
+  /// tokens, and doubled as needed.
+  explicit KvCache(int64_t layers, int64_t capacity = 64);
+
+  int64_t length() const override { return length_; }
+
+  /// Adds k [B, Hkv, T, D] and v [B, Hkv, T, Dv] of T new tokens to a layer, and returns views of
+  /// all its keys and values, [B, Hkv, length() + T, D]: buffers are [B, Hkv, capacity, D]. Every
+  /// append changes the memory in place, so it is used without recording.
+  std::pair<Tensor, Tensor> append(int64_t layer, const Tensor& k, const Tensor& v);
+
+  /// Counts `tokens` new tokens as stored, after all layers have appended them.
+  void advance(int64_t tokens) { length_ += tokens; }
+  /// Forgets all tokens but the first `length`; buffers stay.
+  void truncate(int64_t length);
+
+ private:
+  struct Layer {
+    Tensor keys, values;
+  };
+  std::vector<Layer> layers_;
+  int64_t capacity_;
+  int64_t length_ = 0;
+};
+
+}  // namespace heed::nn

@@ -1,0 +1,58 @@
+// The `attention:` slot: what a host model gives to a mechanism, and asks of it.
+#pragma once
+
+#include <string>
+
+#include "core/options.h"
+#include "nn/attention/kv_cache.h"
+#include "nn/layers/feed_forward.h"
+#include "nn/module.h"
+
+namespace heed::nn {
+
+/// The host's side of the slot: geometry and everything that is the same for all mechanisms.
+struct AttentionHost {
+  int64_t dim = 0;
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+  bool causal = true;
+  std::string position = "none";
+  double rope_base = 10000.0;
+  int64_t rotary_dim = 0;
+  bool rope_interleaved = false;
+  bool bias = true;
+  bool qkv_bias = false;
+  bool qk_norm = false;
+  double norm_eps = 1e-6;
+  double dropout = 0.0;
+
+  // Not options: the host's own business.
+  int64_t layer = 0;  ///< which of the host's layers this is
+  int64_t layers = 1;
+  BlockInit init = {};
+
+  void options(Options& o);
+  /// The same with the zeros that mean a default filled in, and the widths checked.
+  AttentionHost resolved() const;
+};
+
+/// What differs from call to call.
+struct AttentionContext {
+  Tensor positions = {};     ///< [N] i64 of x's tokens; undefined: they follow the cache's
+  KvCache* cache = nullptr;  ///< when set, x holds new tokens only (causal, without recording)
+  int64_t layer = 0;         ///< the cache's layer
+};
+
+class AttentionMechanism : public Module {
+ public:
+  /// x [B, N, C] -> [B, N, C].
+  virtual Tensor forward(const Tensor& x, const AttentionContext& context) = 0;
+  Tensor forward(const Tensor& x) { return forward(x, AttentionContext{}); }
+
+  /// Forward floating-point operations on one sequence of `tokens`, projections included (a
+  /// multiply-add counts as two; only pairs that exist count).
+  virtual double flops(int64_t tokens) const = 0;
+};
+
+}  // namespace heed::nn

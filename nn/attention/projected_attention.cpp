@@ -1,0 +1,98 @@
+#include "nn/attention/projected_attention.h"
+
+#include "autograd/ops/view.h"
+#include "nn/layers/alibi.h"
+#include "nn/layers/learned_position.h"
+
+namespace heed::nn {
+namespace {
+
+int64_t packed_width(const AttentionHost& host) {
+  return (host.heads + 2 * host.kv_heads) * host.head_dim;
+}
+
+}  // namespace
+
+ProjectedAttention::ProjectedAttention(const AttentionHost& given)
+    : qkv(given.resolved().dim, packed_width(given.resolved()), given.bias || given.qkv_bias,
+          given.init.in),
+      out(given.resolved().heads * given.resolved().head_dim, given.dim, given.bias,
+          given.init.out),
+      q_norm({.dim = given.resolved().head_dim, .eps = given.norm_eps, .affine = given.qk_norm}),
+      k_norm({.dim = given.resolved().head_dim, .eps = given.norm_eps, .affine = given.qk_norm}),
+      host_(given.resolved()) {
+  HEED_CHECK(host_.position != "alibi" || host_.causal,
+             "attention: alibi biases distances to the past; they need a causal model");
+  children({{"qkv", qkv}, {"out", out}});
+  if (host_.qk_norm) children({{"q_norm", q_norm}, {"k_norm", k_norm}});
+}
+
+Tensor ProjectedAttention::positions(const Tensor& x, const AttentionContext& context) const {
+  if (context.positions.defined()) return context.positions;
+  return position_ids(context.cache ? context.cache->length() : 0, x.size(1));
+}
+
+RotaryOptions ProjectedAttention::rotation() const {
+  return {host_.rope_base, host_.rotary_dim, host_.rope_interleaved};
+}
+
+Tensor ProjectedAttention::project_packed(const Tensor& x, const AttentionContext& context) {
+  HEED_CHECK(x.rank() == 3 && x.size(2) == host_.dim, "attention: wants [B, N, {}], got {}",
+             host_.dim, x);
+  const Tensor packed = qkv(x);
+  if (host_.position != "rotary") return packed;
+  return rotary_qkv(packed, host_.heads, host_.kv_heads, positions(x, context), rotation());
+}
+
+Heads ProjectedAttention::project(const Tensor& x, const AttentionContext& context) {
+  HEED_CHECK(x.rank() == 3 && x.size(2) == host_.dim, "attention: wants [B, N, {}], got {}",
+             host_.dim, x);
+  const int64_t batch = x.size(0), tokens = x.size(1);
+  const int64_t width = host_.heads * host_.head_dim, kv_width = host_.kv_heads * host_.head_dim;
+  const std::vector<Tensor> parts = split(qkv(x), {width, kv_width, kv_width}, 2);
+  const auto by_head = [&](const Tensor& part, int64_t heads) {
+    return reshape(part, {batch, tokens, heads, host_.head_dim});
+  };
+  Heads heads{by_head(parts[0], host_.heads), by_head(parts[1], host_.kv_heads),
+              by_head(parts[2], host_.kv_heads)};
+  if (host_.qk_norm) {
+    heads.q = q_norm(heads.q);
+    heads.k = k_norm(heads.k);
+  }
+  heads = {transpose(heads.q, 1, 2), transpose(heads.k, 1, 2), transpose(heads.v, 1, 2)};
+  if (host_.position == "rotary") {
+    const Tensor ids = positions(x, context);
+    heads.q = rotary(heads.q, ids, rotation());
+    heads.k = rotary(heads.k, ids, rotation());
+  }
+  if (context.cache != nullptr) {
+    HEED_CHECK(!recording(), "attention: a key-value cache is for inference, without recording");
+    HEED_CHECK(host_.causal, "attention: a key-value cache needs a causal model");
+    std::tie(heads.k, heads.v) = context.cache->append(context.layer, heads.k, heads.v);
+  }
+  return heads;
+}
+
+Tensor ProjectedAttention::merge(const Tensor& heads) {
+  return out(reshape(transpose(heads, 1, 2), {heads.size(0), heads.size(2), out.weight.size(1)}));
+}
+
+AttentionSpec ProjectedAttention::spec(const AttentionContext& context) const {
+  AttentionSpec spec;
+  if (host_.causal) {
+    spec.pattern = AttentionPattern::causal(context.cache ? context.cache->length() : 0);
+  }
+  if (host_.position == "alibi") spec.score.alibi = alibi_slopes(host_.heads);
+  if (training() && host_.dropout > 0.0) {
+    spec.dropout = host_.dropout;
+    spec.dropout_key = current_key(purpose());
+  }
+  return spec;
+}
+
+double ProjectedAttention::projection_flops(int64_t tokens) const {
+  return 2.0 * static_cast<double>(tokens) *
+         static_cast<double>(qkv.weight.numel() + out.weight.numel());
+}
+
+}  // namespace heed::nn

@@ -1,0 +1,49 @@
+// The frame that most mechanisms share: one fused projection to queries, keys and values, optional
+// normalisation of each head, optional rotation by position, and the projection back.
+#pragma once
+
+#include "autograd/ops/attention.h"
+#include "nn/attention/mechanism.h"
+#include "nn/layers/linear.h"
+#include "nn/layers/rms_norm.h"
+
+namespace heed::nn {
+
+/// Queries, keys and values by head; q [B, H, N, D], k and v [B, Hkv, M, D].
+struct Heads {
+  Tensor q, k, v;
+};
+
+class ProjectedAttention : public AttentionMechanism {
+ public:
+  explicit ProjectedAttention(const AttentionHost& host);
+
+ protected:
+  /// x [B, N, C] -> q, k, v of each token in one tensor [B, N, (H + 2 Hkv) D], rotated. Needs a
+  /// host without qk_norm (per_head() is false).
+  Tensor project_packed(const Tensor& x, const AttentionContext& context);
+  /// The same by head, normalised and rotated; keys and values of a cache come first.
+  Heads project(const Tensor& x, const AttentionContext& context);
+  /// Whether heads must be taken apart before attention.
+  bool per_head(const AttentionContext& context) const {
+    return host_.qk_norm || context.cache != nullptr;
+  }
+  /// [B, H, N, D] -> out projection of [B, N, H D].
+  Tensor merge(const Tensor& heads);
+  /// Causality (with the cache's offset), ALiBi and dropout as the host wants them.
+  AttentionSpec spec(const AttentionContext& context) const;
+  double projection_flops(int64_t tokens) const;
+
+  const AttentionHost& host() const { return host_; }
+
+  Linear qkv, out;
+  RmsNorm q_norm, k_norm;
+
+ private:
+  Tensor positions(const Tensor& x, const AttentionContext& context) const;
+  RotaryOptions rotation() const;
+
+  AttentionHost host_;
+};
+
+}  // namespace heed::nn

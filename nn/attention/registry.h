@@ -1,0 +1,40 @@
+// The registry of attention mechanisms: what `attention: {type: ...}` can name. Adding one is a
+// header, a source and a line in registry.cpp.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nn/attention/mechanism.h"
+
+namespace heed::nn {
+
+struct AttentionEntry {
+  std::string name;
+  std::vector<std::string> aliases;
+  std::string summary;             ///< one line
+  std::string source;              ///< paper, with equation
+  bool causal = true;              ///< fits models in which a token sees only the past
+  bool bidirectional = true;       ///< fits models in which every token sees every other
+  std::string unsuited;            ///< why not, where one of the two is false
+  std::function<Config()> schema;  ///< JSON Schema of the slot's own keys
+  std::function<std::unique_ptr<AttentionMechanism>(const Config& slot, const AttentionHost& host)>
+      make;
+  std::function<Config()> probe_schema;  ///< of the host's keys and its own together
+  std::function<std::unique_ptr<AttentionMechanism>(const Config&)> probe_make;
+  std::function<Config(const Config&)> probe_resolve;  ///< its defaults filled in
+};
+
+/// All mechanisms, sorted by name.
+const std::vector<AttentionEntry>& attention_registry();
+
+/// The entry of that name or alias; a RequestError with a suggestion otherwise.
+const AttentionEntry& find_attention(const std::string& name, const SourceLocation& where = {});
+
+/// Builds what a slot asks for: a name ("softmax"), a map with `type` and the mechanism's own keys,
+/// or null for softmax. A RequestError when the mechanism does not suit the host, saying why.
+std::unique_ptr<AttentionMechanism> make_attention(const Config& slot, const AttentionHost& host);
+
+}  // namespace heed::nn

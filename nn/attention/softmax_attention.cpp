@@ -1,0 +1,31 @@
+#include "nn/attention/softmax_attention.h"
+
+namespace heed::nn {
+
+void SoftmaxAttentionOptions::options(Options& o) {
+  o.field("scale", scale, "factor on the scores; 0 means 1/sqrt(head_dim)", {.min = 0});
+}
+
+SoftmaxAttention::SoftmaxAttention(const AttentionHost& host,
+                                   const SoftmaxAttentionOptions& options)
+    : ProjectedAttention(host), scale_(options.scale) {}
+
+Tensor SoftmaxAttention::forward(const Tensor& x, const AttentionContext& context) {
+  AttentionSpec how = spec(context);
+  how.score.scale = scale_;
+  if (!per_head(context)) {
+    const Tensor packed = project_packed(x, context);
+    return out(attention_qkv(packed, host().heads, host().kv_heads, how));
+  }
+  const Heads heads = project(x, context);
+  return merge(attention(heads.q, heads.k, heads.v, how).out);
+}
+
+double SoftmaxAttention::flops(int64_t tokens) const {
+  const auto n = static_cast<double>(tokens);
+  const double pairs = host().causal ? n * (n + 1) / 2 : n * n;
+  return projection_flops(tokens) +
+         4.0 * pairs * static_cast<double>(host().heads * host().head_dim);
+}
+
+}  // namespace heed::nn
