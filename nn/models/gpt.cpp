@@ -1,0 +1,170 @@
+#include "nn/models/gpt.h"
+
+#include <cmath>
+
+#include "autograd/checkpoint.h"
+#include "autograd/ops/loss.h"
+#include "autograd/ops/matmul.h"
+#include "autograd/ops/view.h"
+#include "nn/attention/registry.h"
+#include "nn/defaults.h"
+#include "nn/init.h"
+
+namespace heed::nn {
+namespace {
+
+// GPT-2's start: normal weights, those that write to the residual stream smaller by the square
+// root of the number of such additions.
+BlockInit block_init(const GptOptions& options) {
+  const double additions = 2.0 * static_cast<double>(options.layers);
+  return {init::normal(options.init_std), init::normal(options.init_std / std::sqrt(additions))};
+}
+
+AttentionHost attention_host(const GptOptions& options, int64_t layer) {
+  AttentionHost host;
+  host.dim = options.dim;
+  host.heads = options.heads;
+  host.kv_heads = options.kv_heads;
+  host.head_dim = options.head_dim;
+  host.causal = true;
+  if (options.position == "rotary" || options.position == "alibi") host.position = options.position;
+  host.rope_base = options.rope_base;
+  host.bias = options.bias;
+  host.qkv_bias = options.qkv_bias;
+  host.qk_norm = options.qk_norm;
+  host.norm_eps = options.norm_eps;
+  host.dropout = options.attention_dropout.value_or(options.dropout);
+  host.layer = layer;
+  host.layers = options.layers;
+  host.init = block_init(options);
+  return host;
+}
+
+const GptOptions& checked(const GptOptions& options) {
+  if (options.vocab <= 0) {
+    fail_request("model gpt: `vocab` is not given (a recipe takes it from its tokenizer)");
+  }
+  HEED_CHECK(options.layers > 0 && options.dim > 0 && options.context > 0,
+             "gpt: needs positive layers, dim and context, got {}, {}, {}", options.layers,
+             options.dim, options.context);
+  return options;
+}
+
+}  // namespace
+
+GptBlock::GptBlock(const GptOptions& options, int64_t layer)
+    : norm1(make_norm(options.norm, options.dim, options.norm_eps, options.bias)),
+      norm2(make_norm(options.norm, options.dim, options.norm_eps, options.bias)),
+      attn(make_attention(options.attention, attention_host(options, layer))),
+      mlp(make_feed_forward(options.mlp, options.dim, options.hidden, options.bias,
+                            options.mlp_dropout, block_init(options))),
+      attn_dropout(options.residual_dropout.value_or(options.dropout)),
+      mlp_dropout(options.residual_dropout.value_or(options.dropout)) {
+  children({{"norm1", *norm1}, {"attn", *attn}, {"norm2", *norm2}, {"mlp", *mlp}});
+  children({{"attn_dropout", attn_dropout}, {"mlp_dropout", mlp_dropout}});
+}
+
+GptBlock::Stream GptBlock::forward(const Stream& in, const AttentionContext& context) {
+  Tensor x = in.residual, normed;
+  if (in.pending.defined()) {
+    std::tie(x, normed) = norm1->forward_add(x, in.pending);
+  } else {
+    normed = norm1->forward(x);
+  }
+  const Tensor attended = attn_dropout(attn->forward(normed, context));
+  std::tie(x, normed) = norm2->forward_add(x, attended);
+  return {x, mlp_dropout(mlp->forward(normed))};
+}
+
+Gpt::Gpt(const GptOptions& options)
+    : embed(checked(options).vocab, options.dim, init::normal(options.init_std)),
+      dropout(options.embedding_dropout.value_or(options.dropout)),
+      norm(make_norm(options.norm, options.dim, options.norm_eps, options.bias)),
+      options_(options) {
+  children({{"embed", embed}});
+  if (options.position == "learned") {
+    position = std::make_unique<LearnedPosition>(
+        LearnedPositionOptions{.context = options.context, .dim = options.dim},
+        init::normal(options.init_std));
+    children({{"position", *position}});
+  } else if (options.position == "sinusoidal") {
+    sinusoidal = std::make_unique<SinusoidalPosition>(SinusoidalPositionOptions{options.dim});
+    children({{"sinusoidal", *sinusoidal}});
+  }
+  for (int64_t layer = 0; layer < options.layers; ++layer) blocks.emplace(options, layer);
+  children({{"dropout", dropout}, {"blocks", blocks}, {"norm", *norm}});
+  if (!options.tied) {
+    head =
+        std::make_unique<Linear>(options.dim, options.vocab, false, init::normal(options.init_std));
+    children({{"head", *head}});
+  }
+}
+
+Config Gpt::config() const { return with_defaults(Config(Config::Map{{"type", "gpt"}}), options_); }
+
+GptBlock::Stream Gpt::run_block(GptBlock& block, const GptBlock::Stream& in,
+                                const AttentionContext& context) {
+  if (!options_.checkpointing || !recording()) return block.forward(in, context);
+  std::vector<Tensor> inputs{in.residual};
+  if (in.pending.defined()) inputs.push_back(in.pending);
+  const std::vector<Tensor> outputs = checkpoint_many(
+      [&block, context](const std::vector<Tensor>& xs) {
+        const auto out = block.forward({xs[0], xs.size() > 1 ? xs[1] : Tensor()}, context);
+        return std::vector<Tensor>{out.residual, out.pending};
+      },
+      inputs);
+  return {outputs[0], outputs[1]};
+}
+
+Tensor Gpt::run(const Tensor& ids, KvCache* cache) {
+  HEED_CHECK(ids.rank() == 2 && ids.numel() > 0, "gpt: ids must be [B, N], got {}", ids);
+  const int64_t first = cache ? cache->length() : 0, tokens = ids.size(1);
+  HEED_CHECK(!position || first + tokens <= options_.context,
+             "gpt: {} tokens, but the model's learned positions end at its context of {}",
+             first + tokens, options_.context);
+  AttentionContext context{.positions = position_ids(first, tokens), .cache = cache};
+  Tensor x = embed(ids);
+  if (position) x = position->forward(x, context.positions);
+  if (sinusoidal) x = sinusoidal->forward(x, first);
+  GptBlock::Stream stream{dropout(x), {}};
+  for (const auto& block : blocks) {
+    stream = run_block(*block, stream, context);
+    ++context.layer;
+  }
+  return norm->forward_add(stream.residual, stream.pending).second;
+}
+
+Tensor Gpt::forward(const Tensor& ids) { return linear(features(ids), head_weight()); }
+
+Tensor Gpt::loss(const Tensor& ids, const Tensor& targets) {
+  return linear_cross_entropy(features(ids), head_weight(), {}, targets);
+}
+
+Tensor Gpt::loss_rows(const Tensor& ids, const Tensor& targets) {
+  const NoGrad no_grad;
+  return linear_cross_entropy_rows(features(ids), head_weight(), {}, targets);
+}
+
+std::unique_ptr<DecodeState> Gpt::start() const {
+  return std::make_unique<KvCache>(options_.layers);
+}
+
+Tensor Gpt::decode(const Tensor& ids, DecodeState& state) {
+  const NoGrad no_grad;
+  auto* cache = dynamic_cast<KvCache*>(&state);
+  HEED_CHECK(cache != nullptr, "gpt: decode wants the state that start() gave");
+  const Tensor hidden = run(ids, cache);
+  cache->advance(ids.size(1));
+  return linear(select(hidden, 1, hidden.size(1) - 1), head_weight());
+}
+
+double Gpt::flops_per_token(int64_t tokens) const {
+  double flops = 2.0 * static_cast<double>(options_.vocab * options_.dim);
+  for (const auto& block : const_cast<ModuleList<GptBlock>&>(blocks)) {
+    flops += block->attn->flops(tokens) / static_cast<double>(tokens);
+    flops += block->mlp->flops_per_token();
+  }
+  return flops;
+}
+
+}  // namespace heed::nn

@@ -1,0 +1,118 @@
+// Decoder-only language model: GPT-2 (Radford et al. 2019) and Llama (Touvron et al., arXiv
+// 2302.13971) styles, by options. A pre-norm residual stream:
+//   x = embed[ids] (+ position)
+//   x = x + attention(norm1(x));   x = x + mlp(norm2(x))        for every block
+//   logits = norm(x) head^T                                    head = embed when tied
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/options.h"
+#include "nn/attention/mechanism.h"
+#include "nn/layers/dropout.h"
+#include "nn/layers/embedding.h"
+#include "nn/layers/feed_forward.h"
+#include "nn/layers/learned_position.h"
+#include "nn/layers/linear.h"
+#include "nn/layers/norm.h"
+#include "nn/layers/sinusoidal_position.h"
+#include "nn/models/language_model.h"
+
+namespace heed::nn {
+
+struct GptOptions {
+  std::string preset;
+  int64_t vocab = 0;
+  int64_t context = 256;
+  int64_t layers = 6;
+  int64_t dim = 384;
+  int64_t heads = 6;
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+  std::string mlp = "gelu";
+  int64_t hidden = 0;
+  std::string norm = "layer_norm";
+  double norm_eps = 1e-5;
+  std::string position = "learned";
+  double rope_base = 10000.0;
+  bool bias = true;
+  bool qkv_bias = false;
+  bool qk_norm = false;
+  bool tied = true;
+  double dropout = 0.0;
+  std::optional<double> embedding_dropout;
+  std::optional<double> attention_dropout;
+  std::optional<double> residual_dropout;
+  double mlp_dropout = 0.0;
+  bool checkpointing = false;
+  double init_std = 0.02;
+  Config attention = Config(Config::Map{{"type", "softmax"}});
+
+  void options(Options& o);
+};
+
+/// The names that `preset` may have: "gpt2" (124M), "gpt2-medium", ..., "llama-tiny", ...
+std::vector<std::string> gpt_presets();
+/// A published model's configuration; a RequestError for an unknown name.
+GptOptions gpt_preset(const std::string& name);
+/// Reads a config: its preset, if it names one, changed by the other keys.
+GptOptions read_gpt_options(const Config& config);
+
+struct GptBlock : Module {
+  GptBlock(const GptOptions& options, int64_t layer);
+
+  /// The residual stream and what is still to be added to it (undefined before the first block):
+  /// each addition is fused with the norm after it.
+  struct Stream {
+    Tensor residual, pending;  // [B, N, C]
+  };
+  Stream forward(const Stream& in, const AttentionContext& context);
+
+  std::unique_ptr<Norm> norm1, norm2;
+  std::unique_ptr<AttentionMechanism> attn;
+  std::unique_ptr<FeedForward> mlp;
+  Dropout attn_dropout, mlp_dropout;
+};
+
+class Gpt : public LanguageModel {
+ public:
+  explicit Gpt(const GptOptions& options);
+
+  int64_t vocab() const override { return options_.vocab; }
+  int64_t context() const override { return options_.context; }
+  bool extrapolates() const override { return options_.position != "learned"; }
+  Config config() const override;
+
+  Tensor forward(const Tensor& ids) override;
+  Tensor loss(const Tensor& ids, const Tensor& targets) override;
+  Tensor loss_rows(const Tensor& ids, const Tensor& targets) override;
+  std::unique_ptr<DecodeState> start() const override;
+  Tensor decode(const Tensor& ids, DecodeState& state) override;
+  double flops_per_token(int64_t tokens) const override;
+
+  /// The final normed hidden states, [B, N, C].
+  Tensor features(const Tensor& ids) { return run(ids, nullptr); }
+  /// The projection to logits, [vocab, dim]: the embedding itself when tied.
+  const Tensor& head_weight() const { return head ? head->weight : embed.weight; }
+  const GptOptions& options() const { return options_; }
+
+  Embedding embed;
+  std::unique_ptr<LearnedPosition> position;       // or null
+  std::unique_ptr<SinusoidalPosition> sinusoidal;  // or null
+  Dropout dropout;
+  ModuleList<GptBlock> blocks;
+  std::unique_ptr<Norm> norm;
+  std::unique_ptr<Linear> head;  // null when tied
+
+ private:
+  Tensor run(const Tensor& ids, KvCache* cache);
+  GptBlock::Stream run_block(GptBlock& block, const GptBlock::Stream& in,
+                             const AttentionContext& context);
+
+  GptOptions options_;
+};
+
+}  // namespace heed::nn
