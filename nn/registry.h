@@ -25,7 +25,11 @@ struct ModuleEntry {
       inputs;  ///< the forward arguments' names; a trailing '?' marks an optional
   std::function<Config()> schema;  ///< JSON Schema of its options
   std::function<std::unique_ptr<Module>(const Config&)> make;
+  /// The config checked and with every default filled in (a preset's values included); what was
+  /// given keeps its place in the text, and `type` comes first when it was given.
+  std::function<Config(const Config&)> resolve;
   std::function<std::vector<Tensor>(Module&, const Inputs&)> forward;
+  std::vector<std::string> aliases = {};  ///< other names it is found under
 };
 
 /// All entries, sorted by kind and name. Filled by the explicit list in registry.cpp.

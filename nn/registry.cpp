@@ -1,0 +1,160 @@
+#include "nn/registry.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "nn/attention/registry.h"
+#include "nn/defaults.h"
+#include "nn/layers/alibi.h"
+#include "nn/layers/dropout.h"
+#include "nn/layers/embedding.h"
+#include "nn/layers/layer_norm.h"
+#include "nn/layers/learned_position.h"
+#include "nn/layers/linear.h"
+#include "nn/layers/mlp.h"
+#include "nn/layers/rms_norm.h"
+#include "nn/layers/rotary.h"
+#include "nn/layers/sinusoidal_position.h"
+#include "nn/layers/swiglu.h"
+#include "nn/losses/cross_entropy.h"
+#include "nn/models/gpt.h"
+
+namespace heed::nn {
+namespace {
+
+struct Description {
+  const char* name;
+  const char* summary;
+  const char* source;
+  std::vector<std::string> inputs = {"x"};
+};
+
+// A module made from an options struct, whose forward takes the named inputs in their order.
+template <class M, class O>
+ModuleEntry entry(const char* kind, const Description& d) {
+  const std::string what = std::string(kind) + " " + d.name;
+  ModuleEntry e{d.name, kind, d.summary, d.source, d.inputs};
+  e.schema = [] { return describe_options<O>(); };
+  e.make = [what](const Config& config) {
+    return std::make_unique<M>(read_options<O>(config, what));
+  };
+  e.resolve = [what](const Config& config) {
+    return with_defaults(config, read_options<O>(config, what));
+  };
+  e.forward = [names = d.inputs](Module& module, const Inputs& inputs) {
+    auto& m = static_cast<M&>(module);
+    if constexpr (requires(const Tensor& t) { m.forward(t); }) {
+      if (names.size() == 1) return std::vector<Tensor>{m.forward(inputs.at(names[0]))};
+    }
+    if constexpr (requires(const Tensor& t) { m.forward(t, t); }) {
+      const auto second = inputs.find(names[1].substr(0, names[1].find('?')));
+      const Tensor optional = second == inputs.end() ? Tensor() : second->second;
+      return std::vector<Tensor>{m.forward(inputs.at(names[0]), optional)};
+    } else {
+      fail("{} inputs for a forward of one", names.size());
+    }
+  };
+  return e;
+}
+
+template <class M, class O>
+ModuleEntry layer(const Description& d) {
+  return entry<M, O>("layer", d);
+}
+
+ModuleEntry attention(const AttentionEntry& mechanism) {
+  ModuleEntry e{mechanism.name, "attention", mechanism.summary, mechanism.source, {"x"}};
+  e.aliases = mechanism.aliases;
+  e.schema = mechanism.probe_schema;
+  e.make = mechanism.probe_make;
+  e.resolve = mechanism.probe_resolve;
+  e.forward = [](Module& module, const Inputs& inputs) {
+    return std::vector<Tensor>{static_cast<AttentionMechanism&>(module).forward(inputs.at("x"))};
+  };
+  return e;
+}
+
+// A language model: logits, and the loss as a second output when targets are given.
+template <class M, class O>
+ModuleEntry language_model(const Description& d, O (*read)(const Config&)) {
+  ModuleEntry e{d.name, "model", d.summary, d.source, {"ids", "targets?"}};
+  e.schema = [] { return describe_options<O>(); };
+  e.make = [read](const Config& config) { return std::make_unique<M>(read(config)); };
+  e.resolve = [read](const Config& config) { return with_defaults(config, read(config)); };
+  e.forward = [](Module& module, const Inputs& inputs) {
+    auto& model = static_cast<LanguageModel&>(module);
+    std::vector<Tensor> outputs{model.forward(inputs.at("ids"))};
+    const auto targets = inputs.find("targets");
+    if (targets != inputs.end()) outputs.push_back(model.loss(inputs.at("ids"), targets->second));
+    return outputs;
+  };
+  return e;
+}
+
+std::vector<ModuleEntry> all_entries() {
+  std::vector<ModuleEntry> entries = {
+      layer<Linear, LinearOptions>({"linear", "y = x weight^T + bias", ""}),
+      layer<Embedding, EmbeddingOptions>({"embedding", "a learned row for each id", "", {"ids"}}),
+      layer<LayerNorm, LayerNormOptions>(
+          {"layer_norm", "zero mean, unit variance over features", "arXiv 1607.06450, eq. 4"}),
+      layer<RmsNorm, RmsNormOptions>(
+          {"rms_norm", "unit root mean square over features", "arXiv 1910.07467, eq. 4"}),
+      layer<Dropout, DropoutOptions>(
+          {"dropout", "zeroes elements at random in training", "Srivastava et al. 2014"}),
+      layer<Mlp, MlpOptions>(
+          {"mlp", "two linear layers around an activation", "Vaswani et al. 2017, eq. 2"}),
+      layer<Swiglu, SwigluOptions>(
+          {"swiglu", "gated feed-forward layer", "arXiv 2002.05202, eq. 6"}),
+      layer<LearnedPosition, LearnedPositionOptions>(
+          {"learned_position", "x + a learned row for each position", "", {"x", "positions?"}}),
+      layer<SinusoidalPosition, SinusoidalPositionOptions>({"sinusoidal_position",
+                                                            "x + fixed sines and cosines",
+                                                            "Vaswani et al. 2017, section 3.5"}),
+      layer<Rotary, RotarySettings>({"rotary",
+                                     "rotates pairs of features by position",
+                                     "arXiv 2104.09864, eq. 34",
+                                     {"x", "positions?"}}),
+      layer<Alibi, AlibiOptions>({"alibi",
+                                  "scores - slope of the head x distance to the past",
+                                  "arXiv 2108.12409, section 3",
+                                  {"scores"}}),
+      entry<CrossEntropy, CrossEntropySettings>(
+          "loss",
+          {"cross_entropy", "mean of -log softmax(logits)[target]", "", {"logits", "targets"}}),
+      language_model<Gpt>({"gpt", "decoder-only language model, GPT-2 and Llama styles",
+                           "Radford et al. 2019; arXiv 2302.13971"},
+                          read_gpt_options),
+  };
+  for (const AttentionEntry& mechanism : attention_registry()) {
+    entries.push_back(attention(mechanism));
+  }
+  std::sort(entries.begin(), entries.end(), [](const ModuleEntry& a, const ModuleEntry& b) {
+    return std::tie(a.kind, a.name) < std::tie(b.kind, b.name);
+  });
+  return entries;
+}
+
+}  // namespace
+
+const std::vector<ModuleEntry>& module_registry() {
+  static const std::vector<ModuleEntry> entries = all_entries();
+  return entries;
+}
+
+const ModuleEntry& find_module(const std::string& name, const std::string& kind,
+                               const SourceLocation& where) {
+  std::vector<std::string> names;
+  for (const ModuleEntry& e : module_registry()) {
+    if (!kind.empty() && e.kind != kind) continue;
+    if (e.name == name) return e;
+    names.push_back(e.name);
+    for (const std::string& alias : e.aliases) {
+      if (alias == name) return e;
+      names.push_back(alias);
+    }
+  }
+  fail_request(where, fmt::format("unknown {} '{}'{}", kind.empty() ? "module" : kind, name,
+                                  did_you_mean(name, names)));
+}
+
+}  // namespace heed::nn
