@@ -8,6 +8,7 @@ find_package(CLI11 REQUIRED)
 find_package(Protobuf REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(hwy REQUIRED)
+find_package(utf8proc REQUIRED)
 find_package(dnnl REQUIRED)
 
 # Generates, compiles and adds protobuf messages; headers appear as "recipes/engine/x.pb.h".

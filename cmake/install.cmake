@@ -15,4 +15,5 @@ configure_package_config_file(cmake/heedConfig.cmake.in ${PROJECT_BINARY_DIR}/he
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/heedConfigVersion.cmake
                                  COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/heedConfig.cmake ${PROJECT_BINARY_DIR}/heedConfigVersion.cmake
+              cmake/Findutf8proc.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/heed)

@@ -1,0 +1,21 @@
+// One token a byte: ids 0 to 255 are the bytes, 256 is the end of text.
+#pragma once
+
+#include "data/tokenizer.h"
+
+namespace heed::data {
+
+class ByteTokenizer : public Tokenizer {
+ public:
+  ByteTokenizer();
+
+  const char* type() const override { return "bytes"; }
+  int64_t vocab_size() const override { return 257; }
+  using Tokenizer::encode;
+  void encode(std::string_view text, std::vector<TokenId>& ids) const override;
+  std::string_view token(TokenId id) const override;
+  /// {"version": "1.0", "type": "bytes", "added_tokens": [{"id": 256, "content": ...}]}
+  Config to_config() const override;
+};
+
+}  // namespace heed::data

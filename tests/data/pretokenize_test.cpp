@@ -1,0 +1,67 @@
+#include "data/pretokenize.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "core/random.h"
+
+namespace heed::data {
+namespace {
+
+using testing::ElementsAre;
+
+std::vector<std::string> words(std::string_view text) {
+  std::vector<std::string> found;
+  for_each_word(text, [&](std::string_view word) { found.emplace_back(word); });
+  return found;
+}
+
+TEST(Pretokenize, SplitsWordsNumbersAndPunctuation) {
+  EXPECT_THAT(words("Hello world42, ok!!"), ElementsAre("Hello", " world", "42", ",", " ok", "!!"));
+}
+
+TEST(Pretokenize, KnowsContractionsInLowerCaseOnly) {
+  EXPECT_THAT(words("I'll we've it's HE'S ''s"),
+              ElementsAre("I", "'ll", " we", "'ve", " it", "'s", " HE", "'", "S", " ''", "s"));
+  EXPECT_THAT(words("'re'll'"), ElementsAre("'re", "'ll", "'"));
+}
+
+TEST(Pretokenize, LeavesTheLastSpaceToTheWord) {
+  EXPECT_THAT(words("a   b"), ElementsAre("a", "  ", " b"));
+  EXPECT_THAT(words("a\n\nb"), ElementsAre("a", "\n", "\n", "b"));
+  EXPECT_THAT(words("a \n b"), ElementsAre("a", " \n", " b"));
+  EXPECT_THAT(words("a   "), ElementsAre("a", "   "));
+  EXPECT_THAT(words("\tb"), ElementsAre("\t", "b"));
+}
+
+TEST(Pretokenize, UnicodeLettersAndSpaces) {
+  EXPECT_THAT(words("\xC3\xA9t\xC3\xA9 \xE4\xB8\xAD\xE6\x96\x87"),
+              ElementsAre("\xC3\xA9t\xC3\xA9", " \xE4\xB8\xAD\xE6\x96\x87"));
+  EXPECT_THAT(words("a\xC2\xA0"
+                    "b"),
+              ElementsAre("a", "\xC2\xA0", "b"))
+      << "only U+0020 joins a word";
+}
+
+TEST(Pretokenize, CoversArbitraryBytes) {
+  const RandomStream stream({3, hash_name("words"), 0});
+  const std::string alphabet = "ab1 \n'st\x80\xC3\xA9.\xE2";
+  for (uint64_t round = 0; round < 200; ++round) {
+    std::string text;
+    for (uint64_t i = 0; i < 40; ++i) {
+      text.push_back(alphabet[stream.below(round * 40 + i, alphabet.size())]);
+    }
+    std::string joined;
+    for (const std::string& word : words(text)) {
+      ASSERT_FALSE(word.empty());
+      joined += word;
+    }
+    ASSERT_EQ(joined, text);
+  }
+}
+
+}  // namespace
+}  // namespace heed::data
