@@ -80,6 +80,10 @@ class RandomStream {
   /// Uniform in [0, n), without modulo bias to speak of (64-bit multiply-shift).
   uint64_t below(uint64_t index, uint64_t n) const;
 
+  /// The Philox key, and the counter's upper half (the block is the lower one): for vector code.
+  const std::array<uint32_t, 2>& philox_key() const { return key_; }
+  const std::array<uint32_t, 2>& counter_high() const { return high_; }
+
   HEED_HOST_DEVICE static float to_uniform(uint32_t word) {
     return static_cast<float>(word >> 8) * 0x1p-24f;
   }

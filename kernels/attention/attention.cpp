@@ -1,6 +1,7 @@
 #include "kernels/attention/attention.h"
 
 #include "core/views.h"
+#include "kernels/attention/fused.h"
 #include "kernels/attention/plan.h"
 #include "kernels/attention/reference.h"
 #include "kernels/elementwise/accumulate.h"
@@ -68,7 +69,10 @@ AttentionOutput attention(const Tensor& q_in, const Tensor& k_in, const Tensor& 
   const Extents& e = problem.e;
   AttentionOutput result{token_major(e.batch, e.heads, e.queries, e.value_dim, q.dtype()),
                          Tensor::empty({e.batch, e.heads, e.queries}, statistics_dtype(q.dtype()))};
-  attn::reference_forward(problem, q, k, v, result.out, result.lse);
+  if (q.dtype() == DType::f64)
+    attn::reference_forward(problem, q, k, v, result.out, result.lse);
+  else
+    attn::fused_forward(problem, q, k, v, result.out, result.lse);
   return result;
 }
 

@@ -1,0 +1,71 @@
+// How the fused kernels cut a problem: blocks of queries that live in vector lanes, blocks of keys,
+// tasks for threads.
+//
+// A tile of scores is held as S^T: rows are keys, lanes are queries. So the softmax's maxima and
+// sums run down the rows, lane by lane, and neither K nor V is ever transposed.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/allocator.h"
+#include "kernels/attention/plan.h"
+
+namespace heed::kernels::attn {
+
+inline constexpr int kQueries = 64;    // queries of a block: the lanes of a tile
+inline constexpr int kRowUnit = 16;    // packed rows and widths are padded to a multiple of this
+inline constexpr int64_t kKeys = 128;  // keys of a tile, forward
+inline constexpr int64_t kKeysBackward = 64;
+
+constexpr size_t padded(int64_t n) {
+  return static_cast<size_t>((n + kRowUnit - 1) / kRowUnit * kRowUnit);
+}
+
+/// Every query block of the heads that share one key/value head, cut into `slices`: a task is one
+/// slice of one (batch, key/value head). The cut depends on the problem alone.
+struct Tasks {
+  int64_t pairs = 0, blocks = 0, slices = 0;
+
+  /// At least `wanted` tasks, if slices of `least` query blocks allow.
+  Tasks(const Extents& e, int64_t wanted, int64_t least)
+      : pairs(e.batch * e.kv_heads),
+        blocks(e.group() * blocks_per_head(e)),
+        slices(std::clamp<int64_t>(pairs == 0 ? 1 : (wanted + pairs - 1) / pairs, 1,
+                                   std::max<int64_t>(1, blocks / least))) {}
+
+  static int64_t blocks_per_head(const Extents& e) { return (e.queries + kQueries - 1) / kQueries; }
+  int64_t count() const { return pairs * slices; }
+  int64_t begin(int64_t slice) const { return blocks * slice / slices; }
+};
+
+/// One block of up to kQueries queries of one head.
+struct QueryBlock {
+  int64_t head = 0, first = 0, rows = 0;
+
+  QueryBlock(const Extents& e, int64_t kv_head, int64_t block) {
+    const int64_t per_head = Tasks::blocks_per_head(e);
+    head = kv_head * e.group() + block / per_head;
+    first = block % per_head * kQueries;
+    rows = std::min<int64_t>(kQueries, e.queries - first);
+  }
+};
+
+/// Buffers cut from one allocation, each aligned to 64 bytes.
+class Scratch {
+ public:
+  explicit Scratch(size_t floats) : storage_(floats * sizeof(float), kCpu) {}
+  float* take(size_t floats) {
+    float* buffer = static_cast<float*>(storage_.data) + used_;
+    used_ += rounded(floats);
+    return buffer;
+  }
+  static constexpr size_t rounded(size_t floats) { return (floats + 15) / 16 * 16; }
+
+ private:
+  Storage storage_;
+  size_t used_ = 0;
+};
+
+}  // namespace heed::kernels::attn
