@@ -21,8 +21,8 @@ namespace heed::recipes {
 
 class MetricsWriter {
  public:
-  /// Opens for appending. Lines of later steps than `step`, and a last line cut short by a crash,
-  /// are cut off first: a resumed run writes them again.
+  /// Opens for appending. Lines of later steps than `step` (all lines for -1), and a last line cut
+  /// short by a crash, are cut off first: a resumed run writes them again.
   MetricsWriter(const std::string& path, int64_t step);
 
   /// Writes one line; `fields` is a map. Throws Error when the disk refuses.

@@ -165,8 +165,8 @@ void assign(Config& node, const Assignment& assignment, size_t depth) {
   }
   if (!node.is_map() && !node.is_null()) {
     fail_request(assignment.where,
-                 fmt::format("'{}' is a {}: it has no '{}'", assignment.path_up_to(depth),
-                             node.kind(), assignment.path[depth]));
+                 fmt::format("'{}' is {}, not a map with '{}'", assignment.path_up_to(depth),
+                             node.summary(), assignment.path[depth]));
   }
   const std::string& key = assignment.path[depth];
   const bool last = depth + 1 == assignment.path.size();

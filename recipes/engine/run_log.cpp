@@ -5,8 +5,8 @@
 namespace heed::recipes {
 
 RunLog::RunLog(const std::string& run_dir, int64_t step, bool tensorboard)
-    : metrics_((std::filesystem::path(run_dir) / "metrics.jsonl").string(), step) {
-  if (tensorboard) events_.emplace(run_dir, step > 0 ? step + 1 : -1);
+    : metrics_((std::filesystem::path(run_dir) / "metrics.jsonl").string(), step > 0 ? step : -1) {
+  if (tensorboard) events_.emplace(run_dir, step > 0 ? step + 1 : 0);
 }
 
 void RunLog::write(const std::string& kind, int64_t step, const Config& fields) {
