@@ -4,7 +4,11 @@
 #include <atomic>
 #include <queue>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 
+#include "autograd/tape_internal.h"
+#include "kernels/copy/copy.h"
 #include "kernels/elementwise/accumulate.h"
 
 namespace heed {
@@ -40,22 +44,23 @@ struct Node {
   ~Node() {
     std::vector<std::shared_ptr<Node>> chain;
     auto unlink = [&chain](Node& node) {
-      for (Edge& edge : node.edges) {
-        if (edge.node && edge.node.use_count() == 1) chain.push_back(std::move(edge.node));
-      }
       node.backward = nullptr;
+      for (Edge& edge : node.edges) {
+        if (edge.node) chain.push_back(std::move(edge.node));
+      }
     };
     unlink(*this);
     while (!chain.empty()) {
       const std::shared_ptr<Node> next = std::move(chain.back());
       chain.pop_back();
-      unlink(*next);
+      if (next.use_count() == 1) unlink(*next);
     }
   }
 };
 
 thread_local bool recording_on = true;
 thread_local const char* backward_op = "";
+thread_local detail::LeafWatch* leaf_watch = nullptr;
 std::atomic<uint64_t> next_sequence{1};
 
 TapeObserver& observer() {
@@ -76,12 +81,32 @@ bool takes_part(const Tensor& tensor) {
   return state != nullptr && (state->wants_grad || state->node != nullptr);
 }
 
-// Adds `more` into `sum`, in place when nobody else holds sum's memory. Each sum is a handle of its
-// own: handles that share theirs would count as one holder of the storage.
-void accumulate(Tensor& sum, const Tensor& more, bool owned) {
+bool any_takes_part(const Tensor* begin, const Tensor* end) {
+  if (leaf_watch != nullptr) {
+    for (const Tensor* tensor = begin; tensor != end; ++tensor) {
+      if (takes_part(*tensor)) leaf_watch->note(*tensor);
+    }
+  }
+  return recording_on && std::any_of(begin, end, takes_part);
+}
+
+// Names the op whose closure runs; nested in a closure that itself walks a tape.
+class RunningOp {
+ public:
+  explicit RunningOp(const char* op) : previous_(std::exchange(backward_op, op)) {}
+  ~RunningOp() { backward_op = previous_; }
+  RunningOp(const RunningOp&) = delete;
+  RunningOp& operator=(const RunningOp&) = delete;
+
+ private:
+  const char* previous_;
+};
+
+// Adds `more` into `sum`, in place when nobody else holds sum's memory.
+void accumulate(Tensor& sum, Tensor more) {
   if (!sum.defined()) {
-    sum = more.detach();
-  } else if (owned && sum.storage().use_count() == 1 && sum.is_contiguous()) {
+    sum = std::move(more);
+  } else if (sum.is_sole_owner() && sum.is_contiguous()) {
     kernels::add_inplace(sum, more);
   } else {
     sum = kernels::add_out_of_place(sum, more);
@@ -90,7 +115,7 @@ void accumulate(Tensor& sum, const Tensor& more, bool owned) {
 
 class Walk {
  public:
-  explicit Walk(bool keep) : keep_(keep) {}
+  Walk(bool keep, bool hooks) : keep_(keep), hooks_(hooks && grad_ready_hook()) {}
 
   void seed(const Tensor& root, const Tensor& gradient) {
     const State* state = state_of(root);
@@ -98,7 +123,9 @@ class Walk {
                "backward: the root {} does not depend on anything that wants a gradient", root);
     if (state->node == nullptr) {
       accumulate_leaf(root, gradient);
+      if (hooks_) use_leaf(root);
     } else {
+      roots_.push_back(state->node.get());
       add(state->node, state->output, gradient);
     }
   }
@@ -111,8 +138,9 @@ class Walk {
       queue_.pop();
       Gradients grads = std::move(pending_.at(node.get()));
       pending_.erase(node.get());
-      step(*node, grads);
+      step(*node, std::move(grads));
     }
+    finish_remaining_leaves();
   }
 
  private:
@@ -121,23 +149,26 @@ class Walk {
     bool operator<(const Item& other) const { return node->sequence < other.node->sequence; }
   };
 
-  void add(const std::shared_ptr<Node>& node, int output, const Tensor& gradient) {
+  void add(const std::shared_ptr<Node>& node, int output, Tensor gradient) {
     auto [it, fresh] = pending_.try_emplace(node.get());
     if (fresh) {
       it->second.resize(static_cast<size_t>(node->outputs));
       queue_.push({node});
     }
-    accumulate(it->second[static_cast<size_t>(output)], gradient, true);
+    accumulate(it->second[static_cast<size_t>(output)], std::move(gradient));
   }
 
-  void step(Node& node, const Gradients& grads) {
+  void step(Node& node, Gradients grads) {
     HEED_CHECK(node.backward != nullptr,
                "backward: the tape behind '{}' was already freed by an earlier backward pass "
                "(pass keep to walk it twice)",
                node.op);
-    backward_op = node.op;
-    Gradients results = node.backward(grads, node.wanted);
-    backward_op = "";
+    Gradients results;
+    {
+      const RunningOp running(node.op);
+      results = node.backward(grads, node.wanted);
+    }
+    grads.clear();  // a result that is one of them may now be the memory's only owner
     HEED_CHECK(results.size() == node.edges.size(), "backward of {}: {} gradients for {} inputs",
                node.op, results.size(), node.edges.size());
     if (observer().backward) observer().backward(node.op, results);
@@ -150,51 +181,68 @@ class Walk {
         HEED_CHECK(gradient.shape() == edge.shape,
                    "backward of {}: the gradient of input {} has shape {}, the input {}", node.op,
                    i, gradient.shape(), edge.shape);
+        gradient = kernels::cast(gradient, edge.dtype);
         if (edge.node) {
-          add(edge.node, edge.output, gradient);
+          add(edge.node, edge.output, std::move(gradient));
         } else {
-          accumulate_leaf(edge.leaf, gradient);
+          accumulate_leaf(edge.leaf, std::move(gradient));
         }
       }
       if (!edge.node && edge.leaf.defined()) finish_leaf_use(edge.leaf);
     }
   }
 
-  static void accumulate_leaf(const Tensor& leaf, const Tensor& gradient) {
+  // A leaf owns its gradient: optimisers and clipping write into it.
+  static void accumulate_leaf(const Tensor& leaf, Tensor gradient) {
     Tensor& sum = state_of(leaf)->gradient;
-    if (!sum.defined() && (!gradient.is_contiguous() || gradient.dtype() != leaf.dtype())) {
-      sum = kernels::contiguous_as(gradient, leaf.dtype());
+    if (!sum.defined() && (!gradient.is_sole_owner() || !gradient.is_contiguous())) {
+      sum = Tensor::empty(leaf.shape(), leaf.dtype(), leaf.device());
+      kernels::copy(gradient, sum);
     } else {
-      accumulate(sum, gradient, true);
+      accumulate(sum, std::move(gradient));
     }
   }
 
   // A leaf's gradient is final when every reachable node that uses it has run.
   void count_leaf_uses() {
-    if (!grad_ready_hook()) return;
+    if (!hooks_) return;
     std::vector<Node*> stack;
-    std::unordered_map<Node*, bool> seen;
-    for (auto& [node, grads] : pending_) stack.push_back(node);
-    for (Node* node : stack) seen[node] = true;
+    std::unordered_set<Node*> seen;
+    for (Node* root : roots_) {
+      if (seen.insert(root).second) stack.push_back(root);
+    }
     while (!stack.empty()) {
       Node* node = stack.back();
       stack.pop_back();
       for (const Node::Edge& edge : node->edges) {
         if (edge.node) {
-          if (!std::exchange(seen[edge.node.get()], true)) stack.push_back(edge.node.get());
+          if (seen.insert(edge.node.get()).second) stack.push_back(edge.node.get());
         } else if (edge.leaf.defined()) {
-          ++leaf_uses_[state_of(edge.leaf)];
+          use_leaf(edge.leaf);
         }
       }
     }
   }
 
+  void use_leaf(const Tensor& leaf) {
+    if (leaf_uses_[state_of(leaf)]++ == 0) leaves_.push_back(leaf);
+  }
+
   void finish_leaf_use(const Tensor& leaf) {
-    if (!grad_ready_hook()) return;
-    if (--leaf_uses_[state_of(leaf)] == 0) grad_ready_hook()(leaf);
+    if (hooks_ && --leaf_uses_[state_of(leaf)] == 0) grad_ready_hook()(leaf);
+  }
+
+  // Roots that are leaves, and leaves below a node that no gradient reached.
+  void finish_remaining_leaves() {
+    for (const Tensor& leaf : leaves_) {
+      if (std::exchange(leaf_uses_[state_of(leaf)], 0) > 0) grad_ready_hook()(leaf);
+    }
   }
 
   bool keep_;
+  bool hooks_;
+  std::vector<Node*> roots_;
+  std::vector<Tensor> leaves_;
   std::priority_queue<Item> queue_;
   std::unordered_map<Node*, Gradients> pending_;
   std::unordered_map<State*, int> leaf_uses_;
@@ -217,11 +265,11 @@ const Tensor& Saved::operator*() const {
 }
 
 bool needs_grad(std::initializer_list<Tensor> tensors) {
-  return recording_on && std::any_of(tensors.begin(), tensors.end(), takes_part);
+  return any_takes_part(tensors.begin(), tensors.end());
 }
 
 bool needs_grad(const std::vector<Tensor>& tensors) {
-  return recording_on && std::any_of(tensors.begin(), tensors.end(), takes_part);
+  return any_takes_part(tensors.data(), tensors.data() + tensors.size());
 }
 
 std::vector<Tensor> record_many(const char* op, const std::vector<Tensor>& inputs,
@@ -301,7 +349,7 @@ void backward(const Tensor& root, const Tensor& seed, bool keep) {
 void backward(const std::vector<Tensor>& roots, const std::vector<Tensor>& seeds, bool keep) {
   HEED_CHECK(roots.size() == seeds.size(), "backward: {} roots, {} seeds", roots.size(),
              seeds.size());
-  Walk walk(keep);
+  Walk walk(keep, /*hooks=*/true);
   for (size_t i = 0; i < roots.size(); ++i) {
     Tensor seed = seeds[i];
     if (!seed.defined()) {
@@ -314,6 +362,30 @@ void backward(const std::vector<Tensor>& roots, const std::vector<Tensor>& seeds
   }
   walk.run();
 }
+
+namespace detail {
+
+LeafWatch::LeafWatch(const char* op) : op_(op), previous_(std::exchange(leaf_watch, this)) {}
+LeafWatch::~LeafWatch() { leaf_watch = previous_; }
+
+void LeafWatch::note(const Tensor& tensor) {
+  HEED_CHECK(!has_history(tensor),
+             "{}: the function uses {}, the result of a recorded op, by itself: pass it among the "
+             "inputs",
+             op_, tensor);
+  const bool known = std::any_of(leaves_.begin(), leaves_.end(), [&](const Tensor& leaf) {
+    return leaf.autograd() == tensor.autograd();
+  });
+  if (!known) leaves_.push_back(tensor);
+}
+
+void backward_nested(const Tensor& root, const Tensor& seed) {
+  Walk walk(/*keep=*/false, /*hooks=*/false);
+  walk.seed(root, seed);
+  walk.run();
+}
+
+}  // namespace detail
 
 NoGrad::NoGrad() : previous_(recording_on) { recording_on = false; }
 NoGrad::~NoGrad() { recording_on = previous_; }

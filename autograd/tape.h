@@ -32,12 +32,11 @@ using Gradients = std::vector<Tensor>;
 /// Which inputs of an op want a gradient: a closure may skip the others' work.
 class Wanted {
  public:
-  void push_back(bool wanted) { bits_ |= static_cast<uint64_t>(wanted) << count_++; }
-  bool operator[](int input) const { return (bits_ >> input) & 1; }
+  void push_back(bool wanted) { bits_.push_back(wanted); }
+  bool operator[](int input) const { return bits_[static_cast<size_t>(input)]; }
 
  private:
-  uint64_t bits_ = 0;
-  int count_ = 0;
+  std::vector<bool> bits_;
 };
 
 /// A tensor kept for the backward pass.

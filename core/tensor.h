@@ -76,6 +76,9 @@ class Tensor {
   /// True when both handles are the same tensor (not merely equal).
   bool is_same(const Tensor& other) const { return impl_ == other.impl_; }
 
+  /// True when no other handle or tensor holds the memory: it may be overwritten unseen.
+  bool is_sole_owner() const { return impl_.use_count() == 1 && impl().storage.use_count() == 1; }
+
   /// How often the memory was changed in place.
   uint64_t version() const { return impl().storage->version; }
   /// Called by every op that changes a tensor in place.

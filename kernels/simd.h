@@ -26,6 +26,9 @@
 #if defined(__x86_64__) && !defined(HWY_BASELINE_TARGETS)
 #define HWY_BASELINE_TARGETS HWY_SSE4
 #define HWY_DISABLED_TARGETS (HWY_SCALAR | HWY_SSSE3)
+#elif defined(__aarch64__) && !defined(HWY_DISABLED_TARGETS)
+// SVE's vectors cannot be members of a struct, which the functors of elementwise kernels need
+#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 #endif
 
 #if defined(HWY_TARGET_INCLUDE)

@@ -1,0 +1,161 @@
+#include "autograd/ops/elementwise.h"
+
+#include "core/views.h"
+#include "kernels/copy/copy.h"
+#include "kernels/elementwise/binary.h"
+#include "kernels/elementwise/unary.h"
+#include "kernels/random/dropout.h"
+#include "kernels/reduce/reduce.h"
+
+namespace heed {
+namespace {
+
+using kernels::Binary;
+using kernels::Unary;
+
+// The gradient of an operand: what broadcasting repeated is summed, in the operand's own dtype.
+Tensor to_operand(const Tensor& gradient, const Shape& shape, DType dtype) {
+  return kernels::cast(kernels::sum_to(gradient, shape), dtype);
+}
+
+Tensor record_unary(Unary op, const Tensor& x) {
+  const Tensor y = kernels::unary(op, x);
+  return record(kernels::name_of(op), {x}, y,
+                [op, saved = save(kernels::saves_output(op) ? y : x)](const Tensor& dy) {
+                  return Gradients{kernels::unary_backward(op, dy, *saved)};
+                });
+}
+
+// An operand as the product's kernels take it: in the promoted dtype, or a number of its own.
+Tensor as_operand(const Tensor& x, DType dtype) {
+  return x.rank() == 0 ? x : kernels::cast(x, dtype);
+}
+
+}  // namespace
+
+Tensor add(const Tensor& a, const Tensor& b) {
+  return record("add", {a, b}, kernels::binary(Binary::add, a, b),
+                [a_shape = a.shape(), b_shape = b.shape(), a_dtype = a.dtype(),
+                 b_dtype = b.dtype()](const Tensor& dy, const Wanted& wanted) {
+                  Gradients grads(2);
+                  if (wanted[0]) grads[0] = to_operand(dy, a_shape, a_dtype);
+                  if (wanted[1]) grads[1] = to_operand(dy, b_shape, b_dtype);
+                  return grads;
+                });
+}
+
+Tensor sub(const Tensor& a, const Tensor& b) {
+  return record("sub", {a, b}, kernels::binary(Binary::sub, a, b),
+                [a_shape = a.shape(), b_shape = b.shape(), a_dtype = a.dtype(),
+                 b_dtype = b.dtype()](const Tensor& dy, const Wanted& wanted) {
+                  Gradients grads(2);
+                  if (wanted[0]) grads[0] = to_operand(dy, a_shape, a_dtype);
+                  if (wanted[1]) {
+                    // the sum is the smaller of the two to negate
+                    grads[1] = kernels::unary(Unary::neg, to_operand(dy, b_shape, b_dtype));
+                  }
+                  return grads;
+                });
+}
+
+Tensor mul(const Tensor& a, const Tensor& b) {
+  const Tensor y = kernels::binary(Binary::mul, a, b);
+  return record("mul", {a, b}, y,
+                [a = save(a), b = save(b)](const Tensor& dy, const Wanted& wanted) {
+                  Gradients grads(2);
+                  const auto product = [&dy](const Tensor& other) {
+                    return kernels::binary(Binary::mul, dy, as_operand(other, dy.dtype()));
+                  };
+                  if (wanted[0]) grads[0] = to_operand(product(*b), a->shape(), a->dtype());
+                  if (wanted[1]) grads[1] = to_operand(product(*a), b->shape(), b->dtype());
+                  return grads;
+                });
+}
+
+Tensor div(const Tensor& a, const Tensor& b) {
+  const Tensor y = kernels::binary(Binary::div, a, b);
+  return record("div", {a, b}, y,
+                [a_shape = a.shape(), a_dtype = a.dtype(), b = save(b), y = save(y)](
+                    const Tensor& dy, const Wanted& wanted) {
+                  Gradients grads(2);
+                  const Tensor denominator = as_operand(*b, dy.dtype());
+                  if (wanted[0]) {
+                    grads[0] =
+                        to_operand(kernels::binary(Binary::div, dy, denominator), a_shape, a_dtype);
+                  }
+                  if (wanted[1]) {
+                    grads[1] = to_operand(kernels::div_denominator_gradient(dy, *y, denominator),
+                                          b->shape(), b->dtype());
+                  }
+                  return grads;
+                });
+}
+
+Tensor add(const Tensor& x, double scalar) {
+  return record("add", {x}, kernels::binary(Binary::add, x, scalar),
+                [](const Tensor& dy) { return Gradients{dy}; });
+}
+
+Tensor mul(const Tensor& x, double scalar) {
+  return record("mul", {x}, kernels::binary(Binary::mul, x, scalar), [scalar](const Tensor& dy) {
+    return Gradients{kernels::binary(Binary::mul, dy, scalar)};
+  });
+}
+
+Tensor neg(const Tensor& x) { return record_unary(Unary::neg, x); }
+Tensor exp(const Tensor& x) { return record_unary(Unary::exp, x); }
+Tensor log(const Tensor& x) { return record_unary(Unary::log, x); }
+Tensor sqrt(const Tensor& x) { return record_unary(Unary::sqrt, x); }
+Tensor rsqrt(const Tensor& x) { return record_unary(Unary::rsqrt, x); }
+Tensor square(const Tensor& x) { return record_unary(Unary::square, x); }
+Tensor tanh(const Tensor& x) { return record_unary(Unary::tanh, x); }
+Tensor sigmoid(const Tensor& x) { return record_unary(Unary::sigmoid, x); }
+Tensor relu(const Tensor& x) { return record_unary(Unary::relu, x); }
+Tensor silu(const Tensor& x) { return record_unary(Unary::silu, x); }
+Tensor gelu(const Tensor& x) { return record_unary(Unary::gelu, x); }
+Tensor gelu_tanh(const Tensor& x) { return record_unary(Unary::gelu_tanh, x); }
+
+Tensor swiglu(const Tensor& gate, const Tensor& up) {
+  return record("swiglu", {gate, up}, kernels::swiglu(gate, up),
+                [gate = save(gate), up = save(up)](const Tensor& dy) {
+                  const Tensor dgate = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
+                  const Tensor dup = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
+                  kernels::swiglu_backward(dy, *gate, *up, dgate, dup);
+                  return Gradients{dgate, dup};
+                });
+}
+
+Tensor swiglu_packed(const Tensor& gate_up) {
+  HEED_CHECK(gate_up.rank() > 0 && gate_up.size(-1) % 2 == 0,
+             "swiglu_packed: the last dimension of {} is not two equal halves", gate_up);
+  const int64_t half = gate_up.size(-1) / 2;
+  const auto gate_of = [half](const Tensor& x) { return views::slice(x, -1, 0, half); };
+  const auto up_of = [half](const Tensor& x) { return views::slice(x, -1, half, 2 * half); };
+  return record("swiglu_packed", {gate_up}, kernels::swiglu(gate_of(gate_up), up_of(gate_up)),
+                [gate_up = save(gate_up), gate_of, up_of](const Tensor& dy) {
+                  const Tensor packed = Tensor::empty(gate_up->shape(), dy.dtype(), dy.device());
+                  kernels::swiglu_backward(dy, gate_of(*gate_up), up_of(*gate_up), gate_of(packed),
+                                           up_of(packed));
+                  return Gradients{packed};
+                });
+}
+
+Tensor cast(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype) return x;
+  HEED_CHECK(is_floating(dtype) && is_floating(x.dtype()),
+             "cast: {} to {}: only floating dtypes have gradients", x, name_of(dtype));
+  return record("cast", {x}, kernels::cast(x, dtype), [from = x.dtype()](const Tensor& dy) {
+    return Gradients{kernels::cast(dy, from)};
+  });
+}
+
+Tensor dropout(const Tensor& x, double p, const RandomKey& key) {
+  HEED_CHECK(p >= 0.0 && p < 1.0, "dropout: p = {} is not in [0, 1)", p);
+  if (p == 0.0) return x;
+  return record("dropout", {x}, kernels::dropout(x, p, key),
+                [p, key](const Tensor& dy) { return Gradients{kernels::dropout(dy, p, key)}; });
+}
+
+Tensor stop_gradient(const Tensor& x) { return x.detach(); }
+
+}  // namespace heed

@@ -1,0 +1,59 @@
+#include "autograd/ops/reduce.h"
+
+#include "core/views.h"
+#include "kernels/copy/copy.h"
+#include "kernels/elementwise/binary.h"
+#include "kernels/reduce/reduce.h"
+
+namespace heed {
+namespace {
+
+// The reduced shape with extents of 1 for the dimensions that went.
+Shape kept_shape(const Shape& shape, const std::vector<int>& dims) {
+  Shape kept = shape;
+  for (int d = 0; d < shape.rank(); ++d) kept[d] = dims.empty() ? 1 : shape[d];
+  for (const int d : dims) kept[d] = 1;
+  return kept;
+}
+
+Tensor scaled_sum(const char* op, const Tensor& x, const std::vector<int>& dims, bool keepdim,
+                  double scale) {
+  return record(op, {x}, kernels::sum(x, dims, keepdim, scale),
+                [shape = x.shape(), dims, scale](const Tensor& dy) {
+                  const Tensor scaled =
+                      scale == 1.0 ? dy : kernels::binary(kernels::Binary::mul, dy, scale);
+                  const Tensor kept = views::reshape(scaled, kept_shape(shape, dims));
+                  return Gradients{views::expand(kept, shape)};
+                });
+}
+
+}  // namespace
+
+Tensor sum(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
+  return scaled_sum("sum", x, dims, keepdim, 1.0);
+}
+
+Tensor mean(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
+  int64_t count = dims.empty() ? x.numel() : 1;
+  for (const int d : dims) count *= x.size(d);
+  HEED_CHECK(count > 0, "mean: of no elements, x {}", x);
+  return scaled_sum("mean", x, dims, keepdim, 1.0 / static_cast<double>(count));
+}
+
+Tensor max(const Tensor& x, int dim, bool keepdim) {
+  dim = x.shape().dim_index(dim, "max");
+  const auto [values, indices] = kernels::max_along(x, dim);
+  const Tensor y = keepdim ? values : views::squeeze(values, dim);
+  return record("max", {x}, y,
+                [indices = save(indices), dim, extent = x.size(dim)](const Tensor& dy) {
+                  const Tensor kept = views::reshape(kernels::contiguous(dy), indices->shape());
+                  return Gradients{kernels::scatter_along(kept, *indices, dim, extent)};
+                });
+}
+
+Tensor argmax(const Tensor& x, int dim) {
+  dim = x.shape().dim_index(dim, "argmax");
+  return views::squeeze(kernels::max_along(x, dim).second, dim);
+}
+
+}  // namespace heed

@@ -1,0 +1,99 @@
+#include "kernels/elementwise/unary.h"
+
+#include "kernels/elementwise/map.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/elementwise/unary.cpp"
+#include "kernels/simd.h"
+// after simd.h
+#include "kernels/elementwise/map_row-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed::kernels::HWY_NAMESPACE {
+namespace {
+
+template <class Fn>
+auto with_functor(Unary op, Fn&& fn) {
+  switch (op) {
+    case Unary::neg:
+      return fn(Neg());
+    case Unary::exp:
+      return fn(Exp());
+    case Unary::log:
+      return fn(Log());
+    case Unary::sqrt:
+      return fn(Sqrt());
+    case Unary::rsqrt:
+      return fn(Rsqrt());
+    case Unary::square:
+      return fn(Square());
+    case Unary::tanh:
+      return fn(Tanh());
+    case Unary::sigmoid:
+      return fn(Sigmoid());
+    case Unary::relu:
+      return fn(Relu());
+    case Unary::silu:
+      return fn(Silu());
+    case Unary::gelu:
+      return fn(Gelu());
+    case Unary::gelu_tanh:
+      return fn(GeluTanh());
+  }
+  fail("corrupt unary op {}", static_cast<int>(op));
+}
+
+RowFn forward_row(Unary op, DType dtype) {
+  return with_functor(op, [&](auto functor) {
+    return dispatch_floating(dtype, name_of(op), [&](auto type) -> RowFn {
+      return unary_row<decltype(functor), decltype(type)>;
+    });
+  });
+}
+
+RowFn backward_row(Unary op, DType dtype) {
+  return with_functor(op, [&](auto functor) {
+    return dispatch_floating(dtype, name_of(op), [&](auto type) -> RowFn {
+      return unary_backward_row<decltype(functor), decltype(type)>;
+    });
+  });
+}
+
+bool keeps_output(Unary op) {
+  return with_functor(op, [](auto functor) { return decltype(functor)::kSavesOutput; });
+}
+
+}  // namespace
+}  // namespace heed::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace heed::kernels {
+
+HWY_EXPORT(forward_row);
+HWY_EXPORT(backward_row);
+HWY_EXPORT(keeps_output);
+
+const char* name_of(Unary op) {
+  constexpr const char* kNames[] = {"neg",  "exp",     "log",  "sqrt", "rsqrt", "square",
+                                    "tanh", "sigmoid", "relu", "silu", "gelu",  "gelu_tanh"};
+  return kNames[static_cast<size_t>(op)];
+}
+
+bool saves_output(Unary op) { return HWY_DYNAMIC_DISPATCH(keeps_output)(op); }
+
+Tensor unary(Unary op, const Tensor& x) {
+  const RowFn row = HWY_DYNAMIC_DISPATCH(forward_row)(op, x.dtype());
+  const Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  map_rows(name_of(op), row, {x}, {y});
+  return y;
+}
+
+Tensor unary_backward(Unary op, const Tensor& dy, const Tensor& saved) {
+  const RowFn row = HWY_DYNAMIC_DISPATCH(backward_row)(op, dy.dtype());
+  const Tensor dx = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
+  map_rows(name_of(op), row, {dy, saved}, {dx});
+  return dx;
+}
+
+}  // namespace heed::kernels
+#endif

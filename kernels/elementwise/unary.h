@@ -1,0 +1,20 @@
+// Functions of one element, and their derivatives.
+#pragma once
+
+#include "core/tensor.h"
+
+namespace heed::kernels {
+
+/// The functions of functors-inl.h.
+enum class Unary { neg, exp, log, sqrt, rsqrt, square, tanh, sigmoid, relu, silu, gelu, gelu_tanh };
+
+const char* name_of(Unary op);
+
+/// y = op(x), row-major, in x's dtype (f32, bf16 computed in f32, f64).
+Tensor unary(Unary op, const Tensor& x);
+
+/// The gradient of x; `saved` is y where saves_output(op), else x.
+Tensor unary_backward(Unary op, const Tensor& dy, const Tensor& saved);
+bool saves_output(Unary op);
+
+}  // namespace heed::kernels
