@@ -1,0 +1,176 @@
+// Options, parameter groups, and the three optimisers.
+#include "autograd/tape.h"
+#include "kernels/optim/adam.h"
+#include "kernels/optim/sgd.h"
+#include "optim/optimizer.h"
+
+namespace heed::optim {
+namespace {
+
+class Adam : public Optimizer {
+ public:
+  Adam(const OptimizerOptions& options, std::vector<Parameter> parameters)
+      : Optimizer(std::move(parameters)),
+        decay_(options.type == "adam" ? kernels::Decay::coupled : kernels::Decay::decoupled),
+        eps_(options.eps) {
+    add_state("exp_avg");
+    add_state("exp_avg_sq");
+  }
+
+ protected:
+  void update(const std::vector<size_t>& active, const std::vector<Tensor>& gradients, double lr,
+              double grad_scale, int64_t t) override {
+    std::vector<kernels::AdamUpdate> updates;
+    for (size_t i = 0; i < active.size(); ++i) {
+      const Parameter& p = parameters()[active[i]];
+      updates.push_back({p.tensor, gradients[i], state(0, active[i]), state(1, active[i]),
+                         lr * p.lr, p.beta1, p.beta2, eps_, p.weight_decay});
+    }
+    kernels::adam(updates, decay_, t, grad_scale);
+  }
+
+ private:
+  kernels::Decay decay_;
+  double eps_;
+};
+
+class Sgd : public Optimizer {
+ public:
+  Sgd(const OptimizerOptions& options, std::vector<Parameter> parameters)
+      : Optimizer(std::move(parameters)), momentum_(options.momentum), nesterov_(options.nesterov) {
+    if (momentum_ != 0) add_state("momentum_buffer");
+  }
+
+ protected:
+  void update(const std::vector<size_t>& active, const std::vector<Tensor>& gradients, double lr,
+              double grad_scale, int64_t) override {
+    std::vector<kernels::SgdUpdate> updates;
+    for (size_t i = 0; i < active.size(); ++i) {
+      const Parameter& p = parameters()[active[i]];
+      updates.push_back({p.tensor, gradients[i], momentum_ != 0 ? state(0, active[i]) : Tensor(),
+                         lr * p.lr, momentum_, p.weight_decay});
+    }
+    kernels::sgd(updates, nesterov_, grad_scale);
+  }
+
+ private:
+  double momentum_;
+  bool nesterov_;
+};
+
+std::vector<Parameter> grouped(const OptimizerOptions& options, const NamedTensors& parameters) {
+  std::vector<Parameter> result;
+  std::vector<bool> used(options.groups.size());
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : parameters) {
+    names.push_back(name);
+    Parameter p{name, tensor};
+    const bool decays = options.decay_1d || tensor.rank() >= 2;
+    p.weight_decay = decays ? options.weight_decay : 0.0;
+    p.beta1 = options.betas.at(0);
+    p.beta2 = options.betas.at(1);
+    bool frozen = false;
+    for (size_t g = 0; g < options.groups.size(); ++g) {
+      const ParameterGroup& group = options.groups[g];
+      if (!glob_match(group.pattern, name)) continue;
+      used[g] = true;
+      p.lr = group.lr;
+      p.weight_decay = group.weight_decay.value_or(p.weight_decay);
+      if (!group.betas.empty()) {
+        p.beta1 = group.betas.at(0);
+        p.beta2 = group.betas.at(1);
+      }
+      frozen = group.freeze;
+      break;
+    }
+    if (frozen) {
+      require_grad(p.tensor, false);
+    } else {
+      result.push_back(std::move(p));
+    }
+  }
+  for (size_t g = 0; g < used.size(); ++g) {
+    if (!used[g]) {
+      fail_request("optimizer: no parameter is left for the group '{}'{}",
+                   options.groups[g].pattern, did_you_mean(options.groups[g].pattern, names));
+    }
+  }
+  return result;
+}
+
+void check_betas(Options& o, const std::vector<double>& betas, bool may_be_empty) {
+  const auto inside = [](double b) { return b >= 0 && b < 1; };
+  const bool holds = (may_be_empty && betas.empty()) ||
+                     (betas.size() == 2 && inside(betas[0]) && inside(betas[1]));
+  o.check(holds, "betas", "betas must be two numbers in [0, 1)");
+}
+
+}  // namespace
+
+void ParameterGroup::options(Options& o) {
+  o.field("pattern", pattern, "glob over parameter names: * any run of characters, ? one",
+          {.required = true});
+  o.field("lr", lr, "multiplies the learning rate", {.min = 0});
+  o.field("weight_decay", weight_decay, "in place of the optimizer's", {.min = 0});
+  o.field("betas", betas, "in place of the optimizer's");
+  o.field("freeze", freeze, "leave these parameters as they are");
+  check_betas(o, betas, true);
+}
+
+void OptimizerOptions::options(Options& o) {
+  o.field("type", type, "update rule", {.one_of = {"adamw", "adam", "sgd"}});
+  o.field("lr", lr, "peak learning rate of the schedule", {.above = 0});
+  o.field("betas", betas, "adam, adamw: decay of the first and second moments");
+  o.field("eps", eps, "adam, adamw: added to the root of the second moment", {.above = 0});
+  o.field("weight_decay", weight_decay,
+          "decoupled (adamw), or added to the gradient (adam, sgd) times the parameter",
+          {.min = 0});
+  o.field("momentum", momentum, "sgd: share of the last direction that stays",
+          {.min = 0, .below = 1});
+  o.field("nesterov", nesterov, "sgd: look ahead along the momentum");
+  o.field("decay_1d", decay_1d, "decay tensors with fewer than two dimensions (biases, norms) too");
+  o.list("groups", groups, "settings of parameters by name; the first pattern that matches holds");
+  check_betas(o, betas, false);
+  o.check(!nesterov || momentum > 0, "nesterov", "nesterov needs a momentum");
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
+                                          const NamedTensors& parameters) {
+  std::vector<Parameter> trained = grouped(options, parameters);
+  if (options.type == "sgd") return std::make_unique<Sgd>(options, std::move(trained));
+  if (options.type == "adam" || options.type == "adamw") {
+    return std::make_unique<Adam>(options, std::move(trained));
+  }
+  fail_request("optimizer: unknown type '{}'{}", options.type,
+               did_you_mean(options.type, std::vector<std::string>{"adamw", "adam", "sgd"}));
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const Config& options, const NamedTensors& parameters) {
+  return make_optimizer(options.is_null()
+                            ? OptimizerOptions{}
+                            : read_options<OptimizerOptions>(options, "optimizer", {}),
+                        parameters);
+}
+
+bool glob_match(const std::string& pattern, const std::string& name) {
+  // The last * seen may take one more character whenever a later match fails.
+  size_t p = 0, n = 0, star = std::string::npos, resume = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      resume = n;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n])) {
+      ++p;
+      ++n;
+    } else if (star != std::string::npos) {
+      p = star + 1;
+      n = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+}  // namespace heed::optim

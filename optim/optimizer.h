@@ -1,0 +1,116 @@
+// Optimisers over named parameters: SGD, Adam, AdamW, with groups by name pattern.
+//
+//   auto optimizer = make_optimizer(options, parameters);     // {name, tensor}, as in a state_dict
+//   optimizer->zero_grad();
+//   backward(loss);
+//   const double norm = grad_norm(optimizer->parameters());   // optim/clip.h
+//   optimizer->step(schedule.lr_at(step), clip_scale(norm, 1.0));
+//
+// Parameters are f32 master weights (f64 and bf16 work too); moments are f32 (f64 for f64).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/options.h"
+#include "core/tensor.h"
+
+namespace heed::optim {
+
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+
+/// What differs for the parameters whose names match `pattern`. The first group that matches wins.
+struct ParameterGroup {
+  std::string
+      pattern;      ///< a glob over the whole name: * any run, ? one character ("blocks.*.bias")
+  double lr = 1.0;  ///< multiplies the schedule's learning rate
+  std::optional<double> weight_decay;
+  std::vector<double> betas;  ///< two, or none for the optimiser's
+  bool freeze = false;        ///< leave them as they are; their gradients are not wanted any more
+  void options(Options& o);
+};
+
+/// The `optimizer:` section of a recipe. Defaults are PyTorch's, but that tensors with fewer than
+/// two dimensions (biases, norms) do not decay.
+struct OptimizerOptions {
+  std::string type = "adamw";  ///< adamw, adam, sgd
+  double lr = 1e-3;            ///< the schedule's peak
+  std::vector<double> betas = {0.9, 0.999};
+  double eps = 1e-8;
+  double weight_decay = 0.01;
+  double momentum = 0.0;  ///< sgd
+  bool nesterov = false;  ///< sgd
+  bool decay_1d = false;  ///< decay tensors with fewer than two dimensions too
+  std::vector<ParameterGroup> groups;
+  void options(Options& o);
+};
+
+/// One parameter with the settings that hold for it.
+struct Parameter {
+  std::string name;
+  Tensor tensor;
+  double lr = 1.0;  ///< multiplies the schedule's
+  double weight_decay = 0.0;
+  double beta1 = 0.9, beta2 = 0.999;
+};
+
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+
+  /// One step with the gradients accumulated in the parameters, each times `grad_scale` (clipping:
+  /// see optim/clip.h). `lr` is the schedule's. Parameters without a gradient stay as they are,
+  /// their moments too.
+  void step(double lr, double grad_scale = 1.0);
+
+  /// Forgets the gradients of the parameters.
+  void zero_grad();
+
+  /// Those that are trained, in the order given; frozen ones are left out.
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+
+  /// Steps done.
+  int64_t steps_done() const { return steps_; }
+
+  /// What a checkpoint must hold: "step" (i64 []) and, for each parameter, "exp_avg.<name>" and
+  /// "exp_avg_sq.<name>" (Adam) or "momentum_buffer.<name>" (SGD with momentum). The tensors share
+  /// memory with the optimiser.
+  NamedTensors state_tensors() const;
+  /// Copies such tensors back. Missing or unexpected names, other shapes or dtypes: a RequestError
+  /// that lists them, and nothing is changed.
+  void load_state(const NamedTensors& state);
+  int64_t state_bytes() const;
+
+ protected:
+  explicit Optimizer(std::vector<Parameter> parameters) : parameters_(std::move(parameters)) {}
+
+  /// Adds a state tensor of zeros for every parameter.
+  void add_state(const std::string& name);
+  const Tensor& state(size_t name, size_t parameter) const { return state_[name][parameter]; }
+
+  /// Updates parameters `active` with `gradients`; `t` counts from 1.
+  virtual void update(const std::vector<size_t>& active, const std::vector<Tensor>& gradients,
+                      double lr, double grad_scale, int64_t t) = 0;
+
+ private:
+  std::vector<Parameter> parameters_;
+  std::vector<std::string> state_names_;
+  std::vector<std::vector<Tensor>> state_;  // [name][parameter]
+  int64_t steps_ = 0;
+};
+
+/// Builds the optimiser that the options name. Parameters are those that are trained (a buffer has
+/// no business here); a group that matches none of them is a RequestError with the nearest name.
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
+                                          const NamedTensors& parameters);
+/// The same from a recipe's section; null means all defaults.
+std::unique_ptr<Optimizer> make_optimizer(const Config& options, const NamedTensors& parameters);
+
+/// Whether `name` matches the glob: * stands for any run of characters, ? for one.
+bool glob_match(const std::string& pattern, const std::string& name);
+
+}  // namespace heed::optim
