@@ -1,4 +1,4 @@
-// expand_files: glob(3), and "**" on top of it.
+// glob: the one of the C library, and "**" on top of it.
 #include <glob.h>
 
 #include <algorithm>
@@ -63,20 +63,14 @@ std::vector<std::string> expand(const std::string& pattern) {
 
 }  // namespace
 
-std::vector<std::string> expand_files(const std::string& pattern) {
+std::vector<std::string> glob(const std::string& pattern) {
   std::error_code ignored;
   if (fs::is_regular_file(pattern, ignored)) return {pattern};
-  std::vector<std::string> files;
-  if (pattern.find_first_of("*?[") != std::string::npos) {
-    files = expand(pattern.ends_with("/**") ? pattern + "/*" : pattern);
-    std::erase_if(files, [&](const auto& file) { return !fs::is_regular_file(file, ignored); });
-    std::sort(files.begin(), files.end());
-    files.erase(std::unique(files.begin(), files.end()), files.end());
-    if (files.empty()) fail_request("no file matches '{}'", pattern);
-    return files;
-  }
-  MappedFile probe(pattern);  // says why it cannot be read
-  fail_request("cannot read '{}': not a regular file", pattern);
+  std::vector<std::string> files = expand(pattern.ends_with("/**") ? pattern + "/*" : pattern);
+  std::erase_if(files, [&](const auto& file) { return !fs::is_regular_file(file, ignored); });
+  std::sort(files.begin(), files.end());
+  files.erase(std::unique(files.begin(), files.end()), files.end());
+  return files;
 }
 
 }  // namespace heed

@@ -11,6 +11,7 @@
 
 #include "core/checksum.h"
 #include "tests/core/raises.h"
+#include "tests/core/temp_folder.h"
 
 namespace heed {
 namespace {
@@ -22,7 +23,7 @@ class Files : public testing::Test {
  protected:
   void SetUp() override {
     const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    dir_ = testing::TempDir() + "heed_files_" + test->name() + "/";
+    dir_ = temp_folder() + test->name() + "/";
     fs::remove_all(dir_);
     fs::create_directories(dir_);
   }
@@ -35,7 +36,7 @@ class Files : public testing::Test {
     return out;
   }
   std::vector<std::string> expanded(const std::string& pattern) const {
-    std::vector<std::string> out = expand_files(dir_ + pattern);
+    std::vector<std::string> out = glob(dir_ + pattern);
     for (std::string& path : out) path.erase(0, dir_.size());
     return out;
   }
@@ -122,9 +123,9 @@ TEST_F(Files, PatternsExpandSorted) {
   EXPECT_EQ(expanded("a/**/b/**/*.txt"), (Names{"a/b/c/e.txt", "a/b/d.txt"}));
   EXPECT_EQ(expanded("a/**"), (Names{"a/b/c/e.txt", "a/b/d.txt", "a/c.txt"}));
   EXPECT_EQ(expanded("d[1]/g.txt"), (Names{"d[1]/g.txt"}));
-  EXPECT_EQ(request_error([&] { expanded("*.zip"); }), "no file matches '" + dir_ + "*.zip'");
-  EXPECT_THAT(request_error([&] { expanded("c.txt"); }), HasSubstr("did you mean '" + dir_));
-  EXPECT_THAT(request_error([&] { expanded("a"); }), HasSubstr("Is a directory"));
+  EXPECT_EQ(expanded("*.zip"), Names{});
+  EXPECT_EQ(expanded("none.txt"), Names{});
+  EXPECT_EQ(expanded("a"), Names{});
 }
 
 TEST_F(Files, TreesAreRenamedAndRemoved) {
@@ -154,7 +155,7 @@ TEST(Sha256, EqualsTheStandardsExamples) {
   Sha256 sum;
   for (int i = 0; i < 1000; ++i) sum.update(std::string(1000, 'a').data(), 1000);
   EXPECT_EQ(sum.finish(), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
-  const std::string path = testing::TempDir() + "heed_sha";
+  const std::string path = temp_folder() + "sha";
   write_file_atomically(path, "abc");
   EXPECT_EQ(sha256_file(path), sha256("abc"));
 }

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/config.h"
+#include "tests/core/mutate.h"
 #include "tests/core/raises.h"
 
 namespace heed {
@@ -80,6 +81,25 @@ TEST(Json, WritesWhatJsonLacksAsNullAndBrokenTextAsReplacement) {
 TEST(Json, Indents) {
   EXPECT_EQ(json("{\"a\":[1,{}],\"b\":[]}").to_json(2),
             "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": []\n}");
+}
+
+TEST(Json, DamagedTextIsReadOrRefused) {
+  const std::string good =
+      R"({"a": [1, -2.5e3, "x\u00e9", true], "b": {"c": null, "d": [[], {}]}, "e": 7})";
+  ASSERT_EQ(json_error(good), "no error");
+  int read = 0, refused = 0;
+  for (unsigned seed = 0; seed < 5000; ++seed) {
+    try {
+      const Config c = json(mutate(good, seed));
+      EXPECT_EQ(json(c.to_json()), c) << seed;
+      ++read;
+    } catch (const RequestError& error) {
+      EXPECT_THAT(error.what(), StartsWith("a.json:"));
+      ++refused;
+    }
+  }
+  EXPECT_GT(read, 100);
+  EXPECT_GT(refused, 100);
 }
 
 }  // namespace

@@ -7,7 +7,9 @@
 #include <limits>
 
 #include "core/config.h"
+#include "tests/core/mutate.h"
 #include "tests/core/raises.h"
+#include "tests/core/temp_folder.h"
 
 namespace heed {
 namespace {
@@ -192,7 +194,7 @@ TEST(Yaml, WritesBlocksAndShortLists) {
 }
 
 TEST(Yaml, MissingFileSuggestsTheNearest) {
-  const std::string dir = testing::TempDir() + "heed_yaml_suggest";
+  const std::string dir = temp_folder() + "suggest";
   std::filesystem::create_directories(dir);
   std::ofstream(dir + "/recipe.yaml") << "a: 1\n";
   EXPECT_EQ(read_yaml_file(dir + "/recipe.yaml").at("a").as_integer(), 1);
@@ -201,6 +203,26 @@ TEST(Yaml, MissingFileSuggestsTheNearest) {
                         "'{0}/recipe.yaml'?)",
                         dir));
   EXPECT_THAT(request_error([&] { read_yaml_file(dir); }), HasSubstr("Is a directory"));
+}
+
+TEST(Yaml, DamagedTextIsReadOrRefused) {
+  const std::string good =
+      "model:\n  type: gpt\n  betas: [0.9, 1e-3, .inf]\n  text: \"a\\tb\"\ngroups:\n  - &x {match: "
+      "'*.b', decay: 0}\n  - *x\n  - |\n    block\n    text\n? k\n: !!str 3\n# end\n";
+  ASSERT_EQ(yaml_error(good), "no error");
+  int read = 0, refused = 0;
+  for (unsigned seed = 0; seed < 5000; ++seed) {
+    try {
+      const Config c = yaml(mutate(good, seed));
+      EXPECT_EQ(yaml(c.to_yaml()), c) << seed;
+      ++read;
+    } catch (const RequestError& error) {
+      EXPECT_THAT(error.what(), StartsWith("a.yaml:"));
+      ++refused;
+    }
+  }
+  EXPECT_GT(read, 100);
+  EXPECT_GT(refused, 100);
 }
 
 }  // namespace
