@@ -56,7 +56,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"rotary", "{}", {2, 2, 3, 4}},
                       Case{"rotary", "{interleaved: true, rotary_dim: 4}", {1, 2, 3, 6}},
                       Case{"dropout", "{p: 0.3}", {3, 5}}),
-    [](const auto& info) { return info.param.module + "_" + std::to_string(info.index); });
+    [](const auto& c) { return c.param.module + "_" + std::to_string(c.index); });
 
 TEST(MlpGradient, OfReluAwayFromItsKink) {
   // Values within the step of 0 would make the difference quotient wrong, not the gradient.
