@@ -379,9 +379,9 @@ void LeafWatch::note(const Tensor& tensor) {
   if (!known) leaves_.push_back(tensor);
 }
 
-void backward_nested(const Tensor& root, const Tensor& seed) {
+void backward_nested(const std::vector<Tensor>& roots, const std::vector<Tensor>& seeds) {
   Walk walk(/*keep=*/false, /*hooks=*/false);
-  walk.seed(root, seed);
+  for (size_t i = 0; i < roots.size(); ++i) walk.seed(roots[i], seeds[i]);
   walk.run();
 }
 

@@ -26,6 +26,6 @@ class LeafWatch {
 
 /// backward() inside a closure of another backward pass: calls no grad-ready hook, since only the
 /// outer pass knows when a leaf is done.
-void backward_nested(const Tensor& root, const Tensor& seed);
+void backward_nested(const std::vector<Tensor>& roots, const std::vector<Tensor>& seeds);
 
 }  // namespace heed::detail
