@@ -1,10 +1,9 @@
 #include "nn/module.h"
 
-#include <cstring>
 #include <map>
 #include <set>
 
-#include "kernels/elementwise/accumulate.h"
+#include "kernels/copy/copy.h"
 
 namespace heed::nn {
 namespace {
@@ -17,13 +16,6 @@ std::string join(const std::string& prefix, const std::string& name) {
 bool converts_exactly(DType from, DType to) {
   if (from == to || to == DType::f64) return true;
   return to == DType::f32 && (from == DType::bf16 || from == DType::f16);
-}
-
-void copy_values(const Tensor& to, const Tensor& from) {
-  HEED_CHECK(to.is_contiguous(), "load_state_dict: {} is not contiguous", to);
-  const Tensor same = kernels::contiguous_as(from, to.dtype());
-  if (to.numel() > 0) std::memcpy(to.raw(), same.raw(), static_cast<size_t>(to.bytes()));
-  to.bump_version();
 }
 
 }  // namespace
@@ -179,7 +171,8 @@ std::vector<std::string> load_state_dict(Module& module,
     for (const std::string& problem : problems) message += "\n  " + problem;
     throw RequestError(message);
   }
-  for (const Module::NamedTensor& entry : wanted) copy_values(*entry.tensor, given.at(entry.name));
+  for (const Module::NamedTensor& entry : wanted)
+    kernels::copy(given.at(entry.name), *entry.tensor);
   module.assign_paths();
   return notes;
 }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/elementwise/accumulate.h"
+#include "kernels/copy/copy.h"
 
 namespace heed::nn {
 namespace {
