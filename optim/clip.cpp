@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "autograd/tape.h"
-#include "kernels/elementwise/accumulate.h"
+#include "kernels/copy/copy.h"
 #include "kernels/optim/lists.h"
 
 namespace heed::optim {

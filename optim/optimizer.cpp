@@ -1,7 +1,7 @@
 #include "optim/optimizer.h"
 
 #include "autograd/tape.h"
-#include "kernels/elementwise/accumulate.h"
+#include "kernels/copy/copy.h"
 #include "optim/state.h"
 
 namespace heed::optim {

@@ -3,7 +3,7 @@
 #include <cstring>
 #include <unordered_map>
 
-#include "kernels/elementwise/accumulate.h"
+#include "kernels/copy/copy.h"
 
 namespace heed::optim {
 

@@ -3,9 +3,10 @@
 #include <memory>
 
 #include "core/views.h"
-#include "kernels/elementwise/accumulate.h"
+#include "kernels/copy/copy.h"
 #include "kernels/loss/cross_entropy.h"
 #include "kernels/loss/linear_cross_entropy.h"
+#include "kernels/optim/lists.h"
 #include "kernels/softmax/softmax.h"
 
 namespace heed {
@@ -42,10 +43,12 @@ class ReadyGradient {
     if (!gradient_.defined()) return {};
     if (seed == 0) return Tensor::zeros(gradient_.shape(), gradient_.dtype());
     if (seed != seed_) {
-      const bool shared = gradient_.storage().use_count() > 1;
-      const Tensor out = shared ? Tensor::empty(gradient_.shape(), gradient_.dtype()) : gradient_;
-      kernels::scale(gradient_, seed / seed_, out);
-      gradient_ = out;
+      if (gradient_.storage().use_count() > 1) {
+        const Tensor own = Tensor::empty(gradient_.shape(), gradient_.dtype());
+        kernels::copy(gradient_, own);
+        gradient_ = own;
+      }
+      kernels::scale_inplace(std::span(&gradient_, 1), seed / seed_);
       seed_ = seed;
     }
     return gradient_.detach();

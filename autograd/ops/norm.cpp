@@ -1,6 +1,6 @@
 #include "autograd/ops/norm.h"
 
-#include "kernels/elementwise/accumulate.h"
+#include "kernels/copy/copy.h"
 #include "kernels/norm/norm.h"
 
 namespace heed {

@@ -9,7 +9,8 @@
 
 #include "core/parallel.h"
 #include "core/views.h"
-#include "kernels/elementwise/accumulate.h"
+#include "kernels/copy/cast_rows.h"
+#include "kernels/copy/copy.h"
 #include "kernels/index/position.h"
 
 namespace heed::kernels {
@@ -53,6 +54,8 @@ void take_rows(const From* x, const Extents& e, const std::vector<int64_t>& ids,
       To* to = out + row * e.inner;
       if constexpr (std::is_same_v<From, To>) {
         std::memcpy(to, from, static_cast<size_t>(e.inner) * sizeof(To));
+      } else if constexpr (std::is_same_v<From, float> && std::is_same_v<To, bfloat16>) {
+        f32_to_bf16(from, to, e.inner);
       } else {
         for (int64_t i = 0; i < e.inner; ++i) to[i] = To(static_cast<accumulate_t<To>>(from[i]));
       }

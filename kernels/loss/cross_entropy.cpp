@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "core/parallel.h"
-#include "kernels/elementwise/accumulate.h"
 #include "kernels/index/position.h"
 #include "kernels/loss/logit_rows.h"
 

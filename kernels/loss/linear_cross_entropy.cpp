@@ -7,7 +7,7 @@
 
 #include "core/parallel.h"
 #include "core/views.h"
-#include "kernels/elementwise/accumulate.h"
+#include "kernels/copy/copy.h"
 #include "kernels/matmul/matmul.h"
 
 namespace heed::kernels {
@@ -36,22 +36,6 @@ void add_column_sums(const Tensor& gradient, const Tensor& sum) {
 }
 
 }  // namespace
-
-void scale(const Tensor& in, double factor, const Tensor& out) {
-  HEED_CHECK(in.shape() == out.shape() && in.dtype() == out.dtype() && in.is_contiguous() &&
-                 out.is_contiguous(),
-             "scale: {} into {}", in, out);
-  dispatch_floating(in.dtype(), "scale", [&](auto type) {
-    using T = decltype(type);
-    const T* from = in.data<T>();
-    T* to = out.data<T>();
-    const auto k = static_cast<accumulate_t<T>>(factor);
-    parallel_for(in.numel(), 32768, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) to[i] = T(static_cast<accumulate_t<T>>(from[i]) * k);
-    });
-  });
-  out.bump_version();
-}
 
 int64_t linear_cross_entropy_chunk(int64_t classes) {
   const int64_t rows = kBufferBytes / (classes * static_cast<int64_t>(sizeof(float)));

@@ -26,9 +26,6 @@ LinearCrossEntropyResult linear_cross_entropy(const Tensor& x, const Tensor& wei
                                               double smoothing,
                                               const LinearCrossEntropyWanted& wanted);
 
-/// out = factor in; equal shapes and dtypes, row-major; out may be in. Bumps out's version.
-void scale(const Tensor& in, double factor, const Tensor& out);
-
 /// Rows whose logits are formed at a time for V classes: a function of V alone.
 int64_t linear_cross_entropy_chunk(int64_t classes);
 

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "core/parallel.h"
-#include "kernels/elementwise/accumulate.h"
+#include "kernels/copy/copy.h"
 #include "kernels/norm/rows.h"
 
 #undef HWY_TARGET_INCLUDE

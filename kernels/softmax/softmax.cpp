@@ -8,7 +8,7 @@
 #include <cmath>
 
 #include "core/parallel.h"
-#include "kernels/elementwise/accumulate.h"
+#include "kernels/copy/copy.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/softmax/softmax.cpp"

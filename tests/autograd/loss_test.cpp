@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "autograd/gradcheck.h"
-#include "tests/autograd/samples.h"
+#include "tests/samples.h"
 
 namespace heed {
 namespace {

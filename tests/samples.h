@@ -1,4 +1,4 @@
-// Small reproducible inputs for the tests of differentiable ops.
+// Small reproducible inputs of tests.
 #pragma once
 
 #include "core/random.h"
