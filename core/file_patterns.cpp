@@ -1,4 +1,4 @@
-// glob: the one of the C library, and "**" on top of it.
+// expand_files: glob(3), and "**" on top of it.
 #include <glob.h>
 
 #include <algorithm>
@@ -63,7 +63,7 @@ std::vector<std::string> expand(const std::string& pattern) {
 
 }  // namespace
 
-std::vector<std::string> glob(const std::string& pattern) {
+std::vector<std::string> expand_files(const std::string& pattern) {
   std::error_code ignored;
   if (fs::is_regular_file(pattern, ignored)) return {pattern};
   std::vector<std::string> files = expand(pattern.ends_with("/**") ? pattern + "/*" : pattern);

@@ -60,7 +60,7 @@ void remove_tree(const std::string& path);
 /// The regular files that a pattern names, sorted by name: `*`, `?`, `[a-z]` as in a shell, and the
 /// component `**` for any depth of directories (hidden ones are left out). A path to a file stands
 /// for itself. Empty when nothing matches.
-std::vector<std::string> glob(const std::string& pattern);
+std::vector<std::string> expand_files(const std::string& pattern);
 
 /// "17 B", "1.5 KiB", "2.0 GiB".
 std::string format_bytes(int64_t bytes);

@@ -1,14 +1,9 @@
-// YAML text <-> Config. yaml-cpp does the syntax and reports events; scalars are resolved here by
-// the core schema of YAML 1.2 (section 10.3.2).
+// YAML text to Config: yaml-cpp does the syntax and reports events, from which the tree is built.
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <limits>
-#include <locale>
 #include <map>
 #include <sstream>
 #include <unordered_map>
@@ -16,106 +11,13 @@
 #include "core/config.h"
 #include "core/files.h"
 #include "core/text.h"
+#include "core/yaml_scalar.h"
 
 namespace heed {
 namespace {
 
 constexpr size_t kMaxExpansionBytes = size_t{16} << 20;
 constexpr const char* kTagPrefix = "tag:yaml.org,2002:";
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-bool parse_integer(std::string_view text, int64_t* value, const SourceLocation& where) {
-  std::string_view digits = text;
-  bool negative = false;
-  int base = 10;
-  if (digits.starts_with("0x") || digits.starts_with("0o")) {
-    base = digits[1] == 'x' ? 16 : 8;
-    digits.remove_prefix(2);
-  } else if (digits.starts_with('-') || digits.starts_with('+')) {
-    negative = digits[0] == '-';
-    digits.remove_prefix(1);
-  }
-  if (digits.empty() || digits[0] == '-') return false;
-  uint64_t magnitude = 0;
-  const char* end = digits.data() + digits.size();
-  const auto [stop, error] = std::from_chars(digits.data(), end, magnitude, base);
-  if (stop != end) return false;
-  const uint64_t limit = uint64_t{1} << 63;
-  if (error != std::errc() || magnitude > limit || (magnitude == limit && !negative)) {
-    fail_request(where, fmt::format("the integer {} does not fit into 64 bits (quote it to make "
-                                    "it a string)",
-                                    text));
-  }
-  *value = static_cast<int64_t>(negative ? 0 - magnitude : magnitude);
-  return true;
-}
-
-// [-+]? ( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?
-bool looks_like_float(std::string_view text) {
-  size_t i = 0;
-  const auto sign = [&] { i += i < text.size() && (text[i] == '-' || text[i] == '+'); };
-  const auto digits = [&] {
-    const size_t start = i;
-    while (i < text.size() && is_digit(text[i])) ++i;
-    return i - start;
-  };
-  sign();
-  const size_t whole = digits();
-  size_t fraction = 0;
-  if (i < text.size() && text[i] == '.') {
-    ++i;
-    fraction = digits();
-  }
-  if (whole + fraction == 0) return false;
-  if (i < text.size() && (text[i] == 'e' || text[i] == 'E')) {
-    ++i;
-    sign();
-    if (digits() == 0) return false;
-  }
-  return i == text.size();
-}
-
-bool parse_number(std::string_view text, double* value, const SourceLocation& where) {
-  const bool negative = text.starts_with('-');
-  std::string_view rest = text;
-  if (negative || text.starts_with('+')) rest.remove_prefix(1);
-  if (rest == ".inf" || rest == ".Inf" || rest == ".INF") {
-    *value = negative ? -HUGE_VAL : HUGE_VAL;
-    return true;
-  }
-  if (text == ".nan" || text == ".NaN" || text == ".NAN") {
-    *value = std::numeric_limits<double>::quiet_NaN();
-    return true;
-  }
-  if (!looks_like_float(text)) return false;
-  double parsed = 0;
-  const auto [stop, error] = std::from_chars(rest.data(), rest.data() + rest.size(), parsed);
-  if (error == std::errc::result_out_of_range) {  // which does not tell overflow from underflow
-    std::istringstream stream{std::string(rest)};
-    stream.imbue(std::locale::classic());
-    stream >> parsed;  // the largest double, or nearly 0
-    if (parsed > 1) {
-      fail_request(where, fmt::format("the number {} is too large for a double", text));
-    }
-  }
-  *value = negative ? -parsed : parsed;
-  return true;
-}
-
-// A plain scalar by the core schema.
-Config resolve(const std::string& text, const SourceLocation& where) {
-  if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL") {
-    return Config();
-  }
-  if (text == "true" || text == "True" || text == "TRUE") return Config(true);
-  if (text == "false" || text == "False" || text == "FALSE") return Config(false);
-  int64_t integer = 0;
-  if (parse_integer(text, &integer, where)) return Config(integer);
-  double number = 0;
-  if (parse_number(text, &number, where)) return Config(number);
-  return Config(text);
-}
 
 class Builder : public YAML::EventHandler {
  public:
@@ -197,13 +99,13 @@ class Builder : public YAML::EventHandler {
 
   static Config scalar(const std::string& text, const std::string& tag,
                        const SourceLocation& where) {
-    if (tag == "?" || tag.empty()) return resolve(text, where);
+    if (tag == "?" || tag.empty()) return resolve_yaml_scalar(text, where);
     if (tag == "!" || tag == std::string(kTagPrefix) + "str") return Config(text);
     static const std::map<std::string, std::string> kKinds = {
         {"null", "null"}, {"bool", "bool"}, {"int", "integer"}, {"float", "number"}};
     const auto kind = tag.starts_with(kTagPrefix) ? kKinds.find(tag.substr(18)) : kKinds.end();
     if (kind == kKinds.end()) fail_request(where, fmt::format("the tag '{}' is not known", tag));
-    Config value = resolve(text, where);
+    Config value = resolve_yaml_scalar(text, where);
     if (kind->first == "float" && value.is_integer()) value = Config(value.as_number());
     if (value.kind() != kind->second) {
       fail_request(where, fmt::format("the tag !!{} on '{}'", kind->first, text));
@@ -289,112 +191,6 @@ void check_characters(const std::string& text, const std::string& name) {
   }
 }
 
-bool is_plain_safe(const std::string& text) {
-  const auto word = [](char c) {
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-           c == '/' || c == '.';
-  };
-  if (text.empty() || !word(text.front()) || text.back() == ' ') return false;
-  if (text.starts_with("...")) return false;
-  const auto safe = [&](char c) { return word(c) || std::string_view("+-*^=()@ ").find(c) < 9; };
-  if (!std::all_of(text.begin(), text.end(), safe)) return false;
-  try {
-    return resolve(text, {}).is_string();
-  } catch (const RequestError&) {
-    return false;  // a number out of range
-  }
-}
-
-void write_string(const std::string& text, std::string& out) {
-  if (is_plain_safe(text)) {
-    out += text;
-    return;
-  }
-  out += '"';
-  for (char c : to_valid_utf8(text)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
-    }
-  }
-  out += '"';
-}
-
-void write_scalar(const Config& value, std::string& out) {
-  if (value.is_string()) {
-    write_string(value.as_string(), out);
-  } else if (value.is_number() && !value.is_integer()) {
-    const std::string number = shortest_number(value.as_number());
-    if (number == "nan" || number == "inf") out += '.';
-    out += number == "-inf" ? "-.inf" : number;
-  } else if (value.is_list()) {
-    out += "[]";
-  } else if (value.is_map()) {
-    out += "{}";
-  } else {
-    out += value.to_json();
-  }
-}
-
-// What stands on one line: scalars, empty lists and maps, short lists of scalars.
-bool write_inline(const Config& value, std::string& out) {
-  if (value.is_map() && !value.as_map().empty()) return false;
-  if (!value.is_list() || value.as_list().empty()) {
-    write_scalar(value, out);
-    return true;
-  }
-  constexpr size_t kMaxWidth = 80;
-  std::string line = "[";
-  for (const Config& item : value.as_list()) {
-    const bool scalar = !item.is_list() && !item.is_map();
-    if (!scalar || line.size() > kMaxWidth) return false;
-    if (line.size() > 1) line += ", ";
-    write_scalar(item, line);
-  }
-  if (line.size() >= kMaxWidth) return false;
-  out += line + "]";
-  return true;
-}
-
-void write_block(const Config& value, size_t indent, std::string& out) {
-  const auto nested = [&](const Config& item, bool in_list) {
-    out += ' ';
-    if (write_inline(item, out)) {
-      out += '\n';
-    } else if (in_list) {  // "- key: value", the first member on the line of the dash
-      const size_t start = out.size();
-      write_block(item, indent + 2, out);
-      out.erase(start, indent + 2);
-    } else {
-      out.back() = '\n';
-      write_block(item, indent + 2, out);
-    }
-  };
-  if (value.is_list()) {
-    for (const Config& item : value.as_list()) {
-      out.append(indent, ' ');
-      out += '-';
-      nested(item, true);
-    }
-  } else {
-    for (const auto& [key, item] : value.as_map()) {
-      out.append(indent, ' ');
-      write_string(key, out);
-      out += ':';
-      nested(item, false);
-    }
-  }
-}
-
 }  // namespace
 
 Config parse_yaml(const std::string& text, const std::string& name) {
@@ -414,12 +210,5 @@ Config parse_yaml(const std::string& text, const std::string& name) {
 }
 
 Config read_yaml_file(const std::string& path) { return parse_yaml(read_file(path), path); }
-
-std::string Config::to_yaml() const {
-  std::string out;
-  if (write_inline(*this, out)) return out + "\n";
-  write_block(*this, 0, out);
-  return out;
-}
 
 }  // namespace heed

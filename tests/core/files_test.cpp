@@ -36,7 +36,7 @@ class Files : public testing::Test {
     return out;
   }
   std::vector<std::string> expanded(const std::string& pattern) const {
-    std::vector<std::string> out = glob(dir_ + pattern);
+    std::vector<std::string> out = expand_files(dir_ + pattern);
     for (std::string& path : out) path.erase(0, dir_.size());
     return out;
   }
