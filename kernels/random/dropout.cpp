@@ -1,16 +1,29 @@
 #include "kernels/random/dropout.h"
 
 #include <algorithm>
+#include <array>
 
 #include "core/parallel.h"
 #include "kernels/copy/copy.h"
-#include "kernels/random/philox_rows.h"
+#include "kernels/random/random_rows.h"
 
 namespace heed::kernels {
 namespace {
 
-constexpr int64_t kGrain = 16384;  // elements of a chunk: a multiple of kDraws
-constexpr int64_t kDraws = 1024;   // words drawn at a time
+constexpr int64_t kGrain = 16384;  // elements of a chunk: a multiple of 4
+
+void drop(const RandomStream& stream, uint32_t threshold, double scale, const double* x,
+          int64_t first, int64_t n, double* to) {
+  std::array<uint32_t, 256> drawn;
+  const int64_t step = static_cast<int64_t>(drawn.size());
+  for (int64_t begin = 0; begin < n; begin += step) {
+    const int64_t count = std::min(step, n - begin);
+    random_words(stream, first + begin, count, drawn.data());
+    for (int64_t i = 0; i < count; ++i) {
+      to[begin + i] = drawn[static_cast<size_t>(i)] < threshold ? 0.0 : x[begin + i] * scale;
+    }
+  }
+}
 
 }  // namespace
 
@@ -22,20 +35,11 @@ Tensor dropout(const Tensor& x, double p, const RandomKey& key) {
   const RandomStream stream(key);
   dispatch_floating(x.dtype(), "dropout", [&](auto type) {
     using T = decltype(type);
-    using Number = accumulate_t<T>;
     const T* in = from.data<T>();
     T* to = out.data<T>();
-    const Number scale = static_cast<Number>(1.0 / (1.0 - p));
+    const auto scale = static_cast<accumulate_t<T>>(1.0 / (1.0 - p));
     parallel_for(x.numel(), kGrain, [&](int64_t begin, int64_t end) {
-      std::array<uint32_t, kDraws> words;
-      for (int64_t first = begin; first < end; first += kDraws) {
-        const int64_t n = std::min(kDraws, end - first);
-        philox_words(stream, first, n, words.data());
-        for (int64_t i = 0; i < n; ++i) {
-          const Number value = static_cast<Number>(in[first + i]);
-          to[first + i] = T(words[static_cast<size_t>(i)] < threshold ? Number{0} : value * scale);
-        }
-      }
+      drop(stream, threshold, scale, in + begin, begin, end - begin, to + begin);
     });
   });
   return out;
