@@ -2,6 +2,7 @@
 #pragma once
 
 #include "autograd/ops/attention.h"
+#include "autograd/ops/conv.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/index.h"
 #include "autograd/ops/loss.h"

@@ -44,18 +44,21 @@ void add_products(const Tensor& left, const Tensor& right, const Tensor& sum) {
   }
 }
 
-Tensor with_batch_of(const Tensor& x, const Tensor& other) {
-  Shape shape(std::span(other.shape().begin(), static_cast<size_t>(other.rank() - 2)));
-  shape.push_back(x.size(-2));
-  shape.push_back(x.size(-1));
-  return views::expand(x, shape);
+Shape batch_of(const Tensor& x) {
+  return {std::span(x.shape().begin(), static_cast<size_t>(x.rank() - 2))};
+}
+
+Tensor with_batch(const Tensor& x, Shape batch) {
+  batch.push_back(x.size(-2));
+  batch.push_back(x.size(-1));
+  return views::expand(x, batch);
 }
 
 // The gradient of one operand of a batched product: left x right, summed over the batch dimensions
-// that the operand was broadcast over. One of left and right has the full batch.
+// that the operand was broadcast over.
 Tensor operand_gradient(const Tensor& left, const Tensor& right, const Tensor& operand) {
-  const Tensor& full = left.rank() >= right.rank() ? left : right;
-  const Tensor l = with_batch_of(left, full), r = with_batch_of(right, full);
+  const Shape batch = broadcast_shapes(batch_of(left), batch_of(right), "matmul");
+  const Tensor l = with_batch(left, batch), r = with_batch(right, batch);
   Shape shape = l.shape();
   shape[-1] = r.size(-1);
   if (shape == operand.shape())

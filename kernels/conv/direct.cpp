@@ -7,6 +7,10 @@
 namespace heed::kernels {
 namespace {
 
+int64_t images_worth_a_thread(const ConvPlan& p) {
+  return 1 + static_cast<int64_t>(1e6 / (1.0 + p.flops_per_image()));
+}
+
 // Calls fn(output pixel, tap, input pixel) for every tap that falls inside the image.
 template <class Fn>
 void for_each_tap(const ConvPlan& p, Fn&& fn) {
@@ -45,7 +49,7 @@ void for_each_output_channel(const ConvPlan& p, Fn&& fn) {
 void conv_forward_f64(const ConvPlan& p, const double* x, const double* weight, const double* bias,
                       double* y) {
   const int64_t depth = p.in_channels / p.groups;
-  parallel_for(p.batch, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(p.batch, images_worth_a_thread(p), [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       const double* image = x + n * p.in_pixels() * p.in_channels;
       double* result = y + n * p.out_pixels() * p.out_channels;
@@ -66,7 +70,7 @@ void conv_forward_f64(const ConvPlan& p, const double* x, const double* weight, 
 void conv_input_gradient_f64(const ConvPlan& p, const double* dy, const double* weight,
                              double* dx) {
   const int64_t depth = p.in_channels / p.groups;
-  parallel_for(p.batch, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(p.batch, images_worth_a_thread(p), [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       double* image = dx + n * p.in_pixels() * p.in_channels;
       const double* gradient = dy + n * p.out_pixels() * p.out_channels;
