@@ -85,7 +85,7 @@ std::vector<std::string> find_one(const std::string& pattern, const SourceLocati
     found = {fs::path(path).lexically_normal().string()};
   } else if (is_pattern(path)) {
     try {
-      for (const std::string& match : heed::glob(path)) {
+      for (const std::string& match : expand_files(path)) {
         found.push_back(fs::path(match).lexically_normal().string());
       }
     } catch (const RequestError&) {  // no match: said below, with the recipe's place
