@@ -1,0 +1,292 @@
+#include "optim/optimizer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "autograd/tape.h"
+#include "core/config.h"
+#include "core/parallel.h"
+#include "optim/clip.h"
+#include "tests/samples.h"
+
+namespace heed::optim {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+struct Rule {
+  const char* name;
+  OptimizerOptions options;
+};
+
+NamedTensors parameters(DType dtype) {
+  NamedTensors result = {{"fc.weight", testing::normal({5, 7}, "w", dtype)},
+                         {"fc.bias", testing::normal({37}, "b", dtype)},
+                         {"head.weight", testing::normal({3, 1}, "h", dtype)}};
+  for (auto& [name, tensor] : result) require_grad(tensor);
+  return result;
+}
+
+void give_gradients(const NamedTensors& parameters, int64_t step) {
+  for (const auto& [name, tensor] : parameters) {
+    const std::string key = name + std::to_string(step);
+    set_grad(tensor, testing::normal(tensor.shape(), key, tensor.dtype()));
+  }
+}
+
+// One element's update as the papers have it, in f64.
+struct Reference {
+  OptimizerOptions o;
+  double weight_decay;
+  double m = 0, v = 0, b = 0;
+
+  double step(double p, double g, double lr, int t) {
+    if (o.type != "adamw") g += weight_decay * p;
+    if (o.type == "sgd") {
+      b = o.momentum * b + g;
+      return p - lr * (o.nesterov ? g + o.momentum * b : b);
+    }
+    if (o.type == "adamw") p -= lr * weight_decay * p;
+    m = o.betas[0] * m + (1 - o.betas[0]) * g;
+    v = o.betas[1] * v + (1 - o.betas[1]) * g * g;
+    const double m_hat = m / (1 - std::pow(o.betas[0], t));
+    const double v_hat = v / (1 - std::pow(o.betas[1], t));
+    return p - lr * m_hat / (std::sqrt(v_hat) + o.eps);
+  }
+};
+
+class UpdateRule : public ::testing::TestWithParam<Rule> {};
+INSTANTIATE_TEST_SUITE_P(
+    All, UpdateRule,
+    ::testing::Values(Rule{"adamw", {.type = "adamw", .weight_decay = 0.1}},
+                      Rule{"adamw_betas", {.betas = {0.5, 0.9}, .eps = 1e-4, .decay_1d = true}},
+                      Rule{"adam", {.type = "adam", .weight_decay = 0.1}},
+                      Rule{"sgd", {.type = "sgd", .weight_decay = 0.1}},
+                      Rule{"momentum", {.type = "sgd", .weight_decay = 0.1, .momentum = 0.9}},
+                      Rule{"nesterov",
+                           {.type = "sgd", .weight_decay = 0, .momentum = 0.9, .nesterov = true}}),
+    [](const auto& rule) { return rule.param.name; });
+
+TEST_P(UpdateRule, EqualsTheFormulaOverSeveralSteps) {
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    const NamedTensors ours = parameters(dtype);
+    const auto optimizer = make_optimizer(GetParam().options, ours);
+    std::vector<std::vector<double>> expected;
+    std::vector<std::vector<Reference>> rules;
+    for (const auto& [name, tensor] : ours) {
+      expected.push_back(tensor.to_vector<double>());
+      const bool decays = GetParam().options.decay_1d || tensor.rank() >= 2;
+      rules.emplace_back(
+          expected.back().size(),
+          Reference{GetParam().options, decays ? GetParam().options.weight_decay : 0.0});
+    }
+    const int steps = 6;
+    for (int t = 1; t <= steps; ++t) {
+      const double lr = 0.01 * t, grad_scale = t == 3 ? 0.5 : 1.0;
+      give_gradients(ours, t);
+      for (size_t i = 0; i < ours.size(); ++i) {
+        const auto g = grad(ours[i].second).to_vector<double>();
+        for (size_t e = 0; e < g.size(); ++e) {
+          expected[i][e] = rules[i][e].step(expected[i][e], grad_scale * g[e], lr, t);
+        }
+      }
+      optimizer->step(lr, grad_scale);
+    }
+    EXPECT_EQ(optimizer->steps_done(), steps);
+    for (size_t i = 0; i < ours.size(); ++i) {
+      const auto values = ours[i].second.to_vector<double>();
+      for (size_t e = 0; e < values.size(); ++e) {
+        // A dozen roundings a step of values of at most 8 (Adam's m / sqrt(v) is at most
+        // about 1 / sqrt(1 - beta2), times lr; SGD's direction at most 10 gradients of 4).
+        const double u = dtype == DType::f64 ? 0x1p-53 : 0x1p-24;
+        ASSERT_NEAR(values[e], expected[i][e], steps * 12 * 8 * u) << ours[i].first << " " << e;
+      }
+    }
+  }
+}
+
+TEST_P(UpdateRule, GoesOnExactlyFromItsState) {
+  const NamedTensors whole = parameters(DType::f32), cut = parameters(DType::f32);
+  const auto one = make_optimizer(GetParam().options, whole);
+  auto two = make_optimizer(GetParam().options, cut);
+  for (int64_t t = 0; t < 6; ++t) {
+    if (t == 3) {
+      NamedTensors saved;
+      for (const auto& [name, tensor] : two->state_tensors()) {
+        saved.emplace_back(name, tensor.dtype() == DType::i64
+                                     ? Tensor::from(tensor.to_vector<int64_t>(), tensor.shape())
+                                     : Tensor::from(tensor.to_vector<float>(), tensor.shape()));
+      }
+      two = make_optimizer(GetParam().options, cut);
+      two->load_state(saved);
+    }
+    give_gradients(whole, t);
+    give_gradients(cut, t);
+    one->step(0.01);
+    two->step(0.01);
+  }
+  for (size_t i = 0; i < whole.size(); ++i) {
+    EXPECT_EQ(whole[i].second.to_vector<float>(), cut[i].second.to_vector<float>());
+  }
+}
+
+TEST(Optimizer, StateIsNamedAfterParameters) {
+  const NamedTensors ours = parameters(DType::f32);
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : make_optimizer(OptimizerOptions{}, ours)->state_tensors()) {
+    names.push_back(name);
+  }
+  EXPECT_THAT(names,
+              ElementsAre("step", "exp_avg.fc.weight", "exp_avg.fc.bias", "exp_avg.head.weight",
+                          "exp_avg_sq.fc.weight", "exp_avg_sq.fc.bias", "exp_avg_sq.head.weight"));
+}
+
+TEST(Optimizer, StateThatDoesNotFitChangesNothing) {
+  const NamedTensors ours = parameters(DType::f32);
+  const auto optimizer = make_optimizer(OptimizerOptions{}, ours);
+  give_gradients(ours, 1);
+  optimizer->step(0.1);
+  NamedTensors state = {{"step", Tensor::scalar<int64_t>(7)},
+                        {"exp_avg.fc.weight", Tensor::zeros({7, 5})},
+                        {"exp_avg.other", Tensor::zeros({1})}};
+  const auto before = optimizer->state_tensors()[1].second.to_vector<float>();
+  try {
+    optimizer->load_state(state);
+    FAIL() << "the state was taken";
+  } catch (const RequestError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("'exp_avg.fc.weight' is f32[7, 5], needs f32[5, 7]"));
+    EXPECT_THAT(error.what(), HasSubstr("'exp_avg_sq.fc.bias' is missing"));
+    EXPECT_THAT(error.what(), HasSubstr("'exp_avg.other' is not known"));
+  }
+  EXPECT_EQ(optimizer->steps_done(), 1);
+  EXPECT_EQ(optimizer->state_tensors()[1].second.to_vector<float>(), before);
+}
+
+TEST(Optimizer, ParametersWithoutAGradientStay) {
+  const NamedTensors ours = parameters(DType::f32);
+  const auto optimizer = make_optimizer(OptimizerOptions{}, ours);
+  const auto before = ours[1].second.to_vector<float>();
+  give_gradients(ours, 1);
+  clear_grad(ours[1].second);
+  optimizer->step(0.1);
+  EXPECT_EQ(ours[1].second.to_vector<float>(), before);
+  optimizer->zero_grad();
+  for (const auto& [name, tensor] : ours) EXPECT_FALSE(grad(tensor).defined());
+}
+
+TEST(Optimizer, GroupsByNameTheFirstMatchHolds) {
+  OptimizerOptions options;
+  options.weight_decay = 0.1;
+  options.groups = {{.pattern = "head.*", .freeze = true},
+                    {.pattern = "*.bias", .lr = 2.0, .weight_decay = 0.3, .betas = {0.8, 0.95}},
+                    {.pattern = "*", .lr = 0.5}};
+  const NamedTensors ours = parameters(DType::f32);
+  const auto optimizer = make_optimizer(options, ours);
+  ASSERT_EQ(optimizer->parameters().size(), 2u);
+  const Parameter &weight = optimizer->parameters()[0], &bias = optimizer->parameters()[1];
+  EXPECT_EQ(weight.name, "fc.weight");
+  EXPECT_EQ(weight.lr, 0.5);
+  EXPECT_EQ(weight.weight_decay, 0.1);
+  EXPECT_EQ(bias.lr, 2.0);
+  EXPECT_EQ(bias.weight_decay, 0.3);
+  EXPECT_EQ(bias.beta1, 0.8);
+  EXPECT_EQ(bias.beta2, 0.95);
+  EXPECT_FALSE(requires_grad(ours[2].second));
+}
+
+TEST(Optimizer, AGroupWithoutParametersIsAnError) {
+  OptimizerOptions options;
+  options.groups = {{.pattern = "fc.wieght"}};
+  try {
+    make_optimizer(options, parameters(DType::f32));
+    FAIL();
+  } catch (const RequestError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("did you mean 'fc.weight'?"));
+  }
+}
+
+TEST(Optimizer, ReadsItsSection) {
+  const Config section = parse_yaml(R"(
+type: sgd
+lr: 0.5
+momentum: 0.9
+nesterov: true
+groups:
+  - {pattern: "*.bias", weight_decay: 0, lr: 3}
+)",
+                                    "recipe.yaml");
+  const auto options = read_options<OptimizerOptions>(section, "optimizer", {});
+  EXPECT_EQ(options.type, "sgd");
+  EXPECT_EQ(options.groups.at(0).weight_decay, 0.0);
+  const auto optimizer = make_optimizer(section, parameters(DType::f32));
+  EXPECT_EQ(optimizer->parameters()[1].lr, 3.0);
+  for (const char* bad : {"type: adamx", "lr: 0", "betas: [0.9]", "betas: [0.9, 1.0]",
+                          "nesterov: true", "momentun: 0.9", "groups: [{lr: 1}]"}) {
+    EXPECT_THROW(make_optimizer(parse_yaml(bad, "recipe.yaml"), parameters(DType::f32)),
+                 RequestError)
+        << bad;
+  }
+}
+
+TEST(Glob, StarsAndQuestionMarks) {
+  EXPECT_TRUE(glob_match("blocks.*.bias", "blocks.0.attn.q.bias"));
+  EXPECT_TRUE(glob_match("*", ""));
+  EXPECT_TRUE(glob_match("a*b*c", "aXbXbc"));
+  EXPECT_TRUE(glob_match("h?ad", "head"));
+  EXPECT_FALSE(glob_match("h?ad", "had"));
+  EXPECT_FALSE(glob_match("*.bias", "bias"));
+  EXPECT_FALSE(glob_match("a*b", "abc"));
+  EXPECT_FALSE(glob_match("", "a"));
+}
+
+TEST(Clip, NormScaleAndValue) {
+  Tensor a = Tensor::zeros({2}), b = Tensor::zeros({40000});
+  require_grad(a);
+  require_grad(b);
+  const auto optimizer = make_optimizer(OptimizerOptions{}, {{"a", a}, {"b", b}});
+  EXPECT_EQ(grad_norm(optimizer->parameters()), 0.0);
+  set_grad(a, Tensor::from<float>({3, -4}, {2}));
+  EXPECT_DOUBLE_EQ(grad_norm(optimizer->parameters()), 5.0);
+  set_grad(b, Tensor::full({40000}, 0.5));
+  EXPECT_DOUBLE_EQ(grad_norm(optimizer->parameters()), std::sqrt(25.0 + 10000.0));
+  EXPECT_EQ(clip_scale(0.5, 1.0), 1.0);
+  EXPECT_EQ(clip_scale(7.0, 0.0), 1.0);
+  EXPECT_NEAR(clip_scale(4.0, 1.0), 0.25, 1e-6);
+  EXPECT_EQ(first_bad_gradient(optimizer->parameters()), "");
+  clip_by_value(optimizer->parameters(), 3.5);
+  EXPECT_THAT(grad(a).to_vector<float>(), ElementsAre(3, -3.5));
+  grad(b).data<float>()[33333] = INFINITY;
+  EXPECT_EQ(first_bad_gradient(optimizer->parameters()), "b");
+  EXPECT_FALSE(std::isfinite(grad_norm(optimizer->parameters())));
+  grad(a).data<float>()[1] = NAN;
+  EXPECT_EQ(first_bad_gradient(optimizer->parameters()), "a");
+  clip_by_value(optimizer->parameters(), 1.0);
+  EXPECT_TRUE(std::isnan(grad(a).data<float>()[1]));
+}
+
+TEST(Optimizer, DoesNotDependOnTheThreadCount) {
+  const int before = thread_count();
+  std::vector<std::vector<float>> results;
+  std::vector<double> norms;
+  for (const int threads : {1, 2, 3}) {
+    set_thread_count(threads);
+    Tensor p = testing::normal({301, 257}, "p", DType::f32);
+    require_grad(p);
+    const auto optimizer = make_optimizer(OptimizerOptions{}, {{"p", p}});
+    set_grad(p, testing::normal(p.shape(), "g", DType::f32));
+    norms.push_back(grad_norm(optimizer->parameters()));
+    optimizer->step(0.1, clip_scale(norms.back(), 1.0));
+    results.push_back(p.to_vector<float>());
+  }
+  set_thread_count(before);
+  EXPECT_EQ(results[0], results[1]);
+  EXPECT_EQ(results[0], results[2]);
+  EXPECT_EQ(norms[0], norms[1]);
+  EXPECT_EQ(norms[0], norms[2]);
+}
+
+}  // namespace
+}  // namespace heed::optim
