@@ -94,7 +94,10 @@ AttentionGradients attention_backward(const Tensor& dout, const Tensor& dlse, co
   const Tensor dout_rows =
       with_contiguous_rows(dout.dtype() == q.dtype() ? dout : contiguous_as(dout, q.dtype()));
   const Tensor dlse_rows = dlse.defined() ? contiguous_as(dlse, forward.lse.dtype()) : dlse;
-  attn::reference_backward(problem, dout_rows, dlse_rows, q, k, v, forward, grads);
+  if (q.dtype() == DType::f64)
+    attn::reference_backward(problem, dout_rows, dlse_rows, q, k, v, forward, grads);
+  else
+    attn::fused_backward(problem, dout_rows, dlse_rows, q, k, v, forward, grads);
   return grads;
 }
 
