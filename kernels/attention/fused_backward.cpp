@@ -24,29 +24,26 @@ namespace {
 
 struct BackwardBuffers {
   size_t depth, value_depth;
-  Scratch scratch;
   float *keys, *values, *dk, *dv;
   float *q, *q_t, *dout, *dout_t, *dq_t, *p, *ds, *lse, *delta;
+  Scratch scratch;
 
   explicit BackwardBuffers(const Extents& e)
       : depth(padded(e.head_dim)),
         value_depth(padded(e.value_dim)),
-        scratch(2 * padded(e.keys) * (depth + value_depth) +
-                kQueries * (3 * depth + 3 * value_depth) + 2 * kKeysBackward * kQueries +
-                2 * kQueries),
-        keys(scratch.take(padded(e.keys) * depth)),
-        values(scratch.take(padded(e.keys) * value_depth)),
-        dk(scratch.take(padded(e.keys) * depth)),
-        dv(scratch.take(padded(e.keys) * value_depth)),
-        q(scratch.take(kQueries * depth)),
-        q_t(scratch.take(kQueries * depth)),
-        dout(scratch.take(kQueries * value_depth)),
-        dout_t(scratch.take(kQueries * std::max(depth, value_depth))),
-        dq_t(scratch.take(kQueries * depth)),
-        p(scratch.take(kKeysBackward * kQueries)),
-        ds(scratch.take(kKeysBackward * kQueries)),
-        lse(scratch.take(kQueries)),
-        delta(scratch.take(kQueries)) {}
+        scratch({{&keys, padded(e.keys) * depth},
+                 {&values, padded(e.keys) * value_depth},
+                 {&dk, padded(e.keys) * depth},
+                 {&dv, padded(e.keys) * value_depth},
+                 {&q, kQueries * depth},
+                 {&q_t, kQueries * depth},
+                 {&dout, kQueries * value_depth},
+                 {&dout_t, kQueries * std::max(depth, value_depth)},  // and rows of dQ
+                 {&dq_t, kQueries * depth},
+                 {&p, kKeysBackward * kQueries},
+                 {&ds, kKeysBackward * kQueries},
+                 {&lse, kQueries},
+                 {&delta, kQueries}}) {}
 };
 
 /// delta and the base-2 log-sum-exp of each lane. A row without keys gets an lse that makes its

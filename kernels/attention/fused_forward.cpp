@@ -23,22 +23,20 @@ namespace {
 
 struct ForwardBuffers {
   size_t depth, value_depth;
-  Scratch scratch;
   float *keys, *values, *q, *q_t, *scores, *out_t, *max, *sum;
+  Scratch scratch;
 
   explicit ForwardBuffers(const Extents& e)
       : depth(padded(e.head_dim)),
         value_depth(padded(e.value_dim)),
-        scratch(padded(e.keys) * (depth + value_depth) + 2 * kQueries * (depth + value_depth) +
-                kKeys * kQueries + 2 * kQueries),
-        keys(scratch.take(padded(e.keys) * depth)),
-        values(scratch.take(padded(e.keys) * value_depth)),
-        q(scratch.take(kQueries * std::max(depth, value_depth))),
-        q_t(scratch.take(kQueries * depth)),
-        scores(scratch.take(kKeys * kQueries)),
-        out_t(scratch.take(kQueries * value_depth)),
-        max(scratch.take(kQueries)),
-        sum(scratch.take(kQueries)) {}
+        scratch({{&keys, padded(e.keys) * depth},
+                 {&values, padded(e.keys) * value_depth},
+                 {&q, kQueries * std::max(depth, value_depth)},  // and rows of the result
+                 {&q_t, kQueries * depth},
+                 {&scores, kKeys * kQueries},
+                 {&out_t, kQueries * value_depth},
+                 {&max, kQueries},
+                 {&sum, kQueries}}) {}
 };
 
 /// Logits of column w to probabilities relative to the lanes' new maximum; rescales O^T.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 
 #include "core/allocator.h"
 #include "kernels/attention/plan.h"
@@ -52,20 +53,30 @@ struct QueryBlock {
   }
 };
 
-/// Buffers cut from one allocation, each aligned to 64 bytes.
+/// Buffers cut from one allocation, each aligned to 64 bytes: {where the pointer goes, floats}.
 class Scratch {
  public:
-  explicit Scratch(size_t floats) : storage_(floats * sizeof(float), kCpu) {}
-  float* take(size_t floats) {
-    float* buffer = static_cast<float*>(storage_.data) + used_;
-    used_ += rounded(floats);
-    return buffer;
+  struct Piece {
+    float** buffer;
+    size_t floats;
+  };
+  explicit Scratch(std::initializer_list<Piece> pieces) : storage_(total(pieces), kCpu) {
+    auto* next = static_cast<float*>(storage_.data);
+    for (const Piece& piece : pieces) {
+      *piece.buffer = next;
+      next += rounded(piece.floats);
+    }
   }
-  static constexpr size_t rounded(size_t floats) { return (floats + 15) / 16 * 16; }
 
  private:
+  static size_t rounded(size_t floats) { return (floats + 15) / 16 * 16; }
+  static size_t total(std::initializer_list<Piece> pieces) {
+    size_t floats = 0;
+    for (const Piece& piece : pieces) floats += rounded(piece.floats);
+    return floats * sizeof(float);
+  }
+
   Storage storage_;
-  size_t used_ = 0;
 };
 
 }  // namespace heed::kernels::attn

@@ -1,0 +1,130 @@
+#include "autograd/ops/attention.h"
+
+#include <gtest/gtest.h>
+
+#include "autograd/gradcheck.h"
+#include "autograd/ops/view.h"
+#include "core/random.h"
+
+namespace heed {
+namespace {
+
+Tensor random(const Shape& shape, DType dtype, uint64_t purpose) {
+  const Tensor t = Tensor::empty(shape, dtype);
+  const RandomStream stream({17, purpose, 0});
+  dispatch_floating(dtype, "random", [&](auto type) {
+    for (int64_t i = 0; i < t.numel(); ++i)
+      t.data<decltype(type)>()[i] =
+          static_cast<decltype(type)>(2.0f * stream.uniform(static_cast<uint64_t>(i)) - 1.0f);
+  });
+  return t;
+}
+
+std::vector<AttentionSpec> specs(int64_t heads) {
+  std::vector<float> slopes;
+  for (int64_t h = 0; h < heads; ++h) slopes.push_back(0.25f * static_cast<float>(h + 1));
+  return {{},
+          {.pattern = AttentionPattern::causal()},
+          {.pattern = AttentionPattern::causal(2), .score = {.scale = 0.7, .alibi = slopes}},
+          {.dropout = 0.4, .dropout_key = {1, 2, 3}},
+          {.pattern = AttentionPattern::causal(-3), .dropout = 0.2}};
+}
+
+TEST(AttentionGradient, AgreesWithDifferencesThroughOutAndLse) {
+  const Tensor q = random({2, 4, 5, 6}, DType::f64, 1), k = random({2, 2, 7, 6}, DType::f64, 2),
+               v = random({2, 2, 7, 3}, DType::f64, 3);
+  for (const AttentionSpec& spec : specs(4)) {
+    const bool has_empty_rows = spec.pattern.query_offset < 0;  // lse is -inf there
+    EXPECT_EQ(gradcheck(
+                  [&](const std::vector<Tensor>& x) {
+                    const AttentionResult y = attention(x[0], x[1], x[2], spec);
+                    return has_empty_rows ? std::vector<Tensor>{y.out}
+                                          : std::vector<Tensor>{y.out, y.lse};
+                  },
+                  {q, k, v}),
+              "");
+  }
+}
+
+TEST(AttentionGradient, AgreesWithDifferencesThroughLseAlone) {
+  const Tensor q = random({1, 2, 3, 4}, DType::f64, 1), k = random({1, 1, 5, 4}, DType::f64, 2),
+               v = random({1, 1, 5, 4}, DType::f64, 3);
+  EXPECT_EQ(
+      gradcheck([&](const std::vector<Tensor>& x) { return attention(x[0], x[1], v, {}).lse; },
+                {q, k}),
+      "");
+}
+
+TEST(AttentionGradient, OfPackedTensorAgreesWithDifferences) {
+  const Tensor qkv = random({2, 5, (4 + 2 * 2) * 3}, DType::f64, 4);
+  for (const AttentionSpec& spec : specs(4)) {
+    EXPECT_EQ(
+        gradcheck([&](const std::vector<Tensor>& x) { return attention_qkv(x[0], 4, 2, spec); },
+                  {qkv}),
+        "");
+  }
+}
+
+TEST(AttentionGradient, PackedEqualsSeparateParts) {
+  const int64_t B = 2, N = 70, H = 4, Hkv = 2, D = 16;
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const AttentionSpec spec{.pattern = AttentionPattern::causal(), .dropout = 0.1};
+    Tensor packed = random({B, N, (H + 2 * Hkv) * D}, dtype, 5);
+    const Tensor dy = random({B, N, H * D}, dtype, 6);
+    require_grad(packed);
+    const Tensor y = attention_qkv(packed, H, Hkv, spec);
+    backward(y, dy);
+
+    Tensor same = packed.detach();
+    require_grad(same);
+    const Tensor heads = reshape(same, {B, N, H + 2 * Hkv, D});
+    auto part = [&](int64_t first, int64_t count) {
+      return transpose(slice(heads, 2, first, first + count), 1, 2);
+    };
+    const Tensor out = attention(part(0, H), part(H, Hkv), part(H + Hkv, Hkv), spec).out;
+    const Tensor merged = reshape(transpose(out, 1, 2), {B, N, H * D});
+    backward(merged, dy);
+    EXPECT_EQ(y.to_vector<float>(), merged.to_vector<float>());
+    EXPECT_EQ(grad(packed).to_vector<float>(), grad(same).to_vector<float>());
+  }
+}
+
+TEST(RotaryGradient, AgreesWithDifferences) {
+  const Tensor x = random({2, 3, 4, 6}, DType::f64, 7);
+  const Tensor qkv = random({2, 4, (3 + 2) * 6}, DType::f64, 8);
+  const Tensor shared = Tensor::from<int64_t>({3, 1, 4, 15}, {4});
+  const Tensor own = Tensor::from<int64_t>({0, 1, 2, 3, 7, 8, 9, 10}, {2, 4});
+  for (const Tensor& positions : {shared, own}) {
+    for (const RotaryOptions& options :
+         {RotaryOptions{}, RotaryOptions{.base = 100.0, .rotary_dim = 4, .interleaved = true}}) {
+      EXPECT_EQ(
+          gradcheck(
+              [&](const std::vector<Tensor>& in) { return rotary(in[0], positions, options); },
+              {x}),
+          "");
+      EXPECT_EQ(gradcheck(
+                    [&](const std::vector<Tensor>& in) {
+                      return rotary_qkv(in[0], 3, 1, positions, options);
+                    },
+                    {qkv}),
+                "");
+    }
+  }
+}
+
+TEST(Rotary, PackedTurnsQueriesAndKeysAndKeepsValues) {
+  const int64_t B = 1, N = 4, H = 3, Hkv = 1, D = 6;
+  const Tensor qkv = random({B, N, (H + 2 * Hkv) * D}, DType::f32, 8);
+  const Tensor positions = Tensor::from<int64_t>({0, 5, 6, 100}, {4});
+  const Tensor turned = rotary_qkv(qkv, H, Hkv, positions);
+  auto heads = [&](const Tensor& t, int64_t first, int64_t count) {
+    return transpose(slice(reshape(t, {B, N, H + 2 * Hkv, D}), 2, first, first + count), 1, 2);
+  };
+  EXPECT_EQ(heads(turned, 0, H + Hkv).to_vector<float>(),
+            rotary(heads(qkv, 0, H + Hkv), positions).to_vector<float>());
+  EXPECT_EQ(heads(turned, H + Hkv, Hkv).to_vector<float>(),
+            heads(qkv, H + Hkv, Hkv).to_vector<float>());
+}
+
+}  // namespace
+}  // namespace heed
