@@ -81,15 +81,20 @@ const char* name_of(Unary op) {
 
 bool saves_output(Unary op) { return HWY_DYNAMIC_DISPATCH(keeps_output)(op); }
 
+RowFn unary_row(Unary op, DType dtype) { return HWY_DYNAMIC_DISPATCH(forward_row)(op, dtype); }
+RowFn unary_backward_row(Unary op, DType dtype) {
+  return HWY_DYNAMIC_DISPATCH(backward_row)(op, dtype);
+}
+
 Tensor unary(Unary op, const Tensor& x) {
-  const RowFn row = HWY_DYNAMIC_DISPATCH(forward_row)(op, x.dtype());
+  const RowFn row = unary_row(op, x.dtype());
   const Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   map_rows(name_of(op), row, {x}, {y});
   return y;
 }
 
 Tensor unary_backward(Unary op, const Tensor& dy, const Tensor& saved) {
-  const RowFn row = HWY_DYNAMIC_DISPATCH(backward_row)(op, dy.dtype());
+  const RowFn row = unary_backward_row(op, dy.dtype());
   const Tensor dx = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
   map_rows(name_of(op), row, {dy, saved}, {dx});
   return dx;
