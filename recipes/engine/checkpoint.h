@@ -39,6 +39,7 @@ struct TrainState {
   double best_value = 0.0;
   int64_t best_step = 0;
   std::vector<std::pair<std::string, double>> best_metrics;
+  std::vector<std::pair<std::string, double>> last_metrics;  ///< of the latest evaluation
   std::vector<std::pair<std::string, double>> baselines;
   double seconds = 0.0;  ///< of training so far
 };

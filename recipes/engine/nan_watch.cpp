@@ -1,5 +1,6 @@
 #include "recipes/engine/nan_watch.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -71,10 +72,8 @@ void clear_gradients(nn::Module& module) {
 
 bool all_finite(const Tensor& tensor) {
   if (!is_floating(tensor.dtype())) return true;
-  for (const float value : tensor.to_vector<float>()) {
-    if (!std::isfinite(value)) return false;
-  }
-  return true;
+  const std::vector<double> values = tensor.to_vector<double>();
+  return std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); });
 }
 
 std::string explain_nonfinite(nn::Module& module, const std::function<void()>& step) {

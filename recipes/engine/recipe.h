@@ -14,6 +14,8 @@
 
 #include "core/config.h"
 #include "core/options.h"
+#include "optim/optimizer.h"
+#include "optim/schedule.h"
 
 namespace heed::recipes {
 
@@ -75,8 +77,8 @@ struct Recipe {
   Config model;
   Config data;
   TrainOptions train;
-  Config optimizer;
-  Config schedule;
+  optim::OptimizerOptions optimizer;
+  optim::ScheduleOptions schedule;
   EvaluationOptions evaluation;
   SampleOptions samples;
   ParallelOptions parallel;

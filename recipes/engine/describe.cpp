@@ -1,0 +1,164 @@
+#include "recipes/engine/describe.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "core/files.h"
+#include "optim/optimizer.h"
+#include "recipes/engine/task.h"
+
+namespace heed::recipes {
+namespace {
+
+int depth_of(const std::string& path) {
+  return path.empty() ? 0 : 1 + static_cast<int>(std::count(path.begin(), path.end(), '.'));
+}
+
+/// Name below its module: "blocks.0.attn.q.weight" under "blocks.0.attn.q" is "weight".
+std::string own_name(const std::string& name, const std::string& path) {
+  return path.empty() ? name : name.substr(path.size() + 1);
+}
+
+bool is_own(const std::string& name, const std::string& path) {
+  if (!path.empty() && !name.starts_with(path + ".")) return false;
+  return own_name(name, path).find('.') == std::string::npos;
+}
+
+std::vector<ModuleLine> module_tree(nn::Module& root) {
+  std::vector<ModuleLine> lines;
+  const auto tensors = root.named_tensors();
+  for (const auto& [path, module] : root.named_modules()) {
+    ModuleLine line{path, depth_of(path), module->parameter_count(), {}};
+    for (const auto& named : tensors) {
+      if (!is_own(named.name, path)) continue;
+      line.tensors.push_back(fmt::format("{} {}{}", own_name(named.name, path), *named.tensor,
+                                         named.trained ? "" : " (buffer)"));
+    }
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+/// 1234567 as "1,234,567".
+std::string grouped(int64_t number) {
+  std::string digits = std::to_string(number);
+  for (auto i = static_cast<int64_t>(digits.size()) - 3; i > 0; i -= 3) {
+    digits.insert(static_cast<size_t>(i), 1, ',');
+  }
+  return digits;
+}
+
+std::string in_units(double value, double base, const std::vector<std::string>& units) {
+  size_t unit = 0;
+  while (value >= base && unit + 1 < units.size()) {
+    value /= base;
+    ++unit;
+  }
+  return fmt::format("{:.{}f} {}", value, unit == 0 ? 0 : 2, units[unit]);
+}
+
+}  // namespace
+
+Description describe(const Recipe& recipe) {
+  const std::unique_ptr<Task> task = make_task(recipe, TaskUse::train);
+  nn::Module& module = task->module();
+  if (recipe.train.precision == "bf16") module.compute_in(DType::bf16);
+
+  Description d;
+  d.name = recipe.name;
+  d.description = recipe.description;
+  d.data = task->data_summary();
+  d.modules = module_tree(module);
+  d.parameters = module.parameter_count();
+  for (const auto& named : module.named_tensors()) {
+    if (!named.trained) d.buffers += named.tensor->numel();
+    d.parameter_bytes += named.tensor->bytes();
+    if (named.trained) d.gradient_bytes += named.tensor->bytes();
+  }
+  d.items_per_step = task->items_per_step();
+  d.item_name = task->item_name();
+  d.flops_per_step = task->flops_per_step();
+  const auto optimizer = optim::make_optimizer(recipe.optimizer, trained_tensors(module));
+  d.optimizer_bytes = optimizer->state_bytes();
+  if (recipe.train.ema > 0.0) d.ema_bytes = d.gradient_bytes;
+  d.activation_bytes = task->activation_bytes();
+  return d;
+}
+
+Config to_config(const Description& d) {
+  Config modules = Config::list();
+  for (const ModuleLine& line : d.modules) {
+    Config tensors = Config::list();
+    for (const std::string& tensor : line.tensors) tensors.append(tensor);
+    Config entry = Config::map();
+    entry.set("path", line.path);
+    entry.set("parameters", line.parameters);
+    entry.set("tensors", std::move(tensors));
+    modules.append(std::move(entry));
+  }
+  Config memory = Config::map();
+  memory.set("parameters", d.parameter_bytes);
+  memory.set("gradients", d.gradient_bytes);
+  memory.set("optimizer", d.optimizer_bytes);
+  memory.set("ema", d.ema_bytes);
+  memory.set("activations", d.activation_bytes);
+  memory.set("total", d.total_bytes());
+
+  Config document = Config::map();
+  document.set("name", d.name);
+  document.set("description", d.description);
+  document.set("data", d.data);
+  document.set("parameters", d.parameters);
+  document.set("buffers", d.buffers);
+  document.set(d.item_name + "_per_step", d.items_per_step);
+  document.set("flops_per_step", d.flops_per_step);
+  document.set("memory_bytes", std::move(memory));
+  document.set("modules", std::move(modules));
+  return document;
+}
+
+std::string to_text(const Description& d, int depth) {
+  std::string text = d.name + (d.description.empty() ? "" : ": " + d.description) + "\n";
+  if (!d.data.empty()) text += d.data + "\n";
+  text += "\n";
+
+  size_t width = 0;
+  const auto label = [&](const ModuleLine& line) {
+    const size_t dot = line.path.rfind('.');
+    const std::string name = line.path.empty()          ? "model"
+                             : dot == std::string::npos ? line.path
+                                                        : line.path.substr(dot + 1);
+    return std::string(2 * static_cast<size_t>(line.depth), ' ') + name;
+  };
+  const auto shown = [&](const ModuleLine& line) {
+    // Modules without parameters (dropout) say nothing here.
+    return (depth < 0 || line.depth <= depth) && (line.depth == 0 || line.parameters > 0);
+  };
+  for (const ModuleLine& line : d.modules) {
+    if (shown(line)) width = std::max(width, label(line).size());
+  }
+  for (const ModuleLine& line : d.modules) {
+    if (!shown(line)) continue;
+    text += fmt::format("{:<{}}  {:>14}  {}\n", label(line), width, grouped(line.parameters),
+                        fmt::join(line.tensors, ", "));
+  }
+
+  const auto row = [&](const char* name, const std::string& value, const std::string& note = "") {
+    text += fmt::format("{:<14}  {:>14}{}\n", name, value, note.empty() ? "" : "  " + note);
+  };
+  text += "\n";
+  row("parameters", grouped(d.parameters));
+  row("a step", grouped(d.items_per_step) + " " + d.item_name);
+  row("", in_units(d.flops_per_step, 1000.0, {"FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP"}),
+      "forward and backward");
+  row("memory", format_bytes(d.total_bytes()), "estimate, of which");
+  row("  parameters", format_bytes(d.parameter_bytes));
+  row("  gradients", format_bytes(d.gradient_bytes));
+  row("  optimizer", format_bytes(d.optimizer_bytes));
+  if (d.ema_bytes > 0) row("  average", format_bytes(d.ema_bytes));
+  row("  activations", format_bytes(d.activation_bytes), "kept for the backward pass");
+  return text;
+}
+
+}  // namespace heed::recipes

@@ -1,0 +1,56 @@
+#include "recipes/engine/evaluate.h"
+
+#include <chrono>
+#include <filesystem>
+
+#include "distributed/communicator.h"
+#include "recipes/engine/recipe_tree.h"
+
+namespace heed::recipes {
+namespace {
+
+Recipe saved_recipe(const std::string& checkpoint, const std::vector<std::string>& overrides) {
+  const std::string path = (std::filesystem::path(checkpoint) / "recipe.yaml").string();
+  return load_recipe(path, overrides);
+}
+
+/// The averaged parameters in place of the model's own.
+void put_averages(NamedTensors& model, const NamedTensors& averages) {
+  for (const auto& [name, average] : averages) {
+    for (auto& [own_name, tensor] : model) {
+      if (own_name == name) tensor = average;
+    }
+  }
+}
+
+}  // namespace
+
+LoadedRun load_run(const std::string& run_or_checkpoint, TaskUse use,
+                   const std::vector<std::string>& overrides, const Warning& warn) {
+  LoadedRun run;
+  run.checkpoint = find_checkpoint(run_or_checkpoint, warn);
+  run.recipe = saved_recipe(run.checkpoint.path, overrides);
+  run.task = make_task(run.recipe, use, run.checkpoint.path);
+
+  CheckpointContent content = read_checkpoint(run.checkpoint.path);
+  if (run.recipe.evaluation.use_ema) put_averages(content.model, content.ema);
+  nn::load_state_dict(run.task->module(), content.model);
+  run.task->module().eval();
+  return run;
+}
+
+Evaluation evaluate(const std::string& run_or_checkpoint, const std::vector<std::string>& overrides,
+                    const Progress& progress, const Warning& warn) {
+  const auto start = std::chrono::steady_clock::now();
+  const LoadedRun run = load_run(run_or_checkpoint, TaskUse::evaluate, overrides, warn);
+  const auto communicator = self_communicator();
+  Evaluation result;
+  result.checkpoint = run.checkpoint.path;
+  result.step = run.checkpoint.step;
+  result.metrics = run.task->evaluate(run.recipe.evaluation, *communicator, progress);
+  result.baselines = run.task->baselines(run.recipe.evaluation);
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+}  // namespace heed::recipes

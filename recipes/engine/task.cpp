@@ -1,0 +1,51 @@
+#include "recipes/engine/task.h"
+
+#include "recipes/engine/language_modeling.h"
+
+namespace heed::recipes {
+
+const double* find_metric(const Metrics& metrics, const std::string& name) {
+  for (const auto& [key, value] : metrics) {
+    if (key == name) return &value;
+  }
+  return nullptr;
+}
+
+const Tensor& Batch::operator[](const std::string& name) const {
+  for (const auto& [key, tensor] : tensors) {
+    if (key == name) return tensor;
+  }
+  fail("batch: it holds no '{}'", name);
+}
+
+std::vector<std::pair<std::string, Tensor>> trained_tensors(nn::Module& module) {
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  for (const auto& named : module.named_parameters()) {
+    tensors.emplace_back(named.name, *named.tensor);
+  }
+  return tensors;
+}
+
+const std::vector<TaskEntry>& task_registry() {
+  static const std::vector<TaskEntry> entries = {language_modeling_entry()};
+  return entries;
+}
+
+const TaskEntry& find_task(const std::string& name, const SourceLocation& where) {
+  std::vector<std::string> names;
+  for (const TaskEntry& entry : task_registry()) {
+    if (entry.name == name) return entry;
+    names.push_back(entry.name);
+  }
+  fail_request(where, fmt::format("unknown task '{}'{}; known: {}", name, did_you_mean(name, names),
+                                  fmt::join(names, ", ")));
+}
+
+std::unique_ptr<Task> make_task(const Recipe& recipe, TaskUse use, const std::string& assets) {
+  const Config* type = recipe.task.find("type");
+  const std::string name = type == nullptr ? "language_modeling" : type->as_string();
+  return find_task(name, type == nullptr ? SourceLocation{} : type->where())
+      .make(recipe, use, assets);
+}
+
+}  // namespace heed::recipes

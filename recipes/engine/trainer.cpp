@@ -1,0 +1,403 @@
+#include "recipes/engine/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <memory>
+
+#include "core/allocator.h"
+#include "core/files.h"
+#include "core/parallel.h"
+#include "distributed/communicator.h"
+#include "optim/clip.h"
+#include "optim/ema.h"
+#include "optim/optimizer.h"
+#include "optim/schedule.h"
+#include "recipes/engine/checkpoint.h"
+#include "recipes/engine/eval_mode.h"
+#include "recipes/engine/interrupt.h"
+#include "recipes/engine/nan_watch.h"
+#include "recipes/engine/run_log.h"
+
+namespace heed::recipes {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+/// Steps in a row that may be skipped as not finite before the run gives up.
+constexpr int kMostSkips = 20;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::string path_in(const std::string& folder, const std::string& name) {
+  return (fs::path(folder) / name).string();
+}
+
+class Trainer {
+ public:
+  Trainer(const TrainRequest& request, TrainObserver& observer)
+      : request_(request),
+        recipe_(request.recipe),
+        observer_(observer),
+        run_dir_(run_folder(request)),
+        schedule_(recipe_.schedule, recipe_.optimizer.lr, recipe_.train.steps),
+        warn_([this](const std::string& message) { observer_.on_warning(message); }) {}
+
+  EndReport run();
+
+ private:
+  void check_folder() const;
+  void build();
+  void resume_from(const CheckpointInfo& checkpoint);
+  void open_folder();
+  void report_start();
+  void loop(const InterruptGuard& interrupt);
+
+  /// Forward and backward passes of all micro-batches; the mean loss over all targets.
+  double accumulate(const std::vector<Batch>& batches);
+  void train_step();
+  void handle_nonfinite(const std::vector<Batch>& batches, double loss, double norm);
+  void report_step(double loss, double norm, double step_seconds);
+  bool evaluate();
+  void sample();
+  void checkpoint();
+
+  optim::EmaOptions ema_options() const { return {.decay = recipe_.train.ema}; }
+  bool due(int64_t every) const {
+    return state_.step == recipe_.train.steps || (every > 0 && state_.step % every == 0);
+  }
+
+  const TrainRequest& request_;
+  Recipe recipe_;
+  TrainObserver& observer_;
+  std::string run_dir_;
+  optim::Schedule schedule_;
+  Warning warn_;
+
+  std::unique_ptr<Communicator> communicator_ = self_communicator();
+  std::unique_ptr<Task> task_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
+  std::unique_ptr<optim::Ema> ema_;
+  std::unique_ptr<RunLog> log_;
+  TrainState state_;
+  std::string resumed_from_;
+  std::string last_checkpoint_;
+  int64_t evaluated_step_ = -1;
+  int64_t saved_step_ = -1;
+  int skipped_ = 0;
+
+  Clock::time_point loop_start_;
+  double seconds_before_ = 0.0;  ///< of earlier processes of this run
+  int64_t first_step_ = 0;
+  double smooth_seconds_ = 0.0;  ///< of a step
+};
+
+void Trainer::check_folder() const {
+  if (fs::exists(run_dir_) && !fs::is_directory(run_dir_)) {
+    fail_request("{}: is a file; a run needs a folder", run_dir_);
+  }
+  if (!request_.resume && fs::exists(path_in(run_dir_, "recipe.yaml"))) {
+    fail_request("{}: holds a run already; go on with it (--resume) or choose another folder",
+                 run_dir_);
+  }
+}
+
+void Trainer::build() {
+  const CheckpointInfo last =
+      request_.resume ? latest_checkpoint(run_dir_, warn_) : CheckpointInfo{};
+  random_context() = {static_cast<uint64_t>(recipe_.seed), 0, 0};
+  task_ = make_task(recipe_, TaskUse::train, last.path);
+  task_->resolve(recipe_);
+  nn::Module& module = task_->module();
+  if (recipe_.train.precision == "bf16") module.compute_in(DType::bf16);
+  if (last.path.empty()) module.initialise(static_cast<uint64_t>(recipe_.seed));
+  optimizer_ = optim::make_optimizer(recipe_.optimizer, trained_tensors(module));
+  state_.seed = static_cast<uint64_t>(recipe_.seed);
+  if (!last.path.empty()) resume_from(last);
+  if (recipe_.train.ema > 0.0 && !ema_) {
+    ema_ = std::make_unique<optim::Ema>(trained_tensors(module), ema_options());
+  }
+}
+
+void Trainer::resume_from(const CheckpointInfo& checkpoint) {
+  const CheckpointContent content = read_checkpoint(checkpoint.path);
+  nn::Module& module = task_->module();
+  nn::load_state_dict(module, content.model);
+  optimizer_->load_state(content.optimizer);
+  if (recipe_.train.ema > 0.0) {
+    ema_ = std::make_unique<optim::Ema>(trained_tensors(module), ema_options());
+    if (content.ema.empty()) {
+      warn_(checkpoint.path + ": holds no averaged weights; the average starts here");
+    } else {
+      ema_->load_state(content.ema);
+    }
+  }
+  if (content.state.seed != static_cast<uint64_t>(recipe_.seed)) {
+    warn_(
+        fmt::format("the run began with seed {}, the recipe says {}: the data order and the "
+                    "random draws change here",
+                    content.state.seed, recipe_.seed));
+  }
+  state_ = content.state;
+  state_.seed = static_cast<uint64_t>(recipe_.seed);
+  task_->seek_data(state_.data);
+  // Whatever was due at a checkpoint's step was done before it was written.
+  first_step_ = saved_step_ = evaluated_step_ = state_.step;
+  seconds_before_ = state_.seconds;
+  resumed_from_ = last_checkpoint_ = checkpoint.path;
+}
+
+void Trainer::open_folder() {
+  make_directories(run_dir_);
+  write_file_atomically(path_in(run_dir_, "recipe.yaml"), to_config(recipe_).to_yaml());
+  log_ = std::make_unique<RunLog>(run_dir_, state_.step, recipe_.train.tensorboard);
+}
+
+void Trainer::report_start() {
+  StartReport report;
+  report.run_dir = run_dir_;
+  report.name = recipe_.name;
+  report.data = task_->data_summary();
+  report.parameters = task_->module().parameter_count();
+  report.first_step = state_.step;
+  report.steps = recipe_.train.steps;
+  report.items_per_step = task_->items_per_step();
+  report.item_name = task_->item_name();
+  report.device = recipe_.device;
+  report.precision = recipe_.train.precision;
+  report.threads = thread_count();
+  report.resumed_from = resumed_from_;
+  observer_.on_start(report);
+
+  if (state_.step > 0) return;
+  Config fields = Config::map();
+  fields.set("name", report.name);
+  fields.set("parameters", report.parameters);
+  fields.set("steps", report.steps);
+  fields.set("item", report.item_name);
+  fields.set("items_per_step", report.items_per_step);
+  fields.set("precision", report.precision);
+  fields.set("data", report.data);
+  log_->write("start", 0, fields);
+}
+
+double Trainer::accumulate(const std::vector<Batch>& batches) {
+  int64_t total = 0;
+  for (const Batch& batch : batches) total += batch.count;
+  HEED_CHECK(total > 0, "step {}: the batch holds no target to learn from", state_.step + 1);
+  double mean = 0.0;
+  for (size_t i = 0; i < batches.size(); ++i) {
+    if (batches[i].count == 0) continue;
+    random_context() = {state_.seed, static_cast<uint64_t>(state_.step), i};
+    const double weight = static_cast<double>(batches[i].count) / static_cast<double>(total);
+    const Tensor loss = task_->loss(batches[i]);
+    mean += weight * loss.item();
+    backward(loss, Tensor::full(loss.shape(), weight, loss.dtype()));
+  }
+  return communicator_->all_reduce_number(mean, Reduction::mean);
+}
+
+void Trainer::train_step() {
+  const auto start = Clock::now();
+  std::vector<Batch> batches;
+  for (int64_t i = 0; i < recipe_.train.accumulation; ++i) {
+    batches.push_back(task_->next_batch());
+  }
+  optimizer_->zero_grad();
+  const double loss = accumulate(batches);
+  const double norm = optim::grad_norm(optimizer_->parameters());
+  if (!std::isfinite(loss) || !std::isfinite(norm)) {
+    handle_nonfinite(batches, loss, norm);
+  } else {
+    optimizer_->step(schedule_.lr_at(state_.step), optim::clip_scale(norm, recipe_.train.clip));
+    if (ema_) ema_->update();
+    skipped_ = 0;
+  }
+  ++state_.step;
+  state_.items += task_->items_per_step();
+  report_step(loss, norm, seconds_since(start));
+}
+
+void Trainer::handle_nonfinite(const std::vector<Batch>& batches, double loss, double norm) {
+  const std::string what = std::isfinite(loss) ? fmt::format("gradient norm is {}", norm)
+                                               : fmt::format("loss is {}", loss);
+  const std::string cause = explain_nonfinite(task_->module(), [&] { accumulate(batches); });
+  const std::string message = fmt::format("step {}: the {}: {}", state_.step + 1, what, cause);
+  if (recipe_.train.on_nonfinite == "skip" && ++skipped_ <= kMostSkips) {
+    warn_(message + "; the step is skipped");
+    return;
+  }
+  const std::string saved = last_checkpoint_.empty() ? "no checkpoint was written yet"
+                                                     : "the last checkpoint is " + last_checkpoint_;
+  fail("{}; {}", message, saved);
+}
+
+void Trainer::report_step(double loss, double norm, double step_seconds) {
+  constexpr double kSmoothing = 0.95;
+  smooth_seconds_ = smooth_seconds_ == 0.0
+                        ? step_seconds
+                        : kSmoothing * smooth_seconds_ + (1.0 - kSmoothing) * step_seconds;
+  const double elapsed = seconds_since(loop_start_);
+  const auto done = static_cast<double>(state_.step - first_step_);
+
+  StepReport report;
+  report.step = state_.step;
+  report.steps = recipe_.train.steps;
+  report.loss = loss;
+  report.learning_rate = schedule_.lr_at(state_.step - 1);
+  report.grad_norm = norm;
+  report.step_ms = 1e3 * step_seconds;
+  report.items_per_second = static_cast<double>(task_->items_per_step()) / smooth_seconds_;
+  report.items = state_.items;
+  report.peak_bytes = allocator::stats().peak_bytes;
+  report.seconds_left = elapsed / done * static_cast<double>(report.steps - report.step);
+  report.logged = due(recipe_.train.log_every) || state_.step == 1;
+  if (report.logged) {
+    Config fields = Config::map();
+    fields.set("loss", report.loss);
+    fields.set("learning_rate", report.learning_rate);
+    fields.set("grad_norm", report.grad_norm);
+    fields.set("step_ms", report.step_ms);
+    fields.set("items", report.items);
+    fields.set("items_per_second", report.items_per_second);
+    fields.set("peak_bytes", report.peak_bytes);
+    fields.set("seconds", seconds_before_ + elapsed);
+    log_->write("train", report.step, fields);
+  }
+  observer_.on_step(report);
+}
+
+Config fields_of(const Metrics& metrics) {
+  Config fields = Config::map();
+  for (const auto& [name, value] : metrics) fields.set(name, value);
+  return fields;
+}
+
+bool Trainer::evaluate() {
+  evaluated_step_ = state_.step;
+  if (state_.baselines.empty() && !recipe_.evaluation.baselines.empty()) {
+    state_.baselines = task_->baselines(recipe_.evaluation);
+    log_->write("baselines", state_.step, fields_of(state_.baselines));
+    observer_.on_baselines(state_.baselines);
+  }
+  const auto start = Clock::now();
+  EvalReport report;
+  report.step = state_.step;
+  {
+    const optim::AveragedWeights averaged(recipe_.evaluation.use_ema ? ema_.get() : nullptr);
+    const EvalMode mode(task_->module());
+    report.metrics = task_->evaluate(
+        recipe_.evaluation, *communicator_,
+        [this](int64_t done, int64_t total) { observer_.on_eval_progress(done, total); });
+  }
+  report.seconds = seconds_since(start);
+  if (report.metrics.empty()) return false;
+
+  const double* value = find_metric(report.metrics, task_->best_metric());
+  report.best = value != nullptr && std::isfinite(*value) &&
+                (!state_.has_best || (task_->lower_is_better() ? *value < state_.best_value
+                                                               : *value > state_.best_value));
+  if (report.best) {
+    state_.has_best = true;
+    state_.best_value = *value;
+    state_.best_step = state_.step;
+    state_.best_metrics = report.metrics;
+  }
+  state_.last_metrics = report.metrics;
+  Config fields = fields_of(report.metrics);
+  fields.set("eval_seconds", report.seconds);
+  fields.set("seconds", seconds_before_ + seconds_since(loop_start_));
+  fields.set("best", report.best);
+  log_->write("eval", state_.step, fields);
+  observer_.on_eval(report);
+  return report.best;
+}
+
+void Trainer::sample() {
+  GenerateOptions options = options_from(recipe_);
+  const optim::AveragedWeights averaged(recipe_.evaluation.use_ema ? ema_.get() : nullptr);
+  const EvalMode mode(task_->module());
+  for (int64_t i = 0; i < recipe_.samples.count; ++i) {
+    options.seed = recipe_.seed + i;
+    const Generated generated = task_->generate(recipe_.samples.prompt, options, {});
+    Config fields = Config::map();
+    fields.set("prompt", recipe_.samples.prompt);
+    fields.set("text", generated.text);
+    log_->write("sample", state_.step, fields);
+    observer_.on_sample({state_.step, recipe_.samples.prompt, generated.text});
+  }
+}
+
+void Trainer::checkpoint() {
+  state_.data = task_->data_position();
+  state_.seconds = seconds_before_ + seconds_since(loop_start_);
+  CheckpointContent content;
+  content.model = nn::state_dict(task_->module());
+  content.optimizer = optimizer_->state_tensors();
+  if (ema_) content.ema = ema_->state_tensors();
+  content.state = state_;
+  content.recipe_yaml = to_config(recipe_).to_yaml();
+  content.assets = [this](const std::string& folder) { task_->save_assets(folder); };
+  last_checkpoint_ = write_checkpoint(run_dir_, content);
+  saved_step_ = state_.step;
+  std::vector<int64_t> also;
+  if (recipe_.train.keep_best && state_.has_best) also.push_back(state_.best_step);
+  prune_checkpoints(run_dir_, recipe_.train.keep_checkpoints, also);
+  observer_.on_checkpoint(state_.step, last_checkpoint_);
+}
+
+void Trainer::loop(const InterruptGuard& interrupt) {
+  while (state_.step < recipe_.train.steps && interrupt.signal() == 0) {
+    train_step();
+    const bool best = due(recipe_.train.eval_every) && evaluate();
+    if (recipe_.samples.every > 0 && due(recipe_.samples.every)) sample();
+    if (due(recipe_.train.checkpoint_every) || (best && recipe_.train.keep_best)) checkpoint();
+  }
+}
+
+EndReport Trainer::run() {
+  check_folder();
+  build();
+  open_folder();
+  report_start();
+
+  const InterruptGuard interrupt(request_.handle_signals);
+  loop_start_ = Clock::now();
+  loop(interrupt);
+  EndReport report;
+  report.interrupted = state_.step < recipe_.train.steps;
+  if (!report.interrupted && evaluated_step_ != state_.step) evaluate();
+  if (saved_step_ != state_.step) checkpoint();
+
+  report.run_dir = run_dir_;
+  report.step = state_.step;
+  report.seconds = seconds_before_ + seconds_since(loop_start_);
+  report.metrics = state_.last_metrics;
+  report.best = state_.best_metrics;
+  report.best_step = state_.best_step;
+  report.baselines = state_.baselines;
+  report.checkpoint = last_checkpoint_;
+  if (!report.interrupted && state_.step > first_step_) {
+    Config fields = Config::map();
+    fields.set("seconds", report.seconds);
+    log_->write("end", state_.step, fields);
+  }
+  observer_.on_end(report);
+  return report;
+}
+
+}  // namespace
+
+std::string run_folder(const TrainRequest& request) {
+  return request.run_dir.empty() ? path_in("runs", request.recipe.name) : request.run_dir;
+}
+
+EndReport train(const TrainRequest& request, TrainObserver& observer) {
+  return Trainer(request, observer).run();
+}
+
+}  // namespace heed::recipes
