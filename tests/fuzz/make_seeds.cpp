@@ -1,0 +1,59 @@
+// make_seeds DIR writes small valid inputs into DIR/{safetensors,npy,json,yaml}/, for the fuzzers
+// to start from.
+#include <cstdio>
+#include <string>
+
+#include "core/config.h"
+#include "core/files.h"
+#include "core/npy.h"
+#include "core/safetensors.h"
+
+namespace heed {
+namespace {
+
+void make_tensor_files(const std::string& dir) {
+  using DT = DType;
+  std::vector<std::pair<std::string, Tensor>> all;
+  for (DT dtype : {DT::f32, DT::bf16, DT::f16, DT::f64, DT::i32, DT::i64, DT::u8, DT::boolean}) {
+    const std::string name = name_of(dtype);
+    const Tensor tensor = Tensor::full({2, 3}, 1, dtype);
+    all.emplace_back(name, tensor);
+    write_safetensors(dir + "/safetensors/" + name, {{"x", tensor}});
+    if (dtype != DT::bf16) write_npy(dir + "/npy/" + name, tensor);
+  }
+  all.emplace_back("scalar", Tensor::zeros({}));
+  all.emplace_back("empty", Tensor::zeros({0, 4}));
+  write_safetensors(dir + "/safetensors/all", all, {{"format", "pt"}});
+  write_npy(dir + "/npy/scalar", Tensor::zeros({}));
+  write_npy(dir + "/npy/empty", Tensor::zeros({0, 4}));
+}
+
+void make_texts(const std::string& dir) {
+  const std::string values =
+      R"({"a": true, "b": 7, "c": 2.5e-3, "d": "t\u00e9\n", "e": [1, -2], "f": [0.5], "g": ["s"],)"
+      R"( "h": null, "i": {"x": [[], {}]}, "j": {"a": "y", "b": 1}, "k": [{"a": "x"}, {"b": 2}]})";
+  write_file_atomically(dir + "/json/values", values);
+  write_file_atomically(dir + "/yaml/json", values);
+  write_file_atomically(dir + "/yaml/block", parse_json(values, "values").to_yaml());
+  write_file_atomically(dir + "/yaml/syntax",
+                        "%YAML 1.2\n---\n# comment\na: &x True\ni: [*x, !!str 1, 'it''s', .inf]\n"
+                        "d: |\n  block\n  text\nj: {a: >-\n folded}\nk:\n- a: x\n  b: 1e0\n"
+                        "- ? a\n  : y\n...\n");
+}
+
+}  // namespace
+}  // namespace heed
+
+int main(int count, char** arguments) {
+  if (count != 2) {
+    std::fprintf(stderr, "usage: make_seeds DIR\n");
+    return 2;
+  }
+  const std::string dir = arguments[1];
+  for (const char* kind : {"safetensors", "npy", "json", "yaml"}) {
+    heed::make_directories(dir + "/" + kind);
+  }
+  heed::make_tensor_files(dir);
+  heed::make_texts(dir);
+  return 0;
+}
