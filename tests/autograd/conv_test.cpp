@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "autograd/gradcheck.h"
-#include "tests/autograd/samples.h"
+#include "tests/samples.h"
 
 namespace heed {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "autograd/gradcheck.h"
 #include "core/views.h"
-#include "tests/autograd/samples.h"
+#include "tests/samples.h"
 
 namespace heed {
 namespace {
