@@ -39,16 +39,16 @@ Tensor Alibi::forward(const Tensor& scores) {
   HEED_CHECK(scores.rank() == 4 && scores.size(1) == heads, "alibi: wants [B, {}, N, M], got {}",
              heads, scores);
   const int64_t queries = scores.size(2), keys = scores.size(3);
-  std::vector<float> bias;
+  std::vector<double> bias;
   bias.reserve(static_cast<size_t>(heads * queries * keys));
   for (const float slope : slopes) {
     for (int64_t i = 0; i < queries; ++i) {
       for (int64_t j = 0; j < keys; ++j) {
-        bias.push_back(-slope * static_cast<float>(i + keys - queries - j));
+        bias.push_back(-double{slope} * static_cast<double>(i + keys - queries - j));
       }
     }
   }
-  return add(scores, Tensor::from(bias, {heads, queries, keys}));
+  return add(scores, cast(Tensor::from(bias, {heads, queries, keys}), scores.dtype()));
 }
 
 }  // namespace heed::nn

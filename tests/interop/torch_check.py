@@ -1,0 +1,447 @@
+#!/usr/bin/env python3
+"""Compares every registered module of heed, run by `heed probe`, with PyTorch.
+
+    python3 tests/interop/torch_check.py build/heed [--dtype f32 f64] [--only NAME]
+
+For each case the weights and inputs are drawn here and written with the safetensors package; heed
+reads them, writes outputs and gradients, and both are compared with a plain PyTorch formulation in
+f64 of the very same numbers. A tensor agrees when
+
+    max |heed - torch| <= 8 * depth * sqrt(terms) * u * max |torch|
+
+u being the rounding unit of heed's dtype, `terms` the longest sum in the case and `depth` the
+number of such sums in a chain, forward and backward: rounding errors of a sum grow as the square
+root of its length, those of a chain add up, and 8 covers the largest of some thousand elements.
+Prints a line for each comparison; exits with 1 when any disagrees.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+try:
+    import numpy
+    import torch
+    import torch.nn.functional as F
+    from safetensors.torch import load_file, save_file
+except ImportError as error:
+    print(f"skipped: torch is not importable ({error})")
+    sys.exit(0)
+
+ROUNDING = {"f32": 2.0**-24, "f64": 2.0**-53}
+
+
+class Heed:
+    """The command under test."""
+
+    def __init__(self, command, folder):
+        self.command = command
+        self.folder = Path(folder)
+        self.calls = itertools.count()
+
+    def probe(self, module, config, weights=None, inputs=None, **flags):
+        name = self.folder / f"{next(self.calls)}"
+        call = [self.command, "probe", module, "--config", f"{name}.yaml", "--out", f"{name}.out"]
+        Path(f"{name}.yaml").write_text(json.dumps(config))  # JSON is YAML
+        for flag, tensors in (("--weights", weights), ("--inputs", inputs)):
+            if tensors:
+                path = f"{name}{flag}.safetensors"
+                save_file({key: t.contiguous() for key, t in tensors.items()}, path)
+                call += [flag, path]
+        for flag, value in flags.items():
+            call += [f"--{flag}"] if value is True else [f"--{flag}", str(value)]
+        done = subprocess.run(call, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(call)}\n  exited with {done.returncode}: {done.stderr}")
+        return load_file(f"{name}.out")
+
+
+# --- PyTorch formulations: functions of (weights, inputs, config) giving a list of outputs ---
+
+
+def linear(w, x, prefix=""):
+    return F.linear(x, w[prefix + "weight"], w.get(prefix + "bias"))
+
+
+def layer_norm(w, x, prefix="", eps=1e-5):
+    return F.layer_norm(x, x.shape[-1:], w.get(prefix + "weight"), w.get(prefix + "bias"), eps)
+
+
+def rms_norm(w, x, prefix="", eps=1e-5):
+    y = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)
+    return y * w[prefix + "weight"] if prefix + "weight" in w else y
+
+
+ACTIVATIONS = {
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "relu": F.relu,
+    "silu": F.silu,
+}
+
+
+def feed_forward(w, x, kind, prefix=""):
+    if kind == "swiglu":
+        gate, up = linear(w, x, prefix + "gate_up.").chunk(2, dim=-1)
+        return linear(w, F.silu(gate) * up, prefix + "down.")
+    return linear(w, ACTIVATIONS[kind](linear(w, x, prefix + "up.")), prefix + "down.")
+
+
+def rotate(x, base=10000.0, rotary_dim=0, interleaved=False, positions=None):
+    """RoFormer's rotation of x [B, H, N, D], through complex numbers."""
+    count = x.shape[-2]
+    if positions is None:
+        positions = torch.arange(count)
+    d = rotary_dim or x.shape[-1]
+    angles = positions[..., None].double() * base ** (-torch.arange(0, d, 2).double() / d)
+    turn = torch.polar(torch.ones_like(angles), angles).to(torch.complex128)
+    if positions.dim() == 2:
+        turn = turn[:, None]
+    turned, rest = x[..., :d], x[..., d:]
+    if interleaved:
+        pairs = torch.view_as_complex(turned.double().reshape(*turned.shape[:-1], d // 2, 2))
+        turned = torch.view_as_real(pairs * turn).flatten(-2)
+    else:
+        pairs = torch.complex(turned[..., : d // 2].double(), turned[..., d // 2 :].double()) * turn
+        turned = torch.cat([pairs.real, pairs.imag], -1)
+    return torch.cat([turned.to(x.dtype), rest], -1)
+
+
+def alibi_slopes(heads):
+    power = 2 ** int(math.log2(heads))
+    slopes = [2 ** (-8 * (h + 1) / power) for h in range(power)]
+    finer = [2 ** (-8 * (h + 1) / (2 * power)) for h in range(2 * power)]
+    return torch.tensor(slopes + finer[::2][: heads - power], dtype=torch.float32).double()
+
+
+def alibi_bias(heads, queries, keys):
+    i = torch.arange(queries)[:, None] + keys - queries
+    return -alibi_slopes(heads)[:, None, None] * (i - torch.arange(keys)).double()
+
+
+def attention(w, x, c, prefix=""):
+    batch, count, _ = x.shape
+    heads = c["heads"]
+    kv_heads = c.get("kv_heads") or heads
+    width = c.get("head_dim") or c["dim"] // heads
+    packed = linear(w, x, prefix + "qkv.").reshape(batch, count, -1, width).transpose(1, 2)
+    q, k, v = packed.split([heads, kv_heads, kv_heads], dim=1)
+    if c.get("qk_norm"):
+        q = rms_norm(w, q, prefix + "q_norm.", c.get("norm_eps", 1e-6))
+        k = rms_norm(w, k, prefix + "k_norm.", c.get("norm_eps", 1e-6))
+    if c.get("position") == "rotary":
+        style = {"rotary_dim": c.get("rotary_dim", 0), "interleaved": c.get("rope_interleaved", False)}
+        q, k = (rotate(t, c.get("rope_base", 10000.0), **style) for t in (q, k))
+    k, v = (t.repeat_interleave(heads // kv_heads, dim=1) for t in (k, v))
+    scores = q @ k.transpose(-1, -2) * (c.get("scale") or width**-0.5)
+    if c.get("position") == "alibi":
+        scores = scores + alibi_bias(heads, count, count)
+    if c.get("causal", True):
+        future = torch.ones(count, count, dtype=torch.bool).triu(1)
+        scores = scores.masked_fill(future, -math.inf)
+    mixed = (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, count, -1)
+    return linear(w, mixed, prefix + "out.")
+
+
+def sinusoids(count, dim, base=10000.0):
+    exponents = 2 * (torch.arange(dim) // 2).double() / dim
+    angles = torch.arange(count)[:, None].double() / base**exponents
+    return torch.where(torch.arange(dim) % 2 == 0, angles.sin(), angles.cos())
+
+
+def gpt(w, inputs, c):
+    ids = inputs["ids"]
+    eps = c.get("norm_eps", 1e-5)
+    norms = {"layer_norm": layer_norm, "rms_norm": rms_norm}
+    norm = lambda x, prefix: norms[c.get("norm", "layer_norm")](w, x, prefix, eps)
+    position = c.get("position", "learned")
+    x = w["embed.weight"][ids]
+    if position == "learned":
+        x = x + w["position.weight"][: ids.shape[1]]
+    if position == "sinusoidal":
+        x = x + sinusoids(ids.shape[1], c["dim"])
+    inner = dict(c, norm_eps=eps)
+    for layer in range(c["layers"]):
+        p = f"blocks.{layer}."
+        x = x + attention(w, norm(x, p + "norm1."), inner, p + "attn.")
+        x = x + feed_forward(w, norm(x, p + "norm2."), c.get("mlp", "gelu"), p + "mlp.")
+    head = w.get("head.weight", w["embed.weight"])
+    logits = F.linear(norm(x, "norm."), head)
+    if "targets" not in inputs:
+        return [logits]
+    return [logits, F.cross_entropy(logits.flatten(0, 1), inputs["targets"].flatten())]
+
+
+def cross_entropy(w, i, c):
+    loss = F.cross_entropy(
+        i["logits"].flatten(0, -2),
+        i["targets"].flatten(),
+        ignore_index=c.get("ignore_index", -100),
+        label_smoothing=c.get("smoothing", 0.0),
+    )
+    return [loss]
+
+
+# --- The cases ---
+
+
+class Case:
+    def __init__(self, module, config, inputs, model, terms, depth):
+        self.module, self.config, self.inputs, self.model = module, config, inputs, model
+        self.terms, self.depth = terms, depth
+
+    def label(self):
+        return f"{self.module} {json.dumps(self.config)}"
+
+
+def normal(*shape):
+    return ("normal", shape)
+
+
+def ids(vocab, *shape):
+    return ("ids", shape, vocab)
+
+
+def layer_cases():
+    for config, shape in [
+        ({"in": 5, "out": 3}, (2, 7, 5)),
+        ({"in": 64, "out": 130}, (33, 64)),
+        ({"in": 1, "out": 9, "bias": False}, (4, 1)),
+    ]:
+        yield Case("linear", config, {"x": normal(*shape)}, lambda w, i, c: [linear(w, i["x"])], 130, 1)
+    yield Case("embedding", {"vocab": 11, "dim": 6}, {"ids": ids(11, 3, 8)},
+               lambda w, i, c: [w["weight"][i["ids"]]], 24, 1)
+    for config in [{"dim": 96}, {"dim": 7, "bias": False, "eps": 1e-3}, {"dim": 33, "affine": False}]:
+        yield Case("layer_norm", config, {"x": normal(5, 4, config["dim"])},
+                   lambda w, i, c: [layer_norm(w, i["x"], eps=c.get("eps", 1e-5))], 96, 4)
+    for config in [{"dim": 96}, {"dim": 7, "eps": 1e-3}, {"dim": 33, "affine": False}]:
+        yield Case("rms_norm", config, {"x": normal(5, 4, config["dim"])},
+                   lambda w, i, c: [rms_norm(w, i["x"], eps=c.get("eps", 1e-5))], 96, 4)
+    yield Case("dropout", {"p": 0.3}, {"x": normal(9, 5)}, lambda w, i, c: [i["x"] * 1.0], 1, 1)
+    for config in [{"dim": 24}, {"dim": 24, "activation": "gelu_tanh"},
+                   {"dim": 17, "hidden": 40, "activation": "relu"},
+                   {"dim": 24, "activation": "silu", "bias": False}]:
+        yield Case("mlp", config, {"x": normal(3, 6, config["dim"])},
+                   lambda w, i, c: [feed_forward(w, i["x"], c.get("activation", "gelu"))], 96, 3)
+    for config in [{"dim": 24}, {"dim": 17, "hidden": 40, "bias": True}]:
+        yield Case("swiglu", config, {"x": normal(3, 6, config["dim"])},
+                   lambda w, i, c: [feed_forward(w, i["x"], "swiglu")], 64, 4)
+
+
+def position_cases():
+    table = lambda w, i, c: [i["x"] + w["weight"][i.get("positions", torch.arange(i["x"].shape[1]))]]
+    yield Case("learned_position", {"context": 12, "dim": 5}, {"x": normal(2, 9, 5)}, table, 2, 1)
+    yield Case("learned_position", {"context": 12, "dim": 5},
+               {"x": normal(2, 9, 5), "positions": ids(12, 9)}, table, 18, 1)
+    for config in [{"dim": 24}, {"dim": 7, "base": 100.0}]:
+        yield Case("sinusoidal_position", config, {"x": normal(2, 40, config["dim"])},
+                   lambda w, i, c: [i["x"] + sinusoids(40, c["dim"], c.get("base", 10000.0))], 1, 1)
+    for config in [{}, {"base": 500.0, "rotary_dim": 8}, {"interleaved": True}]:
+        yield Case("rotary", config, {"x": normal(2, 3, 20, 16), "positions": ids(4000, 20)},
+                   lambda w, i, c: [rotate(i["x"], positions=i["positions"], **c)], 4000**2, 1)
+    for heads in (8, 12, 3):
+        yield Case("alibi", {"heads": heads}, {"scores": normal(2, heads, 5, 9)},
+                   lambda w, i, c: [i["scores"] + alibi_bias(c["heads"], 5, 9)], 1, 1)
+
+
+def attention_cases():
+    for config in [
+        {"dim": 24, "heads": 3},
+        {"dim": 24, "heads": 3, "causal": False, "bias": False},
+        {"dim": 32, "heads": 4, "kv_heads": 2, "position": "rotary"},
+        {"dim": 32, "heads": 2, "position": "rotary", "rotary_dim": 8, "rope_interleaved": True},
+        {"dim": 24, "heads": 3, "kv_heads": 1, "position": "alibi", "scale": 0.3},
+        {"dim": 20, "heads": 2, "head_dim": 16, "qk_norm": True, "position": "rotary",
+         "rope_base": 500.0, "bias": False, "qkv_bias": True},
+    ]:
+        yield Case("softmax", config, {"x": normal(2, 37, config["dim"])},
+                   lambda w, i, c: [attention(w, i["x"], c)], 128, 8)
+
+
+def model_cases():
+    gpt2 = {"vocab": 61, "context": 29, "layers": 2, "dim": 36, "heads": 3, "mlp": "gelu_tanh"}
+    llama = {"vocab": 61, "context": 29, "layers": 2, "dim": 32, "heads": 4, "kv_heads": 2,
+             "mlp": "swiglu", "hidden": 56, "norm": "rms_norm", "position": "rotary",
+             "bias": False, "tied": False}
+    for config in [
+        gpt2,
+        dict(gpt2, mlp="relu", position="sinusoidal", tied=False),
+        dict(gpt2, position="alibi", bias=False),
+        dict(gpt2, mlp="silu", position="none", checkpointing=True),
+        llama,
+        dict(llama, head_dim=16, qk_norm=True, rope_base=1e6, norm_eps=1e-6, tied=True),
+        dict(llama, kv_heads=1, qkv_bias=True, mlp="gelu"),
+    ]:
+        inputs = {"ids": ids(61, 3, 29), "targets": ids(61, 3, 29)}
+        # Two blocks of two sub-blocks, each some eight sums deep, there and back.
+        yield Case("gpt", config, inputs, gpt, 144, 64)
+    yield Case("gpt", gpt2, {"ids": ids(61, 1, 1)}, gpt, 144, 64)
+
+
+def loss_cases():
+    targets = ids(50, 4, 9)
+    for config in [{}, {"smoothing": 0.1}, {"ignore_index": 3}]:
+        yield Case("cross_entropy", config, {"logits": normal(4, 9, 50), "targets": targets},
+                   cross_entropy, 50, 4)
+
+
+def all_cases():
+    return list(itertools.chain(layer_cases(), position_cases(), attention_cases(), model_cases(),
+                                loss_cases()))
+
+
+# --- Running them ---
+
+
+def draw(spec, random):
+    if spec[0] == "ids":
+        return torch.from_numpy(random.integers(0, spec[2], spec[1]))
+    return torch.from_numpy(random.standard_normal(spec[1], dtype=numpy.float32))
+
+
+def draw_weight(name, fresh, random):
+    """Values of a trained model's size, so that every term matters."""
+    values = torch.from_numpy(random.standard_normal(tuple(fresh.shape), dtype=numpy.float32))
+    if "norm" in name and name.endswith("weight") or fresh.dim() == 1 and name == "weight":
+        return 1 + 0.2 * values
+    return 0.3 * values if fresh.dim() == 1 else values / math.sqrt(fresh.shape[-1])
+
+
+class Tally:
+    def __init__(self):
+        self.agreed = self.disagreed = 0
+
+    def note(self, agrees, line):
+        self.agreed += agrees
+        self.disagreed += not agrees
+        print(("ok    " if agrees else "WRONG ") + line, flush=True)
+
+    def compare(self, label, name, got, expected, tolerance):
+        if got.shape != expected.shape:
+            return self.note(False, f"{label} {name}: shape {got.shape}, torch {expected.shape}")
+        difference = (got.double() - expected).abs().max().item()
+        limit = tolerance * max(expected.abs().max().item(), 1e-30)
+        self.note(difference <= limit, f"{label} {name}: {difference:.1e} of {limit:.1e}")
+
+
+def run(heed, case, dtype, seed, tally):
+    random = numpy.random.default_rng(seed)
+    fresh = heed.probe(case.module, case.config)
+    weights = {name: draw_weight(name, t, random) for name, t in sorted(fresh.items())}
+    inputs = {name: draw(spec, random) for name, spec in case.inputs.items()}
+
+    def leaf(t):
+        return t.double().requires_grad_() if t.is_floating_point() else t
+
+    torch_weights = {name: leaf(t) for name, t in weights.items()}
+    torch_inputs = {name: leaf(t) for name, t in inputs.items()}
+    outputs = case.model(torch_weights, torch_inputs, case.config)
+    several = len(outputs) > 1
+    cotangents = {
+        f"cot.{n}" if several else "cot": torch.from_numpy(
+            numpy.asarray(random.standard_normal(tuple(out.shape)), dtype=numpy.float32))
+        for n, out in enumerate(outputs)
+    }
+    sum((out * cot.double()).sum() for out, cot in zip(outputs, cotangents.values())).backward()
+
+    got = heed.probe(case.module, case.config, weights, {**inputs, **cotangents}, grad=True,
+                     dtype=dtype)
+    expected = {f"out.{n}" if several else "out": out.detach() for n, out in enumerate(outputs)}
+    for name, t in {**torch_inputs, **torch_weights}.items():
+        if t.is_floating_point():
+            expected[f"grad.{name}"] = torch.zeros_like(t) if t.grad is None else t.grad
+    tolerance = 8 * case.depth * math.sqrt(case.terms) * ROUNDING[dtype]
+    label = f"{dtype} {case.label()}"
+    if set(got) != set(expected):
+        tally.note(False, f"{label}: tensors {sorted(got)}, expected {sorted(expected)}")
+        return
+    for name in expected:
+        tally.compare(label, name, got[name], expected[name], tolerance)
+
+
+def check_dropout(heed, tally):
+    """In training: zeros and 1/(1-p), as many zeros as p says, the same mask in the gradient."""
+    p, x = 0.25, torch.ones(200, 200)
+    got = heed.probe("dropout", {"p": p}, None, {"x": x}, grad=True, train=True, seed=3)
+    values = set(got["out"].unique().tolist())
+    kept = (got["out"] != 0).double().mean().item()
+    spread = math.sqrt(p * (1 - p) / x.numel())
+    scale = torch.tensor(1 / (1 - p)).item()
+    tally.note(values == {0.0, scale} and abs(kept - (1 - p)) < 5 * spread,
+               f"dropout in training: keeps {kept:.3f} scaled by {scale:.4f}")
+    tally.note(torch.equal(got["out"], got["grad.x"]), "dropout in training: gradient's mask")
+
+
+def check_files(heed, tally):
+    """Weights written by Python, read and written again by heed, read by Python: bit for bit."""
+    random = numpy.random.default_rng(8)
+    shape = {"weight": (70, 33), "bias": (70,)}
+    for dtype, kind in ((torch.float32, "f32"), (torch.float64, "f64")):
+        weights = {n: torch.from_numpy(random.standard_normal(s)).to(dtype) for n, s in shape.items()}
+        back = heed.probe("linear", {"in": 33, "out": 70}, weights, dtype=kind)
+        same = all(torch.equal(back[n], t) and back[n].dtype == t.dtype for n, t in weights.items())
+        tally.note(same and set(back) == set(weights), f"safetensors {kind}: there and back")
+    narrow = {n: torch.from_numpy(random.standard_normal(s)).bfloat16() for n, s in shape.items()}
+    back = heed.probe("linear", {"in": 33, "out": 70}, narrow)
+    same = all(torch.equal(back[n], t.float()) for n, t in narrow.items())
+    tally.note(same, "safetensors bf16: widened to f32 exactly")
+    x = torch.from_numpy(random.standard_normal((5, 33), dtype=numpy.float32))
+    out = heed.probe("linear", {"in": 33, "out": 70}, None, {"x": x}, dtype="bf16")["out"]
+    tally.note(out.dtype == torch.bfloat16, "safetensors bf16: written by heed, read by Python")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("heed", help="the heed command")
+    parser.add_argument("--dtype", nargs="+", choices=sorted(ROUNDING), default=["f32", "f64"])
+    parser.add_argument("--only", help="only the module of this name")
+    options = parser.parse_args()
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as folder:
+        heed = Heed(options.heed, folder)
+        for seed, case in enumerate(all_cases()):
+            if options.only in (None, case.module):
+                for dtype in options.dtype:
+                    run(heed, case, dtype, seed, tally)
+        if options.only in (None, "dropout"):
+            check_dropout(heed, tally)
+        if options.only is None:
+            check_files(heed, tally)
+            missing = unchecked(heed)
+            tally.note(not missing, f"every registered module is compared{missing}")
+    print(f"{tally.agreed} of {tally.agreed + tally.disagreed} comparisons agree")
+    return 1 if tally.disagreed or not tally.agreed else 0
+
+
+def unchecked(heed):
+    """The registered modules that no case above runs."""
+    covered = {case.module for case in all_cases()}
+    names = set()
+    for kind in ("layers", "attentions", "models"):
+        listed = subprocess.run([heed.command, "list", kind, "--json"], capture_output=True, text=True)
+        if listed.returncode != 0:
+            return f" (heed list {kind}: {listed.stderr.strip()})"
+        names |= set(names_in(json.loads(listed.stdout)))
+    rest = sorted(names - covered)
+    return f", but for {', '.join(rest)}" if rest else ""
+
+
+def names_in(document):
+    """Every "name" of a listing, wherever it stands."""
+    if isinstance(document, dict):
+        if isinstance(document.get("name"), str):
+            yield document["name"]
+        document = document.values()
+    elif not isinstance(document, list):
+        return
+    for item in document:
+        yield from names_in(item)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
