@@ -133,6 +133,30 @@ TEST_P(UpdateRule, GoesOnExactlyFromItsState) {
   }
 }
 
+// Four steps of torch.optim (2.13, f64) from the same numbers.
+TEST(Optimizer, EqualsPyTorch) {
+  const std::vector<std::pair<OptimizerOptions, std::vector<double>>> cases = {
+      {{.type = "adamw", .weight_decay = 0.1},
+       {0.45922590921941847, -1.2050674570082522, 1.9625284554163531, -0.005987622805430873}},
+      {{.type = "adam", .betas = {0.8, 0.95}, .weight_decay = 0.1},
+       {0.4600934566061191, -1.2100114428222877, 1.9699726453109974, -0.004695035181797765}},
+      {{.type = "sgd", .weight_decay = 0.1, .momentum = 0.9, .nesterov = true},
+       {0.4672937872980981, -1.210643098340379, 1.8789989388941062, -2.6651304754267903e-10}}};
+  for (const auto& [options, expected] : cases) {
+    Tensor p = Tensor::from<double>({0.5, -1.25, 2.0, 0.0}, {2, 2});
+    require_grad(p);
+    const auto optimizer = make_optimizer(options, {{"p", p}});
+    for (int t = 1; t <= 4; ++t) {
+      set_grad(p, Tensor::from<double>({0.1 * t, -0.2, 3.0 - t, 1e-9 * t}, {2, 2}));
+      optimizer->step(0.01);
+    }
+    const auto values = p.to_vector<double>();
+    for (size_t i = 0; i < 4; ++i) {
+      EXPECT_NEAR(values[i], expected[i], 1e-14 * std::abs(expected[i])) << options.type << i;
+    }
+  }
+}
+
 TEST(Optimizer, StateIsNamedAfterParameters) {
   const NamedTensors ours = parameters(DType::f32);
   std::vector<std::string> names;
