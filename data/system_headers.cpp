@@ -85,7 +85,8 @@ std::string find_cpp_headers() {
 
 std::unique_ptr<TextDataset> open_cpp_headers(const CppHeadersOptions& options,
                                               const SourceLocation& where) {
-  const std::string folder = options.folder.empty() ? find_cpp_headers() : options.folder;
+  const std::string folder =
+      options.folder.empty() ? find_cpp_headers() : expand_path(options.folder, where);
   if (folder.empty() && options.fallback.empty()) {
     fail_request(where,
                  "no C++ standard library headers are on this machine (looked in "

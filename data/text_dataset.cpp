@@ -94,8 +94,9 @@ Documents hold_out(Documents& documents, const TextOptions& options, const Sourc
 }
 
 std::unique_ptr<Tokenizer> make_tokenizer(const TokenizerOptions& options, const Documents& train,
-                                          const Documents& validation) {
-  if (!options.file.empty()) return load_tokenizer(options.file);
+                                          const Documents& validation,
+                                          const SourceLocation& where) {
+  if (!options.file.empty()) return load_tokenizer(expand_path(options.file, where));
   if (options.type == "bytes") return std::make_unique<ByteTokenizer>();
   std::vector<std::string_view> texts = texts_of(train);
   if (options.type == "chars") {
@@ -149,7 +150,8 @@ std::unique_ptr<TextDataset> make_text_dataset(TextSource train, TextSource vali
     fail_request(where, "nothing is left to train on: the text is too short to hold some out");
   }
   auto dataset = std::make_unique<TextDataset>();
-  dataset->tokenizer = make_tokenizer(options.tokenizer, train.documents, validation.documents);
+  dataset->tokenizer =
+      make_tokenizer(options.tokenizer, train.documents, validation.documents, where);
   dataset->train = make_split(train.documents, *dataset->tokenizer);
   dataset->validation = make_split(validation.documents, *dataset->tokenizer);
   dataset->summary = describe(*dataset, train);

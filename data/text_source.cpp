@@ -16,25 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string expand(const std::string& pattern, const SourceLocation& where) {
-  std::string path = pattern;
-  if (path.starts_with("~/")) path = "${HOME}" + path.substr(1);
-  for (size_t open; (open = path.find("${")) != std::string::npos;) {
-    const size_t close = path.find('}', open);
-    if (close == std::string::npos) {
-      fail_request(where, fmt::format("'{}' has a '${{' without a '}}'", pattern));
-    }
-    const std::string name = path.substr(open + 2, close - open - 2);
-    const char* value = std::getenv(name.c_str());
-    if (value == nullptr) {
-      fail_request(where, fmt::format("'{}' needs the environment variable {}, which is not set",
-                                      pattern, name));
-    }
-    path = path.substr(0, open) + value + path.substr(close + 1);
-  }
-  return path;
-}
-
 bool is_pattern(const std::string& path) { return path.find_first_of("*?[") != std::string::npos; }
 
 bool is_hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
@@ -71,12 +52,12 @@ std::string nothing_matches(const std::string& pattern, const std::string& path)
     fs::path rest = fs::path(path).lexically_relative(existing);
     if (!rest.empty()) hint = did_you_mean(rest.begin()->string(), names);
   }
-  return fmt::format("no file matches '{}': '{}' exists, but nothing of the rest{}", pattern,
+  return fmt::format("no file matches '{}'; '{}' exists, but not the rest of it{}", pattern,
                      existing.string(), hint);
 }
 
 std::vector<std::string> find_one(const std::string& pattern, const SourceLocation& where) {
-  const std::string path = expand(pattern, where);
+  const std::string path = expand_path(pattern, where);
   std::vector<std::string> found;
   if (fs::is_directory(path)) {
     found = files_below(path);
@@ -103,6 +84,25 @@ bool cut(std::string& text, int64_t room) {
 }
 
 }  // namespace
+
+std::string expand_path(const std::string& pattern, const SourceLocation& where) {
+  std::string path = pattern;
+  if (path.starts_with("~/")) path = "${HOME}" + path.substr(1);
+  for (size_t open; (open = path.find("${")) != std::string::npos;) {
+    const size_t close = path.find('}', open);
+    if (close == std::string::npos) {
+      fail_request(where, fmt::format("'{}' has a '${{' without a '}}'", pattern));
+    }
+    const std::string name = path.substr(open + 2, close - open - 2);
+    const char* value = std::getenv(name.c_str());
+    if (value == nullptr) {
+      fail_request(where, fmt::format("'{}' needs the environment variable {}, which is not set",
+                                      pattern, name));
+    }
+    path = path.substr(0, open) + value + path.substr(close + 1);
+  }
+  return path;
+}
 
 int64_t TextSource::bytes() const {
   int64_t sum = 0;

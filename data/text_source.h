@@ -31,6 +31,9 @@ struct TextSource {
 TextSource read_text(const std::vector<std::string>& patterns, int64_t max_bytes = 0,
                      const SourceLocation& where = {});
 
+/// A path with its "${NAME}" and leading "~/" replaced, as read_text does.
+std::string expand_path(const std::string& path, const SourceLocation& where = {});
+
 /// The files that the patterns name, sorted, each once; errors as read_text.
 std::vector<std::string> find_text_files(const std::vector<std::string>& patterns,
                                          const SourceLocation& where = {});

@@ -158,5 +158,14 @@ TEST(CppHeaders, FindsText) {
   EXPECT_THAT(dataset->summary, HasSubstr(find_cpp_headers()));
 }
 
+TEST(CppHeaders, ReadsAFolderOfOnesOwn) {
+  const TemporaryFolder folder;
+  folder.write("one.h", "#include <one>");
+  folder.write("two.h", "#include <two>");
+  const auto dataset = open_text_dataset(
+      parse_yaml("type: cpp-headers\nfolder: " + folder.path() + "\nvalidation: 0", "r.yaml"));
+  EXPECT_EQ(text_of(*dataset, dataset->train), "#include <one><|endoftext|>#include <two>");
+}
+
 }  // namespace
 }  // namespace heed::data
