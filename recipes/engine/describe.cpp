@@ -1,10 +1,7 @@
 #include "recipes/engine/describe.h"
 
 #include <algorithm>
-#include <cmath>
-#include <set>
 
-#include "core/files.h"
 #include "optim/optimizer.h"
 #include "recipes/engine/task.h"
 
@@ -38,24 +35,6 @@ std::vector<ModuleLine> module_tree(nn::Module& root) {
     lines.push_back(std::move(line));
   }
   return lines;
-}
-
-/// 1234567 as "1,234,567".
-std::string grouped(int64_t number) {
-  std::string digits = std::to_string(number);
-  for (auto i = static_cast<int64_t>(digits.size()) - 3; i > 0; i -= 3) {
-    digits.insert(static_cast<size_t>(i), 1, ',');
-  }
-  return digits;
-}
-
-std::string in_units(double value, double base, const std::vector<std::string>& units) {
-  size_t unit = 0;
-  while (value >= base && unit + 1 < units.size()) {
-    value /= base;
-    ++unit;
-  }
-  return fmt::format("{:.{}f} {}", value, unit == 0 ? 0 : 2, units[unit]);
 }
 
 }  // namespace
@@ -116,49 +95,6 @@ Config to_config(const Description& d) {
   document.set("memory_bytes", std::move(memory));
   document.set("modules", std::move(modules));
   return document;
-}
-
-std::string to_text(const Description& d, int depth) {
-  std::string text = d.name + (d.description.empty() ? "" : ": " + d.description) + "\n";
-  if (!d.data.empty()) text += d.data + "\n";
-  text += "\n";
-
-  size_t width = 0;
-  const auto label = [&](const ModuleLine& line) {
-    const size_t dot = line.path.rfind('.');
-    const std::string name = line.path.empty()          ? "model"
-                             : dot == std::string::npos ? line.path
-                                                        : line.path.substr(dot + 1);
-    return std::string(2 * static_cast<size_t>(line.depth), ' ') + name;
-  };
-  const auto shown = [&](const ModuleLine& line) {
-    // Modules without parameters (dropout) say nothing here.
-    return (depth < 0 || line.depth <= depth) && (line.depth == 0 || line.parameters > 0);
-  };
-  for (const ModuleLine& line : d.modules) {
-    if (shown(line)) width = std::max(width, label(line).size());
-  }
-  for (const ModuleLine& line : d.modules) {
-    if (!shown(line)) continue;
-    text += fmt::format("{:<{}}  {:>14}  {}\n", label(line), width, grouped(line.parameters),
-                        fmt::join(line.tensors, ", "));
-  }
-
-  const auto row = [&](const char* name, const std::string& value, const std::string& note = "") {
-    text += fmt::format("{:<14}  {:>14}{}\n", name, value, note.empty() ? "" : "  " + note);
-  };
-  text += "\n";
-  row("parameters", grouped(d.parameters));
-  row("a step", grouped(d.items_per_step) + " " + d.item_name);
-  row("", in_units(d.flops_per_step, 1000.0, {"FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP"}),
-      "forward and backward");
-  row("memory", format_bytes(d.total_bytes()), "estimate, of which");
-  row("  parameters", format_bytes(d.parameter_bytes));
-  row("  gradients", format_bytes(d.gradient_bytes));
-  row("  optimizer", format_bytes(d.optimizer_bytes));
-  if (d.ema_bytes > 0) row("  average", format_bytes(d.ema_bytes));
-  row("  activations", format_bytes(d.activation_bytes), "kept for the backward pass");
-  return text;
 }
 
 }  // namespace heed::recipes

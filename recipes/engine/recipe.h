@@ -99,8 +99,9 @@ Recipe recipe_from_config(const Config& tree);
 /// The resolved recipe: every field with its value.
 Config to_config(const Recipe& recipe);
 
-/// JSON Schema of recipes (draft 2020-12), the registries' entries expanded: `model` by type,
-/// `attention` by type, `task` and `data` by type.
+/// JSON Schema of recipe files (draft 2020-12), the registries' entries expanded: `model` by type,
+/// `attention` by type, `task` and `data` by type. Nothing is required, since a file may extend
+/// another that has it.
 Config recipe_schema();
 
 }  // namespace heed::recipes

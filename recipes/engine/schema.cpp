@@ -40,7 +40,7 @@ std::vector<Choice> choices_of(const std::string& registry) {
 }
 
 /// An entry's options with the `type` that picks it.
-Config with_type(const Choice& choice, bool by_default) {
+Config with_type(const Choice& choice) {
   Config type = Config::map();
   type.set("const", choice.name);
   Config properties = Config::map();
@@ -48,24 +48,10 @@ Config with_type(const Choice& choice, bool by_default) {
   if (const Config* own = choice.schema.find("properties")) {
     for (const auto& [name, property] : own->as_map()) properties.set(name, property);
   }
-  Config required = Config::list();
-  if (!by_default) required.append("type");
-  if (const Config* own = choice.schema.find("required")) {
-    for (const Config& name : own->as_list()) required.append(name);
-  }
   Config result = choice.schema;
   result.set("description", choice.summary);
   result.set("properties", std::move(properties));
-  result.erase("required");
-  if (!required.as_list().empty()) result.set("required", std::move(required));
   return result;
-}
-
-/// The entry taken when `type` is absent; "" where it must be given.
-std::string default_of(const std::string& registry) {
-  if (registry == "tasks") return "language_modeling";
-  if (registry == "datasets") return "text";
-  return registry == "attentions" ? "softmax" : "";
 }
 
 Config reference_to(const std::string& registry, Config& definitions) {
@@ -84,7 +70,7 @@ Config reference_to(const std::string& registry, Config& definitions) {
     options.append(std::move(reference));
     if (definitions.has(name)) continue;
     definitions.set(name, Config::map());  // ends the recursion of registries that name themselves
-    Config definition = with_type(choice, choice.name == default_of(registry));
+    Config definition = with_type(choice);
     expand_registries(definition, definitions);
     definitions.set(name, std::move(definition));
   }
@@ -100,8 +86,11 @@ void expand_registries(Config& schema, Config& definitions) {
     schema = Config(std::move(items));
   }
   if (!schema.is_map()) return;
+  if (schema.find("required") != nullptr && schema.find("required")->is_list()) {
+    schema.erase("required");  // a file may leave to its bases what the whole recipe needs
+  }
   if (const Config* registry = schema.find("x-registry")) {
-    schema.set("oneOf", reference_to(registry->as_string(), definitions));
+    schema.set("anyOf", reference_to(registry->as_string(), definitions));
     schema.erase("x-registry");
   }
   for (const std::string& key : schema.keys()) expand_registries(*schema.find(key), definitions);
@@ -112,7 +101,6 @@ Config recipe_schema() {
   Config body = describe_options<Recipe>();
   expand_registries(body, definitions);
 
-  // A recipe file may leave to its bases what the whole needs.
   Config extends = parse_json(R"({"description": "recipes that this one builds on",
       "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})",
                               "schema");

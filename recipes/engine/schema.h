@@ -6,7 +6,8 @@
 namespace heed::recipes {
 
 /// Replaces every {"x-registry": name} of a schema by the choice of that registry's entries: a
-/// reference to a definition that is told apart by `type`. The definitions go to `definitions`.
+/// reference to a definition that is told apart by `type`. The definitions go to `definitions`;
+/// "required" lists are dropped.
 void expand_registries(Config& schema, Config& definitions);
 
 }  // namespace heed::recipes
