@@ -54,10 +54,14 @@ void transposed_block(const void* src, int64_t src_step, void* dst, int64_t dst_
                       int64_t columns) {
   const From* from = static_cast<const From*>(src);
   To* to = static_cast<To*>(dst);
+  // Through a buffer, so that each line of src is used up at once: lines a power of two apart fall
+  // into few sets of the cache.
+  alignas(64) To buffer[kBlock][kBlock];
+  for (int64_t c = 0; c < columns; ++c) {
+    for (int64_t r = 0; r < rows; ++r) buffer[c][r] = convert<To>(from[r + c * src_step]);
+  }
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < columns; ++c) {
-      to[r * dst_step + c] = convert<To>(from[r + c * src_step]);
-    }
+    for (int64_t c = 0; c < columns; ++c) to[r * dst_step + c] = buffer[c][r];
   }
 }
 

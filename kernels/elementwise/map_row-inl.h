@@ -23,12 +23,13 @@ namespace heed::kernels::HWY_NAMESPACE {
 /// of elements T.
 template <class T, size_t kIn, size_t kOut, class Fn>
 HWY_INLINE void map_row(const Row& row, Fn fn) {
+  const int64_t n = row.n;
   std::array<const T*, kIn> in;
   std::array<T*, kOut> out;
   for (size_t k = 0; k < kIn; ++k) in[k] = static_cast<const T*>(row.in[k]);
   for (size_t k = 0; k < kOut; ++k) out[k] = static_cast<T*>(row.out[k]);
   if constexpr (std::is_same_v<T, double>) {
-    for (int64_t i = 0; i < row.n; ++i) {
+    for (int64_t i = 0; i < n; ++i) {
       std::array<double, kIn> x;
       std::array<double, kOut> y;
       for (size_t k = 0; k < kIn; ++k) x[k] = in[k] ? in[k][i] : row.number[k];
@@ -51,8 +52,8 @@ HWY_INLINE void map_row(const Row& row, Fn fn) {
       for (size_t k = 0; k < kOut; ++k) sm::store_f32(d, y[k].v, to[k] + i);
     };
     int64_t i = 0;
-    for (; i + lanes <= row.n; i += lanes) step(in, out, i);
-    if (i == row.n) return;
+    for (; i + lanes <= n; i += lanes) step(in, out, i);
+    if (i == n) return;
     constexpr size_t kLanes = 64 / sizeof(float);
     alignas(64) std::array<std::array<T, kLanes>, kIn> in_tail{};
     alignas(64) std::array<std::array<T, kLanes>, kOut> out_tail;
@@ -60,12 +61,12 @@ HWY_INLINE void map_row(const Row& row, Fn fn) {
     std::array<T*, kOut> to;
     for (size_t k = 0; k < kIn; ++k) {
       if (in[k] == nullptr) continue;
-      std::copy(in[k] + i, in[k] + row.n, in_tail[k].begin());
+      std::copy(in[k] + i, in[k] + n, in_tail[k].begin());
       from[k] = in_tail[k].data();
     }
     for (size_t k = 0; k < kOut; ++k) to[k] = out_tail[k].data();
     step(from, to, 0);
-    for (size_t k = 0; k < kOut; ++k) std::copy_n(to[k], row.n - i, out[k] + i);
+    for (size_t k = 0; k < kOut; ++k) std::copy_n(to[k], n - i, out[k] + i);
   }
 }
 
