@@ -128,8 +128,8 @@ class ModuleList : public Module {
   }
   size_t size() const { return modules_.size(); }
   T& operator[](size_t i) { return *modules_[i]; }
-  auto begin() { return modules_.begin(); }
-  auto end() { return modules_.end(); }
+  auto begin() const { return modules_.begin(); }
+  auto end() const { return modules_.end(); }
 
  private:
   std::vector<std::unique_ptr<T>> modules_;

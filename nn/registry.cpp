@@ -29,6 +29,24 @@ struct Description {
   std::vector<std::string> inputs = {"x"};
 };
 
+// The input of that name; undefined when it is optional ("positions?") and absent.
+Tensor input(const Inputs& inputs, const std::string& name) {
+  const auto it = inputs.find(name.substr(0, name.find('?')));
+  return it == inputs.end() ? Tensor() : it->second;
+}
+
+// forward of one tensor or of two.
+template <class M>
+Tensor call(M& module, const std::vector<std::string>& names, const Inputs& inputs) {
+  if constexpr (requires(const Tensor& x) { module.forward(x, x); }) {
+    if (names.size() == 2) return module.forward(input(inputs, names[0]), input(inputs, names[1]));
+  }
+  if constexpr (requires(const Tensor& x) { module.forward(x); }) {
+    if (names.size() == 1) return module.forward(input(inputs, names[0]));
+  }
+  fail("a forward of {} tensors does not exist", names.size());
+}
+
 // A module made from an options struct, whose forward takes the named inputs in their order.
 template <class M, class O>
 ModuleEntry entry(const char* kind, const Description& d) {
@@ -42,17 +60,7 @@ ModuleEntry entry(const char* kind, const Description& d) {
     return with_defaults(config, read_options<O>(config, what));
   };
   e.forward = [names = d.inputs](Module& module, const Inputs& inputs) {
-    auto& m = static_cast<M&>(module);
-    if constexpr (requires(const Tensor& t) { m.forward(t); }) {
-      if (names.size() == 1) return std::vector<Tensor>{m.forward(inputs.at(names[0]))};
-    }
-    if constexpr (requires(const Tensor& t) { m.forward(t, t); }) {
-      const auto second = inputs.find(names[1].substr(0, names[1].find('?')));
-      const Tensor optional = second == inputs.end() ? Tensor() : second->second;
-      return std::vector<Tensor>{m.forward(inputs.at(names[0]), optional)};
-    } else {
-      fail("{} inputs for a forward of one", names.size());
-    }
+    return std::vector<Tensor>{call(static_cast<M&>(module), names, inputs)};
   };
   return e;
 }
@@ -65,7 +73,7 @@ ModuleEntry layer(const Description& d) {
 ModuleEntry attention(const AttentionEntry& mechanism) {
   ModuleEntry e{mechanism.name, "attention", mechanism.summary, mechanism.source, {"x"}};
   e.aliases = mechanism.aliases;
-  e.schema = mechanism.probe_schema;
+  e.schema = mechanism.schema;
   e.make = mechanism.probe_make;
   e.resolve = mechanism.probe_resolve;
   e.forward = [](Module& module, const Inputs& inputs) {

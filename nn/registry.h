@@ -23,7 +23,9 @@ struct ModuleEntry {
   std::string source;   ///< paper or standard, with equation; may be empty
   std::vector<std::string>
       inputs;  ///< the forward arguments' names; a trailing '?' marks an optional
-  std::function<Config()> schema;  ///< JSON Schema of its options
+  /// JSON Schema of its options; an attention's are those of a model's slot (made by itself it also
+  /// takes the host's: AttentionHost).
+  std::function<Config()> schema;
   std::function<std::unique_ptr<Module>(const Config&)> make;
   /// The config checked and with every default filled in (a preset's values included); what was
   /// given keeps its place in the text, and `type` comes first when it was given.

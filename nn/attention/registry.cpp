@@ -38,7 +38,6 @@ AttentionEntry entry(const Description& d) {
   e.make = [what](const Config& slot, const AttentionHost& host) {
     return std::make_unique<Mechanism>(host, read_options<Own>(slot, what));
   };
-  e.probe_schema = [] { return describe_options<Standalone<Own>>(); };
   e.probe_make = [what](const Config& config) {
     const auto all = read_options<Standalone<Own>>(config, what);
     return std::make_unique<Mechanism>(all.host, all.own);

@@ -22,7 +22,7 @@ struct AttentionEntry {
   std::function<Config()> schema;  ///< JSON Schema of the slot's own keys
   std::function<std::unique_ptr<AttentionMechanism>(const Config& slot, const AttentionHost& host)>
       make;
-  std::function<Config()> probe_schema;  ///< of the host's keys and its own together
+  /// By itself, without a model around it: the keys are the host's and its own together.
   std::function<std::unique_ptr<AttentionMechanism>(const Config&)> probe_make;
   std::function<Config(const Config&)> probe_resolve;  ///< its defaults filled in
 };

@@ -160,7 +160,7 @@ Tensor Gpt::decode(const Tensor& ids, DecodeState& state) {
 
 double Gpt::flops_per_token(int64_t tokens) const {
   double flops = 2.0 * static_cast<double>(options_.vocab * options_.dim);
-  for (const auto& block : const_cast<ModuleList<GptBlock>&>(blocks)) {
+  for (const auto& block : blocks) {
     flops += block->attn->flops(tokens) / static_cast<double>(tokens);
     flops += block->mlp->flops_per_token();
   }

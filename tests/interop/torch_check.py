@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares every registered module of heed, run by `heed probe`, with PyTorch.
 
-    python3 tests/interop/torch_check.py build/heed [--dtype f32 f64] [--only NAME]
+    python3 tests/interop/torch_check.py [build/heed] [--dtype f32 f64] [--only NAME]
 
 For each case the weights and inputs are drawn here and written with the safetensors package; heed
 reads them, writes outputs and gradients, and both are compared with a plain PyTorch formulation in
@@ -40,7 +40,7 @@ class Heed:
     """The command under test."""
 
     def __init__(self, command, folder):
-        self.command = command
+        self.command = str(command)
         self.folder = Path(folder)
         self.calls = itertools.count()
 
@@ -397,7 +397,8 @@ def check_files(heed, tally):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("heed", help="the heed command")
+    built = Path(__file__).resolve().parents[2] / "build" / "heed"
+    parser.add_argument("heed", nargs="?", default=built, help=f"the heed command [{built}]")
     parser.add_argument("--dtype", nargs="+", choices=sorted(ROUNDING), default=["f32", "f64"])
     parser.add_argument("--only", help="only the module of this name")
     options = parser.parse_args()

@@ -5,6 +5,7 @@
 
 #include "autograd/ops/loss.h"
 #include "autograd/ops/reduce.h"
+#include "core/parallel.h"
 #include "core/views.h"
 #include "tests/nn/support.h"
 
@@ -230,6 +231,23 @@ TEST(Gpt, CheckpointingChangesNoGradientBit) {
     random_context() = {};
     for (const auto& [parameter, gradient] : a) {
       EXPECT_TRUE(bitwise_equal(gradient, b.at(parameter))) << name << " " << parameter;
+    }
+  }
+}
+
+TEST(Gpt, GradientsDoNotDependOnTheThreadCount) {
+  const int threads = thread_count();
+  for (auto [name, options] : styles()) {
+    options.dropout = 0.1;
+    const auto gpt = make(options);
+    const Tensor ids = random_ids({3, 23}, 37, "ids"), targets = random_ids({3, 23}, 37, "targets");
+    set_thread_count(1);
+    const auto one = gradients(*gpt, ids, targets);
+    set_thread_count(3);
+    const auto three = gradients(*gpt, ids, targets);
+    set_thread_count(threads);
+    for (const auto& [parameter, gradient] : one) {
+      EXPECT_TRUE(bitwise_equal(gradient, three.at(parameter))) << name << " " << parameter;
     }
   }
 }
