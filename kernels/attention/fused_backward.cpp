@@ -23,7 +23,8 @@ namespace heed::kernels::attn::HWY_NAMESPACE {
 namespace {
 
 struct BackwardBuffers {
-  size_t depth, value_depth;
+  size_t depth, value_depth;    // padded head_dim, value_dim
+  size_t stride, value_stride;  // of packed rows
   float *keys, *values, *dk, *dv;
   float *q, *q_t, *dout, *dout_t, *dq_t, *p, *ds, *lse, *delta;
   Scratch scratch;
@@ -31,14 +32,16 @@ struct BackwardBuffers {
   explicit BackwardBuffers(const Extents& e)
       : depth(padded(e.head_dim)),
         value_depth(padded(e.value_dim)),
-        scratch({{&keys, padded(e.keys) * depth},
-                 {&values, padded(e.keys) * value_depth},
-                 {&dk, padded(e.keys) * depth},
-                 {&dv, padded(e.keys) * value_depth},
-                 {&q, kQueries * depth},
+        stride(row_stride(e.head_dim)),
+        value_stride(row_stride(e.value_dim)),
+        scratch({{&keys, padded(e.keys) * stride},
+                 {&values, padded(e.keys) * value_stride},
+                 {&dk, padded(e.keys) * stride},
+                 {&dv, padded(e.keys) * value_stride},
+                 {&q, kQueries * stride},
                  {&q_t, kQueries * depth},
-                 {&dout, kQueries * value_depth},
-                 {&dout_t, kQueries * std::max(depth, value_depth)},  // and rows of dQ
+                 {&dout, kQueries * value_stride},
+                 {&dout_t, kQueries * std::max(stride, value_depth)},  // and rows of dQ
                  {&dq_t, kQueries * depth},
                  {&p, kKeysBackward * kQueries},
                  {&ds, kKeysBackward * kQueries},
@@ -56,7 +59,7 @@ void row_statistics(const QueryBlock& block, const T* out, int64_t out_stride, c
     x.lse[i] = used ? lse[i] * kLog2E : hwy::HighestValue<float>();
     x.delta[i] = 0.0f;
     if (!used) continue;
-    const float* go = x.dout + static_cast<size_t>(i) * x.value_depth;
+    const float* go = x.dout + static_cast<size_t>(i) * x.value_stride;
     const T* o = out + i * out_stride;
     V sum = hn::Zero(kF);
     int64_t d = 0;
@@ -112,8 +115,8 @@ void backward_tile(const BackwardCall& c, const QueryBlock& block, const LogitTe
   const Extents& e = c.p.e;
   const auto first = static_cast<size_t>(t.first_key);
   const bool want_q = c.grads.dq.defined(), want_kv = c.grads.dk.defined();
-  score_products(t, x.keys, x.depth, x.q_t, static_cast<size_t>(e.head_dim), x.p);
-  score_products(t, x.values, x.value_depth, x.dout_t, static_cast<size_t>(e.value_dim), x.ds);
+  score_products(t, x.keys, x.stride, x.q_t, static_cast<size_t>(e.head_dim), x.p);
+  score_products(t, x.values, x.value_stride, x.dout_t, static_cast<size_t>(e.value_dim), x.ds);
   for (int w = 0; w < t.vectors; ++w) {
     const float factor = finish_logits(t, terms, block.first + c.p.plan.offset(), w, x.p);
     if (c.p.spec.dropout > 0.0)
@@ -128,19 +131,19 @@ void backward_tile(const BackwardCall& c, const QueryBlock& block, const LogitTe
       const size_t at = first + static_cast<size_t>(row);
       const auto depth = static_cast<size_t>((t.vectors - w) * kLanes);
       const auto skipped = static_cast<size_t>(w * kLanes);
-      product(static_cast<size_t>(rows), static_cast<int>(x.value_depth) / kLanes, depth,
-              {x.p + static_cast<size_t>(row) * kQueries + skipped, kQueries, 1},
-              x.dout + skipped * x.value_depth, x.value_depth, x.dv + at * x.value_depth,
-              x.value_depth, true);
-      product(static_cast<size_t>(rows), static_cast<int>(x.depth) / kLanes, depth,
-              {x.ds + static_cast<size_t>(row) * kQueries + skipped, kQueries, 1},
-              x.q + skipped * x.depth, x.depth, x.dk + at * x.depth, x.depth, true);
+      product<true>(static_cast<size_t>(rows), static_cast<int>(x.value_depth) / kLanes, depth,
+                    {x.p + static_cast<size_t>(row) * kQueries + skipped, kQueries, 1},
+                    x.dout + skipped * x.value_stride, x.value_stride, x.dv + at * x.value_stride,
+                    x.value_stride);
+      product<true>(static_cast<size_t>(rows), static_cast<int>(x.depth) / kLanes, depth,
+                    {x.ds + static_cast<size_t>(row) * kQueries + skipped, kQueries, 1},
+                    x.q + skipped * x.stride, x.stride, x.dk + at * x.stride, x.stride);
     });
   }
   if (want_q) {
     t.for_column_groups([&](int w, int n, int64_t rows) {
-      product(x.depth, n, static_cast<size_t>(rows), {x.keys + first * x.depth, 1, x.depth},
-              x.ds + w * kLanes, kQueries, x.dq_t + w * kLanes, kQueries, true);
+      product<true>(x.depth, n, static_cast<size_t>(rows), {x.keys + first * x.stride, 1, x.stride},
+                    x.ds + w * kLanes, kQueries, x.dq_t + w * kLanes, kQueries);
     });
   }
 }
@@ -168,8 +171,8 @@ void backward_block(const BackwardCall& c, int64_t b, const QueryBlock& block, B
   if (!c.grads.dq.defined()) return;
   const Rows<T> dqs(c.grads.dq);
   float* rows = x.dout_t;
-  transpose(x.dq_t, kQueries, x.depth, static_cast<size_t>(t.vectors * kLanes), rows, x.depth);
-  unpack_rows(rows, x.depth, static_cast<size_t>(block.rows), static_cast<size_t>(e.head_dim),
+  transpose(x.dq_t, kQueries, x.depth, static_cast<size_t>(t.vectors * kLanes), rows, x.stride);
+  unpack_rows(rows, x.stride, static_cast<size_t>(block.rows), static_cast<size_t>(e.head_dim),
               static_cast<float>(HeadScore(c.p.spec.score, e, block.head).scale),
               dqs.head(b, block.head) + block.first * dqs.row_stride, dqs.row_stride);
 }
@@ -196,21 +199,21 @@ void backward_task(const BackwardCall& c, int64_t task) {
   BackwardBuffers x(e);
   const size_t M = padded(e.keys);
   pack_rows(ks.head(b, hk), ks.row_stride, static_cast<size_t>(e.keys),
-            static_cast<size_t>(e.head_dim), x.keys, x.depth, M);
+            static_cast<size_t>(e.head_dim), x.keys, x.stride, M);
   pack_rows(vs.head(b, hk), vs.row_stride, static_cast<size_t>(e.keys),
-            static_cast<size_t>(e.value_dim), x.values, x.value_depth, M);
+            static_cast<size_t>(e.value_dim), x.values, x.value_stride, M);
   if (c.tasks.slices > 1 && c.grads.dk.defined()) {
     const auto at = static_cast<size_t>(slice * c.tasks.pairs + pair) * M;
-    x.dk = c.dk_partial.data<float>() + at * x.depth;
-    x.dv = c.dv_partial.data<float>() + at * x.value_depth;
+    x.dk = c.dk_partial.data<float>() + at * x.stride;
+    x.dv = c.dv_partial.data<float>() + at * x.value_stride;
   }
-  std::fill_n(x.dk, M * x.depth, 0.0f);
-  std::fill_n(x.dv, M * x.value_depth, 0.0f);
+  std::fill_n(x.dk, M * x.stride, 0.0f);
+  std::fill_n(x.dv, M * x.value_stride, 0.0f);
   for (int64_t i = c.tasks.begin(slice); i < c.tasks.begin(slice + 1); ++i)
     backward_block<T>(c, b, QueryBlock(e, hk, i), x);
   if (c.tasks.slices > 1 || !c.grads.dk.defined()) return;
-  store_head<T>(x.dk, x.depth, c.grads.dk, b, hk, key_factor(c.p));
-  store_head<T>(x.dv, x.value_depth, c.grads.dv, b, hk, value_factor(c.p));
+  store_head<T>(x.dk, x.stride, c.grads.dk, b, hk, key_factor(c.p));
+  store_head<T>(x.dv, x.value_stride, c.grads.dv, b, hk, value_factor(c.p));
 }
 
 /// Adds the slices of one pair into the first of them.
@@ -263,7 +266,7 @@ void fused_backward(const Problem& problem, const Tensor& dout, const Tensor& dl
   BackwardCall call{problem, dout, dlse, q, k, v, forward, grads, Tasks(e, 8, 4)};
   if (call.tasks.slices > 1 && grads.dk.defined()) {
     const auto rows = static_cast<int64_t>(padded(e.keys));
-    const auto width = [](int64_t n) { return static_cast<int64_t>(padded(n)); };
+    const auto width = [](int64_t n) { return static_cast<int64_t>(row_stride(n)); };
     call.dk_partial = Tensor::empty({call.tasks.slices, call.tasks.pairs, rows, width(e.head_dim)});
     call.dv_partial =
         Tensor::empty({call.tasks.slices, call.tasks.pairs, rows, width(e.value_dim)});

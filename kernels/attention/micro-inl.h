@@ -46,56 +46,63 @@ struct Broadcast {
   size_t row_stride, k_stride;
 };
 
-template <int kRows, int kWidth>
+// Loops over kRows and kWidth unroll entirely, early enough for `sum` to live in registers alone.
+template <int kRows, int kWidth, bool kAccumulate>
 HWY_NOINLINE void product_tile(Broadcast a, const float* HWY_RESTRICT b, size_t b_stride, size_t k,
-                               float* HWY_RESTRICT c, size_t c_stride, bool accumulate) {
+                               float* HWY_RESTRICT c, size_t c_stride) {
   V sum[kRows][kWidth];
+#pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
-    for (int w = 0; w < kWidth; ++w) sum[r][w] = hn::Zero(kF);
-  }
-  if (accumulate) {
-    for (int r = 0; r < kRows; ++r) {
-      for (int w = 0; w < kWidth; ++w)
+#pragma GCC unroll 4
+    for (int w = 0; w < kWidth; ++w) {
+      sum[r][w] = hn::Zero(kF);
+      if constexpr (kAccumulate)
         sum[r][w] = hn::Load(kF, c + static_cast<size_t>(r) * c_stride + w * kLanes);
     }
   }
   const float* HWY_RESTRICT column = a.data;
   for (size_t p = 0; p < k; ++p) {
     V row[kWidth];
+#pragma GCC unroll 4
     for (int w = 0; w < kWidth; ++w) row[w] = hn::Load(kF, b + w * kLanes);
+#pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       const V element = hn::Set(kF, column[static_cast<size_t>(r) * a.row_stride]);
+#pragma GCC unroll 4
       for (int w = 0; w < kWidth; ++w) sum[r][w] = hn::MulAdd(element, row[w], sum[r][w]);
     }
     column += a.k_stride;
     b += b_stride;
   }
+#pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
     for (int w = 0; w < kWidth; ++w)
       hn::Store(sum[r][w], kF, c + static_cast<size_t>(r) * c_stride + w * kLanes);
   }
 }
 
-template <int kWidth>
+template <int kWidth, bool kAccumulate>
 HWY_INLINE void product_panel(size_t m, Broadcast a, const float* b, size_t b_stride, size_t k,
-                              float* c, size_t c_stride, bool accumulate) {
+                              float* c, size_t c_stride) {
   constexpr int kRows = panel_rows(kWidth);
   for (size_t r = 0; r < m; r += kRows) {
-    product_tile<kRows, kWidth>({a.data + r * a.row_stride, a.row_stride, a.k_stride}, b, b_stride,
-                                k, c + r * c_stride, c_stride, accumulate);
+    product_tile<kRows, kWidth, kAccumulate>({a.data + r * a.row_stride, a.row_stride, a.k_stride},
+                                             b, b_stride, k, c + r * c_stride, c_stride);
   }
 }
 
 /// C[m x n vectors] = A B, or += when accumulating. m is a multiple of kRowUnit.
-inline void product(size_t m, int n, size_t k, Broadcast a, const float* b, size_t b_stride,
-                    float* c, size_t c_stride, bool accumulate) {
+template <bool kAccumulate>
+void product(size_t m, int n, size_t k, Broadcast a, const float* b, size_t b_stride, float* c,
+             size_t c_stride) {
   for (; n >= kPanel; n -= kPanel, b += kPanel * kLanes, c += kPanel * kLanes)
-    product_panel<kPanel>(m, a, b, b_stride, k, c, c_stride, accumulate);
+    product_panel<kPanel, kAccumulate>(m, a, b, b_stride, k, c, c_stride);
   if constexpr (kPanel == 4) {
-    if (n == 3) product_panel<3>(m, a, b, b_stride, k, c, c_stride, accumulate);
-    if (n == 2) product_panel<2>(m, a, b, b_stride, k, c, c_stride, accumulate);
+    if (n == 3) product_panel<3, kAccumulate>(m, a, b, b_stride, k, c, c_stride);
+    if (n == 2) product_panel<2, kAccumulate>(m, a, b, b_stride, k, c, c_stride);
   }
-  if (n == 1) product_panel<1>(m, a, b, b_stride, k, c, c_stride, accumulate);
+  if (n == 1) product_panel<1, kAccumulate>(m, a, b, b_stride, k, c, c_stride);
 }
 
 /// 2^x for x up to 127, within 3 ulp; exactly 0 from -127 downwards; NaN stays NaN.

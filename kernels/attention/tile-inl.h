@@ -96,22 +96,32 @@ struct LogitTerms {
 template <class T>
 void pack_queries(const T* from, int64_t from_stride, int64_t rows, int64_t width, float sign,
                   float* to, float* to_transposed) {
-  const size_t stride = padded(width);
+  const size_t stride = row_stride(width);
   pack_rows(from, from_stride, static_cast<size_t>(rows), static_cast<size_t>(width), to, stride,
             kQueries);
   if (sign < 0.0f) {
     for (size_t i = 0; i < stride * kQueries; ++i) to[i] = -to[i];
   }
-  transpose(to, stride, kQueries, stride, to_transposed, kQueries);
+  transpose(to, stride, kQueries, padded(width), to_transposed, kQueries);
 }
+
+// Features of a product that are summed at once: as many as keep Q^T in the first-level cache.
+inline constexpr size_t kDepthChunk = 64;
 
 /// S^T = K Q^T for the pairs of the tile, in units of q.k.
 inline void score_products(const TileShape& t, const float* k, size_t k_stride, const float* q_t,
                            size_t depth, float* s) {
-  t.for_row_groups([&](int64_t row, int64_t rows, int first) {
-    product(static_cast<size_t>(rows), t.vectors - first, depth,
-            {k + static_cast<size_t>(t.first_key + row) * k_stride, k_stride, 1},
-            q_t + first * kLanes, kQueries, s + row * kQueries + first * kLanes, kQueries, false);
+  t.for_row_groups([&](int64_t row, int64_t rows, int w) {
+    const float* keys = k + static_cast<size_t>(t.first_key + row) * k_stride;
+    float* to = s + row * kQueries + w * kLanes;
+    const size_t first = std::min(depth, kDepthChunk);
+    product<false>(static_cast<size_t>(rows), t.vectors - w, first, {keys, k_stride, 1},
+                   q_t + w * kLanes, kQueries, to, kQueries);
+    for (size_t d = first; d < depth; d += kDepthChunk) {
+      product<true>(static_cast<size_t>(rows), t.vectors - w, std::min(depth - d, kDepthChunk),
+                    {keys + d, k_stride, 1}, q_t + d * kQueries + w * kLanes, kQueries, to,
+                    kQueries);
+    }
   });
 }
 

@@ -15,14 +15,20 @@
 
 namespace heed::kernels::attn {
 
-inline constexpr int kQueries = 64;    // queries of a block: the lanes of a tile
-inline constexpr int kRowUnit = 16;    // packed rows and widths are padded to a multiple of this
-inline constexpr int64_t kKeys = 128;  // keys of a tile, forward
+inline constexpr int kQueries = 64;   // queries of a block: the lanes of a tile
+inline constexpr int kRowUnit = 16;   // packed rows and widths are padded to a multiple of this
+inline constexpr int64_t kKeys = 64;  // keys of a tile, forward
+inline constexpr int64_t kBlocksAtOnce = 4;   // query blocks that share a passing tile of keys
+inline constexpr int64_t kForwardTasks = 16;  // to aim at
 inline constexpr int64_t kKeysBackward = 64;
 
 constexpr size_t padded(int64_t n) {
   return static_cast<size_t>((n + kRowUnit - 1) / kRowUnit * kRowUnit);
 }
+
+/// Row stride of packed rows: an odd number of cache lines, so that a column of many rows spreads
+/// over all sets of the cache.
+constexpr size_t row_stride(int64_t width) { return (padded(width) / 16 | 1) * 16; }
 
 /// Every query block of the heads that share one key/value head, cut into `slices`: a task is one
 /// slice of one (batch, key/value head). The cut depends on the problem alone.
