@@ -78,6 +78,8 @@ struct ById {
   }
 };
 
+constexpr int64_t kBlock = 32;
+
 template <class From, class A>
 void add_rows(const From* dy, const Extents& e, int64_t count, const ById& by_id, A* dx) {
   const int64_t reads = 1 + count / std::max<int64_t>(1, e.n);
@@ -86,10 +88,19 @@ void add_rows(const From* dy, const Extents& e, int64_t count, const ById& by_id
       const size_t id = static_cast<size_t>(row % e.n);
       const From* block = dy + row / e.n * count * e.inner;
       A* sum = dx + row * e.inner;
-      std::fill_n(sum, e.inner, A(0));
-      for (int64_t k = by_id.start[id]; k < by_id.start[id + 1]; ++k) {
-        const From* more = block + by_id.order[static_cast<size_t>(k)] * e.inner;
-        for (int64_t i = 0; i < e.inner; ++i) sum[i] += static_cast<A>(more[i]);
+      // Columns in blocks that stay in registers while the rows pass by.
+      for (int64_t first = 0; first < e.inner; first += kBlock) {
+        const int64_t width = std::min(kBlock, e.inner - first);
+        A block_sum[kBlock] = {};
+        for (int64_t k = by_id.start[id]; k < by_id.start[id + 1]; ++k) {
+          const From* more = block + by_id.order[static_cast<size_t>(k)] * e.inner + first;
+          if (width == kBlock) {
+            for (int64_t i = 0; i < kBlock; ++i) block_sum[i] += static_cast<A>(more[i]);
+          } else {
+            for (int64_t i = 0; i < width; ++i) block_sum[i] += static_cast<A>(more[i]);
+          }
+        }
+        std::copy_n(block_sum, width, sum + first);
       }
     }
   });

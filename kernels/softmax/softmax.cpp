@@ -30,8 +30,14 @@ void forward_row(const T* x, T* y, size_t n, bool log) {
     return pad_row(d, load_row(d, x + i, count), lowest, count);
   });
   const auto m = hn::Set(d, largest);
+  // The exponentials are kept where the result has their precision, else formed twice.
+  constexpr bool kept = std::is_same_v<T, A>;
   const A sum = sum_vectors<A>(n, [&](size_t i, auto count) HWY_ATTR {
-    return keep_row(d, row_exp(d, hn::Sub(load_row(d, x + i, count), m)), count);
+    const auto e = keep_row(d, row_exp(d, hn::Sub(load_row(d, x + i, count), m)), count);
+    if constexpr (kept) {
+      if (!log) store_row(d, e, y + i, count);
+    }
+    return e;
   });
   if (log) {
     const auto lse = hn::Set(d, largest + std::log(sum));
@@ -41,7 +47,8 @@ void forward_row(const T* x, T* y, size_t n, bool log) {
   } else {
     const auto scale = hn::Set(d, A(1) / sum);
     for_vectors<A>(n, [&](size_t i, auto count) HWY_ATTR {
-      const auto e = row_exp(d, hn::Sub(load_row(d, x + i, count), m));
+      const auto e =
+          kept ? load_row(d, y + i, count) : row_exp(d, hn::Sub(load_row(d, x + i, count), m));
       store_row(d, hn::Mul(e, scale), y + i, count);
     });
   }
