@@ -95,7 +95,7 @@ class HeaderParser {
     if (!single) expect('"');
     const size_t end = text_.find(single ? '\'' : '"', position_);
     if (end == std::string_view::npos) reject(position(), "a string without an end");
-    const std::string out(text_.substr(position_, end - position_));
+    std::string out(text_.substr(position_, end - position_));
     position_ = end + 1;
     return out;
   }
@@ -159,7 +159,7 @@ class HeaderParser {
 }  // namespace
 
 Tensor parse_npy(std::span<std::byte> bytes, const std::string& name,
-                 std::shared_ptr<const void> owner) {
+                 const std::shared_ptr<const void>& owner) {
   const SourceLocation where{name};
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (!text.starts_with(kMagic)) fail_request(where, "not a .npy file (it starts otherwise)");

@@ -25,7 +25,7 @@ Tensor read_npy(const std::string& path);
 /// Parses a whole file in memory; `name` stands for it in errors. Without an `owner` that keeps the
 /// bytes alive the tensor is a copy.
 Tensor parse_npy(std::span<std::byte> bytes, const std::string& name,
-                 std::shared_ptr<const void> owner = nullptr);
+                 const std::shared_ptr<const void>& owner = nullptr);
 
 /// Writes version 1.0, atomically. Throws Error for bf16.
 void write_npy(const std::string& path, const Tensor& tensor);

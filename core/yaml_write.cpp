@@ -85,6 +85,20 @@ bool write_inline(const Config& value, std::string& out) {
   return true;
 }
 
+// "key:", or "? key" and ":" on the next line for one beyond the 1024 characters that YAML gives
+// the short form (section 7.4.2).
+void write_key(const std::string& key, size_t indent, std::string& out) {
+  constexpr size_t kMaxShort = 1000;
+  const size_t start = out.size();
+  write_string(key, out);
+  if (out.size() - start > kMaxShort) {
+    out.insert(start, "? ");
+    out += '\n';
+    out.append(indent, ' ');
+  }
+  out += ':';
+}
+
 void write_block(const Config& value, size_t indent, std::string& out) {
   const auto nested = [&](const Config& item, bool in_list) {
     out += ' ';
@@ -108,8 +122,7 @@ void write_block(const Config& value, size_t indent, std::string& out) {
   } else {
     for (const auto& [key, item] : value.as_map()) {
       out.append(indent, ' ');
-      write_string(key, out);
-      out += ':';
+      write_key(key, indent, out);
       nested(item, false);
     }
   }

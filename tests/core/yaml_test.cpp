@@ -164,6 +164,9 @@ TEST(Yaml, WrittenTextParsesBack) {
     strings.emplace_back(s);
     c.set(s, s);
   }
+  c.set(std::string(2000, 'k'), Config(Config::Map{{std::string(1500, '"'), 1}}));
+  c.set("long", Config(Config::List{Config(Config::Map{{std::string(1100, 'x'), Config::list()}}),
+                                    std::string(5000, 'v')}));
   c.set("nul", std::string("a\0b", 3));
   c.set("strings", strings);
   c.set("numbers", Config(Config::List{1.0, 0.1, 1e300, tiny, -0.0, 1e20, HUGE_VAL, -HUGE_VAL,
