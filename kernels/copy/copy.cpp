@@ -1,7 +1,7 @@
 // Copies by the first of these that fits, after merging dimensions in dst's memory order:
 //   memcpy rows              same dtype, both rows contiguous
 //   f32 <-> bf16 rows        both rows contiguous, SIMD
-//   blocks of 32 x 32        src is contiguous along another dimension than dst (a transpose)
+//   blocks of 64 x 64        src is contiguous along another dimension than dst (a transpose)
 //   strided rows             anything else
 // Bytes moved: one read of src and one write of dst.
 #include "kernels/copy/copy.h"
@@ -19,7 +19,7 @@ namespace heed::kernels {
 namespace {
 
 constexpr int64_t kGrain = 32768;  // elements of a chunk
-constexpr int64_t kBlock = 32;     // side of a transposed block
+constexpr int64_t kBlock = 64;     // side of a transposed block
 
 using RowFn = void (*)(const void* src, int64_t src_step, void* dst, int64_t dst_step, int64_t n);
 
@@ -128,9 +128,9 @@ void copy_blocks(const StridedLoop& loop, int dim, const Operation& op, const ch
   const int64_t blocks = loop.numel() / (rows * columns) * row_blocks * column_blocks;
   parallel_for(blocks, kGrain / (kBlock * kBlock), [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
-      // neighbours share dst's rows: column blocks vary slowest, so that src lines are used up
-      const int64_t r = b % row_blocks * kBlock;
-      const int64_t c = b / row_blocks % column_blocks * kBlock;
+      // neighbours share dst's rows: a page that is missed stalls a store longer than a load
+      const int64_t c = b % column_blocks * kBlock;
+      const int64_t r = b / column_blocks % row_blocks * kBlock;
       int64_t rest = b / (row_blocks * column_blocks), from = 0, to = 0;
       for (int d = last - 1; d >= 0; --d) {
         if (d == dim) continue;
