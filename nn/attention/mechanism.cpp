@@ -25,6 +25,13 @@ void AttentionHost::options(Options& o) {
           fmt::format("kv_heads ({}) must divide heads ({})", kv_heads, heads));
   o.check(head_dim > 0 || heads == 0 || dim % heads == 0, "heads",
           fmt::format("heads ({}) must divide dim ({}) unless head_dim is given", heads, dim));
+  const int64_t width = head_dim > 0 || heads < 1 ? head_dim : dim / heads;
+  o.check(position != "rotary" || width % 2 == 0, "position",
+          fmt::format("rotary positions need an even head_dim, got {}", width));
+  o.check(rotary_dim % 2 == 0 && (rotary_dim <= width || width == 0), "rotary_dim",
+          fmt::format("rotary_dim ({}) must be even and at most head_dim ({})", rotary_dim, width));
+  o.check(position != "alibi" || causal, "position",
+          "alibi biases distances to the past: it needs a causal model");
 }
 
 AttentionHost AttentionHost::resolved() const {

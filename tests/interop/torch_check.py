@@ -25,9 +25,9 @@ import tempfile
 from pathlib import Path
 
 try:
-    import numpy
     import torch
     import torch.nn.functional as F
+    import numpy
     from safetensors.torch import load_file, save_file
 except ImportError as error:
     print(f"skipped: torch is not importable ({error})")

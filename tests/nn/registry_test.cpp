@@ -87,6 +87,20 @@ TEST(AttentionSlot, TakesANameAMapOrNothing) {
   EXPECT_THAT(message_of([&] { make_attention(yaml("[1]"), host); }), HasSubstr("test.yaml"));
 }
 
+TEST(AttentionSlot, RefusesAHostThatCannotBe) {
+  const ModuleEntry& softmax = find_module("softmax", "attention");
+  const auto refusal = [&](const char* config) {
+    return message_of([&] { softmax.make(yaml(config)); });
+  };
+  EXPECT_THAT(refusal("{dim: 8}"), HasSubstr("'heads' is missing"));
+  EXPECT_THAT(refusal("{dim: 8, heads: 3}"), HasSubstr("heads (3) must divide dim (8)"));
+  EXPECT_THAT(refusal("{dim: 8, heads: 4, kv_heads: 3}"), HasSubstr("must divide heads (4)"));
+  EXPECT_THAT(refusal("{dim: 6, heads: 2, position: rotary}"), HasSubstr("even head_dim, got 3"));
+  EXPECT_THAT(refusal("{dim: 8, heads: 2, rotary_dim: 6}"), HasSubstr("at most head_dim (4)"));
+  EXPECT_THAT(refusal("{dim: 8, heads: 2, causal: false, position: alibi}"),
+              ::testing::AllOf(HasSubstr("test.yaml:1:"), HasSubstr("causal model")));
+}
+
 TEST(LanguageModelFactory, TakesTheTokenizersVocabulary) {
   const auto model = make_language_model(yaml("{layers: 1, dim: 8, heads: 2}"), 11, 5);
   EXPECT_EQ(model->vocab(), 11);
