@@ -42,7 +42,6 @@ std::vector<ModuleLine> module_tree(nn::Module& root) {
 Description describe(const Recipe& recipe) {
   const std::unique_ptr<Task> task = make_task(recipe, TaskUse::train);
   nn::Module& module = task->module();
-  if (recipe.train.precision == "bf16") module.compute_in(DType::bf16);
 
   Description d;
   d.name = recipe.name;

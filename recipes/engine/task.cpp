@@ -44,8 +44,10 @@ const TaskEntry& find_task(const std::string& name, const SourceLocation& where)
 std::unique_ptr<Task> make_task(const Recipe& recipe, TaskUse use, const std::string& assets) {
   const Config* type = recipe.task.find("type");
   const std::string name = type == nullptr ? "language_modeling" : type->as_string();
-  return find_task(name, type == nullptr ? SourceLocation{} : type->where())
-      .make(recipe, use, assets);
+  const TaskEntry& entry = find_task(name, type == nullptr ? SourceLocation{} : type->where());
+  std::unique_ptr<Task> task = entry.make(recipe, use, assets);
+  if (recipe.train.precision == "bf16") task->module().compute_in(DType::bf16);
+  return task;
 }
 
 }  // namespace heed::recipes

@@ -104,7 +104,8 @@ std::vector<std::pair<std::string, Tensor>> trained_tensors(nn::Module& module);
 const std::vector<TaskEntry>& task_registry();
 const TaskEntry& find_task(const std::string& name, const SourceLocation& where = {});
 
-/// Builds the recipe's task: modules (not yet initialised) and data. Impossible combinations are
+/// Builds the recipe's task: modules (not yet initialised, computing in the recipe's precision) and
+/// data. Impossible combinations are
 /// RequestErrors with the recipe's file:line:column; nothing is written.
 std::unique_ptr<Task> make_task(const Recipe& recipe, TaskUse use = TaskUse::train,
                                 const std::string& assets = "");

@@ -113,7 +113,6 @@ void Trainer::build() {
   task_ = make_task(recipe_, TaskUse::train, last.path);
   task_->resolve(recipe_);
   nn::Module& module = task_->module();
-  if (recipe_.train.precision == "bf16") module.compute_in(DType::bf16);
   if (last.path.empty()) module.initialise(static_cast<uint64_t>(recipe_.seed));
   optimizer_ = optim::make_optimizer(recipe_.optimizer, trained_tensors(module));
   state_.seed = static_cast<uint64_t>(recipe_.seed);

@@ -313,5 +313,17 @@ TEST(Trainer, KeepsTheLastCheckpointsAndTheBest) {
   EXPECT_EQ(steps, expected);
 }
 
+TEST(Trainer, SmokeRecipeRunsFromTheProjectsOwnText) {
+  const Scratch folder;
+  TrainRequest request;
+  request.recipe = load_recipe(HEED_SOURCE_DIR "/recipes/base/smoke.yaml");
+  request.run_dir = folder.path("smoke");
+  Recorder recorder;
+  const EndReport end = train(request, recorder);
+  EXPECT_EQ(end.step, 20);
+  EXPECT_LT(recorder.steps.back().loss, recorder.steps.front().loss);
+  EXPECT_EQ(recorder.samples.size(), 2u);
+}
+
 }  // namespace
 }  // namespace heed::recipes

@@ -44,6 +44,12 @@ TEST_F(Trained, EvaluationGivesWhatTheTrainingSaw) {
   EXPECT_EQ(found.baselines, end.baselines);
 }
 
+TEST_F(Trained, EvaluationKeepsThePrecisionOfTheTraining) {
+  const EndReport bf16 = train_tiny(folder, "bf16", {"train.precision=bf16"});
+  EXPECT_EQ(evaluate(folder.path("bf16")).metrics, bf16.metrics);
+  EXPECT_NE(evaluate(folder.path("bf16"), {"train.precision=f32"}).metrics, bf16.metrics);
+}
+
 TEST_F(Trained, EvaluationDoesNotDependOnTheBatchSize) {
   const double one =
       metric(evaluate(folder.path("run"), {"evaluation.batch_size=1"}).metrics, "loss");
