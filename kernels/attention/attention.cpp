@@ -71,6 +71,8 @@ AttentionOutput attention(const Tensor& q_in, const Tensor& k_in, const Tensor& 
                          Tensor::empty({e.batch, e.heads, e.queries}, statistics_dtype(q.dtype()))};
   if (q.dtype() == DType::f64)
     attn::reference_forward(problem, q, k, v, result.out, result.lse);
+  else if (attn::suits_decode(problem))
+    attn::decode_forward(problem, q, k, v, result.out, result.lse);
   else
     attn::fused_forward(problem, q, k, v, result.out, result.lse);
   return result;

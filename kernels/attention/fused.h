@@ -13,6 +13,21 @@ void fused_backward(const Problem& problem, const Tensor& dout, const Tensor& dl
                     const Tensor& k, const Tensor& v, const AttentionOutput& forward,
                     const AttentionGradients& grads);
 
+/// Whether decode_forward takes the problem: few queries, many keys.
+bool suits_decode(const Problem& problem);
+void decode_forward(const Problem& problem, const Tensor& q, const Tensor& k, const Tensor& v,
+                    const Tensor& out, const Tensor& lse);
+
+/// What all tasks of decode_forward share.
+struct DecodeCall {
+  const Problem& p;
+  const Tensor &q, &k, &v, &out, &lse;
+  int64_t rows = 0;     // queries of a (batch, key/value head)
+  int64_t splits = 0;   // of the keys
+  int64_t width = 0;    // of one partial result
+  Tensor partial = {};  // [B Hkv, rows, splits, width] f32
+};
+
 /// What all tasks of a backward pass share.
 struct BackwardCall {
   const Problem& p;
