@@ -1,5 +1,5 @@
-// make_seeds DIR writes small valid inputs into DIR/{safetensors,npy,json,yaml}/, for the fuzzers
-// to start from.
+// make_seeds DIR writes small valid inputs into DIR/{safetensors,npy,json,yaml,tokenizer}/, for the
+// fuzzers to start from.
 #include <cstdio>
 #include <string>
 
@@ -7,6 +7,9 @@
 #include "core/files.h"
 #include "core/npy.h"
 #include "core/safetensors.h"
+#include "data/bpe.h"
+#include "data/byte_tokenizer.h"
+#include "data/char_tokenizer.h"
 
 namespace heed {
 namespace {
@@ -41,6 +44,13 @@ void make_texts(const std::string& dir) {
                         "- ? a\n  : y\n...\n");
 }
 
+void make_tokenizers(const std::string& dir) {
+  data::ByteTokenizer().save(dir + "/tokenizer/bytes");
+  data::CharTokenizer::from_texts({"caf\xC3\xA9 \xFF"}).save(dir + "/tokenizer/chars");
+  data::train_bpe({"the cat sat on the mat, the cat"}, {.vocab_size = 264})
+      .save(dir + "/tokenizer/bpe");
+}
+
 }  // namespace
 }  // namespace heed
 
@@ -50,10 +60,11 @@ int main(int count, char** arguments) {
     return 2;
   }
   const std::string dir = arguments[1];
-  for (const char* kind : {"safetensors", "npy", "json", "yaml"}) {
+  for (const char* kind : {"safetensors", "npy", "json", "yaml", "tokenizer"}) {
     heed::make_directories(dir + "/" + kind);
   }
   heed::make_tensor_files(dir);
   heed::make_texts(dir);
+  heed::make_tokenizers(dir);
   return 0;
 }
