@@ -42,6 +42,10 @@ class Builder : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& text) override {
     const SourceLocation where = place(mark);
+    // yaml-cpp turns the escapes \N and \_ into single bytes.
+    if (find_invalid_utf8(text) != std::string::npos) {
+      fail_request(where, "the escapes \\N and \\_ are not read; write \\u0085 and \\u00a0");
+    }
     if (wants_key()) return set_key(text, tag == "?", where);
     finish({scalar(text, tag, where), sizeof(Config) + text.size(), 0}, where, anchor);
   }

@@ -61,6 +61,8 @@ TEST(Yaml, ErrorsCarryLineAndColumn) {
   EXPECT_EQ(yaml_error("a: 1\n---\nb: 2\n"), "a.yaml:2:1: a second document; only one is read");
   EXPECT_EQ(yaml_error("a: b\x01"), "a.yaml:1:5: the control character 0x01 in YAML");
   EXPECT_EQ(yaml_error("a: \xff\n"), "a.yaml:1:4: a byte that is not UTF-8");
+  EXPECT_THAT(yaml_error("a: \"x\\N\""), StartsWith("a.yaml:1:4: the escapes \\N and \\_"));
+  EXPECT_EQ(yaml("a: \"\\u0085\"").at("a").as_string(), "\xc2\x85");
   EXPECT_EQ(yaml_error("[a, b]: 1"), "a.yaml:1:1: a key must be a scalar");
   EXPECT_EQ(yaml_error("~: 1"), "a.yaml:1:1: a key must be a scalar, and not null");
   EXPECT_EQ(yaml_error("a: !thing 1"), "a.yaml:1:4: the tag '!thing' is not known");
