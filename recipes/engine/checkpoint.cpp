@@ -9,10 +9,6 @@
 #include "core/safetensors.h"
 #include "recipes/engine/state.pb.h"
 
-#ifndef HEED_VERSION
-#define HEED_VERSION "0.1.0"
-#endif
-
 namespace heed::recipes {
 namespace {
 
