@@ -9,6 +9,8 @@ foreach(folder core kernels autograd nn optim distributed data recipes)
   install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/heed
           FILES_MATCHING PATTERN "*.h")
 endforeach()
+install(DIRECTORY recipes/ DESTINATION ${CMAKE_INSTALL_DATADIR}/heed/recipes
+        FILES_MATCHING PATTERN "*.yaml" PATTERN "engine" EXCLUDE)
 install(EXPORT heedTargets NAMESPACE heed:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/heed)
 configure_package_config_file(cmake/heedConfig.cmake.in ${PROJECT_BINARY_DIR}/heedConfig.cmake
                               INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/heed)

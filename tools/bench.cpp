@@ -1,0 +1,230 @@
+// heed bench step: how fast a recipe trains.
+//
+// The trainer itself runs the steps, in a temporary folder, so that data loading, clipping, the
+// optimiser and logging are part of what is measured.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <optional>
+
+#include "core/allocator.h"
+#include "core/files.h"
+#include "core/parallel.h"
+#include "core/readable.h"
+#include "recipes/engine/describe.h"
+#include "recipes/engine/trainer.h"
+#include "tools/command.h"
+#include "tools/metrics.h"
+#include "tools/op_profile.h"
+#include "tools/progress.h"
+#include "tools/text.h"
+
+namespace heed::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct BenchArguments {
+  std::string recipe;
+  std::vector<std::string> overrides;
+  int64_t steps = 30;
+  int64_t warmup = 5;
+  bool profile = false;
+  bool json = false;
+};
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string pattern = (fs::temp_directory_path() / "heed-bench-XXXXXX").string();
+    HEED_CHECK(mkdtemp(pattern.data()) != nullptr, "{}: cannot be made", pattern);
+    path_ = pattern;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  std::string run() const { return (path_ / "run").string(); }
+
+ private:
+  fs::path path_;
+};
+
+/// Thrown by the observer after the last measured step: what a run does at its end (evaluation,
+/// a checkpoint) is not what is measured.
+struct Measured {};
+
+class StepWatch : public recipes::TrainObserver {
+ public:
+  explicit StepWatch(const BenchArguments& arguments)
+      : warmup_(arguments.warmup), total_(arguments.warmup + arguments.steps), progress_(stderr) {
+    if (arguments.profile) profile.emplace();
+  }
+
+  void on_step(const recipes::StepReport& step) override {
+    if (profile) profile->mark("data, clipping, optimizer");
+    if (step.step == 1) first_step_seconds = seconds_since_start();
+    if (step.step == warmup_) allocator::reset_peak();
+    if (step.step > warmup_) {
+      milliseconds.push_back(step.step_ms);
+      peak_bytes = allocator::stats().peak_bytes;
+    } else if (profile) {
+      profile->reset();
+    }
+    if (progress_.on_terminal()) progress_.update("step", step.step, total_, "");
+    if (step.step == total_) throw Measured{};
+  }
+  void on_warning(const std::string& message) override { print_warning(message); }
+
+  std::vector<double> milliseconds;
+  int64_t peak_bytes = 0;
+  double first_step_seconds = 0.0;
+  std::optional<OpProfile> profile;
+
+ private:
+  int64_t warmup_;
+  int64_t total_;
+  Progress progress_;
+};
+
+// Value at a fraction of the sorted values.
+double quantile(std::vector<double> values, double fraction) {
+  std::sort(values.begin(), values.end());
+  const double position = fraction * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<size_t>(position);
+  const auto above = std::min(below + 1, values.size() - 1);
+  return values[below] + (position - static_cast<double>(below)) * (values[above] - values[below]);
+}
+
+// The most memory that the process had at any time (VmHWM).
+int64_t peak_process_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::stoll(line.substr(6)) * 1024;
+  }
+  return 0;
+}
+
+Config profile_config(const OpProfile& profile, int64_t steps) {
+  Config list = Config::list();
+  for (const OpProfile::Line& line : profile.lines()) {
+    Config entry = Config::map();
+    entry.set("op", line.op);
+    entry.set("calls", line.calls / steps);
+    entry.set("ms", 1e3 * line.seconds / static_cast<double>(steps));
+    list.append(entry);
+  }
+  return list;
+}
+
+std::string profile_text(const OpProfile& profile, int64_t steps) {
+  double total = 0.0;
+  for (const OpProfile::Line& line : profile.lines()) total += line.seconds;
+  Table table({"op", "calls", "ms a step", "share"}, {1, 2, 3});
+  for (const OpProfile::Line& line : profile.lines()) {
+    table.row({line.op, fmt::format("{}", line.calls / steps),
+               fmt::format("{:.3f}", 1e3 * line.seconds / static_cast<double>(steps)),
+               fmt::format("{:.1f}%", 100.0 * line.seconds / total)});
+  }
+  return table.to_string();
+}
+
+void bench_step(const BenchArguments& arguments) {
+  recipes::Recipe recipe = recipes::load_recipe(arguments.recipe, arguments.overrides);
+  // Not the recipe's own number of steps where that is larger: the schedule depends on it.
+  recipe.train.steps = std::max(recipe.train.steps, arguments.warmup + arguments.steps);
+  recipe.train.eval_every = recipe.train.checkpoint_every = recipe.samples.every = 0;
+  const recipes::Description description = recipes::describe(recipe);
+  allocator::reset_peak();
+
+  const TemporaryFolder folder;
+  StepWatch watch(arguments);
+  try {
+    recipes::train({.recipe = recipe, .run_dir = folder.run()}, watch);
+  } catch (const Measured&) {
+  }
+
+  const double median = quantile(watch.milliseconds, 0.5);
+  const double per_second = 1e3 / median;
+  const double gflops = description.flops_per_step * per_second * 1e-9;
+  const double items = static_cast<double>(description.items_per_step) * per_second;
+  if (arguments.json) {
+    Config milliseconds = Config::map();
+    milliseconds.set("median", median);
+    milliseconds.set("p10", quantile(watch.milliseconds, 0.1));
+    milliseconds.set("p90", quantile(watch.milliseconds, 0.9));
+    Config document = Config::map();
+    document.set("recipe", description.name);
+    document.set("precision", recipe.train.precision);
+    document.set("threads", thread_count());
+    document.set("parameters", description.parameters);
+    document.set("items_per_step", description.items_per_step);
+    document.set("item", description.item_name);
+    document.set("warmup", arguments.warmup);
+    document.set("steps", arguments.steps);
+    document.set("step_ms", milliseconds);
+    document.set("items_per_second", items);
+    document.set("flops_per_step", description.flops_per_step);
+    document.set("gflops", gflops);
+    document.set("peak_tensor_bytes", watch.peak_bytes);
+    document.set("peak_process_bytes", peak_process_bytes());
+    document.set("first_step_seconds", watch.first_step_seconds);
+    if (watch.profile) document.set("ops", profile_config(*watch.profile, arguments.steps));
+    return print_json(document);
+  }
+  fmt::print("{}: {} parameters, {} {} a step, {} on {} {}\n", description.name,
+             grouped(description.parameters), grouped(description.items_per_step),
+             description.item_name, recipe.train.precision, thread_count(),
+             thread_count() == 1 ? "thread" : "threads");
+  Table table;
+  table.row({"step", fmt::format("{:.2f} ms (median of {}; a tenth under {:.2f}, a tenth over "
+                                 "{:.2f})",
+                                 median, arguments.steps, quantile(watch.milliseconds, 0.1),
+                                 quantile(watch.milliseconds, 0.9))});
+  table.row({"throughput", fmt::format("{} {}/s", compact(items), description.item_name)});
+  table.row({"arithmetic", fmt::format("{:.1f} GFLOP/s ({:.4g} GFLOP a step)", gflops,
+                                       1e-9 * description.flops_per_step)});
+  table.row({"peak memory",
+             fmt::format("{} of tensors, {} of the process", format_bytes(watch.peak_bytes),
+                         format_bytes(peak_process_bytes()))});
+  fmt::print("{}", table.to_string());
+  if (watch.profile) fmt::print("\n{}", profile_text(*watch.profile, arguments.steps));
+}
+
+}  // namespace
+
+void add_bench(CLI::App& heed) {
+  CLI::App* bench = add_command(heed, "bench", "measures speed", "look closer");
+  bench->require_subcommand(1);
+  examples(bench, {{"heed bench step recipes/base/shakespeare-char.yaml", ""}});
+
+  auto arguments = std::make_shared<BenchArguments>();
+  CLI::App* command = add_command(
+      *bench, "step", "measures a recipe's training step: time, throughput, arithmetic, memory");
+  details(command,
+          "Trains the recipe for a few steps in a temporary folder and reports the median step, "
+          "data loading and optimiser included.");
+  positional(command, "RECIPE", arguments->recipe, "a recipe file (docs/recipes.md)")->required();
+  positional(command, "key=value", arguments->overrides,
+             "replaces fields of the recipe: train.precision=bf16");
+  option(command, "--steps", "N", arguments->steps, "steps to measure")
+      ->check(CLI::Range(int64_t{1}, int64_t{1000000}));
+  option(command, "--warmup", "N", arguments->warmup, "steps before them")
+      ->check(CLI::Range(int64_t{1}, int64_t{1000000}));
+  command->add_flag("--profile", arguments->profile, "also show the time of every op");
+  command->add_flag("--json", arguments->json, "print one JSON document");
+  examples(
+      command,
+      {{"heed bench step recipes/base/shakespeare-char.yaml", ""},
+       {"heed bench step recipes/base/shakespeare-small.yaml train.precision=bf16 --profile", ""}});
+  command->callback([arguments] { bench_step(*arguments); });
+}
+
+}  // namespace heed::tools

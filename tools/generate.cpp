@@ -1,0 +1,119 @@
+// heed generate: text from a trained language model.
+#include "recipes/engine/generate.h"
+
+#include <fmt/format.h>
+
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <optional>
+
+#include "core/readable.h"
+#include "tools/command.h"
+#include "tools/metrics.h"
+
+namespace heed::tools {
+namespace {
+
+struct GenerateArguments {
+  std::string run;
+  std::vector<std::string> overrides;
+  std::string prompt;
+  std::optional<int64_t> max_tokens, top_k, seed;
+  std::optional<double> temperature, top_p;
+  std::vector<std::string> stop;
+  bool greedy = false;
+  bool json = false;
+};
+
+// The recipe's own `samples:` settings, with what the command line says on top.
+recipes::GenerateOptions options_of(const GenerateArguments& arguments) {
+  recipes::GenerateOptions options = recipes::default_generate_options(arguments.run);
+  if (arguments.max_tokens) options.max_tokens = *arguments.max_tokens;
+  if (arguments.top_k) options.top_k = *arguments.top_k;
+  if (arguments.seed) options.seed = *arguments.seed;
+  if (arguments.temperature) options.temperature = *arguments.temperature;
+  if (arguments.top_p) options.top_p = *arguments.top_p;
+  if (!arguments.stop.empty()) options.stop = arguments.stop;
+  if (arguments.greedy) options.greedy = true;
+  // Through the option reader, so that ranges are checked as in a recipe.
+  return read_options<recipes::GenerateOptions>(write_options(options), "generate");
+}
+
+void generate(const GenerateArguments& arguments) {
+  std::string prompt = arguments.prompt;
+  if (prompt == "-") prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
+  const recipes::GenerateOptions options = options_of(arguments);
+  bool started = false;
+  const auto show = [&](const std::string& piece) {
+    if (arguments.json) return;
+    if (!started) fmt::print("{}", prompt);
+    started = true;
+    fmt::print("{}", piece);
+    std::fflush(stdout);
+  };
+  const recipes::Generated generated =
+      recipes::generate(arguments.run, prompt, options, show, arguments.overrides, print_warning);
+  const double rate =
+      generated.seconds > 0.0 ? static_cast<double>(generated.tokens) / generated.seconds : 0.0;
+  if (arguments.json) {
+    Config document = Config::map();
+    document.set("prompt", prompt);
+    document.set("text", generated.text);
+    document.set("prompt_tokens", generated.prompt_tokens);
+    document.set("tokens", generated.tokens);
+    document.set("prompt_seconds", generated.prompt_seconds);
+    document.set("seconds", generated.seconds);
+    document.set("tokens_per_second", rate);
+    document.set("stopped_by", generated.stopped_by);
+    print_json(document);
+    return;
+  }
+  fmt::print("\n");
+  std::fflush(stdout);
+  fmt::print(stderr, "({} tokens in {}, {} tokens/s)\n", grouped(generated.tokens),
+             duration_text(generated.seconds), compact(rate));
+}
+
+}  // namespace
+
+void add_generate(CLI::App& heed) {
+  auto arguments = std::make_shared<GenerateArguments>();
+  CLI::App* command =
+      add_command(heed, "generate", "writes text with a trained language model", "train and use");
+  details(command,
+          "The prompt and its continuation go to standard output as they are made. What is not "
+          "given here is taken from the `samples` section of the run's recipe.");
+  positional(command, "RUN", arguments->run,
+             "a run's folder (its latest good checkpoint) or a checkpoint's folder")
+      ->required();
+  positional(command, "key=value", arguments->overrides,
+             "replaces fields of the run's recipe: evaluation.use_ema=false");
+  option(command, "--prompt", "TEXT", arguments->prompt,
+         "text to go on from; - reads it from standard input", false);
+  command->add_option("--max-tokens", arguments->max_tokens, "length of the continuation")
+      ->type_name("N");
+  command
+      ->add_option("--temperature", arguments->temperature,
+                   "divides the logits: below 1 safer, above 1 wilder")
+      ->type_name("T");
+  command->add_option("--top-k", arguments->top_k, "draw from the K likeliest tokens; 0: from all")
+      ->type_name("K");
+  command
+      ->add_option("--top-p", arguments->top_p,
+                   "draw from the likeliest tokens that together have this probability")
+      ->type_name("P");
+  command->add_flag("--greedy", arguments->greedy, "always take the likeliest token");
+  command->add_option("--stop", arguments->stop, "end at this text; may be given again")
+      ->type_name("TEXT")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command->add_option("--seed", arguments->seed, "of the draws: equal seeds give equal text")
+      ->type_name("N");
+  command->add_flag("--json", arguments->json, "print one JSON document");
+  examples(command, {{"heed generate runs/quickstart --prompt 'template <' --max-tokens 300", ""},
+                     {"heed generate runs/quickstart --greedy --stop ';' --json", ""}});
+  command->callback([arguments] { generate(*arguments); });
+}
+
+}  // namespace heed::tools

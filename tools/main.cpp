@@ -1,0 +1,140 @@
+// The heed command: parses the command line, runs one subcommand, turns exceptions into messages
+// and exit statuses. 0: done; 1: the work failed; 2: the request was wrong.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <new>
+
+#include "core/error.h"
+#include "tools/command.h"
+
+namespace heed::tools {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kWrongRequest = 2;
+
+int report_error(const std::string& message, int status) {
+  std::fflush(stdout);
+  fmt::print(stderr, "error: {}\n", message);
+  return status;
+}
+
+std::string version() {
+  return fmt::format("heed {} ({}, {})", HEED_VERSION, HEED_BUILD_TYPE, HEED_COMPILER);
+}
+
+// The subcommand that the arguments lead to, as far as they do, and its full name.
+std::pair<const CLI::App*, std::string> deepest(const CLI::App& heed) {
+  const CLI::App* app = &heed;
+  std::string name = heed.get_name();
+  for (auto chosen = app->get_subcommands(); !chosen.empty(); chosen = app->get_subcommands()) {
+    app = chosen.front();
+    name += " " + app->get_name();
+  }
+  return {app, name};
+}
+
+std::vector<std::string> subcommand_names(const CLI::App* app) {
+  std::vector<std::string> names;
+  for (const CLI::App* sub : app->get_subcommands({})) names.push_back(sub->get_name());
+  return names;
+}
+
+std::vector<std::string> option_names(const CLI::App* app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app->get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+// What is wrong with a command line, in our words.
+std::string explain(const CLI::App& heed, const CLI::ParseError& error) {
+  const auto [app, name] = deepest(heed);
+  for (const std::string& extra : heed.remaining(true)) {
+    if (extra.size() > 1 && extra[0] == '-') {
+      const std::string flag = extra.substr(0, extra.find('='));
+      return fmt::format("{}: unknown option '{}'{}", name, flag,
+                         did_you_mean(flag, option_names(app)));
+    }
+    if (const auto names = subcommand_names(app); !names.empty()) {
+      return fmt::format("{}: unknown command '{}'{}", name, extra, did_you_mean(extra, names));
+    }
+    return fmt::format("{}: unexpected argument '{}'", name, extra);
+  }
+  for (const CLI::Option* option : app->get_options()) {
+    if (option->get_positional() && option->get_required() && option->count() == 0) {
+      return fmt::format("{}: {} is missing", name, option->get_type_name());
+    }
+  }
+  if (error.get_name() == "ConversionError" || error.get_name() == "ArgumentMismatch") {
+    for (const CLI::Option* option : app->get_options()) {
+      const std::string flag = option->get_single_name();
+      const std::string what = error.what();
+      const size_t equals = what.rfind(" = ");
+      if (what.find("--" + flag) == std::string::npos) continue;
+      if (equals == std::string::npos) return fmt::format("{}: --{} needs a value", name, flag);
+      return fmt::format("{}: --{} takes a number, not '{}'", name, flag, what.substr(equals + 3));
+    }
+  }
+  if (!subcommand_names(app).empty()) return fmt::format("{}: a command is missing", name);
+  return fmt::format("{}: {}", name, error.what());
+}
+
+int run(int argc, char** argv) {
+  CLI::App heed("trains, measures and exports attention models", "heed");
+  heed.formatter(std::make_shared<HelpFormatter>());
+  heed.set_help_flag("-h,--help", "print this and leave");
+  heed.set_version_flag("--version", version(), "print the version and leave");
+  heed.require_subcommand(1);
+  add_train(heed);
+  add_eval(heed);
+  add_generate(heed);
+  add_export(heed);
+  add_report(heed);
+  add_describe(heed);
+  add_list(heed);
+  add_probe(heed);
+  add_bench(heed);
+  add_schema(heed);
+  add_doctor(heed);
+  examples(&heed, {{"heed train recipes/base/quickstart.yaml", "a small language model in minutes"},
+                   {"heed generate runs/quickstart --prompt 'template <'", ""},
+                   {"heed train --help", "what a command takes"}});
+  if (argc == 1) {
+    fmt::print(stderr, "{}", heed.help());
+    return kWrongRequest;
+  }
+  try {
+    heed.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    fmt::print("{}", heed.help());
+  } catch (const CLI::CallForVersion&) {
+    fmt::print("{}\n", version());
+  } catch (const CLI::ParseError& error) {
+    const int status = report_error(explain(heed, error), kWrongRequest);
+    fmt::print(stderr, "see {} --help\n", deepest(heed).second);
+    return status;
+  }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    return report_error("cannot write to standard output", kFailed);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace heed::tools
+
+int main(int argc, char** argv) {
+  using heed::tools::report_error;
+  try {
+    return heed::tools::run(argc, argv);
+  } catch (const heed::RequestError& error) {
+    return report_error(error.what(), heed::tools::kWrongRequest);
+  } catch (const std::bad_alloc&) {
+    return report_error("out of memory", heed::tools::kFailed);
+  } catch (const std::exception& error) {
+    return report_error(error.what(), heed::tools::kFailed);
+  }
+}
