@@ -8,6 +8,8 @@
 // 10 N M D multiply-adds a head (half of it causal). A task owns the query blocks of one slice of
 // one (batch, key/value head); it accumulates dK and dV over them in f32. With one slice, as with
 // enough heads, these are final; more slices are added up in their order afterwards.
+#include <vector>
+
 #include "kernels/attention/fused.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -22,11 +24,20 @@ HWY_BEFORE_NAMESPACE();
 namespace heed::kernels::attn::HWY_NAMESPACE {
 namespace {
 
+/// A query block on its way through the keys.
+struct BackwardBlock {
+  QueryBlock block;
+  LogitTerms terms;
+  DropoutMask mask;
+  TileShape tile;
+  float *q, *q_t, *dout, *dout_t, *dq_t, *lse, *delta;
+};
+
 struct BackwardBuffers {
   size_t depth, value_depth;    // padded head_dim, value_dim
   size_t stride, value_stride;  // of packed rows
-  float *keys, *values, *dk, *dv;
-  float *q, *q_t, *dout, *dout_t, *dq_t, *p, *ds, *lse, *delta;
+  float *keys, *values, *dk, *dv, *p, *ds, *rows;
+  float *q, *q_t, *dout, *dout_t, *dq_t, *lse, *delta;  // of each block
   Scratch scratch;
 
   explicit BackwardBuffers(const Extents& e)
@@ -38,28 +49,29 @@ struct BackwardBuffers {
                  {&values, padded(e.keys) * value_stride},
                  {&dk, padded(e.keys) * stride},
                  {&dv, padded(e.keys) * value_stride},
-                 {&q, kQueries * stride},
-                 {&q_t, kQueries * depth},
-                 {&dout, kQueries * value_stride},
-                 {&dout_t, kQueries * std::max(stride, value_depth)},  // and rows of dQ
-                 {&dq_t, kQueries * depth},
                  {&p, kKeysBackward * kQueries},
                  {&ds, kKeysBackward * kQueries},
-                 {&lse, kQueries},
-                 {&delta, kQueries}}) {}
+                 {&rows, kQueries * stride},
+                 {&q, kBlocksAtOnceBackward * kQueries * stride},
+                 {&q_t, kBlocksAtOnceBackward * kQueries * depth},
+                 {&dout, kBlocksAtOnceBackward * kQueries * value_stride},
+                 {&dout_t, kBlocksAtOnceBackward * kQueries * value_depth},
+                 {&dq_t, kBlocksAtOnceBackward * kQueries * depth},
+                 {&lse, kBlocksAtOnceBackward * kQueries},
+                 {&delta, kBlocksAtOnceBackward * kQueries}}) {}
 };
 
 /// delta and the base-2 log-sum-exp of each lane. A row without keys gets an lse that makes its
 /// probabilities 0.
 template <class T>
-void row_statistics(const QueryBlock& block, const T* out, int64_t out_stride, const float* lse,
-                    const float* dlse, int64_t value_dim, BackwardBuffers& x) {
+void row_statistics(const BackwardBlock& f, size_t dout_stride, const T* out, int64_t out_stride,
+                    const float* lse, const float* dlse, int64_t value_dim) {
   for (int64_t i = 0; i < kQueries; ++i) {
-    const bool used = i < block.rows && lse[i] != -std::numeric_limits<float>::infinity();
-    x.lse[i] = used ? lse[i] * kLog2E : hwy::HighestValue<float>();
-    x.delta[i] = 0.0f;
+    const bool used = i < f.block.rows && lse[i] != -std::numeric_limits<float>::infinity();
+    f.lse[i] = used ? lse[i] * kLog2E : hwy::HighestValue<float>();
+    f.delta[i] = 0.0f;
     if (!used) continue;
-    const float* go = x.dout + static_cast<size_t>(i) * x.value_stride;
+    const float* go = f.dout + static_cast<size_t>(i) * dout_stride;
     const T* o = out + i * out_stride;
     V sum = hn::Zero(kF);
     int64_t d = 0;
@@ -67,15 +79,15 @@ void row_statistics(const QueryBlock& block, const T* out, int64_t out_stride, c
       sum = hn::MulAdd(hn::Load(kF, go + d), simd::HWY_NAMESPACE::load_f32(kF, o + d), sum);
     float total = hn::GetLane(hn::SumOfLanes(kF, sum));
     for (; d < value_dim; ++d) total += go[d] * static_cast<float>(o[d]);
-    x.delta[i] = total - (dlse == nullptr ? 0.0f : dlse[i]);
+    f.delta[i] = total - (dlse == nullptr ? 0.0f : dlse[i]);
   }
 }
 
 /// Column w: logits and dO V^T to P^T and dS^T (without the scale, nor dropout's in P^T).
-HWY_INLINE void gradient_column(const TileShape& t, float factor, int w, BackwardBuffers& x) {
-  const V by = hn::Set(kF, factor), lse = hn::Load(kF, x.lse + w * kLanes);
-  const V delta = hn::Load(kF, x.delta + w * kLanes);
-  for (int64_t r = 0; r < t.extent[w]; ++r) {
+HWY_INLINE void gradient_column(const BackwardBlock& f, float factor, int w, BackwardBuffers& x) {
+  const V by = hn::Set(kF, factor), lse = hn::Load(kF, f.lse + w * kLanes);
+  const V delta = hn::Load(kF, f.delta + w * kLanes);
+  for (int64_t r = 0; r < f.tile.extent[w]; ++r) {
     float* at = x.p + r * kQueries + w * kLanes;
     float* ds = x.ds + r * kQueries + w * kLanes;
     const V p = exp2(hn::MulSub(hn::Load(kF, at), by, lse));
@@ -85,12 +97,14 @@ HWY_INLINE void gradient_column(const TileShape& t, float factor, int w, Backwar
 }
 
 /// The same under dropout.
-HWY_INLINE void dropped_gradient_column(const TileShape& t, float factor, int w, float keep_scale,
-                                        const TileDropout& dropout, BackwardBuffers& x) {
-  const V by = hn::Set(kF, factor), lse = hn::Load(kF, x.lse + w * kLanes);
-  const V delta = hn::Load(kF, x.delta + w * kLanes), keep = hn::Set(kF, keep_scale);
-  for (int64_t r = 0; r < t.extent[w]; r += 4) {
-    dropout.for_keys(t.first_key + r, [&](int64_t i, auto kept) HWY_ATTR {
+HWY_INLINE void dropped_gradient_column(const BackwardBlock& f, float factor, int w,
+                                        BackwardBuffers& x) {
+  const TileDropout dropout(f.mask, f.block.first, w);
+  const V by = hn::Set(kF, factor), lse = hn::Load(kF, f.lse + w * kLanes);
+  const V delta = hn::Load(kF, f.delta + w * kLanes);
+  const V keep = hn::Set(kF, static_cast<float>(f.mask.keep_scale()));
+  for (int64_t r = 0; r < f.tile.extent[w]; r += 4) {
+    dropout.for_keys(f.tile.first_key + r, [&](int64_t i, auto kept) HWY_ATTR {
       float* at = x.p + (r + i) * kQueries + w * kLanes;
       float* ds = x.ds + (r + i) * kQueries + w * kLanes;
       const V p = exp2(hn::MulSub(hn::Load(kF, at), by, lse));
@@ -109,74 +123,6 @@ HWY_INLINE void clear_padding(const TileShape& t, int w, BackwardBuffers& x) {
   }
 }
 
-/// All products and passes of one tile.
-void backward_tile(const BackwardCall& c, const QueryBlock& block, const LogitTerms& terms,
-                   const DropoutMask& mask, const TileShape& t, BackwardBuffers& x) {
-  const Extents& e = c.p.e;
-  const auto first = static_cast<size_t>(t.first_key);
-  const bool want_q = c.grads.dq.defined(), want_kv = c.grads.dk.defined();
-  score_products(t, x.keys, x.stride, x.q_t, static_cast<size_t>(e.head_dim), x.p);
-  score_products(t, x.values, x.value_stride, x.dout_t, static_cast<size_t>(e.value_dim), x.ds);
-  for (int w = 0; w < t.vectors; ++w) {
-    const float factor = finish_logits(t, terms, block.first + c.p.plan.offset(), w, x.p);
-    if (c.p.spec.dropout > 0.0)
-      dropped_gradient_column(t, factor, w, static_cast<float>(mask.keep_scale()),
-                              TileDropout(mask, block.first, w), x);
-    else
-      gradient_column(t, factor, w, x);
-    clear_padding(t, w, x);
-  }
-  if (want_kv) {
-    t.for_row_groups([&](int64_t row, int64_t rows, int w) {
-      const size_t at = first + static_cast<size_t>(row);
-      const auto depth = static_cast<size_t>((t.vectors - w) * kLanes);
-      const auto skipped = static_cast<size_t>(w * kLanes);
-      product<true>(static_cast<size_t>(rows), static_cast<int>(x.value_depth) / kLanes, depth,
-                    {x.p + static_cast<size_t>(row) * kQueries + skipped, kQueries, 1},
-                    x.dout + skipped * x.value_stride, x.value_stride, x.dv + at * x.value_stride,
-                    x.value_stride);
-      product<true>(static_cast<size_t>(rows), static_cast<int>(x.depth) / kLanes, depth,
-                    {x.ds + static_cast<size_t>(row) * kQueries + skipped, kQueries, 1},
-                    x.q + skipped * x.stride, x.stride, x.dk + at * x.stride, x.stride);
-    });
-  }
-  if (want_q) {
-    t.for_column_groups([&](int w, int n, int64_t rows) {
-      product<true>(x.depth, n, static_cast<size_t>(rows), {x.keys + first * x.stride, 1, x.stride},
-                    x.ds + w * kLanes, kQueries, x.dq_t + w * kLanes, kQueries);
-    });
-  }
-}
-
-template <class T>
-void backward_block(const BackwardCall& c, int64_t b, const QueryBlock& block, BackwardBuffers& x) {
-  const Extents& e = c.p.e;
-  const Rows<const T> qs(c.q), douts(c.dout), outs(c.forward.out);
-  const LogitTerms terms(HeadScore(c.p.spec.score, e, block.head));
-  const DropoutMask mask(c.p.spec, b, block.head);
-  const int64_t row = (b * e.heads + block.head) * e.queries + block.first;
-  pack_queries(qs.head(b, block.head) + block.first * qs.row_stride, qs.row_stride, block.rows,
-               e.head_dim, terms.sign, x.q, x.q_t);
-  pack_queries(douts.head(b, block.head) + block.first * douts.row_stride, douts.row_stride,
-               block.rows, e.value_dim, 1.0f, x.dout, x.dout_t);
-  row_statistics(block, outs.head(b, block.head) + block.first * outs.row_stride, outs.row_stride,
-                 c.forward.lse.data<float>() + row,
-                 c.dlse.defined() ? c.dlse.data<float>() + row : nullptr, e.value_dim, x);
-  std::fill_n(x.dq_t, kQueries * x.depth, 0.0f);
-  TileShape t(c.p.plan, block);
-  for (int64_t first = 0; first < t.limit; first += kKeysBackward) {
-    t.move_to(c.p.plan, block, first, std::min(kKeysBackward, t.limit - first));
-    backward_tile(c, block, terms, mask, t, x);
-  }
-  if (!c.grads.dq.defined()) return;
-  const Rows<T> dqs(c.grads.dq);
-  float* rows = x.dout_t;
-  transpose(x.dq_t, kQueries, x.depth, static_cast<size_t>(t.vectors * kLanes), rows, x.stride);
-  unpack_rows(rows, x.stride, static_cast<size_t>(block.rows), static_cast<size_t>(e.head_dim),
-              static_cast<float>(HeadScore(c.p.spec.score, e, block.head).scale),
-              dqs.head(b, block.head) + block.first * dqs.row_stride, dqs.row_stride);
-}
-
 /// Gradients of one key/value head's rows, to where they belong.
 template <class T>
 void store_head(const float* from, size_t stride, const Tensor& to, int64_t b, int64_t h,
@@ -190,31 +136,146 @@ void store_head(const float* from, size_t stride, const Tensor& to, int64_t b, i
 double key_factor(const Problem& p) { return std::abs(HeadScore(p.spec.score, p.e, 0).scale); }
 double value_factor(const Problem& p) { return 1.0 / (1.0 - p.spec.dropout); }
 
+/// One slice of the query blocks of one (batch, key/value head).
 template <class T>
-void backward_task(const BackwardCall& c, int64_t task) {
-  const Extents& e = c.p.e;
-  const Rows<const T> ks(c.k), vs(c.v);
-  const int64_t pair = task / c.tasks.slices, slice = task % c.tasks.slices;
-  const int64_t b = pair / e.kv_heads, hk = pair % e.kv_heads;
-  BackwardBuffers x(e);
-  const size_t M = padded(e.keys);
-  pack_rows(ks.head(b, hk), ks.row_stride, static_cast<size_t>(e.keys),
-            static_cast<size_t>(e.head_dim), x.keys, x.stride, M);
-  pack_rows(vs.head(b, hk), vs.row_stride, static_cast<size_t>(e.keys),
-            static_cast<size_t>(e.value_dim), x.values, x.value_stride, M);
-  if (c.tasks.slices > 1 && c.grads.dk.defined()) {
-    const auto at = static_cast<size_t>(slice * c.tasks.pairs + pair) * M;
-    x.dk = c.dk_partial.data<float>() + at * x.stride;
-    x.dv = c.dv_partial.data<float>() + at * x.value_stride;
+class BackwardTask {
+ public:
+  BackwardTask(const BackwardCall& c, int64_t task)
+      : c_(c),
+        e_(c.p.e),
+        pair_(task / c.tasks.slices),
+        slice_(task % c.tasks.slices),
+        b_(pair_ / e_.kv_heads),
+        kv_head_(pair_ % e_.kv_heads),
+        x_(e_) {
+    blocks_.reserve(kBlocksAtOnceBackward);
   }
-  std::fill_n(x.dk, M * x.stride, 0.0f);
-  std::fill_n(x.dv, M * x.value_stride, 0.0f);
-  for (int64_t i = c.tasks.begin(slice); i < c.tasks.begin(slice + 1); ++i)
-    backward_block<T>(c, b, QueryBlock(e, hk, i), x);
-  if (c.tasks.slices > 1 || !c.grads.dk.defined()) return;
-  store_head<T>(x.dk, x.stride, c.grads.dk, b, hk, key_factor(c.p));
-  store_head<T>(x.dv, x.value_stride, c.grads.dv, b, hk, value_factor(c.p));
-}
+
+  void run() {
+    start_head();
+    const int64_t end = c_.tasks.begin(slice_ + 1);
+    for (int64_t first = c_.tasks.begin(slice_); first < end; first += kBlocksAtOnceBackward) {
+      blocks_.clear();
+      int64_t limit = 0;
+      for (int64_t i = first; i < std::min(first + kBlocksAtOnceBackward, end); ++i) {
+        start(i);
+        limit = std::max(limit, blocks_.back().tile.limit);
+      }
+      for (int64_t key = 0; key < limit; key += kKeysBackward) {
+        for (BackwardBlock& f : blocks_) {
+          if (key < f.tile.limit) pass_tile(f, key);
+        }
+      }
+      if (!c_.grads.dq.defined()) continue;
+      for (const BackwardBlock& f : blocks_) finish(f);
+    }
+    if (c_.tasks.slices > 1 || !c_.grads.dk.defined()) return;
+    store_head<T>(x_.dk, x_.stride, c_.grads.dk, b_, kv_head_, key_factor(c_.p));
+    store_head<T>(x_.dv, x_.value_stride, c_.grads.dv, b_, kv_head_, value_factor(c_.p));
+  }
+
+ private:
+  void start_head() {
+    const Rows<const T> k(c_.k), v(c_.v);
+    const size_t rows = padded(e_.keys);
+    pack_rows(k.head(b_, kv_head_), k.row_stride, static_cast<size_t>(e_.keys),
+              static_cast<size_t>(e_.head_dim), x_.keys, x_.stride, rows);
+    pack_rows(v.head(b_, kv_head_), v.row_stride, static_cast<size_t>(e_.keys),
+              static_cast<size_t>(e_.value_dim), x_.values, x_.value_stride, rows);
+    if (!c_.grads.dk.defined()) return;
+    if (c_.tasks.slices > 1) {
+      const auto at = static_cast<size_t>(slice_ * c_.tasks.pairs + pair_) * rows;
+      x_.dk = c_.dk_partial.data<float>() + at * x_.stride;
+      x_.dv = c_.dv_partial.data<float>() + at * x_.value_stride;
+    }
+    std::fill_n(x_.dk, rows * x_.stride, 0.0f);
+    std::fill_n(x_.dv, rows * x_.value_stride, 0.0f);
+  }
+
+  void start(int64_t i) {
+    const QueryBlock block(e_, kv_head_, i);
+    const size_t at = blocks_.size() * kQueries;
+    const BackwardBlock f{block,
+                          LogitTerms(HeadScore(c_.p.spec.score, e_, block.head)),
+                          DropoutMask(c_.p.spec, b_, block.head),
+                          TileShape(c_.p.plan, block),
+                          x_.q + at * x_.stride,
+                          x_.q_t + at * x_.depth,
+                          x_.dout + at * x_.value_stride,
+                          x_.dout_t + at * x_.value_depth,
+                          x_.dq_t + at * x_.depth,
+                          x_.lse + at,
+                          x_.delta + at};
+    const Rows<const T> q(c_.q), dout(c_.dout), out(c_.forward.out);
+    pack_queries(q.head(b_, block.head) + block.first * q.row_stride, q.row_stride, block.rows,
+                 e_.head_dim, f.terms.sign, f.q, f.q_t);
+    pack_queries(dout.head(b_, block.head) + block.first * dout.row_stride, dout.row_stride,
+                 block.rows, e_.value_dim, 1.0f, f.dout, f.dout_t);
+    const int64_t row = (b_ * e_.heads + block.head) * e_.queries + block.first;
+    row_statistics(f, x_.value_stride, out.head(b_, block.head) + block.first * out.row_stride,
+                   out.row_stride, c_.forward.lse.data<float>() + row,
+                   c_.dlse.defined() ? c_.dlse.data<float>() + row : nullptr, e_.value_dim);
+    std::fill_n(f.dq_t, kQueries * x_.depth, 0.0f);
+    blocks_.push_back(f);
+  }
+
+  void pass_tile(BackwardBlock& f, int64_t key) {
+    TileShape& t = f.tile;
+    t.move_to(c_.p.plan, f.block, key, std::min(kKeysBackward, t.limit - key));
+    score_products(t, x_.keys, x_.stride, f.q_t, static_cast<size_t>(e_.head_dim), x_.p);
+    score_products(t, x_.values, x_.value_stride, f.dout_t, static_cast<size_t>(e_.value_dim),
+                   x_.ds);
+    for (int w = 0; w < t.vectors; ++w) {
+      const float factor = finish_logits(t, f.terms, f.block.first + c_.p.plan.offset(), w, x_.p);
+      if (c_.p.spec.dropout > 0.0)
+        dropped_gradient_column(f, factor, w, x_);
+      else
+        gradient_column(f, factor, w, x_);
+      clear_padding(t, w, x_);
+    }
+    if (c_.grads.dk.defined()) add_key_gradients(f);
+    if (c_.grads.dq.defined()) {
+      const float* keys = x_.keys + static_cast<size_t>(key) * x_.stride;
+      t.for_column_groups([&](int w, int n, int64_t rows) {
+        product<true>(x_.depth, n, static_cast<size_t>(rows), {keys, 1, x_.stride},
+                      x_.ds + w * kLanes, kQueries, f.dq_t + w * kLanes, kQueries);
+      });
+    }
+  }
+
+  /// dV += P^T dO, dK += dS^T Q, over the lanes that see a row.
+  void add_key_gradients(const BackwardBlock& f) {
+    f.tile.for_row_groups([&](int64_t row, int64_t rows, int w) {
+      const auto to = static_cast<size_t>(f.tile.first_key + row);
+      const auto first = static_cast<size_t>(w * kLanes);
+      const auto lanes = static_cast<size_t>((f.tile.vectors - w) * kLanes);
+      const size_t from = static_cast<size_t>(row) * kQueries + first;
+      product<true>(static_cast<size_t>(rows), static_cast<int>(x_.value_depth) / kLanes, lanes,
+                    {x_.p + from, kQueries, 1}, f.dout + first * x_.value_stride, x_.value_stride,
+                    x_.dv + to * x_.value_stride, x_.value_stride);
+      product<true>(static_cast<size_t>(rows), static_cast<int>(x_.depth) / kLanes, lanes,
+                    {x_.ds + from, kQueries, 1}, f.q + first * x_.stride, x_.stride,
+                    x_.dk + to * x_.stride, x_.stride);
+    });
+  }
+
+  /// dQ^T, times the scale, to rows of dq.
+  void finish(const BackwardBlock& f) {
+    const Rows<T> dq(c_.grads.dq);
+    transpose(f.dq_t, kQueries, x_.depth, static_cast<size_t>(f.tile.vectors * kLanes), x_.rows,
+              x_.stride);
+    unpack_rows(x_.rows, x_.stride, static_cast<size_t>(f.block.rows),
+                static_cast<size_t>(e_.head_dim),
+                static_cast<float>(HeadScore(c_.p.spec.score, e_, f.block.head).scale),
+                dq.head(b_, f.block.head) + f.block.first * dq.row_stride, dq.row_stride);
+  }
+
+  const BackwardCall& c_;
+  const Extents& e_;
+  int64_t pair_, slice_, b_, kv_head_;
+  BackwardBuffers x_;
+  std::vector<BackwardBlock> blocks_;
+};
 
 /// Adds the slices of one pair into the first of them.
 void add_slices(const BackwardCall& c, const Tensor& partial, int64_t pair) {
@@ -229,7 +290,7 @@ void add_slices(const BackwardCall& c, const Tensor& partial, int64_t pair) {
 
 template <class T>
 void backward_as(const BackwardCall& c) {
-  parallel_for(c.tasks.count(), 1, [&](int64_t task, int64_t) { backward_task<T>(c, task); });
+  parallel_for(c.tasks.count(), 1, [&](int64_t task, int64_t) { BackwardTask<T>(c, task).run(); });
   if (!c.dk_partial.defined()) return;
   parallel_for(c.tasks.pairs, 1, [&](int64_t pair, int64_t) {
     const int64_t b = pair / c.p.e.kv_heads, hk = pair % c.p.e.kv_heads;

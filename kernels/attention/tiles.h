@@ -21,6 +21,7 @@ inline constexpr int64_t kKeys = 64;  // keys of a tile, forward
 inline constexpr int64_t kBlocksAtOnce = 4;   // query blocks that share a passing tile of keys
 inline constexpr int64_t kForwardTasks = 16;  // to aim at
 inline constexpr int64_t kKeysBackward = 64;
+inline constexpr int64_t kBlocksAtOnceBackward = 2;
 inline constexpr int64_t kSplitKeys = 512;  // keys of a task when decoding
 
 constexpr size_t padded(int64_t n) {
