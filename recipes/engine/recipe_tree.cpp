@@ -231,7 +231,31 @@ void resolve_in(Config& section, const std::string& key) {
   }
 }
 
+void collect_changes(const std::string& path, const Config* before, const Config* after,
+                     std::vector<std::string>& changes) {
+  if (before != nullptr && after != nullptr && *before == *after) return;
+  if (before == nullptr || after == nullptr || !before->is_map() || !after->is_map()) {
+    const auto text = [](const Config* value) { return value ? value->to_json() : "absent"; };
+    changes.push_back(fmt::format("{}: {} -> {}", path, text(before), text(after)));
+    return;
+  }
+  std::vector<std::string> keys = after->keys();
+  for (const std::string& key : before->keys()) {
+    if (!after->has(key)) keys.push_back(key);
+  }
+  for (const std::string& key : keys) {
+    const std::string below = path.empty() ? key : path + "." + key;
+    collect_changes(below, before->find(key), after->find(key), changes);
+  }
+}
+
 }  // namespace
+
+std::vector<std::string> tree_changes(const Config& before, const Config& after) {
+  std::vector<std::string> changes;
+  collect_changes("", &before, &after, changes);
+  return changes;
+}
 
 void merge_tree(Config& base, const Config& over) { merge(base, over, false); }
 

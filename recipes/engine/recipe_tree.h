@@ -26,6 +26,10 @@ void merge_tree(Config& base, const Config& over);
 /// here: the values carry "override 'a.b.c=value'" as their place for whoever reads them.
 void apply_override(Config& tree, const std::string& assignment);
 
+/// The values that differ, as "train.steps: 12 -> 15", in the order of `after`; what only one of
+/// the trees has is "absent" in the other.
+std::vector<std::string> tree_changes(const Config& before, const Config& after);
+
 /// A file path as written in a recipe: `${NAME}` is replaced by the environment's value, and a
 /// relative path is taken from the folder of the file that it stands in (from the current folder in
 /// an override). HEED_DATA, when unset, is the first `shared/data` found in a folder above.

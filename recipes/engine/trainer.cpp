@@ -18,6 +18,7 @@
 #include "recipes/engine/eval_mode.h"
 #include "recipes/engine/interrupt.h"
 #include "recipes/engine/nan_watch.h"
+#include "recipes/engine/recipe_tree.h"
 #include "recipes/engine/run_log.h"
 
 namespace heed::recipes {
@@ -135,11 +136,11 @@ void Trainer::resume_from(const CheckpointInfo& checkpoint) {
       ema_->load_state(content.ema);
     }
   }
-  if (content.state.seed != static_cast<uint64_t>(recipe_.seed)) {
-    warn_(
-        fmt::format("the run began with seed {}, the recipe says {}: the data order and the "
-                    "random draws change here",
-                    content.state.seed, recipe_.seed));
+  const auto changes =
+      tree_changes(parse_yaml(content.recipe_yaml, checkpoint.path), to_config(recipe_));
+  if (!changes.empty()) {
+    warn_(fmt::format("the recipe is not the one that {} was trained with: {}", checkpoint.path,
+                      fmt::join(changes, ", ")));
   }
   state_ = content.state;
   state_.seed = static_cast<uint64_t>(recipe_.seed);

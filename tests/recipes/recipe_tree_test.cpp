@@ -152,6 +152,14 @@ TEST(Override, AnotherTypeReplacesTheMapOfARegistry) {
             yaml("optimizer: {type: sgd, lr: 1}"));
 }
 
+TEST(RecipeTree, ChangesAreListedWithBothValues) {
+  const Config before = yaml("train: {steps: 12, clip: 1.0}\nname: a\nold: 1");
+  EXPECT_TRUE(tree_changes(before, before).empty());
+  EXPECT_THAT(tree_changes(before, yaml("name: b\ntrain: {steps: 15, clip: 1}\nnew: [2]")),
+              testing::ElementsAre("name: \"a\" -> \"b\"", "train.steps: 12 -> 15",
+                                   "new: absent -> [2]", "old: 1 -> absent"));
+}
+
 TEST(RecipePaths, StartAtTheFileThatHoldsThem) {
   const Scratch folder;
   folder.write("base/base.yaml", "data: {files: [text/*.txt, /abs/x.txt]}\n");

@@ -171,8 +171,11 @@ TEST(Trainer, LongerRunGoesOnFromAFinishedOne) {
   const Scratch folder;
   write_tiny(folder);
   train_tiny(folder, "run", {"schedule.type=constant"});
+  Recorder recorder;
   const EndReport end =
-      train_tiny(folder, "run", {"schedule.type=constant", "train.steps=15"}, true);
+      train_tiny(folder, "run", {"schedule.type=constant", "train.steps=15"}, true, &recorder);
+  ASSERT_EQ(recorder.warnings.size(), 1u);
+  EXPECT_THAT(recorder.warnings[0], HasSubstr("was trained with: train.steps: 12 -> 15"));
   train_tiny(folder, "at-once", {"schedule.type=constant", "train.steps=15"});
   EXPECT_EQ(end.step, 15);
   expect_same_bits(read_checkpoint(end.checkpoint).model,
