@@ -10,6 +10,9 @@ find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(hwy REQUIRED)
 find_package(utf8proc REQUIRED)
 find_package(dnnl REQUIRED)
+find_package(JPEG REQUIRED)
+find_package(PNG REQUIRED)
+find_package(ZLIB REQUIRED)
 
 # Generates, compiles and adds protobuf messages; headers appear as "recipes/engine/x.pb.h".
 function(heed_compile_protos target)

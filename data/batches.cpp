@@ -7,13 +7,8 @@
 #include "data/permutation.h"
 
 namespace heed::data {
-namespace {
 
-struct Rows {
-  int64_t begin, end;
-};
-
-Rows rows_of(const RowSlice& slice, int64_t batch) {
+RowRange rows_of(const RowSlice& slice, int64_t batch) {
   HEED_CHECK(slice.world >= 1 && slice.rank >= 0 && slice.rank < slice.world,
              "batches: rank {} of {}", slice.rank, slice.world);
   if (batch < 1 || batch % slice.world != 0) {
@@ -24,7 +19,9 @@ Rows rows_of(const RowSlice& slice, int64_t batch) {
   return {slice.rank * share, (slice.rank + 1) * share};
 }
 
-Batch empty_batch(const Rows& rows, int64_t context, int64_t index) {
+namespace {
+
+Batch empty_batch(const RowRange& rows, int64_t context, int64_t index) {
   const Shape shape{rows.end - rows.begin, context};
   return {Tensor::empty(shape, DType::i64), Tensor::empty(shape, DType::i64), index, 0};
 }
@@ -67,7 +64,7 @@ int64_t WindowBatches::start(int64_t index, int64_t row) const {
 
 Batch WindowBatches::operator()(int64_t index) const {
   HEED_CHECK(index >= 0, "batches: batch {} was asked for", index);
-  const Rows rows = rows_of(options_.slice, options_.batch);
+  const RowRange rows = rows_of(options_.slice, options_.batch);
   const int64_t context = options_.context;
   Batch batch = empty_batch(rows, context, index);
   auto* inputs = batch.inputs.data<int64_t>();
@@ -102,7 +99,7 @@ int64_t EvaluationBatches::predicted() const {
 
 Batch EvaluationBatches::operator()(int64_t index) const {
   HEED_CHECK(index >= 0 && index < batches_, "batches: evaluation batch {} of {}", index, batches_);
-  const Rows rows = rows_of(slice_, batch_);
+  const RowRange rows = rows_of(slice_, batch_);
   Batch batch = empty_batch(rows, context_, index);
   auto* inputs = batch.inputs.data<int64_t>();
   auto* targets = batch.targets.data<int64_t>();

@@ -28,6 +28,13 @@ struct RowSlice {
   int64_t world = 1;
 };
 
+/// Rows [begin, end) of a global batch of `batch` rows. RequestError when the ranks cannot share it
+/// evenly.
+struct RowRange {
+  int64_t begin, end;
+};
+RowRange rows_of(const RowSlice& slice, int64_t batch);
+
 struct WindowOptions {
   int64_t batch = 8;                ///< rows of the global batch; a multiple of the ranks
   int64_t context = 64;             ///< T

@@ -27,9 +27,9 @@ const std::vector<DatasetEntry>& dataset_registry() {
   static const std::vector<DatasetEntry> entries = {
       {"cpp-headers", "text",
        "the C++ standard library's headers of this machine, or else the files named as fallback",
-       describe_options<CppHeadersOptions>, open_headers},
+       describe_options<CppHeadersOptions>, open_headers, nullptr},
       {"text", "text", "text files, folders or glob patterns", describe_options<TextDatasetOptions>,
-       open_files},
+       open_files, nullptr},
   };
   return entries;
 }

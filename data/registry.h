@@ -7,16 +7,18 @@
 #include <string>
 #include <vector>
 
+#include "data/labelled_dataset.h"
 #include "data/text_dataset.h"
 
 namespace heed::data {
 
 struct DatasetEntry {
   std::string name;
-  std::string kind;                ///< "text"
+  std::string kind;                ///< "text" (a stream of tokens), "images" or "texts" (labelled)
   std::string summary;             ///< one line
   std::function<Config()> schema;  ///< JSON Schema of its options
-  std::function<std::unique_ptr<TextDataset>(const Config&)> open_text;
+  std::function<std::unique_ptr<TextDataset>(const Config&)> open_text;          ///< or null
+  std::function<std::unique_ptr<LabelledDataset>(const Config&)> open_labelled;  ///< or null
 };
 
 /// All entries, sorted by name.

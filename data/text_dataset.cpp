@@ -172,6 +172,10 @@ std::unique_ptr<TextDataset> open_text_dataset(const Config& config) {
   const Config* type = config.find("type");
   const DatasetEntry& entry = find_dataset(type == nullptr ? "text" : type->as_string(),
                                            type == nullptr ? config.where() : type->where());
+  if (!entry.open_text) {
+    fail_request(type->where(),
+                 fmt::format("the dataset '{}' ({}) is no stream of text", entry.name, entry.kind));
+  }
   return entry.open_text(config);
 }
 

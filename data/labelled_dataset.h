@@ -1,0 +1,105 @@
+// LabelledDataset: examples with one class each, in a training, a validation and a test part.
+//
+// A batch is a function of (seed, index) alone, so a position in the data is an integer; batches
+// may be made from any thread, so a Prefetcher (data/prefetch.h) decodes ahead of the training.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/config.h"
+#include "core/random.h"
+#include "core/tensor.h"
+#include "data/batches.h"
+#include "data/tokenizer.h"
+
+namespace heed::data {
+
+struct ImageBatch {
+  Tensor images;      ///< f32 [B, H, W, C]
+  Tensor labels;      ///< i64 [B]; f32 [B, K] (each row sums to 1) where images are mixed
+  int64_t index = 0;  ///< its number, from 0
+  int64_t count = 0;  ///< rows that are not padding
+};
+
+struct TextBatch {
+  Tensor ids;  ///< i64 [B, N], right-padded with LabelledDataset::padding(); N: the longest row's
+  Tensor lengths;  ///< i64 [B], each >= 1
+  Tensor labels;   ///< i64 [B]
+  int64_t index = 0;
+  int64_t count = 0;
+};
+
+/// Rows of padding have the label kIgnoreTarget; they occur in evaluation only.
+using LabelledBatch = std::variant<ImageBatch, TextBatch>;
+
+enum class Part { train, validation, test };
+const char* name_of(Part part);
+
+struct LabelledBatchOptions {
+  int64_t batch = 8;  ///< rows of the global batch; a multiple of the ranks
+  uint64_t seed = 0;  ///< of the order and of random transforms
+  RowSlice slice;     ///< the rows of this rank
+};
+
+/// One row to make: which example, and what its random transforms are drawn by.
+struct ExampleRow {
+  int64_t example = 0;  ///< -1: padding
+  RandomKey draw;
+  bool augment = false;  ///< false: nothing random happens
+};
+
+class LabelledDataset {
+ public:
+  virtual ~LabelledDataset() = default;
+
+  /// "images" or "texts": the batch's kind.
+  virtual const char* kind() const = 0;
+  /// Examples of a part; 0 where there is none.
+  virtual int64_t size(Part part) const = 0;
+  virtual int64_t label(Part part, int64_t example) const = 0;
+  /// [H, W, C] of every image in a batch; [longest N] of texts.
+  virtual Shape example_shape() const = 0;
+  /// Texts only: the tokenizer (null for images), and the id that pads.
+  virtual const Tokenizer* tokenizer() const { return nullptr; }
+  virtual int64_t padding() const { return 0; }
+
+  int64_t classes() const { return static_cast<int64_t>(class_names_.size()); }
+  const std::vector<std::string>& class_names() const { return class_names_; }
+  /// One line: what was found, the parts' sizes.
+  const std::string& summary() const { return summary_; }
+
+  /// Training batch `index` >= 0 of an endless sequence: every example once an epoch, in an order
+  /// drawn by (seed, epoch), random transforms drawn by (seed, epoch, example). A batch may
+  /// straddle two epochs. What a row holds does not depend on the number of ranks.
+  LabelledBatch train_batch(int64_t index, const LabelledBatchOptions& options) const;
+  /// Training batches that make one pass, rounded up.
+  int64_t train_batches_per_epoch(int64_t batch) const;
+
+  /// Batch `index` of a part in its order, without random transforms; the last one is filled up
+  /// with padding, so that all have as many rows.
+  LabelledBatch evaluation_batch(Part part, int64_t index,
+                                 const LabelledBatchOptions& options) const;
+  int64_t evaluation_batches(Part part, int64_t batch) const;
+
+  /// The rows of a batch, one by one as asked for. Rows may come from different epochs.
+  virtual LabelledBatch gather(Part part, std::span<const ExampleRow> rows) const = 0;
+
+ protected:
+  /// Rows [begin, end) of the global batch `all`. Datasets that mix rows override this.
+  virtual LabelledBatch gather_training(std::span<const ExampleRow> all, int64_t begin, int64_t end,
+                                        const RandomKey& batch_draw) const;
+
+  std::vector<std::string> class_names_;
+  std::string summary_;
+};
+
+/// Opens the `data:` section of a recipe, whose `type` names a dataset of the kind "images" or
+/// "texts". RequestErrors carry the recipe's line.
+std::unique_ptr<LabelledDataset> open_labelled_dataset(const Config& config);
+
+}  // namespace heed::data
