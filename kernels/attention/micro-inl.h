@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "hwy/cache_control.h"
 #include "kernels/attention/tiles.h"
 #include "kernels/simd.h"
 #include "kernels/simd_math-inl.h"
@@ -151,7 +152,11 @@ inline void transpose(const float* HWY_RESTRICT from, size_t from_stride, size_t
 template <class T>
 void pack_rows(const T* HWY_RESTRICT from, int64_t from_stride, size_t rows, size_t width,
                float* HWY_RESTRICT to, size_t to_stride, size_t padded_rows) {
+  // Rows are short and far apart: more than the hardware's prefetching can follow.
+  constexpr size_t kAhead = 8, kLine = 64 / sizeof(T);
   for (size_t r = 0; r < rows; ++r, from += from_stride, to += to_stride) {
+    for (size_t c = 0; r + kAhead < rows && c < width; c += kLine)
+      hwy::Prefetch(from + static_cast<int64_t>(kAhead) * from_stride + c);
     size_t c = 0;
     for (; c + kLanes <= width; c += kLanes)
       hn::Store(simd::HWY_NAMESPACE::load_f32(kF, from + c), kF, to + c);
