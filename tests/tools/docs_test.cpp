@@ -1,0 +1,195 @@
+// The documents say what the program does: the field tables of docs/recipes.md are those of
+// `heed schema`, commands in README.md parse, and its example is the one that is built.
+//
+// After a change of the options, HEED_UPDATE_DOCS=1 build/test_tools --gtest_filter=Docs.*
+// rewrites the tables.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <regex>
+
+#include "heed_command.h"
+
+namespace heed::tools {
+namespace {
+
+using nlohmann::ordered_json;
+using ::testing::HasSubstr;
+
+std::string slurp(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  EXPECT_TRUE(file.is_open()) << path;
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string type_of(const ordered_json& field) {
+  if (field.contains("enum")) {
+    std::string names;
+    for (const auto& value : field["enum"]) {
+      if (value.is_string())
+        names += (names.empty() ? "`" : ", `") + value.get<std::string>() + "`";
+    }
+    return names;
+  }
+  const ordered_json& type = field["type"];
+  std::string name = type.is_array() ? type[0].get<std::string>() : type.get<std::string>();
+  if (name == "object") return "map";
+  if (name == "boolean") return "true or false";
+  if (name == "array") return "list of " + type_of(field["items"]);
+  std::string limits;
+  const auto add = [&](const char* key, const char* sign) {
+    if (field.contains(key))
+      limits += std::string(limits.empty() ? " " : ", ") + sign + " " + field[key].dump();
+  };
+  add("minimum", "≥");
+  add("exclusiveMinimum", ">");
+  add("maximum", "≤");
+  add("exclusiveMaximum", "<");
+  return name + limits;
+}
+
+std::string default_of(const ordered_json& field) {
+  if (!field.contains("default")) return "";
+  const ordered_json& value = field["default"];
+  if (value.is_null()) return "";
+  if (value.is_object()) {
+    std::string text;
+    for (const auto& [key, item] : value.items()) {
+      text += (text.empty() ? "" : ", ") + key + ": " +
+              (item.is_string() ? item.get<std::string>() : item.dump());
+    }
+    return "`{" + text + "}`";
+  }
+  if (value.is_string()) return value == "" ? "" : "`" + value.get<std::string>() + "`";
+  return "`" + value.dump() + "`";
+}
+
+bool is_required(const ordered_json& object, const std::string& name) {
+  if (!object.contains("required")) return false;
+  const ordered_json& names = object["required"];
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Rows of an object's fields; those of nested maps and of lists of maps follow with dotted names.
+void add_rows(const ordered_json& object, const std::string& prefix, std::string& rows) {
+  for (const auto& [name, field] : object["properties"].items()) {
+    if (field.contains("const") || !field.contains("type")) continue;
+    const bool nested = field.contains("properties");
+    const bool items = field.contains("items") && field["items"].contains("properties");
+    rows += "| `" + prefix + name + "` | " + (items ? "list of maps" : type_of(field)) + " | " +
+            (is_required(object, name) ? "required"
+             : nested || items         ? ""
+                                       : default_of(field)) +
+            " | " + field["description"].get<std::string>() + " |\n";
+    if (nested) add_rows(field, prefix + name + ".", rows);
+    if (items) add_rows(field["items"], prefix + name + "[].", rows);
+  }
+}
+
+std::string table_of(const ordered_json& object) {
+  std::string table = "| field | type | default | meaning |\n|---|---|---|---|\n";
+  add_rows(object, "", table);
+  return table;
+}
+
+/// Section name ("train", "models.gpt"; "" for the recipe itself) -> its table.
+std::map<std::string, std::string> tables_of(const ordered_json& schema) {
+  std::map<std::string, std::string> tables;
+  std::string top = "| field | type | default | meaning |\n|---|---|---|---|\n";
+  for (const auto& [name, field] : schema["properties"].items()) {
+    if (name == "extends") continue;  // explained in the text
+    if (field.contains("properties")) tables[name] = table_of(field);
+    if (!field.contains("properties") && !field.contains("oneOf")) {
+      ordered_json one;
+      one["properties"][name] = field;
+      if (schema.contains("required")) one["required"] = schema["required"];
+      add_rows(one, "", top);
+    }
+  }
+  tables["recipe"] = top;
+  for (const auto& [name, object] : schema["$defs"].items()) tables[name] = table_of(object);
+  return tables;
+}
+
+class Docs : public CommandTest {};
+
+TEST_F(Docs, RecipeTablesAreThoseOfTheSchema) {
+  const Outcome schema = heed({"schema"});
+  ASSERT_EQ(schema.status, 0) << schema.err;
+  std::map<std::string, std::string> tables = tables_of(ordered_json::parse(schema.out));
+  const std::string path = source_path("docs/recipes.md");
+  std::string document = slurp(path);
+  const std::string original = document;
+
+  size_t at = 0;
+  const std::string begin = "<!-- fields: ", end = "<!-- end of fields -->";
+  while ((at = document.find(begin, at)) != std::string::npos) {
+    const size_t name_end = document.find(" -->\n", at);
+    const std::string name = document.substr(at + begin.size(), name_end - at - begin.size());
+    const size_t from = name_end + 5;
+    const size_t to = document.find(end, from);
+    ASSERT_NE(to, std::string::npos) << name;
+    ASSERT_TRUE(tables.contains(name)) << "docs/recipes.md: no section is called " << name;
+    if (std::getenv("HEED_UPDATE_DOCS") == nullptr) {
+      EXPECT_EQ(document.substr(from, to - from), tables[name]) << name;
+    }
+    document.replace(from, to - from, tables[name]);
+    at = from;
+    tables.erase(name);
+  }
+  for (const auto& [name, table] : tables) {
+    ADD_FAILURE() << "docs/recipes.md lacks the section " << name;
+  }
+  if (std::getenv("HEED_UPDATE_DOCS") != nullptr && document != original) {
+    std::ofstream(path, std::ios::binary) << document;
+  }
+}
+
+TEST_F(Docs, ReadmeShowsTheExampleThatIsBuilt) {
+  EXPECT_THAT(slurp(source_path("README.md")),
+              HasSubstr("```cpp\n" + slurp(source_path("examples/library/main.cpp")) + "```"));
+}
+
+// Files that the documents link to are there.
+TEST_F(Docs, LinksLeadToFiles) {
+  for (const char* name : {"README.md", "docs/architecture.md", "docs/recipes.md"}) {
+    const std::string text = slurp(source_path(name));
+    const std::string folder = source_path(name).substr(0, source_path(name).rfind('/') + 1);
+    const std::regex link(R"(\]\(([^)#:]+)\))");
+    for (std::sregex_iterator match(text.begin(), text.end(), link), last; match != last; ++match) {
+      const std::string target = folder + (*match)[1].str();
+      EXPECT_TRUE(std::ifstream(target).is_open()) << name << ": " << target;
+    }
+  }
+}
+
+// A command that a document shows is one that exists, with options that exist.
+TEST_F(Docs, CommandsShownAreKnown) {
+  std::map<std::string, std::string> help;
+  for (const char* name : {"README.md", "docs/architecture.md", "docs/recipes.md"}) {
+    const std::string text = slurp(source_path(name));
+    const std::regex line(R"((?:^|\n|`)(?:build/)?heed ([a-z]+)([^`\n]*))");
+    for (std::sregex_iterator match(text.begin(), text.end(), line), last; match != last; ++match) {
+      const std::string command = (*match)[1].str();
+      if (!help.contains(command)) {
+        const Outcome outcome = heed({command, "--help"});
+        EXPECT_EQ(outcome.status, 0) << name << ": heed " << command;
+        help[command] = outcome.out;
+        if (command == "bench") help[command] += heed({"bench", "step", "--help"}).out;
+      }
+      const std::string rest = (*match)[2].str();
+      const std::regex option(R"( (--[a-z-]+))");
+      for (std::sregex_iterator found(rest.begin(), rest.end(), option), none; found != none;
+           ++found) {
+        EXPECT_THAT(help[command], HasSubstr((*found)[1].str())) << name << ": heed " << command;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace heed::tools
