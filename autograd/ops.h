@@ -9,4 +9,5 @@
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/norm.h"
 #include "autograd/ops/reduce.h"
+#include "autograd/ops/rnn.h"
 #include "autograd/ops/view.h"

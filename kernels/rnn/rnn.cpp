@@ -1,0 +1,197 @@
+#include "kernels/rnn/rnn.h"
+
+#include <algorithm>
+
+#include "core/parallel.h"
+#include "core/views.h"
+#include "kernels/copy/copy.h"
+#include "kernels/matmul/matmul.h"
+#include "kernels/reduce/reduce.h"
+#include "kernels/rnn/cell.h"
+
+namespace heed::kernels {
+namespace {
+
+constexpr int64_t kRowsPerBlock = 16;
+
+struct Sizes {
+  int64_t batch, steps, width, gates;
+};
+
+Sizes sizes_of(const Tensor& gates_x, const Tensor& weight, const RnnScan& scan) {
+  const int64_t gates = gates_of(scan.cell);
+  HEED_CHECK(gates_x.rank() == 3 && weight.rank() == 2 &&
+                 weight.size(0) == gates * weight.size(1) && gates_x.size(2) == weight.size(0),
+             "rnn: gates of the input {} with weight {}; need [B, N, {} H] and [{} H, H]", gates_x,
+             weight, gates, gates);
+  HEED_CHECK(gates_x.dtype() == weight.dtype() &&
+                 (weight.dtype() == DType::f32 || weight.dtype() == DType::f64),
+             "rnn: gates of the input {} with weight {}; need both f32 or both f64", gates_x,
+             weight);
+  const Sizes s{gates_x.size(0), gates_x.size(1), weight.size(1), gates};
+  HEED_CHECK(scan.lengths.empty() || static_cast<int64_t>(scan.lengths.size()) == s.batch,
+             "rnn: {} lengths for a batch of {}", scan.lengths.size(), s.batch);
+  for (int64_t length : scan.lengths) {
+    HEED_CHECK(length >= 0 && length <= s.steps, "rnn: a length of {} in a batch of {} steps",
+               length, s.steps);
+  }
+  return s;
+}
+
+// The place in the sequence that scan step t of a row is at, or -1 past the row's end.
+int64_t place(const RnnScan& scan, const Sizes& s, int64_t row, int64_t t) {
+  const int64_t length = scan.lengths.empty() ? s.steps : scan.lengths[static_cast<size_t>(row)];
+  if (t >= length) return -1;
+  return scan.reverse ? length - 1 - t : t;
+}
+
+Tensor initial_states(const Tensor& start, const Sizes& s, DType dtype) {
+  const Tensor states = Tensor::empty({s.steps + 1, s.batch, s.width}, dtype);
+  const Tensor first = views::select(states, 0, 0);
+  if (start.defined()) {
+    HEED_CHECK((start.shape() == Shape{s.batch, s.width}),
+               "rnn: an initial state of {} for [{}, {}]", start, s.batch, s.width);
+    copy(start, first);
+  } else {
+    copy(Tensor::zeros({s.batch, s.width}, dtype), first);
+  }
+  return states;
+}
+
+// A row of a step-major tensor.
+template <class T>
+T* at(const Tensor& x, int64_t step, int64_t row) {
+  return x.data<T>() + step * x.stride(0) + row * x.stride(1);
+}
+
+template <class T>
+void scan_block(const Tensor& x, const Tensor& weight, const Tensor& bias, const RnnScan& scan,
+                const Sizes& s, const RnnForward& f, int64_t first, int64_t last) {
+  const bool lstm = scan.cell == RnnCell::lstm;
+  const Tensor h_gates = Tensor::empty({last - first, s.gates * s.width}, x.dtype());
+  for (int64_t t = 0; t < s.steps; ++t) {
+    const Tensor h = views::slice(views::select(f.states, 0, t), 0, first, last);
+    gemm(h, views::transpose(weight, 0, 1), h_gates, {.bias = bias});
+    for (int64_t row = first; row < last; ++row) {
+      const int64_t position = place(scan, s, row, t);
+      T* h_next = at<T>(f.states, t + 1, row);
+      if (position < 0) {
+        std::copy_n(at<T>(f.states, t, row), s.width, h_next);
+        if (lstm) std::copy_n(at<T>(f.cells, t, row), s.width, at<T>(f.cells, t + 1, row));
+        std::fill_n(at<T>(f.out, row, t), s.width,
+                    T(0));  // places past the length are those never visited
+        continue;
+      }
+      cell_forward(scan.cell,
+                   CellForward<T>{.n = s.width,
+                                  .x = at<T>(x, row, position),
+                                  .h_gates = h_gates.data<T>() + (row - first) * s.gates * s.width,
+                                  .h = at<T>(f.states, t, row),
+                                  .c = lstm ? at<T>(f.cells, t, row) : nullptr,
+                                  .gates = at<T>(f.gates, t, row),
+                                  .candidate = at<T>(f.candidates, t, row),
+                                  .h_next = h_next,
+                                  .c_next = lstm ? at<T>(f.cells, t + 1, row) : nullptr,
+                                  .out = at<T>(f.out, row, position)});
+    }
+  }
+}
+
+template <class T>
+void backward_block(const Tensor& dout, const RnnForward& f, const Tensor& weight,
+                    const RnnScan& scan, const Sizes& s, const RnnGradients& g,
+                    const Tensor& dh_gates, int64_t first, int64_t last) {
+  const bool lstm = scan.cell == RnnCell::lstm;
+  const Tensor dh = views::slice(g.h0, 0, first, last);
+  for (int64_t t = s.steps - 1; t >= 0; --t) {
+    for (int64_t row = first; row < last; ++row) {
+      const int64_t position = place(scan, s, row, t);
+      T* step_gates = at<T>(dh_gates, t, row);
+      if (position < 0) {
+        std::fill_n(step_gates, s.gates * s.width, T(0));
+        std::fill_n(at<T>(g.gates_x, row, t), s.gates * s.width, T(0));
+        continue;
+      }
+      cell_backward(scan.cell,
+                    CellBackward<T>{.n = s.width,
+                                    .gates = at<T>(f.gates, t, row),
+                                    .candidate = at<T>(f.candidates, t, row),
+                                    .h = at<T>(f.states, t, row),
+                                    .c = lstm ? at<T>(f.cells, t, row) : nullptr,
+                                    .dout = dout.defined() ? at<T>(dout, row, position) : nullptr,
+                                    .dh = g.h0.data<T>() + row * s.width,
+                                    .dc = lstm ? g.c0.data<T>() + row * s.width : nullptr,
+                                    .dx = at<T>(g.gates_x, row, position),
+                                    .dh_gates = step_gates});
+    }
+    // Rows past their end have zero gates: their gradient passes through unchanged.
+    gemm(views::slice(views::select(dh_gates, 0, t), 0, first, last), weight, dh,
+         {.accumulate = true});
+  }
+}
+
+Tensor copy_or_zeros(const Tensor& x, const Shape& shape, DType dtype) {
+  const Tensor out = Tensor::zeros(shape, dtype);
+  if (x.defined()) copy(x, out);
+  return out;
+}
+
+template <class Fn>
+void for_each_block(const Sizes& s, Fn&& fn) {
+  parallel_for(s.batch, kRowsPerBlock, [&](int64_t begin, int64_t end) {
+    for (int64_t first = begin; first < end; first += kRowsPerBlock)
+      fn(first, std::min(first + kRowsPerBlock, end));
+  });
+}
+
+}  // namespace
+
+int64_t gates_of(RnnCell cell) { return cell == RnnCell::gru ? 3 : 4; }
+
+RnnForward rnn_scan(const Tensor& gates_x, const Tensor& h0, const Tensor& c0, const Tensor& weight,
+                    const Tensor& bias, const RnnScan& scan) {
+  require_cpu(gates_x.device(), "rnn");
+  const Sizes s = sizes_of(gates_x, weight, scan);
+  const DType dtype = gates_x.dtype();
+  const Tensor x = contiguous_as(gates_x, dtype), w = contiguous_as(weight, dtype);
+  RnnForward f;
+  f.out = Tensor::empty({s.batch, s.steps, s.width}, dtype);
+  f.states = initial_states(h0, s, dtype);
+  if (scan.cell == RnnCell::lstm) f.cells = initial_states(c0, s, dtype);
+  f.gates = Tensor::empty({s.steps, s.batch, s.gates * s.width}, dtype);
+  f.candidates = Tensor::empty({s.steps, s.batch, s.width}, dtype);
+  for_each_block(s, [&](int64_t first, int64_t last) {
+    dtype == DType::f64 ? scan_block<double>(x, w, bias, scan, s, f, first, last)
+                        : scan_block<float>(x, w, bias, scan, s, f, first, last);
+  });
+  f.state = contiguous(views::select(f.states, 0, s.steps));
+  if (scan.cell == RnnCell::lstm) f.cell_state = contiguous(views::select(f.cells, 0, s.steps));
+  return f;
+}
+
+RnnGradients rnn_scan_backward(const Tensor& dout, const Tensor& dstate, const Tensor& dcell_state,
+                               const RnnForward& f, const Tensor& weight, const RnnScan& scan) {
+  const DType dtype = f.out.dtype();
+  const Sizes s{f.out.size(0), f.out.size(1), f.out.size(2), gates_of(scan.cell)};
+  const Tensor dense = dout.defined() ? contiguous_as(dout, dtype) : Tensor();
+  const Tensor w = contiguous_as(weight, dtype);
+  RnnGradients g;
+  g.gates_x = Tensor::empty({s.batch, s.steps, s.gates * s.width}, dtype);
+  g.h0 = copy_or_zeros(dstate, {s.batch, s.width}, dtype);
+  if (scan.cell == RnnCell::lstm) g.c0 = copy_or_zeros(dcell_state, {s.batch, s.width}, dtype);
+  const Tensor dh_gates = Tensor::empty({s.steps, s.batch, s.gates * s.width}, dtype);
+  for_each_block(s, [&](int64_t first, int64_t last) {
+    dtype == DType::f64 ? backward_block<double>(dense, f, w, scan, s, g, dh_gates, first, last)
+                        : backward_block<float>(dense, f, w, scan, s, g, dh_gates, first, last);
+  });
+  // The weight meets every step's state: one product over all of them.
+  const int64_t rows = s.steps * s.batch;
+  const Tensor all_gates = views::reshape(dh_gates, {rows, s.gates * s.width});
+  const Tensor before = views::reshape(views::slice(f.states, 0, 0, s.steps), {rows, s.width});
+  g.weight = Tensor::empty({s.gates * s.width, s.width}, dtype);
+  gemm(views::transpose(all_gates, 0, 1), before, g.weight);
+  g.bias = sum(all_gates, {0}, false);
+  return g;
+}
+
+}  // namespace heed::kernels
