@@ -11,6 +11,7 @@
 #include <iterator>
 #include <map>
 #include <regex>
+#include <sstream>
 
 #include "heed_command.h"
 
@@ -152,6 +153,22 @@ TEST_F(Docs, RecipeTablesAreThoseOfTheSchema) {
 TEST_F(Docs, ReadmeShowsTheExampleThatIsBuilt) {
   EXPECT_THAT(slurp(source_path("README.md")),
               HasSubstr("```cpp\n" + slurp(source_path("examples/library/main.cpp")) + "```"));
+}
+
+// What tools/setup installs is what README.md says the project stands on.
+TEST_F(Docs, ReadmeNamesEveryPackage) {
+  const std::string script = slurp(source_path("tools/setup"));
+  const std::string readme = slurp(source_path("README.md"));
+  const size_t begin = script.find("packages=(") + 10;
+  std::istringstream lines(script.substr(begin, script.find("\n)", begin) - begin));
+  int packages = 0;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line.substr(0, line.find('#')));
+    for (std::string package; words >> package; ++packages) {
+      EXPECT_THAT(readme, HasSubstr("`" + package + "`"));
+    }
+  }
+  EXPECT_GT(packages, 10);
 }
 
 // Files that the documents link to are there.
