@@ -57,13 +57,17 @@ std::vector<Module::NamedTensor> Module::named_tensors(bool with_buffers) {
       if (!own.trained && !with_buffers) continue;
       if (!own.tensor->defined()) continue;  // an optional one that this module goes without
       if (!seen.insert(own.tensor->raw()).second) continue;
-      result.push_back({join(path, own.name), own.tensor, own.trained, &own.init});
+      result.push_back({join(path, own.name), own.tensor, own.trained, &own.init, own.frozen});
     }
   });
   return result;
 }
 
-std::vector<Module::NamedTensor> Module::named_parameters() { return named_tensors(false); }
+std::vector<Module::NamedTensor> Module::named_parameters() {
+  std::vector<NamedTensor> result = named_tensors(false);
+  std::erase_if(result, [](const NamedTensor& parameter) { return parameter.frozen; });
+  return result;
+}
 
 std::vector<std::pair<std::string, Module*>> Module::named_modules() {
   std::vector<std::pair<std::string, Module*>> result;
@@ -73,8 +77,19 @@ std::vector<std::pair<std::string, Module*>> Module::named_modules() {
 
 int64_t Module::parameter_count() {
   int64_t count = 0;
-  for (const NamedTensor& parameter : named_parameters()) count += parameter.tensor->numel();
+  for (const NamedTensor& parameter : named_tensors(false)) count += parameter.tensor->numel();
   return count;
+}
+
+void Module::freeze(bool on) {
+  visit("", [on](const std::string&, Module& module) {
+    for (Own& own : module.tensors_) {
+      if (!own.trained || !own.tensor->defined()) continue;
+      own.frozen = on;
+      require_grad(*own.tensor, !on);
+      if (on) clear_grad(*own.tensor);
+    }
+  });
 }
 
 void Module::assign_paths() {
@@ -86,7 +101,7 @@ void Module::assign_paths() {
 
 void Module::initialise(uint64_t seed) {
   assign_paths();
-  for (const NamedTensor& parameter : named_parameters()) {
+  for (const NamedTensor& parameter : named_tensors(false)) {
     HEED_CHECK(*parameter.init, "initialise: the parameter '{}' has no initial value",
                parameter.name);
     (*parameter.init)(*parameter.tensor, {seed, hash_name("init/" + parameter.name), 0});
@@ -115,7 +130,7 @@ void Module::convert(DType dtype) {
       const auto [it, fresh] = converted.try_emplace(tensor.raw());
       if (fresh) {
         it->second = kernels::contiguous_as(tensor.detach(), dtype);
-        if (own.trained) require_grad(it->second);
+        if (own.trained && !own.frozen) require_grad(it->second);
       }
       originals.push_back(tensor);
       tensor = it->second;

@@ -36,19 +36,24 @@ class Module {
     Tensor* tensor;
     bool trained;  // false for a buffer
     const Init* init;
+    bool frozen = false;  // a parameter that keeps its value
   };
 
   /// Parameters (and, by default, buffers) of this module and all below, depth first in order of
   /// registration. A tensor registered under two names (tied weights) appears once, under the
   /// first.
   std::vector<NamedTensor> named_tensors(bool buffers = true);
-  /// The trained tensors alone.
+  /// The trained tensors alone, without frozen ones.
   std::vector<NamedTensor> named_parameters();
   /// This module ("") and all below with their paths.
   std::vector<std::pair<std::string, Module*>> named_modules();
 
-  /// Number of elements in the parameters; tied ones count once.
+  /// Number of elements in the parameters, frozen ones included; tied ones count once.
   int64_t parameter_count();
+
+  /// Stops (or resumes) the training of every parameter of this module and all below: no gradient
+  /// is computed for them, but gradients still flow through to the inputs.
+  void freeze(bool on = true);
 
   /// Gives every module its path and every parameter its initial value, a function of the seed and
   /// the parameter's name: the key is {seed, hash_name("init/" + name)}. Called once by whoever
@@ -100,6 +105,7 @@ class Module {
     Tensor* tensor;
     bool trained;
     Init init;
+    bool frozen = false;
   };
 
   void visit(const std::string& prefix,

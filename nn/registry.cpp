@@ -6,15 +6,22 @@
 #include "nn/attention/registry.h"
 #include "nn/defaults.h"
 #include "nn/layers/alibi.h"
+#include "nn/layers/conv.h"
+#include "nn/layers/drop_path.h"
 #include "nn/layers/dropout.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/layer_norm.h"
+#include "nn/layers/layer_scale.h"
 #include "nn/layers/learned_position.h"
 #include "nn/layers/linear.h"
+#include "nn/layers/lora.h"
 #include "nn/layers/mlp.h"
+#include "nn/layers/patch_embed.h"
+#include "nn/layers/relative_position.h"
 #include "nn/layers/rms_norm.h"
 #include "nn/layers/rotary.h"
 #include "nn/layers/sinusoidal_position.h"
+#include "nn/layers/squeeze_excite.h"
 #include "nn/layers/swiglu.h"
 #include "nn/losses/cross_entropy.h"
 #include "nn/models/gpt.h"
@@ -113,6 +120,28 @@ std::vector<ModuleEntry> all_entries() {
           {"mlp", "two linear layers around an activation", "Vaswani et al. 2017, eq. 2"}),
       layer<Swiglu, SwigluOptions>(
           {"swiglu", "gated feed-forward layer", "arXiv 2002.05202, eq. 6"}),
+      layer<Conv, ConvLayerOptions>(
+          {"conv", "convolution in 1 to 3 dimensions, depthwise by groups", ""}),
+      layer<ConvTranspose, ConvTransposeOptions>(
+          {"conv_transpose", "adjoint of a convolution, for upsampling", ""}),
+      layer<PatchEmbed, PatchEmbedOptions>(
+          {"patch_embed", "images to a grid of tokens", "arXiv 2010.11929, eq. 1"}),
+      layer<DropPath, DropPathOptions>(
+          {"drop_path", "drops a sample's branch in training", "arXiv 1603.09382"}),
+      layer<LayerScale, LayerScaleOptions>(
+          {"layer_scale", "a learned factor for each channel", "arXiv 2103.17239, eq. 4"}),
+      layer<SqueezeExcite, SqueezeExciteOptions>(
+          {"squeeze_excite", "channels weighted by the whole image", "arXiv 1709.01507"}),
+      layer<Lora, LoraOptions>(
+          {"lora", "low-rank update of a frozen linear layer", "arXiv 2106.09685, eq. 3"}),
+      layer<WindowPosition, WindowPositionOptions>({"window_position",
+                                                    "scores + a bias by offset in a 2-D window",
+                                                    "arXiv 2103.14030, eq. 4",
+                                                    {"scores"}}),
+      layer<T5Position, T5PositionOptions>({"t5_position",
+                                            "scores + a bias by bucket of distance",
+                                            "arXiv 1910.10683, section 2.1",
+                                            {"scores"}}),
       layer<LearnedPosition, LearnedPositionOptions>(
           {"learned_position", "x + a learned row for each position", "", {"x", "positions?"}}),
       layer<SinusoidalPosition, SinusoidalPositionOptions>({"sinusoidal_position",

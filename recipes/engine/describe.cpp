@@ -52,7 +52,7 @@ Description describe(const Recipe& recipe) {
   for (const auto& named : module.named_tensors()) {
     if (!named.trained) d.buffers += named.tensor->numel();
     d.parameter_bytes += named.tensor->bytes();
-    if (named.trained) d.gradient_bytes += named.tensor->bytes();
+    if (named.trained && !named.frozen) d.gradient_bytes += named.tensor->bytes();
   }
   d.items_per_step = task->items_per_step();
   d.item_name = task->item_name();

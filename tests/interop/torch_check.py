@@ -19,6 +19,7 @@ import argparse
 import itertools
 import json
 import math
+import re
 import subprocess
 import sys
 import tempfile
@@ -191,9 +192,11 @@ def cross_entropy(w, i, c):
 
 
 class Case:
-    def __init__(self, module, config, inputs, model, terms, depth):
+    """`frozen` is a pattern of the names of weights and buffers that take no gradient."""
+
+    def __init__(self, module, config, inputs, model, terms, depth, frozen="(?!)"):
         self.module, self.config, self.inputs, self.model = module, config, inputs, model
-        self.terms, self.depth = terms, depth
+        self.terms, self.depth, self.frozen = terms, depth, frozen
 
     def label(self):
         return f"{self.module} {json.dumps(self.config)}"
@@ -231,6 +234,119 @@ def layer_cases():
     for config in [{"dim": 24}, {"dim": 17, "hidden": 40, "bias": True}]:
         yield Case("swiglu", config, {"x": normal(3, 6, config["dim"])},
                    lambda w, i, c: [feed_forward(w, i["x"], "swiglu")], 64, 4)
+
+
+def channels_first(fn, x, weight, bias, c, **more):
+    """A convolution of PyTorch's on channels-last tensors."""
+    kind = lambda name, default: tuple(c.get(name, [default])) * (
+        x.dim() - 2 if len(c.get(name, [default])) == 1 else 1)
+    y = fn(x.movedim(-1, 1), weight.movedim(-1, 1), bias, stride=kind("stride", 1),
+           padding=kind("padding", 0), dilation=kind("dilation", 1), groups=c.get("groups", 1),
+           **{name: kind(name, 0) for name in more})
+    return y.movedim(1, -1)
+
+
+def conv(w, x, c, prefix=""):
+    fn = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}[x.dim()]
+    return channels_first(fn, x, w[prefix + "weight"], w.get(prefix + "bias"), c)
+
+
+def conv_transpose(w, x, c, prefix=""):
+    fn = {3: F.conv_transpose1d, 4: F.conv_transpose2d, 5: F.conv_transpose3d}[x.dim()]
+    return channels_first(fn, x, w[prefix + "weight"], w.get(prefix + "bias"), c,
+                          output_padding=True)
+
+
+def same_conv(w, x, prefix, stride=1, groups=1):
+    """An odd kernel that keeps the size at stride 1."""
+    padding = w[prefix + "weight"].shape[1] // 2
+    return conv(w, x, {"stride": [stride], "padding": [padding], "groups": groups}, prefix)
+
+
+def patch_embed(w, x, c, prefix=""):
+    stride = c.get("stride") or c.get("patch", 16)
+    return conv(w, x, {"stride": [stride], "padding": [c.get("padding", 0)]}, prefix + "conv.")
+
+
+def squeeze_excite(w, x, prefix=""):
+    squeezed = x.flatten(1, -2).mean(1)
+    gate = linear(w, F.relu(linear(w, squeezed, prefix + "reduce.")), prefix + "expand.").sigmoid()
+    return x * gate.reshape(x.shape[0], *[1] * (x.dim() - 2), -1)
+
+
+def lora(w, x, c):
+    update = linear(w, linear(w, x, "down."), "up.")
+    return linear(w, x, "base.") + c.get("alpha", 16.0) / c.get("rank", 8) * update
+
+
+def window_bias(w, c):
+    """The table as a picture of offsets, read pair by pair."""
+    height, width, heads = c["height"], c["width"], c["heads"]
+    picture = w["table"].reshape(2 * height - 1, 2 * width - 1, heads)
+    y, x = (t.flatten() for t in torch.meshgrid(torch.arange(height), torch.arange(width),
+                                                indexing="ij"))
+    rows = y[:, None] - y + height - 1
+    columns = x[:, None] - x + width - 1
+    return picture[rows, columns].permute(2, 0, 1)
+
+
+def t5_bias(w, c, queries, keys):
+    """The buckets as T5 writes them: logarithms of f32 tensors."""
+    buckets, furthest = c.get("buckets", 32), c.get("max_distance", 128)
+    offset = torch.arange(keys) - (torch.arange(queries)[:, None] + keys - queries)
+    first = torch.zeros_like(offset)
+    if c.get("bidirectional", True):
+        buckets //= 2
+        first = (offset > 0) * buckets
+        offset = offset.abs()
+    else:
+        offset = (-offset).clamp(min=0)
+    exact = buckets // 2
+    logs = torch.log(offset.double().clamp(min=1) / exact) / math.log(furthest / exact)
+    far = (exact + (logs * (buckets - exact)).long()).clamp(max=buckets - 1)
+    return w["table"][first + torch.where(offset < exact, offset, far)].permute(2, 0, 1)
+
+
+def vision_layer_cases():
+    for config, shape in [
+        ({"in": 8, "out": 12, "padding": [1]}, (2, 9, 7, 8)),
+        ({"in": 8, "out": 8, "kernel": [5], "padding": [2], "groups": 8, "bias": False}, (2, 9, 7, 8)),
+        ({"in": 6, "out": 9, "kernel": [3, 1], "stride": [2, 1], "dilation": [2], "groups": 3},
+         (1, 9, 7, 6)),
+        ({"in": 5, "out": 4, "spatial": 1, "kernel": [4], "stride": [3]}, (3, 17, 5)),
+        ({"in": 3, "out": 4, "spatial": 3, "kernel": [2], "padding": [1]}, (1, 3, 4, 5, 3)),
+    ]:
+        yield Case("conv", config, {"x": normal(*shape)},
+                   lambda w, i, c: [conv(w, i["x"], c)], 216, 1)
+    for config, shape in [
+        ({"in": 8, "out": 6, "kernel": [2], "stride": [2]}, (2, 5, 4, 8)),
+        ({"in": 6, "out": 4, "stride": [2], "padding": [1], "output_padding": [1, 0], "groups": 2},
+         (1, 5, 4, 6)),
+        ({"in": 5, "out": 3, "spatial": 1, "bias": False}, (2, 9, 5)),
+    ]:
+        yield Case("conv_transpose", config, {"x": normal(*shape)},
+                   lambda w, i, c: [conv_transpose(w, i["x"], c)], 216, 1)
+    for config in [{"dim": 20, "patch": 4}, {"dim": 20, "patch": 7, "stride": 4, "padding": 3},
+                   {"channels": 1, "dim": 9, "patch": 2, "bias": False}]:
+        yield Case("patch_embed", config, {"x": normal(2, 12, 16, config.get("channels", 3))},
+                   lambda w, i, c: [patch_embed(w, i["x"], c)], 147, 1)
+    yield Case("drop_path", {}, {"x": normal(9, 5)}, lambda w, i, c: [i["x"] * 1.0], 1, 1)
+    yield Case("layer_scale", {"dim": 33}, {"x": normal(7, 33)},
+               lambda w, i, c: [i["x"] * w["scale"]], 7, 1)
+    for config, shape in [({"dim": 32}, (3, 5, 4, 32)), ({"dim": 9, "hidden": 4}, (2, 6, 9))]:
+        yield Case("squeeze_excite", config, {"x": normal(*shape)},
+                   lambda w, i, c: [squeeze_excite(w, i["x"])], 40, 6)
+    for config in [{"in": 20, "out": 30}, {"in": 20, "out": 30, "rank": 3, "alpha": 1.5,
+                                           "bias": False}]:
+        yield Case("lora", config, {"x": normal(4, 20)}, lambda w, i, c: [lora(w, i["x"], c)], 30, 4,
+                   frozen=r"^base\.")
+    yield Case("window_position", {"heads": 3, "height": 3, "width": 4},
+               {"scores": normal(2, 3, 12, 12)},
+               lambda w, i, c: [i["scores"] + window_bias(w, c)], 24, 1)
+    for config in [{"heads": 2}, {"heads": 2, "buckets": 10, "max_distance": 20,
+                                  "bidirectional": False}]:
+        yield Case("t5_position", config, {"scores": normal(1, 2, 30, 61)},
+                   lambda w, i, c: [i["scores"] + t5_bias(w, c, 30, 61)], 2000, 1)
 
 
 def position_cases():
@@ -291,8 +407,8 @@ def loss_cases():
 
 
 def all_cases():
-    return list(itertools.chain(layer_cases(), position_cases(), attention_cases(), model_cases(),
-                                loss_cases()))
+    return list(itertools.chain(layer_cases(), vision_layer_cases(), position_cases(),
+                                attention_cases(), model_cases(), loss_cases()))
 
 
 # --- Running them ---
@@ -353,7 +469,7 @@ def run(heed, case, dtype, seed, tally):
                      dtype=dtype)
     expected = {f"out.{n}" if several else "out": out.detach() for n, out in enumerate(outputs)}
     for name, t in {**torch_inputs, **torch_weights}.items():
-        if t.is_floating_point():
+        if t.is_floating_point() and not re.search(case.frozen, name):
             expected[f"grad.{name}"] = torch.zeros_like(t) if t.grad is None else t.grad
     tolerance = 8 * case.depth * math.sqrt(case.terms) * ROUNDING[dtype]
     label = f"{dtype} {case.label()}"
