@@ -11,4 +11,6 @@
 #include "autograd/ops/norm.h"
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/rnn.h"
+#include "autograd/ops/segment.h"
+#include "autograd/ops/sort.h"
 #include "autograd/ops/view.h"

@@ -4,45 +4,16 @@
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
 #include <vector>
 
 #include "core/parallel.h"
 #include "core/views.h"
 #include "kernels/copy/cast_rows.h"
 #include "kernels/copy/copy.h"
-#include "kernels/index/position.h"
+#include "kernels/index/by_id.h"
 
 namespace heed::kernels {
 namespace {
-
-struct Extents {
-  int64_t outer = 1, n = 1, inner = 1;
-};
-
-Extents split_at(const Shape& shape, int dim) {
-  Extents e;
-  for (int i = 0; i < dim; ++i) e.outer *= shape[i];
-  e.n = shape[dim];
-  for (int i = dim + 1; i < shape.rank(); ++i) e.inner *= shape[i];
-  return e;
-}
-
-std::vector<int64_t> read_index(const Tensor& index, int64_t n, const char* op) {
-  require_cpu(index.device(), op);
-  HEED_CHECK(index.dtype() == DType::i64 || index.dtype() == DType::i32,
-             "{}: indices are {}, need i64 or i32", op, index);
-  std::vector<int64_t> ids = index.to_vector<int64_t>();
-  for (size_t i = 0; i < ids.size(); ++i) {
-    HEED_CHECK(ids[i] >= 0 && ids[i] < n, "{}: index {} at position {} is outside [0, {})", op,
-               ids[i], position_of(static_cast<int64_t>(i), index.shape()), n);
-  }
-  return ids;
-}
-
-int64_t grain_for(int64_t row_elements) {
-  return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, row_elements));
-}
 
 template <class From, class To>
 void take_rows(const From* x, const Extents& e, const std::vector<int64_t>& ids, To* out) {
@@ -63,21 +34,6 @@ void take_rows(const From* x, const Extents& e, const std::vector<int64_t>& ids,
   });
 }
 
-// Positions k by ascending ids[k], equal ones in order; those of id n are order[start[n] ...].
-struct ById {
-  std::vector<int64_t> start, order;
-
-  ById(const std::vector<int64_t>& ids, int64_t n)
-      : start(static_cast<size_t>(n) + 1), order(ids.size()) {
-    for (const int64_t id : ids) ++start[static_cast<size_t>(id) + 1];
-    std::partial_sum(start.begin(), start.end(), start.begin());
-    std::vector<int64_t> next(start.begin(), start.end() - 1);
-    for (size_t k = 0; k < ids.size(); ++k) {
-      order[static_cast<size_t>(next[static_cast<size_t>(ids[k])]++)] = static_cast<int64_t>(k);
-    }
-  }
-};
-
 constexpr int64_t kBlock = 32;
 
 template <class From, class A>
@@ -88,6 +44,10 @@ void add_rows(const From* dy, const Extents& e, int64_t count, const ById& by_id
       const size_t id = static_cast<size_t>(row % e.n);
       const From* block = dy + row / e.n * count * e.inner;
       A* sum = dx + row * e.inner;
+      if (by_id.start[id] == by_id.start[id + 1]) {  // most rows of a large vocabulary
+        std::fill_n(sum, e.inner, A(0));
+        continue;
+      }
       // Columns in blocks that stay in registers while the rows pass by.
       for (int64_t first = 0; first < e.inner; first += kBlock) {
         const int64_t width = std::min(kBlock, e.inner - first);

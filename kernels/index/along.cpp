@@ -1,0 +1,139 @@
+#include "kernels/index/along.h"
+
+#include <cstring>
+
+#include "core/parallel.h"
+#include "kernels/copy/copy.h"
+#include "kernels/index/by_id.h"
+#include "kernels/index/index.h"
+
+namespace heed::kernels {
+namespace {
+
+void check_index(const Shape& shape, int dim, const Tensor& index, const char* op) {
+  bool fits = index.rank() == shape.rank();
+  for (int i = 0; fits && i < shape.rank(); ++i) fits = i == dim || index.shape()[i] == shape[i];
+  HEED_CHECK(fits, "{}: the index is {}, needs the shape {} but along dimension {}", op, index,
+             shape, dim);
+}
+
+constexpr int64_t kColumns = 64;  // of inner, a unit of work
+
+}  // namespace
+
+Tensor gather_along(const Tensor& x, int dim, const Tensor& index, const char* op) {
+  require_cpu(x.device(), op);
+  dim = x.shape().dim_index(dim, op);
+  check_index(x.shape(), dim, index, op);
+  const Extents e = split_at(x.shape(), dim);
+  const std::vector<int64_t> ids = read_index(index, e.n, op);
+  const int64_t count = index.shape()[dim];
+  const Tensor dense = contiguous_as(x, x.dtype());
+  const Tensor out = Tensor::empty(index.shape(), x.dtype());
+  dispatch_any(x.dtype(), [&](auto type) {
+    using T = decltype(type);
+    const T* from = dense.data<T>();
+    T* to = out.data<T>();
+    parallel_for(e.outer * count, grain_for(e.inner), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const T* block = from + row / count * e.n * e.inner;
+        for (int64_t i = 0; i < e.inner; ++i) {
+          const int64_t at = row * e.inner + i;
+          to[at] = block[ids[static_cast<size_t>(at)] * e.inner + i];
+        }
+      }
+    });
+  });
+  return out;
+}
+
+Tensor scatter_add_along(const Tensor& base, const Shape& shape, int dim, const Tensor& index,
+                         const Tensor& values, const char* op) {
+  require_cpu(values.device(), op);
+  dim = shape.dim_index(dim, op);
+  check_index(shape, dim, index, op);
+  HEED_CHECK(values.shape() == index.shape(), "{}: values are {}, the index is {}", op, values,
+             index);
+  const Extents e = split_at(shape, dim);
+  const std::vector<int64_t> ids = read_index(index, e.n, op);
+  const int64_t count = index.shape()[dim];
+  const Tensor dense = contiguous_as(values, values.dtype());
+  const Tensor sum = Tensor::empty(shape, values.dtype() == DType::f64 ? DType::f64 : DType::f32);
+  if (base.defined()) {
+    HEED_CHECK(base.shape() == shape && is_floating(base.dtype()), "{}: {} in place of {}", op,
+               base, shape);
+    copy(base, sum);
+  } else {
+    fill(sum, 0);
+  }
+  const int64_t blocks = (e.inner + kColumns - 1) / kColumns;
+  dispatch_floating(values.dtype(), op, [&](auto type) {
+    using T = decltype(type);
+    using A = accumulate_t<T>;
+    const T* from = dense.data<T>();
+    A* to = sum.data<A>();
+    const int64_t work = count * std::min(kColumns, e.inner);
+    parallel_for(e.outer * blocks, grain_for(work), [&](int64_t begin, int64_t end) {
+      for (int64_t unit = begin; unit < end; ++unit) {
+        const int64_t o = unit / blocks, first = unit % blocks * kColumns;
+        const int64_t last = std::min(e.inner, first + kColumns);
+        for (int64_t k = 0; k < count; ++k) {
+          for (int64_t i = first; i < last; ++i) {
+            const int64_t at = (o * count + k) * e.inner + i;
+            to[(o * e.n + ids[static_cast<size_t>(at)]) * e.inner + i] += static_cast<A>(from[at]);
+          }
+        }
+      }
+    });
+  });
+  return contiguous_as(sum, values.dtype());
+}
+
+Tensor put_rows(const Tensor& x, int dim, const Tensor& index, const Tensor& values,
+                const char* op) {
+  require_cpu(x.device(), op);
+  dim = x.shape().dim_index(dim, op);
+  const Extents e = split_at(x.shape(), dim);
+  const std::vector<int64_t> ids = read_index(index, e.n, op);
+  const int64_t count = static_cast<int64_t>(ids.size());
+  HEED_CHECK(values.dtype() == x.dtype() && values.numel() == e.outer * count * e.inner,
+             "{}: values are {} for {} indices into {}", op, values, count, x);
+  const Tensor dense = contiguous_as(x, x.dtype()), rows = contiguous_as(values, x.dtype());
+  const Tensor out = Tensor::empty(x.shape(), x.dtype());
+  std::vector<int64_t> last(static_cast<size_t>(e.n), -1);
+  for (int64_t k = 0; k < count; ++k) last[static_cast<size_t>(ids[static_cast<size_t>(k)])] = k;
+  const size_t bytes = static_cast<size_t>(e.inner) * size_of(x.dtype());
+  const auto row_of = [&](const Tensor& t, int64_t row) {
+    return static_cast<char*>(t.raw()) + static_cast<size_t>(row) * bytes;
+  };
+  parallel_for(e.outer * e.n, grain_for(e.inner), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t k = last[static_cast<size_t>(row % e.n)];
+      std::memcpy(row_of(out, row),
+                  k < 0 ? row_of(dense, row) : row_of(rows, row / e.n * count + k), bytes);
+    }
+  });
+  return out;
+}
+
+Tensor put_rows_backward(const Tensor& dy, int dim, const Tensor& index, const char* op) {
+  dim = dy.shape().dim_index(dim, op);
+  const Extents e = split_at(dy.shape(), dim);
+  const std::vector<int64_t> ids = read_index(index, e.n, op);
+  const Tensor out = take(dy, dim, index, dy.dtype(), op);
+  const size_t bytes = static_cast<size_t>(e.inner) * size_of(dy.dtype());
+  std::vector<bool> seen(static_cast<size_t>(e.n));
+  for (size_t k = ids.size(); k-- > 0;) {
+    const size_t id = static_cast<size_t>(ids[k]);
+    if (seen[id]) {
+      for (int64_t o = 0; o < e.outer; ++o) {
+        const size_t row = static_cast<size_t>(o) * ids.size() + k;
+        std::memset(static_cast<char*>(out.raw()) + row * bytes, 0, bytes);
+      }
+    }
+    seen[id] = true;
+  }
+  return out;
+}
+
+}  // namespace heed::kernels
