@@ -34,6 +34,14 @@ struct DecodePartial {
   }
 };
 
+/// Asks for the row that is read kAhead rows later: rows of one head may lie far apart.
+template <class T>
+HWY_INLINE void prefetch_row(const T* row, int64_t stride, int64_t n, int64_t left) {
+  constexpr int64_t kAhead = 16, kLine = 64 / static_cast<int64_t>(sizeof(T));
+  if (left <= kAhead) return;
+  for (int64_t d = 0; d < n; d += kLine) hwy::Prefetch(row + kAhead * stride + d);
+}
+
 template <class T>
 HWY_INLINE float dot(const float* q, const T* k, int64_t n) {
   V even = hn::Zero(kF), odd = even;
@@ -92,8 +100,10 @@ void decode_split(const DecodeCall& c, int64_t pair, int64_t split) {
     const int64_t position = row.query + c.p.plan.offset();
     float max = -hwy::HighestValue<float>();
     for (int64_t j = 0; j < count; ++j) {
-      s[j] = factor * dot(query, ks.head(b, hk) + (begin + j) * ks.row_stride, e.head_dim) +
-             slope * static_cast<float>(begin + j - position);
+      const T* key = ks.head(b, hk) + (begin + j) * ks.row_stride;
+      prefetch_row(key, ks.row_stride, e.head_dim, count - j);
+      s[j] =
+          factor * dot(query, key, e.head_dim) + slope * static_cast<float>(begin + j - position);
       max = std::max(max, s[j]);
     }
     std::fill(s + count, s + padded(count), -std::numeric_limits<float>::infinity());
@@ -104,9 +114,11 @@ void decode_split(const DecodeCall& c, int64_t pair, int64_t split) {
     std::fill_n(to.out, e.value_dim, 0.0f);
   }
   for (int64_t j = 0; j < seen; ++j) {
+    const T* value = vs.head(b, hk) + (begin + j) * vs.row_stride;
+    prefetch_row(value, vs.row_stride, e.value_dim, seen - j);
     for (int64_t r = 0; r < c.rows; ++r)
-      add_scaled(logits[r * kSplitKeys + j], vs.head(b, hk) + (begin + j) * vs.row_stride,
-                 e.value_dim, DecodePartial(c, pair, r, split).out);
+      add_scaled(logits[r * kSplitKeys + j], value, e.value_dim,
+                 DecodePartial(c, pair, r, split).out);
   }
 }
 
