@@ -7,7 +7,6 @@
 #include "core/checksum.h"
 #include "core/files.h"
 #include "core/safetensors.h"
-#include "recipes/engine/state.pb.h"
 
 namespace heed::recipes {
 namespace {
@@ -42,63 +41,6 @@ std::vector<std::string> covered_files(const std::string& folder) {
   }
   std::sort(names.begin(), names.end());
   return names;
-}
-
-void add_values(google::protobuf::RepeatedPtrField<proto::NamedValue>& to,
-                const std::vector<std::pair<std::string, double>>& values) {
-  for (const auto& [name, value] : values) {
-    proto::NamedValue* entry = to.Add();
-    entry->set_name(name);
-    entry->set_value(value);
-  }
-}
-
-std::vector<std::pair<std::string, double>> values_of(
-    const google::protobuf::RepeatedPtrField<proto::NamedValue>& from) {
-  std::vector<std::pair<std::string, double>> values;
-  for (const proto::NamedValue& entry : from) values.emplace_back(entry.name(), entry.value());
-  return values;
-}
-
-std::string serialize(const TrainState& state) {
-  proto::State message;
-  message.set_library_version(HEED_VERSION);
-  message.set_step(state.step);
-  message.set_seed(state.seed);
-  message.set_items(state.items);
-  message.set_data_json(state.data.to_json());
-  message.set_seconds(state.seconds);
-  if (state.has_best) {
-    message.mutable_best()->set_step(state.best_step);
-    message.mutable_best()->set_value(state.best_value);
-    add_values(*message.mutable_best()->mutable_metrics(), state.best_metrics);
-  }
-  add_values(*message.mutable_last_metrics(), state.last_metrics);
-  add_values(*message.mutable_baselines(), state.baselines);
-  proto::Mesh* mesh = message.mutable_mesh();
-  mesh->set_data(1);
-  mesh->set_pipeline(1);
-  mesh->set_sequence(1);
-  mesh->set_tensor(1);
-  return message.SerializeAsString();
-}
-
-TrainState parse_state(const std::string& bytes, const std::string& path) {
-  proto::State message;
-  if (!message.ParseFromString(bytes)) fail_request("{}: not a training state", path);
-  TrainState state;
-  state.step = message.step();
-  state.seed = message.seed();
-  state.items = message.items();
-  state.data = parse_json(message.data_json(), path);
-  state.seconds = message.seconds();
-  state.has_best = message.has_best();
-  state.best_step = message.best().step();
-  state.best_value = message.best().value();
-  state.best_metrics = values_of(message.best().metrics());
-  state.last_metrics = values_of(message.last_metrics());
-  state.baselines = values_of(message.baselines());
-  return state;
 }
 
 void remove_temporaries(const std::string& checkpoints) {
@@ -136,7 +78,7 @@ std::string write_checkpoint(const std::string& run_dir, const CheckpointContent
   write_safetensors(join(folder, "model.safetensors"), content.model);
   write_safetensors(join(folder, "optimizer.safetensors"), content.optimizer);
   if (!content.ema.empty()) write_safetensors(join(folder, "ema.safetensors"), content.ema);
-  write_file_atomically(join(folder, "state.pb"), serialize(content.state));
+  write_file_atomically(join(folder, "state.pb"), serialize_state(content.state));
   write_file_atomically(join(folder, "recipe.yaml"), content.recipe_yaml);
   if (content.assets) content.assets(folder);
 

@@ -19,8 +19,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/config.h"
 #include "core/tensor.h"
+#include "recipes/engine/train_state.h"
 
 namespace heed::recipes {
 
@@ -28,21 +28,6 @@ namespace heed::recipes {
 using Warning = std::function<void(const std::string& message)>;
 
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
-
-/// What a run needs, beside tensors, to go on as if it had never stopped.
-struct TrainState {
-  int64_t step = 0;  ///< optimiser steps done
-  uint64_t seed = 0;
-  int64_t items = 0;  ///< consumed since the start
-  Config data;        ///< Task::data_position()
-  bool has_best = false;
-  double best_value = 0.0;
-  int64_t best_step = 0;
-  std::vector<std::pair<std::string, double>> best_metrics;
-  std::vector<std::pair<std::string, double>> last_metrics;  ///< of the latest evaluation
-  std::vector<std::pair<std::string, double>> baselines;
-  double seconds = 0.0;  ///< of training so far
-};
 
 struct CheckpointContent {
   NamedTensors model;

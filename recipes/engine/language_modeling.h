@@ -45,9 +45,7 @@ class LanguageModeling : public Task {
   /// <name>.loss and <name>.bits_per_byte of "unigram" and, say, "3-gram".
   Metrics baselines(const EvaluationOptions& options) override;
 
-  /// With a key-value cache. An empty prompt starts from the end-of-text token, or from a line
-  /// break where the vocabulary has no such token. Past the model's context the oldest quarter of
-  /// the window is dropped and the rest read again.
+  /// See generate_text().
   Generated generate(const std::string& prompt, const GenerateOptions& options,
                      const TokenCallback& on_token) override;
   std::vector<std::string> save_assets(const std::string& folder) override;
@@ -60,7 +58,6 @@ class LanguageModeling : public Task {
   void open_data(const std::string& assets);
   void check_length() const;
   void start_batches();
-  std::vector<data::TokenId> prompt_ids(const std::string& prompt) const;
 
   Recipe recipe_;
   LanguageModelingOptions options_;

@@ -18,6 +18,9 @@ namespace heed::recipes {
 /// to itself is a RequestError naming every file of it.
 Config load_recipe_tree(const std::string& path, const std::vector<std::string>& overrides = {});
 
+/// Sections whose maps belong to the registry entry that their `type` names: model, task, data.
+bool is_registry_section(const std::string& key);
+
 /// Merges `over` into `base` by the rules above.
 void merge_tree(Config& base, const Config& over);
 

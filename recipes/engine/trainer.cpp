@@ -173,16 +173,7 @@ void Trainer::report_start() {
   report.resumed_from = resumed_from_;
   observer_.on_start(report);
 
-  if (state_.step > 0) return;
-  Config fields = Config::map();
-  fields.set("name", report.name);
-  fields.set("parameters", report.parameters);
-  fields.set("steps", report.steps);
-  fields.set("item", report.item_name);
-  fields.set("items_per_step", report.items_per_step);
-  fields.set("precision", report.precision);
-  fields.set("data", report.data);
-  log_->write("start", 0, fields);
+  if (state_.step == 0) log_->start(report);
 }
 
 double Trainer::accumulate(const std::vector<Batch>& batches) {
@@ -256,32 +247,15 @@ void Trainer::report_step(double loss, double norm, double step_seconds) {
   report.peak_bytes = allocator::stats().peak_bytes;
   report.seconds_left = elapsed / done * static_cast<double>(report.steps - report.step);
   report.logged = due(recipe_.train.log_every) || state_.step == 1;
-  if (report.logged) {
-    Config fields = Config::map();
-    fields.set("loss", report.loss);
-    fields.set("learning_rate", report.learning_rate);
-    fields.set("grad_norm", report.grad_norm);
-    fields.set("step_ms", report.step_ms);
-    fields.set("items", report.items);
-    fields.set("items_per_second", report.items_per_second);
-    fields.set("peak_bytes", report.peak_bytes);
-    fields.set("seconds", seconds_before_ + elapsed);
-    log_->write("train", report.step, fields);
-  }
+  if (report.logged) log_->step(report, seconds_before_ + elapsed);
   observer_.on_step(report);
-}
-
-Config fields_of(const Metrics& metrics) {
-  Config fields = Config::map();
-  for (const auto& [name, value] : metrics) fields.set(name, value);
-  return fields;
 }
 
 bool Trainer::evaluate() {
   evaluated_step_ = state_.step;
   if (state_.baselines.empty() && !recipe_.evaluation.baselines.empty()) {
     state_.baselines = task_->baselines(recipe_.evaluation);
-    log_->write("baselines", state_.step, fields_of(state_.baselines));
+    log_->baselines(state_.step, state_.baselines);
     observer_.on_baselines(state_.baselines);
   }
   const auto start = Clock::now();
@@ -308,11 +282,7 @@ bool Trainer::evaluate() {
     state_.best_metrics = report.metrics;
   }
   state_.last_metrics = report.metrics;
-  Config fields = fields_of(report.metrics);
-  fields.set("eval_seconds", report.seconds);
-  fields.set("seconds", seconds_before_ + seconds_since(loop_start_));
-  fields.set("best", report.best);
-  log_->write("eval", state_.step, fields);
+  log_->eval(report, seconds_before_ + seconds_since(loop_start_));
   observer_.on_eval(report);
   return report.best;
 }
@@ -324,11 +294,9 @@ void Trainer::sample() {
   for (int64_t i = 0; i < recipe_.samples.count; ++i) {
     options.seed = recipe_.seed + i;
     const Generated generated = task_->generate(recipe_.samples.prompt, options, {});
-    Config fields = Config::map();
-    fields.set("prompt", recipe_.samples.prompt);
-    fields.set("text", generated.text);
-    log_->write("sample", state_.step, fields);
-    observer_.on_sample({state_.step, recipe_.samples.prompt, generated.text});
+    const SampleReport report{state_.step, recipe_.samples.prompt, generated.text};
+    log_->sample(report);
+    observer_.on_sample(report);
   }
 }
 
@@ -381,11 +349,7 @@ EndReport Trainer::run() {
   report.best_step = state_.best_step;
   report.baselines = state_.baselines;
   report.checkpoint = last_checkpoint_;
-  if (!report.interrupted && state_.step > first_step_) {
-    Config fields = Config::map();
-    fields.set("seconds", report.seconds);
-    log_->write("end", state_.step, fields);
-  }
+  if (!report.interrupted && state_.step > first_step_) log_->end(report);
   observer_.on_end(report);
   return report;
 }
