@@ -1,5 +1,6 @@
 #include "data/registry.h"
 
+#include "data/image_formats.h"
 #include "data/system_headers.h"
 
 namespace heed::data {
@@ -21,15 +22,32 @@ std::unique_ptr<TextDataset> open_headers(const Config& config) {
                           config.where());
 }
 
+// An entry of labelled examples, opened by `open` with the Options read from the recipe.
+template <class Options, auto open>
+DatasetEntry labelled(const std::string& name, const std::string& kind,
+                      const std::string& summary) {
+  return {name, kind, summary, describe_options<Options>, nullptr, [name](const Config& config) {
+            return open(read_options<Options>(config, "dataset " + name), config.where());
+          }};
+}
+
 }  // namespace
 
 const std::vector<DatasetEntry>& dataset_registry() {
   static const std::vector<DatasetEntry> entries = {
+      labelled<ArrayOptions, open_arrays>("arrays", "images",
+                                          "images and labels in .npy files or .npz archives"),
+      labelled<CifarOptions, open_cifar>("cifar", "images", "CIFAR-10 or -100, binary version"),
       {"cpp-headers", "text",
        "the C++ standard library's headers of this machine, or else the files named as fallback",
        describe_options<CppHeadersOptions>, open_headers, nullptr},
+      labelled<IdxOptions, open_idx>("idx", "images", "IDX files: MNIST and its kin"),
+      labelled<ImageFolderOptions, open_image_folder>(
+          "image-folder", "images", "a folder of JPEG and PNG files for each class"),
       {"text", "text", "text files, folders or glob patterns", describe_options<TextDatasetOptions>,
        open_files, nullptr},
+      labelled<WebDatasetOptions, open_webdataset>(
+          "webdataset", "images", "tar shards of JPEG or PNG images and their classes"),
   };
   return entries;
 }
