@@ -24,7 +24,9 @@
 #include "nn/layers/squeeze_excite.h"
 #include "nn/layers/swiglu.h"
 #include "nn/losses/cross_entropy.h"
+#include "nn/models/encoder.h"
 #include "nn/models/gpt.h"
+#include "nn/models/vit.h"
 
 namespace heed::nn {
 namespace {
@@ -89,18 +91,58 @@ ModuleEntry attention(const AttentionEntry& mechanism) {
   return e;
 }
 
-// A language model: logits, and the loss as a second output when targets are given.
+// A model whose options come by way of a preset.
 template <class M, class O>
-ModuleEntry language_model(const Description& d, O (*read)(const Config&)) {
-  ModuleEntry e{d.name, "model", d.summary, d.source, {"ids", "targets?"}};
+ModuleEntry model(const Description& d, O (*read)(const Config&)) {
+  ModuleEntry e{d.name, "model", d.summary, d.source, d.inputs};
   e.schema = [] { return describe_options<O>(); };
   e.make = [read](const Config& config) { return std::make_unique<M>(read(config)); };
   e.resolve = [read](const Config& config) { return with_defaults(config, read(config)); };
+  return e;
+}
+
+// A language model: logits, and the loss as a second output when targets are given.
+template <class M, class O>
+ModuleEntry language_model(const Description& d, O (*read)(const Config&)) {
+  ModuleEntry e = model<M, O>(d, read);
+  e.inputs = {"ids", "targets?"};
   e.forward = [](Module& module, const Inputs& inputs) {
-    auto& model = static_cast<LanguageModel&>(module);
-    std::vector<Tensor> outputs{model.forward(inputs.at("ids"))};
+    auto& lm = static_cast<LanguageModel&>(module);
+    std::vector<Tensor> outputs{lm.forward(inputs.at("ids"))};
     const auto targets = inputs.find("targets");
-    if (targets != inputs.end()) outputs.push_back(model.loss(inputs.at("ids"), targets->second));
+    if (targets != inputs.end()) outputs.push_back(lm.loss(inputs.at("ids"), targets->second));
+    return outputs;
+  };
+  return e;
+}
+
+// Images to logits.
+template <class M, class O>
+ModuleEntry image_classifier(const Description& d, O (*read)(const Config&)) {
+  ModuleEntry e = model<M, O>(d, read);
+  e.forward = [](Module& module, const Inputs& inputs) {
+    return std::vector<Tensor>{static_cast<Classifier&>(module).forward(inputs.at("x"))};
+  };
+  return e;
+}
+
+// Hidden states, then what each head makes of them: the pooled vector, logits of classes and of
+// masked tokens.
+ModuleEntry encoder() {
+  ModuleEntry e =
+      model<Encoder, EncoderOptions>({"encoder",
+                                      "bidirectional text encoder, BERT and MiniLM styles",
+                                      "arXiv 1810.04805; arXiv 2002.10957",
+                                      {"ids", "lengths?", "token_types?"}},
+                                     read_encoder_options);
+  e.forward = [](Module& module, const Inputs& inputs) {
+    auto& model = static_cast<Encoder&>(module);
+    const Tensor lengths = input(inputs, "lengths");
+    const Tensor hidden = model.features(inputs.at("ids"), lengths, input(inputs, "token_types"));
+    std::vector<Tensor> outputs{hidden};
+    if (model.pooler || model.classifier) outputs.push_back(model.pooled(hidden, lengths));
+    if (model.classifier) outputs.push_back(model.classify(outputs.back()));
+    if (model.mlm_transform) outputs.push_back(model.mlm_logits(hidden));
     return outputs;
   };
   return e;
@@ -161,6 +203,10 @@ std::vector<ModuleEntry> all_entries() {
       language_model<Gpt>({"gpt", "decoder-only language model, GPT-2 and Llama styles",
                            "Radford et al. 2019; arXiv 2302.13971"},
                           read_gpt_options),
+      encoder(),
+      image_classifier<Vit, VitOptions>(
+          {"vit", "vision transformer, DeiT sizes", "arXiv 2010.11929; arXiv 2012.12877"},
+          read_vit_options),
   };
   for (const AttentionEntry& mechanism : attention_registry()) {
     entries.push_back(attention(mechanism));

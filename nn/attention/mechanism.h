@@ -42,6 +42,10 @@ struct AttentionContext {
   Tensor positions = {};     ///< [N] i64 of x's tokens; undefined: they follow the cache's
   KvCache* cache = nullptr;  ///< when set, x holds new tokens only (causal, without recording)
   int64_t layer = 0;         ///< the cache's layer
+  /// [B] i64: how many of a row's tokens count; those behind are padding that no token may see, and
+  /// what comes out for them means nothing. Undefined: all. A mechanism that cannot leave keys out
+  /// refuses it.
+  Tensor lengths = {};
 };
 
 class AttentionMechanism : public Module {

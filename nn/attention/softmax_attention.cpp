@@ -1,5 +1,7 @@
 #include "nn/attention/softmax_attention.h"
 
+#include "nn/attention/lengths.h"
+
 namespace heed::nn {
 
 void SoftmaxAttentionOptions::options(Options& o) {
@@ -18,6 +20,9 @@ Tensor SoftmaxAttention::forward(const Tensor& x, const AttentionContext& contex
     return out(attention_qkv(packed, host().heads, host().kv_heads, how));
   }
   const Heads heads = project(x, context);
+  if (context.lengths.defined()) {
+    return merge(attention_of_lengths(heads.q, heads.k, heads.v, context.lengths, how));
+  }
   return merge(attention(heads.q, heads.k, heads.v, how).out);
 }
 

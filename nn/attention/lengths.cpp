@@ -1,0 +1,65 @@
+#include "nn/attention/lengths.h"
+
+#include <algorithm>
+
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/reduce.h"
+#include "autograd/ops/view.h"
+
+namespace heed::nn {
+
+Tensor checked_lengths(const Tensor& lengths, int64_t batch, int64_t tokens) {
+  if (!lengths.defined()) return {};
+  HEED_CHECK(lengths.shape() == Shape{batch} && !is_floating(lengths.dtype()),
+             "lengths: wants {} integers, got {}", batch, lengths);
+  const std::vector<int64_t> values = lengths.to_vector<int64_t>();
+  for (size_t b = 0; b < values.size(); ++b) {
+    HEED_CHECK(values[b] >= 0 && values[b] <= tokens, "lengths: {} in row {} of {} tokens",
+               values[b], b, tokens);
+  }
+  const bool full =
+      std::all_of(values.begin(), values.end(), [&](int64_t value) { return value == tokens; });
+  return full ? Tensor() : Tensor::from(values, {batch});
+}
+
+Tensor attention_of_lengths(const Tensor& q, const Tensor& k, const Tensor& v,
+                            const Tensor& lengths, const AttentionSpec& spec) {
+  HEED_CHECK(q.size(2) == k.size(2), "attention: lengths want as many queries as keys, got {}, {}",
+             q, k);
+  const int64_t batch = q.size(0), tokens = q.size(2);
+  const std::vector<int64_t> counts = lengths.to_vector<int64_t>();
+  std::vector<Tensor> rows;
+  for (int64_t b = 0; b < batch; ++b) {
+    const int64_t count = counts[static_cast<size_t>(b)];
+    const auto own = [&](const Tensor& t) { return slice(slice(t, 0, b, b + 1), 2, 0, count); };
+    AttentionSpec how = spec;
+    how.dropout_key = spec.dropout_key.derive(static_cast<uint64_t>(b));
+    std::vector<Tensor> parts;  // [1, tokens, H, D]: attention's own layout in memory
+    if (count > 0) parts.push_back(transpose(attention(own(q), own(k), own(v), how).out, 1, 2));
+    if (count < tokens) {
+      parts.push_back(Tensor::zeros({1, tokens - count, q.size(1), v.size(3)}, q.dtype()));
+    }
+    rows.push_back(parts.size() == 1 ? parts[0] : concat(parts, 1));
+  }
+  return transpose(concat(rows, 0), 1, 2);
+}
+
+Tensor mean_of_lengths(const Tensor& x, const Tensor& lengths) {
+  const Tensor counts = checked_lengths(lengths, x.size(0), x.size(1));
+  if (!counts.defined()) return mean(x, {1});
+  const int64_t tokens = x.size(1);
+  std::vector<double> weights;
+  for (const int64_t count : counts.to_vector<int64_t>()) {
+    for (int64_t i = 0; i < tokens; ++i) {
+      weights.push_back(i < count ? 1.0 / static_cast<double>(count) : 0.0);
+    }
+  }
+  const Shape shape{x.size(0), tokens, 1};
+  const Tensor share =
+      x.dtype() == DType::f64
+          ? Tensor::from(weights, shape)
+          : Tensor::from(std::vector<float>(weights.begin(), weights.end()), shape);
+  return cast(sum(mul(x, share), {1}), x.dtype());
+}
+
+}  // namespace heed::nn

@@ -1,0 +1,21 @@
+// Batches of sequences of different lengths, padded behind.
+#pragma once
+
+#include "autograd/ops/attention.h"
+
+namespace heed::nn {
+
+/// `lengths` [batch] as i64, each in [0, tokens]; undefined when given undefined or when every
+/// sequence is full, so that nothing needs masking.
+Tensor checked_lengths(const Tensor& lengths, int64_t batch, int64_t tokens);
+
+/// Attention of each sequence's own tokens alone: q [B, H, N, D], k and v [B, Hkv, N, D], lengths
+/// [B] -> [B, H, N, D], 0 beyond a row's length. Padding costs nothing.
+Tensor attention_of_lengths(const Tensor& q, const Tensor& k, const Tensor& v,
+                            const Tensor& lengths, const AttentionSpec& spec);
+
+/// The mean of the first lengths[b] rows of each x[b]: x [B, N, C] -> [B, C]; of all when lengths
+/// is undefined; 0 where a length is.
+Tensor mean_of_lengths(const Tensor& x, const Tensor& lengths);
+
+}  // namespace heed::nn

@@ -1,0 +1,242 @@
+#include "nn/models/encoder.h"
+
+#include <map>
+
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/loss.h"
+#include "autograd/ops/reduce.h"
+#include "autograd/ops/view.h"
+#include "nn/attention/lengths.h"
+#include "nn/defaults.h"
+#include "nn/init.h"
+
+namespace heed::nn {
+namespace {
+
+// BERT (arXiv 1810.04805, section 3; the small ones: arXiv 1908.08962), uncased vocabulary.
+EncoderOptions bert(int64_t layers, int64_t dim, int64_t heads) {
+  EncoderOptions o;
+  o.vocab = 30522;
+  o.layers = layers;
+  o.dim = dim;
+  o.heads = heads;
+  o.token_types = 2;
+  return o;
+}
+
+// The sentence encoder distilled from it: the mean of the states, no pooler.
+EncoderOptions minilm_l6() {
+  EncoderOptions o = bert(6, 384, 12);
+  o.pool = "mean";
+  o.pooler = false;
+  return o;
+}
+
+const std::map<std::string, EncoderOptions>& presets() {
+  static const std::map<std::string, EncoderOptions> all = {
+      {"bert-tiny", bert(2, 128, 2)},
+      {"bert-base", bert(12, 768, 12)},
+      {"bert-large", bert(24, 1024, 16)},
+      {"minilm-l6", minilm_l6()},
+  };
+  return all;
+}
+
+TransformerBlockOptions block_options(const EncoderOptions& o, int64_t layer) {
+  TransformerBlockOptions block;
+  block.dim = o.dim;
+  block.heads = o.heads;
+  block.hidden = o.hidden;
+  block.mlp = o.mlp;
+  block.norm = o.norm;
+  block.norm_eps = o.norm_eps;
+  block.norm_first = o.norm_first;
+  if (o.position == "rotary") block.position = "rotary";
+  block.dropout = o.dropout;
+  block.attention_dropout = o.attention_dropout;
+  block.init = init::truncated_normal(o.init_std);
+  block.attention = o.attention;
+  block.layer = layer;
+  block.layers = o.layers;
+  return block;
+}
+
+const EncoderOptions& checked(const EncoderOptions& o) {
+  if (o.vocab <= 0) {
+    fail_request("model encoder: `vocab` is not given (a recipe takes it from its tokenizer)");
+  }
+  return o;
+}
+
+}  // namespace
+
+void EncoderOptions::options(Options& o) {
+  o.field("preset", preset, "a published model's configuration, which the other keys change",
+          {.one_of = encoder_presets()});
+  o.field("vocab", vocab, "number of token ids; 0 takes the tokenizer's", {.min = 0});
+  o.field("context", context, "most tokens of a sequence", {.min = 1});
+  o.field("layers", layers, "blocks", {.min = 1});
+  o.field("dim", dim, "width of the residual stream", {.min = 1});
+  o.field("heads", heads, "attention heads", {.min = 1});
+  o.field("hidden", hidden, "hidden features of the feed-forward layers; 0 means their default",
+          {.min = 0});
+  o.field("mlp", mlp, "feed-forward layer: two linear layers around an activation, or swiglu",
+          {.one_of = {"gelu", "gelu_tanh", "relu", "silu", "swiglu"}});
+  o.field("norm", norm, "normalisation of each sub-block", {.one_of = {"layer_norm", "rms_norm"}});
+  o.field("norm_eps", norm_eps, "added to the variance or mean square", {.above = 0});
+  o.field("norm_first", norm_first,
+          "normalise before each sub-block and at the end, not the embeddings and each sum");
+  o.field("position", position, "how the model knows the order of tokens",
+          {.one_of = {"learned", "sinusoidal", "rotary", "none"}});
+  o.field("token_types", token_types, "kinds of segments with an embedding; 0: none", {.min = 0});
+  o.field("pool", pool, "the vector of a sequence: its first state or the mean",
+          {.one_of = {"cls", "mean"}});
+  o.field("pooler", pooler, "a linear layer and tanh on that vector");
+  o.field("classes", classes, "outputs of the classification head; 0: no such head", {.min = 0});
+  o.field("mlm", mlm, "a head that predicts masked tokens");
+  o.field("dropout", dropout, "dropout of embeddings, branches and the classification head's input",
+          {.min = 0, .below = 1});
+  o.field("attention_dropout", attention_dropout, "dropout of attention probabilities",
+          {.min = 0, .below = 1});
+  o.field("checkpointing", checkpointing,
+          "recompute each block in the backward pass instead of keeping its activations");
+  o.field("init_std", init_std, "standard deviation of the (truncated normal) initial weights",
+          {.above = 0});
+  o.field("attention", attention, "the attention mechanism: `type` and its own keys",
+          {.registry = "attentions"});
+  o.check(heads < 1 || dim % heads == 0, "heads",
+          fmt::format("heads ({}) must divide dim ({})", heads, dim));
+  o.check(position != "rotary" || heads < 1 || dim / heads % 2 == 0, "position",
+          "rotary positions need an even dim / heads");
+}
+
+std::vector<std::string> encoder_presets() {
+  std::vector<std::string> names;
+  for (const auto& [name, options] : presets()) names.push_back(name);
+  return names;
+}
+
+EncoderOptions read_encoder_options(const Config& config) {
+  EncoderOptions options;
+  const Config* preset = config.find("preset");
+  if (preset && preset->is_string() && presets().contains(preset->as_string())) {
+    options = presets().at(preset->as_string());
+  }
+  detail::read_fields(config, "model encoder", {"type"}, [&](Options& o) { options.options(o); });
+  return options;
+}
+
+Encoder::Encoder(const EncoderOptions& o)
+    : embed(checked(o).vocab, o.dim, init::truncated_normal(o.init_std)),
+      norm(make_norm(o.norm, o.dim, o.norm_eps, true)),
+      dropout(o.dropout),
+      head_dropout(o.dropout),
+      options_(o) {
+  const Init normal = init::truncated_normal(o.init_std);
+  children({{"embed", embed}});
+  if (o.position == "learned") {
+    position = std::make_unique<LearnedPosition>(
+        LearnedPositionOptions{.context = o.context, .dim = o.dim}, normal);
+    children({{"position", *position}});
+  } else if (o.position == "sinusoidal") {
+    sinusoidal = std::make_unique<SinusoidalPosition>(SinusoidalPositionOptions{o.dim});
+    children({{"sinusoidal", *sinusoidal}});
+  }
+  if (o.token_types > 0) {
+    token_types = std::make_unique<Embedding>(o.token_types, o.dim, normal);
+    children({{"token_types", *token_types}});
+  }
+  for (int64_t layer = 0; layer < o.layers; ++layer) blocks.emplace(block_options(o, layer));
+  children({{"norm", *norm}, {"dropout", dropout}, {"blocks", blocks}});
+  if (o.pooler) {
+    pooler = std::make_unique<Linear>(o.dim, o.dim, true, normal);
+    children({{"pooler", *pooler}});
+  }
+  if (o.classes > 0) {
+    classifier = std::make_unique<Linear>(o.dim, o.classes, true, normal);
+    children({{"head_dropout", head_dropout}, {"classifier", *classifier}});
+  }
+  if (o.mlm) {
+    mlm_transform = std::make_unique<Linear>(o.dim, o.dim, true, normal);
+    mlm_norm = make_norm(o.norm, o.dim, o.norm_eps, true);
+    mlm_bias = Tensor::empty({o.vocab});
+    children({{"mlm_transform", *mlm_transform}, {"mlm_norm", *mlm_norm}});
+    parameters({{"mlm_bias", mlm_bias, init::zeros()}});
+  }
+}
+
+ClassifierInput Encoder::input() const {
+  return ClassifierInput::tokens(options_.vocab, options_.context);
+}
+
+Config Encoder::config() const {
+  return with_defaults(Config(Config::Map{{"type", "encoder"}}), options_);
+}
+
+Tensor Encoder::features(const Tensor& ids, const Tensor& lengths, const Tensor& types) {
+  HEED_CHECK(ids.rank() == 2 && ids.numel() > 0, "encoder: ids must be [B, N], got {}", ids);
+  HEED_CHECK(!position || ids.size(1) <= options_.context,
+             "encoder: {} tokens, but the model's learned positions end at its context of {}",
+             ids.size(1), options_.context);
+  const AttentionContext context{.positions = position_ids(0, ids.size(1)),
+                                 .lengths = checked_lengths(lengths, ids.size(0), ids.size(1))};
+  Tensor x = embed(ids);
+  if (position) x = position->forward(x, context.positions);
+  if (sinusoidal) x = sinusoidal->forward(x);
+  if (token_types) {
+    const Tensor first = Tensor::zeros({1, 1}, DType::i64);
+    x = add(x, token_types->forward(types.defined() ? types : first));
+  } else {
+    HEED_CHECK(!types.defined(), "encoder: the model has no token types");
+  }
+  if (!options_.norm_first) x = norm->forward(x);
+  x = dropout(x);
+  const bool again = options_.checkpointing && recording();
+  for (const auto& block : blocks) {
+    x = again ? block->forward_checkpointed(x, context) : block->forward(x, context);
+  }
+  return options_.norm_first ? norm->forward(x) : x;
+}
+
+Tensor Encoder::pooled(const Tensor& features, const Tensor& lengths) {
+  const Tensor vector =
+      options_.pool == "cls" ? select(features, 1, 0) : mean_of_lengths(features, lengths);
+  return pooler ? tanh(pooler->forward(vector)) : vector;
+}
+
+Tensor Encoder::classify(const Tensor& pooled) {
+  HEED_CHECK(classifier, "encoder: no classification head; give `classes`");
+  return classifier->forward(head_dropout(pooled));
+}
+
+Tensor Encoder::forward(const Tensor& ids, const Tensor& lengths) {
+  HEED_CHECK(classifier, "encoder: no classification head; give `classes`");
+  return classify(pooled(features(ids, lengths), lengths));
+}
+
+Tensor Encoder::mlm_hidden(const Tensor& features) {
+  HEED_CHECK(mlm_transform, "encoder: no head for masked tokens; give `mlm: true`");
+  return mlm_norm->forward(mlm_transform->forward(features, Activation::gelu));
+}
+
+Tensor Encoder::mlm_logits(const Tensor& features) {
+  return linear(mlm_hidden(features), embed.weight, mlm_bias);
+}
+
+Tensor Encoder::mlm_loss(const Tensor& ids, const Tensor& targets, const Tensor& lengths) {
+  return linear_cross_entropy(mlm_hidden(features(ids, lengths)), embed.weight, mlm_bias, targets);
+}
+
+double Encoder::flops() const {
+  double total = 0.0;
+  for (const auto& block : blocks) total += block->flops(options_.context);
+  if (pooler) total += 2.0 * static_cast<double>(pooler->weight.numel());
+  if (classifier) total += 2.0 * static_cast<double>(classifier->weight.numel());
+  if (mlm_transform) {
+    total += 2.0 * static_cast<double>(options_.context) *
+             static_cast<double>(mlm_transform->weight.numel() + embed.weight.numel());
+  }
+  return total;
+}
+
+}  // namespace heed::nn

@@ -1,0 +1,76 @@
+#include "nn/models/transformer_block.h"
+
+#include "autograd/checkpoint.h"
+#include "autograd/ops/elementwise.h"
+#include "nn/attention/registry.h"
+
+namespace heed::nn {
+namespace {
+
+AttentionHost attention_host(const TransformerBlockOptions& o) {
+  AttentionHost host;
+  host.dim = o.dim;
+  host.heads = o.heads;
+  host.causal = o.causal;
+  host.position = o.position;
+  host.norm_eps = o.norm_eps;
+  host.dropout = o.attention_dropout;
+  host.layer = o.layer;
+  host.layers = o.layers;
+  host.init = {o.init, o.init};
+  return host;
+}
+
+}  // namespace
+
+TransformerBlock::TransformerBlock(const TransformerBlockOptions& o)
+    : norm1(make_norm(o.norm, o.dim, o.norm_eps, true)),
+      norm2(make_norm(o.norm, o.dim, o.norm_eps, true)),
+      attn(make_attention(o.attention, attention_host(o))),
+      mlp(make_feed_forward(o.mlp, o.dim, o.hidden, true, 0.0, {o.init, o.init})),
+      dropout1(o.dropout),
+      dropout2(o.dropout),
+      drop_path1(o.drop_path),
+      drop_path2(o.drop_path),
+      norm_first_(o.norm_first) {
+  children({{"norm1", *norm1}, {"attn", *attn}, {"norm2", *norm2}, {"mlp", *mlp}});
+  children({{"dropout1", dropout1}, {"dropout2", dropout2}});
+  children({{"drop_path1", drop_path1}, {"drop_path2", drop_path2}});
+  if (o.layer_scale > 0.0) {
+    const LayerScaleOptions scale{.dim = o.dim, .initial = o.layer_scale};
+    scale1 = std::make_unique<LayerScale>(scale);
+    scale2 = std::make_unique<LayerScale>(scale);
+    children({{"scale1", *scale1}, {"scale2", *scale2}});
+  }
+}
+
+Tensor TransformerBlock::forward(const Tensor& x, const AttentionContext& context) {
+  const auto finish = [](Tensor y, Dropout& dropout, LayerScale* scale, DropPath& drop_path) {
+    y = dropout(y);
+    if (scale != nullptr) y = scale->forward(y);
+    return drop_path(y);
+  };
+  const auto attended = [&](const Tensor& in) {
+    return finish(attn->forward(in, context), dropout1, scale1.get(), drop_path1);
+  };
+  const auto fed = [&](const Tensor& in) {
+    return finish(mlp->forward(in), dropout2, scale2.get(), drop_path2);
+  };
+  if (norm_first_) {
+    const auto [sum, normed] = norm2->forward_add(x, attended(norm1->forward(x)));
+    return add(sum, fed(normed));
+  }
+  const Tensor middle = norm1->forward_add(x, attended(x)).second;
+  return norm2->forward_add(middle, fed(middle)).second;
+}
+
+Tensor TransformerBlock::forward_checkpointed(const Tensor& x, const AttentionContext& context) {
+  return checkpoint(
+      [this, context](const std::vector<Tensor>& in) { return forward(in[0], context); }, {x});
+}
+
+double TransformerBlock::flops(int64_t tokens) const {
+  return attn->flops(tokens) + mlp->flops_per_token() * static_cast<double>(tokens);
+}
+
+}  // namespace heed::nn
