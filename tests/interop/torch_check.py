@@ -125,7 +125,7 @@ def alibi_bias(heads, queries, keys):
     return -alibi_slopes(heads)[:, None, None] * (i - torch.arange(keys)).double()
 
 
-def attention(w, x, c, prefix=""):
+def attention(w, x, c, prefix="", lengths=None):
     batch, count, _ = x.shape
     heads = c["heads"]
     kv_heads = c.get("kv_heads") or heads
@@ -145,7 +145,12 @@ def attention(w, x, c, prefix=""):
     if c.get("causal", True):
         future = torch.ones(count, count, dtype=torch.bool).triu(1)
         scores = scores.masked_fill(future, -math.inf)
+    if lengths is not None:
+        padding = torch.arange(count) >= lengths[:, None]
+        scores = scores.masked_fill(padding[:, None, None], -math.inf)
     mixed = (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, count, -1)
+    if lengths is not None:  # what padding attends to is no one's business
+        mixed = mixed.masked_fill(padding[..., None], 0.0)
     return linear(w, mixed, prefix + "out.")
 
 
@@ -178,6 +183,72 @@ def gpt(w, inputs, c):
     return [logits, F.cross_entropy(logits.flatten(0, 1), inputs["targets"].flatten())]
 
 
+def block(w, x, c, p, lengths=None):
+    """A residual block, normalised before its branches or after their additions."""
+    norms = {"layer_norm": layer_norm, "rms_norm": rms_norm}
+    norm = lambda x, name: norms[c.get("norm", "layer_norm")](w, x, p + name, c["norm_eps"])
+    scale = lambda x, name: x * w[p + name] if p + name in w else x
+    attend = lambda x: scale(attention(w, x, dict(c, causal=False), p + "attn.", lengths),
+                             "scale1.scale")
+    feed = lambda x: scale(feed_forward(w, x, c.get("mlp", "gelu"), p + "mlp."), "scale2.scale")
+    if c["norm_first"]:
+        x = x + attend(norm(x, "norm1."))
+        return x + feed(norm(x, "norm2."))
+    x = norm(x + attend(x), "norm1.")
+    return norm(x + feed(x), "norm2.")
+
+
+def encoder(w, i, c):
+    ids, lengths = i["ids"], i.get("lengths")
+    c = dict({"norm_eps": 1e-12, "norm_first": False, "pool": "cls", "position": "learned"}, **c)
+    norms = {"layer_norm": layer_norm, "rms_norm": rms_norm}
+    norm = lambda x, name: norms[c.get("norm", "layer_norm")](w, x, name, c["norm_eps"])
+    x = w["embed.weight"][ids]
+    if c["position"] == "learned":
+        x = x + w["position.weight"][: ids.shape[1]]
+    if c["position"] == "sinusoidal":
+        x = x + sinusoids(ids.shape[1], c["dim"])
+    if c.get("token_types"):
+        x = x + w["token_types.weight"][i.get("token_types", torch.zeros_like(ids))]
+    if not c["norm_first"]:
+        x = norm(x, "norm.")
+    for layer in range(c["layers"]):
+        x = block(w, x, c, f"blocks.{layer}.", lengths)
+    if c["norm_first"]:
+        x = norm(x, "norm.")
+    outputs = [x]
+    if c["pool"] == "cls":
+        pooled = x[:, 0]
+    else:
+        rows = [row[:n] for row, n in zip(x, lengths if lengths is not None else [len(x[0])] * len(x))]
+        pooled = torch.stack([row.mean(0) for row in rows])
+    if c.get("pooler", True):
+        pooled = linear(w, pooled, "pooler.").tanh()
+    outputs.append(pooled)
+    if c.get("classes"):
+        outputs.append(linear(w, pooled, "classifier."))
+    if c.get("mlm"):
+        hidden = norm(F.gelu(linear(w, x, "mlm_transform.")), "mlm_norm.")
+        outputs.append(F.linear(hidden, w["embed.weight"], w["mlm_bias"]))
+    return outputs
+
+
+def vit(w, i, c):
+    c = dict({"norm_eps": 1e-6, "norm_first": True, "position": "learned", "patch": 4}, **c)
+    x = patch_embed(w, i["x"], c, "patch_embed.").flatten(1, 2)
+    if "cls" in w:
+        x = torch.cat([w["cls"].expand(len(x), 1, -1), x], 1)
+    if c["position"] == "learned":
+        x = x + w["position.weight"]
+    if c["position"] == "sinusoidal":
+        x = x + sinusoids(x.shape[1], c["dim"])
+    for layer in range(c["layers"]):
+        x = block(w, x, c, f"blocks.{layer}.")
+    norms = {"layer_norm": layer_norm, "rms_norm": rms_norm}
+    x = norms[c.get("norm", "layer_norm")](w, x, "norm.", c["norm_eps"])
+    return [linear(w, x[:, 0] if "cls" in w else x.mean(1), "head.")]
+
+
 def cross_entropy(w, i, c):
     loss = F.cross_entropy(
         i["logits"].flatten(0, -2),
@@ -208,6 +279,10 @@ def normal(*shape):
 
 def ids(vocab, *shape):
     return ("ids", shape, vocab)
+
+
+def lengths(least, most, *shape):
+    return ("lengths", shape, least, most)
 
 
 def layer_cases():
@@ -399,6 +474,33 @@ def model_cases():
     yield Case("gpt", gpt2, {"ids": ids(61, 1, 1)}, gpt, 144, 64)
 
 
+def encoder_cases():
+    bert = {"vocab": 61, "context": 21, "layers": 2, "dim": 36, "heads": 3, "token_types": 2,
+            "classes": 5, "mlm": True}
+    sentences = {"ids": ids(61, 4, 19), "lengths": lengths(1, 19, 4), "token_types": ids(2, 4, 19)}
+    for config, inputs in [
+        (bert, sentences),
+        (dict(bert, pool="mean", pooler=False, mlm=False), sentences),
+        (dict(bert, norm_first=True, position="rotary", norm="rms_norm", norm_eps=1e-6,
+              mlp="swiglu", checkpointing=True), {"ids": ids(61, 4, 19)}),
+        (dict(bert, position="sinusoidal", token_types=0, classes=0, hidden=50, mlp="relu"),
+         {"ids": ids(61, 4, 19), "lengths": lengths(1, 19, 4)}),
+    ]:
+        yield Case("encoder", config, inputs, encoder, 144, 64)
+
+
+def vision_model_cases():
+    small = {"height": 12, "width": 16, "classes": 7, "layers": 2, "dim": 36, "heads": 3}
+    for config in [
+        small,
+        dict(small, pool="mean", position="rotary", patch=2, layer_scale=0.1, drop_path=0.1),
+        dict(small, position="sinusoidal", norm="rms_norm", mlp="swiglu", channels=1,
+             checkpointing=True),
+        dict(small, pool="mean", position="none", hidden=50, mlp="silu"),
+    ]:
+        yield Case("vit", config, {"x": normal(3, 12, 16, config.get("channels", 3))}, vit, 144, 64)
+
+
 def loss_cases():
     targets = ids(50, 4, 9)
     for config in [{}, {"smoothing": 0.1}, {"ignore_index": 3}]:
@@ -408,7 +510,8 @@ def loss_cases():
 
 def all_cases():
     return list(itertools.chain(layer_cases(), vision_layer_cases(), position_cases(),
-                                attention_cases(), model_cases(), loss_cases()))
+                                attention_cases(), model_cases(), encoder_cases(),
+                                vision_model_cases(), loss_cases()))
 
 
 # --- Running them ---
@@ -417,6 +520,8 @@ def all_cases():
 def draw(spec, random):
     if spec[0] == "ids":
         return torch.from_numpy(random.integers(0, spec[2], spec[1]))
+    if spec[0] == "lengths":
+        return torch.from_numpy(random.integers(spec[2], spec[3], spec[1], endpoint=True))
     return torch.from_numpy(random.standard_normal(spec[1], dtype=numpy.float32))
 
 
