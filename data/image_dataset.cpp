@@ -12,7 +12,7 @@ void ImageOptions::options(Options& o) {
   o.list("transforms", transforms, "what happens to a training image, in this order");
   o.list("evaluation_transforms", evaluation_transforms,
          "what happens to an image in evaluation; empty: those of `transforms` that draw nothing");
-  o.field("validation", validation,
+  o.field("hold_out", hold_out,
           "fraction of the training images held out, where no validation part is given",
           {.min = 0, .below = 1});
   o.field("channels", channels, "1 or 3 converts to grey or RGB; 0 keeps what the files have",
@@ -39,7 +39,7 @@ ImageDataset::ImageDataset(ImageSources sources, const ImageOptions& options,
     std::copy_if(options_.transforms.begin(), options_.transforms.end(),
                  std::back_inserter(options_.evaluation_transforms), is_deterministic);
   }
-  const bool hold_out = sources.validation == nullptr && options.validation > 0;
+  const bool hold_out = sources.validation == nullptr && options.hold_out > 0;
   const std::shared_ptr<const ImageSource> list[] = {sources.train, sources.validation,
                                                      sources.test};
   for (size_t p = 0; p < 3; ++p) {
@@ -49,7 +49,7 @@ ImageDataset::ImageDataset(ImageSources sources, const ImageOptions& options,
   }
   if (hold_out) {
     const int64_t count = sources.train->size();
-    const auto held = static_cast<int64_t>(static_cast<double>(count) * options.validation);
+    const auto held = static_cast<int64_t>(static_cast<double>(count) * options.hold_out);
     const Permutation order({0, hash_name("data/validation"), 0}, static_cast<uint64_t>(count));
     parts_[0].indices.clear();
     for (int64_t i = 0; i < count; ++i) {

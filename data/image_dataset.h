@@ -15,7 +15,7 @@ namespace heed::data {
 struct ImageOptions {
   std::vector<TransformOptions> transforms;             ///< of training
   std::vector<TransformOptions> evaluation_transforms;  ///< empty: those that draw nothing
-  double validation = 0;
+  double hold_out = 0;
   int64_t channels = 0;
   std::vector<std::string> classes;
   double mixup = 0;
@@ -33,7 +33,7 @@ struct ImageSources {
 
 class ImageDataset : public LabelledDataset {
  public:
-  /// Without a validation source, options.validation of the training examples, drawn evenly, are
+  /// Without a validation source, options.hold_out of the training examples, drawn evenly, are
   /// held out. `class_names` may be empty: then options.classes, or else "0", "1", ...
   /// RequestErrors name labels outside the classes, and images that are no longer alike after the
   /// transforms.

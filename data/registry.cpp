@@ -2,6 +2,7 @@
 
 #include "data/image_formats.h"
 #include "data/system_headers.h"
+#include "data/text_classification.h"
 
 namespace heed::data {
 namespace {
@@ -44,8 +45,12 @@ const std::vector<DatasetEntry>& dataset_registry() {
       labelled<IdxOptions, open_idx>("idx", "images", "IDX files: MNIST and its kin"),
       labelled<ImageFolderOptions, open_image_folder>(
           "image-folder", "images", "a folder of JPEG and PNG files for each class"),
+      labelled<SentencesOptions, open_sentences>("sentences", "texts",
+                                                 "a file of sentences for each class, one a line"),
       {"text", "text", "text files, folders or glob patterns", describe_options<TextDatasetOptions>,
        open_files, nullptr},
+      labelled<TextTableOptions, open_text_table>("text-table", "texts",
+                                                  "labelled texts in CSV, TSV or JSON lines"),
       labelled<WebDatasetOptions, open_webdataset>(
           "webdataset", "images", "tar shards of JPEG or PNG images and their classes"),
   };

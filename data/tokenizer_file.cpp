@@ -1,5 +1,6 @@
-// Reading tokenizer.json: our own "bytes" and "chars", and byte-level BPE as `tokenizers` writes
-// it. Whatever would make another tokenization than the file's author meant is refused by name.
+// Reading tokenizer.json: our own "bytes", "chars" and "words", and byte-level BPE as `tokenizers`
+// writes it. Whatever would make another tokenization than the file's author meant is refused by
+// name.
 #include <algorithm>
 #include <filesystem>
 #include <limits>
@@ -11,6 +12,7 @@
 #include "data/byte_tokenizer.h"
 #include "data/char_tokenizer.h"
 #include "data/tokenizer.h"
+#include "data/word_tokenizer.h"
 
 namespace heed::data {
 namespace {
@@ -269,12 +271,14 @@ std::unique_ptr<Tokenizer> parse_tokenizer(const Config& document, const std::st
   if (type == nullptr) {
     fail_request(SourceLocation{name},
                  "tokenizer: there is neither a \"model\" (byte-level BPE) nor a \"type\" "
-                 "(bytes, chars)");
+                 "(bytes, chars, words)");
   }
   if (type->as_string() == "chars") return parse_chars(document);
+  if (type->as_string() == "words") return parse_words(document);
   if (type->as_string() == "bytes") return std::make_unique<ByteTokenizer>();
-  fail_request(type->where(), fmt::format("tokenizer: unknown type '{}' (known: bytes, chars)",
-                                          type->as_string()));
+  fail_request(
+      type->where(),
+      fmt::format("tokenizer: unknown type '{}' (known: bytes, chars, words)", type->as_string()));
 }
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {

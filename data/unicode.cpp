@@ -78,6 +78,8 @@ std::string describe_code_point(int32_t value) {
   return fmt::format("'{}' (U+{:04X})", text, value);
 }
 
+int32_t to_lower(int32_t code_point) { return utf8proc_tolower(code_point); }
+
 CharClass char_class(int32_t code_point) {
   if (code_point < 128) return kAscii[static_cast<size_t>(code_point)];
   if (is_white_space(code_point)) return CharClass::space;

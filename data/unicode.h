@@ -30,6 +30,9 @@ size_t floor_to_character(std::string_view text, size_t offset);
 /// 'x' (U+0078), for messages.
 std::string describe_code_point(int32_t value);
 
+/// The lower-case form of a code point, where it is one code point; else itself.
+int32_t to_lower(int32_t code_point);
+
 enum class CharClass : uint8_t { other, letter, number, space };
 
 /// Unicode's general categories L* and N*, and its White_Space property (utf8proc, Unicode 15).

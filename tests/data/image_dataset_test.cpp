@@ -106,7 +106,7 @@ TEST(ImageDataset, EvaluationPadsTheLastBatch) {
 
 TEST(ImageDataset, HoldsOutAFraction) {
   ImageOptions options;
-  options.validation = 0.25;
+  options.hold_out = 0.25;
   const ImageDataset data({numbered(100), nullptr, nullptr}, options, {});
   EXPECT_EQ(data.size(Part::train), 75);
   EXPECT_EQ(data.size(Part::validation), 25);
@@ -209,6 +209,21 @@ TEST(WebDataset, ImagesOfOtherSizesNeedATransform) {
       "type: webdataset\ntrain: [" + path + "]\ntransforms: [{type: resize, size: [5, 5]}]", "r"));
   EXPECT_EQ(images(resized->evaluation_batch(Part::train, 0, {.batch = 2})).images.shape(),
             (Shape{2, 5, 5, 3}));
+}
+
+TEST(WebDataset, PartsAndFractionsAreRead) {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("s.tar", tar_of({{"0.png", encode_png(flat(4, 1))},
+                                                         {"0.cls", "0"},
+                                                         {"1.png", encode_png(flat(4, 2))},
+                                                         {"1.cls", "1"}}));
+  const std::string start = "type: webdataset\ntrain: [" + path + "]\n";
+  const auto given = open_labelled_dataset(parse_yaml(start + "validation: [" + path + "]", "r"));
+  EXPECT_EQ(given->size(Part::train), 2);
+  EXPECT_EQ(given->size(Part::validation), 2);
+  const auto held = open_labelled_dataset(parse_yaml(start + "hold_out: 0.5", "r"));
+  EXPECT_EQ(held->size(Part::train), 1);
+  EXPECT_EQ(held->size(Part::validation), 1);
 }
 
 TEST(ImageFolder, ClassesAreFoldersByName) {

@@ -96,7 +96,7 @@ TEST(TokenizerFile, SaysWhatIsWrongAndWhere) {
     const std::string path = folder.write("t.json", text);
     return message_of([&] { load_tokenizer(path); });
   };
-  EXPECT_THAT(message("{\"type\": \"words\"}"), HasSubstr("unknown type 'words'"));
+  EXPECT_THAT(message("{\"type\": \"syllables\"}"), HasSubstr("unknown type 'syllables'"));
   EXPECT_THAT(message("{}"), HasSubstr("neither"));
   EXPECT_THAT(message("[1]"), HasSubstr("expected a map"));
   EXPECT_THAT(message("{\"type\": \"chars\",\n \"code_points\": [1, 55296]}"),
