@@ -1,0 +1,35 @@
+// Batch normalisation (Ioffe & Szegedy, arXiv 1502.03167, algorithm 1), channels last:
+//   y = (x - mean) / sqrt(var + eps) * weight + bias
+// with the batch's statistics in training and their running averages in evaluation.
+#pragma once
+
+#include "core/options.h"
+#include "nn/module.h"
+
+namespace heed::nn {
+
+struct BatchNormOptions {
+  int64_t dim = 0;
+  double eps = 1e-5;
+  double momentum = 0.1;
+  bool affine = true;
+
+  void options(Options& o);
+};
+
+struct BatchNorm : Module {
+  /// `weight_init` fills the weight (ones without it); zeros for the last norm of a residual branch
+  /// let it start as the identity.
+  explicit BatchNorm(const BatchNormOptions& options, Init weight_init = {});
+
+  /// x [B, spatial..., C] -> the same shape. In training the running statistics move by `momentum`
+  /// towards the batch's (its unbiased variance), but not when a checkpointed block runs again.
+  Tensor forward(const Tensor& x);
+  Tensor operator()(const Tensor& x) { return forward(x); }
+
+  Tensor weight, bias;               // [C], or undefined
+  Tensor running_mean, running_var;  // [C], buffers
+  double eps, momentum;
+};
+
+}  // namespace heed::nn
