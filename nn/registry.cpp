@@ -6,10 +6,12 @@
 #include "nn/attention/registry.h"
 #include "nn/defaults.h"
 #include "nn/layers/alibi.h"
+#include "nn/layers/batch_norm.h"
 #include "nn/layers/conv.h"
 #include "nn/layers/drop_path.h"
 #include "nn/layers/dropout.h"
 #include "nn/layers/embedding.h"
+#include "nn/layers/group_norm.h"
 #include "nn/layers/layer_norm.h"
 #include "nn/layers/layer_scale.h"
 #include "nn/layers/learned_position.h"
@@ -26,6 +28,7 @@
 #include "nn/losses/cross_entropy.h"
 #include "nn/models/encoder.h"
 #include "nn/models/gpt.h"
+#include "nn/models/resnet.h"
 #include "nn/models/vit.h"
 
 namespace heed::nn {
@@ -156,6 +159,13 @@ std::vector<ModuleEntry> all_entries() {
           {"layer_norm", "zero mean, unit variance over features", "arXiv 1607.06450, eq. 4"}),
       layer<RmsNorm, RmsNormOptions>(
           {"rms_norm", "unit root mean square over features", "arXiv 1910.07467, eq. 4"}),
+      layer<BatchNorm, BatchNormOptions>({"batch_norm",
+                                          "statistics of the batch, or their running averages",
+                                          "arXiv 1502.03167, algorithm 1"}),
+      layer<GroupNorm, GroupNormOptions>(
+          {"group_norm", "statistics of a sample's group of channels", "arXiv 1803.08494, eq. 7"}),
+      layer<InstanceNorm, InstanceNormOptions>(
+          {"instance_norm", "statistics of a sample's channel", "arXiv 1607.08022, eq. 4"}),
       layer<Dropout, DropoutOptions>(
           {"dropout", "zeroes elements at random in training", "Srivastava et al. 2014"}),
       layer<Mlp, MlpOptions>(
@@ -204,6 +214,10 @@ std::vector<ModuleEntry> all_entries() {
                            "Radford et al. 2019; arXiv 2302.13971"},
                           read_gpt_options),
       encoder(),
+      image_classifier<ResNet, ResNetOptions>(
+          {"resnet", "residual convolutional network, ImageNet and CIFAR forms",
+           "arXiv 1512.03385"},
+          read_resnet_options),
       image_classifier<Vit, VitOptions>(
           {"vit", "vision transformer, DeiT sizes", "arXiv 2010.11929; arXiv 2012.12877"},
           read_vit_options),

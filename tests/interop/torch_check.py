@@ -233,6 +233,48 @@ def encoder(w, i, c):
     return outputs
 
 
+def batch_norm(w, x, prefix="", eps=1e-5):
+    """In evaluation, with the running statistics."""
+    y = (x - w[prefix + "running_mean"]) / (w[prefix + "running_var"] + eps).sqrt()
+    return y * w[prefix + "weight"] + w[prefix + "bias"] if prefix + "weight" in w else y
+
+
+def group_norm(w, x, groups, eps=1e-5):
+    y = F.group_norm(x.movedim(-1, 1), groups, w.get("weight"), w.get("bias"), eps)
+    return y.movedim(1, -1)
+
+
+def instance_norm(w, x, eps=1e-5):
+    y = F.instance_norm(x.movedim(-1, 1), weight=w.get("weight"), bias=w.get("bias"), eps=eps)
+    return y.movedim(1, -1)
+
+
+def resnet_block(w, x, c, p, stride):
+    narrow = c.get("bottleneck", False)
+    y = same_conv(w, x, p + "conv1.", 1 if narrow else stride)
+    y = F.relu(batch_norm(w, y, p + "norm1."))
+    y = batch_norm(w, same_conv(w, y, p + "conv2.", stride if narrow else 1), p + "norm2.")
+    if narrow:
+        y = batch_norm(w, same_conv(w, F.relu(y), p + "conv3."), p + "norm3.")
+    if p + "shortcut.weight" in w:
+        x = batch_norm(w, same_conv(w, x, p + "shortcut.", stride), p + "shortcut_norm.")
+    else:
+        x = F.pad(x[:, ::stride, ::stride], (0, y.shape[-1] - x.shape[-1]))
+    return F.relu(x + y)
+
+
+def resnet(w, i, c):
+    large = c.get("stem") == "imagenet"
+    x = same_conv(w, i["x"], "stem.", 2 if large else 1)
+    x = F.relu(batch_norm(w, x, "stem_norm."))
+    if large:
+        x = F.max_pool2d(x.movedim(-1, 1), 3, 2, 1).movedim(1, -1)
+    for stage, count in enumerate(c["blocks"]):
+        for n in range(count):
+            x = resnet_block(w, x, c, f"stages.{stage}.{n}.", 2 if stage > 0 and n == 0 else 1)
+    return [linear(w, x.mean((1, 2)), "head.")]
+
+
 def vit(w, i, c):
     c = dict({"norm_eps": 1e-6, "norm_first": True, "position": "learned", "patch": 4}, **c)
     x = patch_embed(w, i["x"], c, "patch_embed.").flatten(1, 2)
@@ -415,6 +457,19 @@ def vision_layer_cases():
                                            "bias": False}]:
         yield Case("lora", config, {"x": normal(4, 20)}, lambda w, i, c: [lora(w, i["x"], c)], 30, 4,
                    frozen=r"^base\.")
+    for config, shape in [({"dim": 6}, (3, 5, 4, 6)),
+                          ({"dim": 5, "affine": False, "eps": 0.1}, (7, 5))]:
+        yield Case("batch_norm", config, {"x": normal(*shape)},
+                   lambda w, i, c: [batch_norm(w, i["x"], eps=c.get("eps", 1e-5))], 60, 4,
+                   frozen="running_")
+    for config, shape in [({"dim": 12, "groups": 4}, (3, 5, 4, 12)), ({"dim": 32}, (2, 9, 32)),
+                          ({"dim": 6, "groups": 1, "affine": False}, (3, 2, 2, 3, 6))]:
+        yield Case("group_norm", config, {"x": normal(*shape)},
+                   lambda w, i, c: [group_norm(w, i["x"], c.get("groups", 32), c.get("eps", 1e-5))],
+                   72, 6)
+    for config, shape in [({"dim": 6}, (3, 5, 4, 6)), ({"dim": 5, "affine": True}, (2, 9, 5))]:
+        yield Case("instance_norm", config, {"x": normal(*shape)},
+                   lambda w, i, c: [instance_norm(w, i["x"])], 40, 6)
     yield Case("window_position", {"heads": 3, "height": 3, "width": 4},
                {"scores": normal(2, 3, 12, 12)},
                lambda w, i, c: [i["scores"] + window_bias(w, c)], 24, 1)
@@ -501,6 +556,17 @@ def vision_model_cases():
         yield Case("vit", config, {"x": normal(3, 12, 16, config.get("channels", 3))}, vit, 144, 64)
 
 
+    small = {"classes": 7, "blocks": [2, 1], "widths": [8, 12]}
+    for config in [
+        small,
+        dict(small, shortcut="pad", channels=2, zero_init=True),
+        dict(small, stem="imagenet", bottleneck=True, widths=[6, 8]),
+    ]:
+        # Three blocks of three convolutions at most, of 108 terms (294 in the stem), there and back.
+        yield Case("resnet", config, {"x": normal(2, 13, 10, config.get("channels", 3))}, resnet,
+                   294, 48, frozen="running_")
+
+
 def loss_cases():
     targets = ids(50, 4, 9)
     for config in [{}, {"smoothing": 0.1}, {"ignore_index": 3}]:
@@ -528,9 +594,11 @@ def draw(spec, random):
 def draw_weight(name, fresh, random):
     """Values of a trained model's size, so that every term matters."""
     values = torch.from_numpy(random.standard_normal(tuple(fresh.shape), dtype=numpy.float32))
+    if name.endswith("running_var"):
+        return 0.5 + values.square()
     if "norm" in name and name.endswith("weight") or fresh.dim() == 1 and name == "weight":
         return 1 + 0.2 * values
-    return 0.3 * values if fresh.dim() == 1 else values / math.sqrt(fresh.shape[-1])
+    return 0.3 * values if fresh.dim() == 1 else values / math.sqrt(fresh[0].numel())
 
 
 class Tally:
