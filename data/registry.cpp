@@ -23,6 +23,11 @@ std::unique_ptr<TextDataset> open_headers(const Config& config) {
                           config.where());
 }
 
+UserItems open_users(const Config& config) {
+  return read_user_items(read_options<UserItemOptions>(config, "dataset user-items"),
+                         place_of(config, "file"));
+}
+
 // An entry of labelled examples, opened by `open` with the Options read from the recipe.
 template <class Options, auto open>
 DatasetEntry labelled(const std::string& name, const std::string& kind,
@@ -51,6 +56,8 @@ const std::vector<DatasetEntry>& dataset_registry() {
        open_files, nullptr},
       labelled<TextTableOptions, open_text_table>("text-table", "texts",
                                                   "labelled texts in CSV, TSV or JSON lines"),
+      {"user-items", "sequences", "users' items in time order, for next-item recommendation",
+       describe_options<UserItemOptions>, nullptr, nullptr, open_users},
       labelled<WebDatasetOptions, open_webdataset>(
           "webdataset", "images", "tar shards of JPEG or PNG images and their classes"),
   };

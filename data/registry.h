@@ -9,16 +9,18 @@
 
 #include "data/labelled_dataset.h"
 #include "data/text_dataset.h"
+#include "data/user_items.h"
 
 namespace heed::data {
 
 struct DatasetEntry {
   std::string name;
-  std::string kind;                ///< "text" (a stream of tokens), "images" or "texts" (labelled)
+  std::string kind;  ///< "text" (a stream of tokens), "images" or "texts" (labelled), "sequences"
   std::string summary;             ///< one line
   std::function<Config()> schema;  ///< JSON Schema of its options
   std::function<std::unique_ptr<TextDataset>(const Config&)> open_text;          ///< or null
   std::function<std::unique_ptr<LabelledDataset>(const Config&)> open_labelled;  ///< or null
+  std::function<UserItems(const Config&)> open_sequences;                        ///< or null
 };
 
 /// All entries, sorted by name.

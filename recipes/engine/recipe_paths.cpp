@@ -85,9 +85,9 @@ std::string resolve_path(const Config& value) {
 void resolve_paths(Config& tree) {
   Config* data = tree.find("data");
   if (data == nullptr || !data->is_map()) return;
-  for (const char* key : {"files", "validation_files", "test_files", "fallback", "folder", "train",
-                          "validation", "test", "train_images", "train_labels", "validation_images",
-                          "validation_labels", "test_images", "test_labels"}) {
+  for (const char* key : {"files", "validation_files", "test_files", "fallback", "folder", "file",
+                          "train", "validation", "test", "train_images", "train_labels",
+                          "validation_images", "validation_labels", "test_images", "test_labels"}) {
     resolve_in(*data, key);
   }
   if (Config* tokenizer = data->find("tokenizer")) resolve_in(*tokenizer, "file");
