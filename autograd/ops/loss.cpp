@@ -4,6 +4,7 @@
 
 #include "core/views.h"
 #include "kernels/copy/copy.h"
+#include "kernels/elementwise/binary.h"
 #include "kernels/loss/cross_entropy.h"
 #include "kernels/loss/linear_cross_entropy.h"
 #include "kernels/optim/lists.h"
@@ -86,13 +87,29 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
   const Tensor losses = Tensor::empty({rows.size(0)}, sums);
   const Tensor lse = Tensor::empty({rows.size(0)}, sums);
   kernels::cross_entropy(rows, *read, options.smoothing, losses, lse);
-  return record(op, {logits}, scalar(kernels::mean_loss(losses, *read), sums),
-                [rows = save(rows), lse = save(lse), read, smoothing = options.smoothing,
-                 shape = logits.shape()](const Tensor& dy) {
-                  const double scale =
-                      read->counted ? dy.item() / static_cast<double>(read->counted) : 0.0;
-                  const Tensor gradient =
+  const double counted = static_cast<double>(read->counted);
+  const Reduction reduction = options.reduction;
+  Tensor out;
+  if (reduction == Reduction::none) {
+    out = views::reshape(losses, targets.shape());
+  } else {
+    const double mean = kernels::mean_loss(losses, *read);
+    out = scalar(reduction == Reduction::sum ? counted * mean : mean, sums);
+  }
+  return record(op, {logits}, out,
+                [rows = save(rows), lse = save(lse), read, smoothing = options.smoothing, reduction,
+                 counted, shape = logits.shape()](const Tensor& dy) {
+                  double scale = 1;
+                  if (reduction == Reduction::sum) scale = dy.item();
+                  if (reduction == Reduction::mean) scale = counted > 0 ? dy.item() / counted : 0.0;
+                  Tensor gradient =
                       kernels::cross_entropy_backward(*rows, *read, smoothing, *lse, scale);
+                  if (reduction == Reduction::none) {
+                    const Tensor each =
+                        views::reshape(kernels::contiguous_as(dy, lse->dtype()), {dy.numel(), 1});
+                    gradient = kernels::cast(kernels::binary(kernels::Binary::mul, gradient, each),
+                                             rows->dtype());
+                  }
                   return Gradients{views::reshape(gradient, shape)};
                 });
 }
@@ -102,17 +119,26 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor&
   const char* op = "linear_cross_entropy";
   check_options(op, options);
   const Tensor rows = as_rows(op, x, targets);
+  HEED_CHECK(options.reduction != Reduction::none,
+             "{}: losses of single targets have no gradient: see linear_cross_entropy_rows", op);
   const Targets read = kernels::read_targets(targets, weight.size(0), options.ignore_index, op);
   kernels::LinearCrossEntropyResult r = kernels::linear_cross_entropy(
       rows, weight, bias, read, options.smoothing,
       {.dx = needs_grad({x}), .dweight = needs_grad({weight}), .dbias = needs_grad({bias})});
-  const Tensor loss = scalar(kernels::mean_loss(r.losses, read), accumulation(x.dtype()));
+  double value = kernels::mean_loss(r.losses, read);
+  double seed_scale = 1;
+  if (options.reduction == Reduction::sum) {
+    seed_scale = static_cast<double>(read.counted);
+    value *= seed_scale;
+  }
+  const Tensor loss = scalar(value, accumulation(x.dtype()));
   if (r.dx.defined()) r.dx = views::reshape(r.dx, x.shape());
   auto ready = std::make_shared<std::vector<ReadyGradient>>();
   for (Tensor* gradient : {&r.dx, &r.dweight, &r.dbias}) ready->emplace_back(std::move(*gradient));
-  return record(op, {x, weight, bias}, loss, [ready](const Tensor& dy) {
+  return record(op, {x, weight, bias}, loss, [ready, seed_scale](const Tensor& dy) {
     Gradients gradients;
-    for (ReadyGradient& gradient : *ready) gradients.push_back(gradient.scaled(dy.item()));
+    for (ReadyGradient& gradient : *ready)
+      gradients.push_back(gradient.scaled(seed_scale * dy.item()));
     return gradients;
   });
 }

@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "core/parallel.h"
 #include "core/views.h"
+#include "kernels/index/along.h"
 #include "tests/samples.h"
 
 namespace heed::kernels {
@@ -44,6 +48,66 @@ TEST(Take, KeepsEveryType) {
   EXPECT_EQ(y.to_vector<int64_t>(), (std::vector<int64_t>{4, 5, 0, 1, 4, 5, 2, 3}));
   const Tensor z = take(views::transpose(x, 0, 1), 1, index, DType::i64, "take");
   EXPECT_EQ(z.to_vector<int64_t>(), (std::vector<int64_t>{4, 0, 4, 2, 5, 1, 5, 3}));
+}
+
+// Sums in order of position, element by element: exactly, on one to three threads.
+TEST(ScatterAddAlong, AddsInOrderOfPosition) {
+  for (const Shape& shape : {Shape{3, 17, 131}, Shape{1, 1009, 1}, Shape{40, 5, 3}}) {
+    for (int dim = 0; dim < 3; ++dim) {
+      Shape more = shape;
+      more[dim] = 300;
+      const Tensor index = integers(more, shape[dim], "index");
+      const auto ids = index.to_vector<int64_t>();
+      int64_t inner = 1;
+      for (int i = dim + 1; i < 3; ++i) inner *= shape[i];
+      for (const DType dtype : {DType::f32, DType::bf16, DType::f64}) {
+        const Tensor base = normal(shape, "base", dtype), values = normal(more, "values", dtype);
+        const auto target = [&](size_t at) {
+          const int64_t i = static_cast<int64_t>(at);
+          return static_cast<size_t>((i / (300 * inner) * shape[dim] + ids[at]) * inner +
+                                     i % inner);
+        };
+        const auto add = [&](auto sums) {
+          const auto terms = values.to_vector<typename decltype(sums)::value_type>();
+          for (size_t at = 0; at < terms.size(); ++at) sums[target(at)] += terms[at];
+          return std::vector<double>(sums.begin(), sums.end());
+        };
+        std::vector<double> expected =
+            dtype == DType::f64 ? add(base.to_vector<double>()) : add(base.to_vector<float>());
+        if (dtype == DType::bf16) {
+          for (double& e : expected) e = float(bfloat16(float(e)));
+        }
+        const int before = thread_count();
+        for (const int threads : {1, 2, 3}) {
+          set_thread_count(threads);
+          EXPECT_EQ(scatter_add_along(base, shape, dim, index, values, "test").to_vector<double>(),
+                    expected);
+        }
+        set_thread_count(before);
+      }
+    }
+  }
+}
+
+TEST(PutRows, LaterRowsWinOnAnyThreadCount) {
+  const Tensor x = normal({7, 301, 13}, "x", DType::bf16);
+  const Tensor index = integers({500}, 301, "index"),
+               values = normal({7, 500, 13}, "v", DType::bf16);
+  auto expected = x.to_vector<float>();
+  const auto rows = values.to_vector<float>();
+  for (size_t o = 0; o < 7; ++o) {
+    for (size_t k = 0; k < 500; ++k) {
+      const size_t to = (o * 301 + size_t(index.data<int64_t>()[k])) * 13;
+      std::copy_n(rows.begin() + std::ptrdiff_t((o * 500 + k) * 13), 13,
+                  expected.begin() + std::ptrdiff_t(to));
+    }
+  }
+  const int before = thread_count();
+  for (const int threads : {1, 3}) {
+    set_thread_count(threads);
+    EXPECT_EQ(put_rows(x, 1, index, values, "test").to_vector<float>(), expected);
+  }
+  set_thread_count(before);
 }
 
 }  // namespace
