@@ -5,6 +5,7 @@
 #include "autograd/tape.h"
 #include "kernels/copy/copy.h"
 #include "kernels/optim/lists.h"
+#include "kernels/optim/units.h"
 
 namespace heed::optim {
 namespace {
@@ -34,6 +35,17 @@ double clip_scale(double norm, double max_norm) {
 void clip_by_value(const std::vector<Parameter>& parameters, double limit) {
   HEED_CHECK(limit > 0, "clip_by_value: limit {} is not positive", limit);
   kernels::clamp_inplace(gradients_of(parameters), limit);
+}
+
+void clip_adaptive(const std::vector<Parameter>& parameters, double factor, double eps) {
+  HEED_CHECK(factor > 0 && eps > 0, "clip_adaptive: factor {} and eps {} must be positive", factor,
+             eps);
+  const std::vector<Tensor> gradients = gradients_of(parameters);
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (gradients[i].defined()) {
+      kernels::clip_units(parameters[i].tensor, gradients[i], factor, eps);
+    }
+  }
 }
 
 void scale_grads(const std::vector<Parameter>& parameters, double factor) {

@@ -1,4 +1,4 @@
-// Clipping of gradients by their global norm (Pascanu et al. 2013) and by value.
+// Clipping of gradients by their global norm (Pascanu et al. 2013), by value, and unit by unit.
 #pragma once
 
 #include <vector>
@@ -18,6 +18,11 @@ double clip_scale(double norm, double max_norm);
 
 /// Bounds every gradient element to [-limit, limit] in place.
 void clip_by_value(const std::vector<Parameter>& parameters, double limit);
+
+/// Adaptive gradient clipping (Brock et al. 2021): each unit's gradient is scaled down in place to
+/// at most `factor` max(|unit|, eps), norms taken over the unit: a row of dimension 0 (an output),
+/// or the whole tensor below two dimensions. The paper leaves the last layer out: give the others.
+void clip_adaptive(const std::vector<Parameter>& parameters, double factor, double eps = 1e-3);
 
 /// Multiplies every gradient in place.
 void scale_grads(const std::vector<Parameter>& parameters, double factor);

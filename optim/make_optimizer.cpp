@@ -1,6 +1,9 @@
-// Options, parameter groups, and the three optimisers.
+// Options, parameter groups, and the optimisers.
+#include <cmath>
+
 #include "autograd/tape.h"
 #include "kernels/optim/adam.h"
+#include "kernels/optim/lists.h"
 #include "kernels/optim/sgd.h"
 #include "optim/optimizer.h"
 
@@ -37,7 +40,10 @@ class Adam : public Optimizer {
 class Sgd : public Optimizer {
  public:
   Sgd(const OptimizerOptions& options, std::vector<Parameter> parameters)
-      : Optimizer(std::move(parameters)), momentum_(options.momentum), nesterov_(options.nesterov) {
+      : Optimizer(std::move(parameters)),
+        momentum_(options.momentum),
+        nesterov_(options.nesterov),
+        trust_(options.type == "lars" ? options.trust : 0.0) {
     if (momentum_ != 0) add_state("momentum_buffer");
   }
 
@@ -48,14 +54,25 @@ class Sgd : public Optimizer {
     for (size_t i = 0; i < active.size(); ++i) {
       const Parameter& p = parameters()[active[i]];
       updates.push_back({p.tensor, gradients[i], momentum_ != 0 ? state(0, active[i]) : Tensor(),
-                         lr * p.lr, momentum_, p.weight_decay});
+                         lr * p.lr, momentum_, p.weight_decay,
+                         trust_ratio(p, gradients[i], grad_scale)});
     }
     kernels::sgd(updates, nesterov_, grad_scale);
   }
 
  private:
+  // LARS (You et al. 2017): trust |p| / (|g| + weight_decay |p|), so that each tensor moves in
+  // proportion to its own size; 1 for biases and norms, and where either norm is 0.
+  double trust_ratio(const Parameter& p, const Tensor& gradient, double grad_scale) const {
+    if (trust_ == 0 || p.tensor.rank() < 2) return 1;
+    const double size = kernels::global_norm(std::span(&p.tensor, 1));
+    const double slope = std::abs(grad_scale) * kernels::global_norm(std::span(&gradient, 1));
+    return size > 0 && slope > 0 ? trust_ * size / (slope + p.weight_decay * size) : 1;
+  }
+
   double momentum_;
   bool nesterov_;
+  double trust_;  // 0: plain SGD
 };
 
 std::vector<Parameter> grouped(const OptimizerOptions& options, const NamedTensors& parameters) {
@@ -118,16 +135,18 @@ void ParameterGroup::options(Options& o) {
 }
 
 void OptimizerOptions::options(Options& o) {
-  o.field("type", type, "update rule", {.one_of = {"adamw", "adam", "sgd"}});
+  o.field("type", type, "update rule", {.one_of = {"adamw", "adam", "sgd", "lars"}});
   o.field("lr", lr, "peak learning rate of the schedule", {.above = 0});
   o.field("betas", betas, "adam, adamw: decay of the first and second moments");
   o.field("eps", eps, "adam, adamw: added to the root of the second moment", {.above = 0});
   o.field("weight_decay", weight_decay,
-          "decoupled (adamw), or added to the gradient (adam, sgd) times the parameter",
+          "decoupled (adamw), or added to the gradient (adam, sgd, lars) times the parameter",
           {.min = 0});
-  o.field("momentum", momentum, "sgd: share of the last direction that stays",
+  o.field("momentum", momentum, "sgd, lars: share of the last direction that stays",
           {.min = 0, .below = 1});
-  o.field("nesterov", nesterov, "sgd: look ahead along the momentum");
+  o.field("nesterov", nesterov, "sgd, lars: look ahead along the momentum");
+  o.field("trust", trust, "lars: share of a tensor's norm that a step of rate 1 moves",
+          {.above = 0});
   o.field("decay_1d", decay_1d, "decay tensors with fewer than two dimensions (biases, norms) too");
   o.list("groups", groups, "settings of parameters by name; the first pattern that matches holds");
   check_betas(o, betas, false);
@@ -137,12 +156,14 @@ void OptimizerOptions::options(Options& o) {
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
                                           const NamedTensors& parameters) {
   std::vector<Parameter> trained = grouped(options, parameters);
-  if (options.type == "sgd") return std::make_unique<Sgd>(options, std::move(trained));
+  if (options.type == "sgd" || options.type == "lars")
+    return std::make_unique<Sgd>(options, std::move(trained));
   if (options.type == "adam" || options.type == "adamw") {
     return std::make_unique<Adam>(options, std::move(trained));
   }
-  fail_request("optimizer: unknown type '{}'{}", options.type,
-               did_you_mean(options.type, std::vector<std::string>{"adamw", "adam", "sgd"}));
+  fail_request(
+      "optimizer: unknown type '{}'{}", options.type,
+      did_you_mean(options.type, std::vector<std::string>{"adamw", "adam", "sgd", "lars"}));
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const Config& options, const NamedTensors& parameters) {

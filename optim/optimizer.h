@@ -1,4 +1,4 @@
-// Optimisers over named parameters: SGD, Adam, AdamW, with groups by name pattern.
+// Optimisers over named parameters: SGD, LARS, Adam, AdamW, with groups by name pattern.
 //
 //   auto optimizer = make_optimizer(options, parameters);     // {name, tensor}, as in a state_dict
 //   optimizer->zero_grad();
@@ -37,13 +37,14 @@ struct ParameterGroup {
 /// The `optimizer:` section of a recipe. Defaults are PyTorch's, but that tensors with fewer than
 /// two dimensions (biases, norms) do not decay.
 struct OptimizerOptions {
-  std::string type = "adamw";  ///< adamw, adam, sgd
+  std::string type = "adamw";  ///< adamw, adam, sgd, lars
   double lr = 1e-3;            ///< the schedule's peak
   std::vector<double> betas = {0.9, 0.999};
   double eps = 1e-8;
   double weight_decay = 0.01;
-  double momentum = 0.0;  ///< sgd
-  bool nesterov = false;  ///< sgd
+  double momentum = 0.0;  ///< sgd, lars
+  bool nesterov = false;  ///< sgd, lars
+  double trust = 1e-3;    ///< lars: share of a tensor's norm that a step of rate 1 moves
   bool decay_1d = false;  ///< decay tensors with fewer than two dimensions too
   std::vector<ParameterGroup> groups;
   void options(Options& o);
@@ -77,8 +78,8 @@ class Optimizer {
   int64_t steps_done() const { return steps_; }
 
   /// What a checkpoint must hold: "step" (i64 []) and, for each parameter, "exp_avg.<name>" and
-  /// "exp_avg_sq.<name>" (Adam) or "momentum_buffer.<name>" (SGD with momentum). The tensors share
-  /// memory with the optimiser.
+  /// "exp_avg_sq.<name>" (Adam) or "momentum_buffer.<name>" (SGD and LARS with momentum). The
+  /// tensors share memory with the optimiser.
   NamedTensors state_tensors() const;
   /// Copies such tensors back. Missing or unexpected names, other shapes or dtypes: a RequestError
   /// that lists them, and nothing is changed.

@@ -18,16 +18,17 @@ double remaining(const std::string& shape, double progress) {
 
 void ScheduleOptions::options(Options& o) {
   o.field("type", type, "shape of the learning rate over the steps",
-          {.one_of = {"constant", "linear", "cosine", "wsd", "rsqrt", "step"}});
+          {.one_of = {"constant", "linear", "cosine", "polynomial", "wsd", "rsqrt", "step"}});
   o.field("warmup_steps", warmup_steps, "steps over which the rate rises to its peak", {.min = 0});
-  o.field("min_lr", min_lr, "the rate at the end (linear, cosine, wsd) or at least (rsqrt)",
-          {.min = 0});
+  o.field("min_lr", min_lr,
+          "the rate at the end (linear, cosine, polynomial, wsd) or at least (rsqrt)", {.min = 0});
   o.field("decay_steps", decay_steps, "wsd: length of the decay; 0 means a fifth of the run",
           {.min = 0});
   o.field("decay_shape", decay_shape, "wsd: shape of the decay",
           {.one_of = {"linear", "cosine", "sqrt"}});
   o.field("milestones", milestones, "step: the steps at which the rate drops");
   o.field("gamma", gamma, "step: what the rate is multiplied by at a milestone", {.above = 0});
+  o.field("power", power, "polynomial: exponent of what remains of the run", {.above = 0});
   o.check(std::is_sorted(milestones.begin(), milestones.end()), "milestones",
           "milestones must ascend");
   o.check(type != "step" || !milestones.empty(), "milestones", "a step schedule needs milestones");
@@ -41,7 +42,8 @@ Schedule::Schedule(const ScheduleOptions& options, double peak, int64_t total_st
   };
   fits(options_.min_lr <= peak,
        fmt::format("min_lr {} is above the peak lr {}", options_.min_lr, peak));
-  const bool to_end = options_.type == "linear" || options_.type == "cosine";
+  const bool to_end =
+      options_.type == "linear" || options_.type == "cosine" || options_.type == "polynomial";
   fits(!to_end || total_ == 0 || options_.warmup_steps < total_,
        fmt::format("{} warm-up steps leave nothing of {}", options_.warmup_steps, total_));
   fits(options_.type != "wsd" || options_.warmup_steps + options_.decay_steps <= total_,
@@ -62,6 +64,11 @@ double Schedule::lr_at(int64_t s) const {
     return o.min_lr + (peak_ - o.min_lr) * remaining(shape, progress);
   };
   if (o.type == "linear" || o.type == "cosine") return decayed(o.type, o.warmup_steps, total_);
+  if (o.type == "polynomial") {
+    const double rest = decayed("linear", o.warmup_steps, total_) - o.min_lr;
+    const double range = peak_ - o.min_lr;
+    return range > 0 ? o.min_lr + range * std::pow(rest / range, o.power) : peak_;
+  }
   if (o.type == "wsd") {
     const int64_t from = total_ - o.decay_steps;
     return s < from ? peak_ : decayed(o.decay_shape, from, total_);

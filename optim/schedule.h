@@ -14,6 +14,7 @@ namespace heed::optim {
 ///   constant  peak
 ///   linear    from peak at W to min_lr at T
 ///   cosine    min_lr + (peak - min_lr) (1 + cos(pi (s - W) / (T - W))) / 2
+///   polynomial  min_lr + (peak - min_lr) (1 - (s - W) / (T - W))^power
 ///   wsd       peak until T - decay_steps, then to min_lr by decay_shape (warm-up, stable, decay;
 ///             Hu et al. 2024)
 ///   rsqrt     peak sqrt((W + 1) / (s + 1)), not below min_lr (Vaswani et al. 2017)
@@ -26,6 +27,7 @@ struct ScheduleOptions {
   std::string decay_shape = "linear";  ///< wsd: linear, cosine or sqrt (1 - sqrt(progress))
   std::vector<int64_t> milestones;     ///< step: where the rate drops, ascending
   double gamma = 0.1;                  ///< step: by what
+  double power = 1.0;                  ///< polynomial: 0.9 is usual in segmentation
   void options(Options& o);
 };
 

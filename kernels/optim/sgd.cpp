@@ -73,8 +73,8 @@ void sgd(std::span<const SgdUpdate> updates, bool nesterov, double grad_scale) {
                               buffer.dtype() == (dtype == DType::f64 ? DType::f64 : DType::f32)),
         "sgd: a buffer of {} for a parameter of {}", buffer, u.parameter);
     rows.push_back({dtype, u.parameter.raw(), u.gradient.raw(),
-                    buffer.defined() ? buffer.raw() : nullptr, grad_scale, u.lr, u.momentum,
-                    u.weight_decay, nesterov});
+                    buffer.defined() ? buffer.raw() : nullptr, u.scale * grad_scale, u.lr,
+                    u.momentum, u.scale * u.weight_decay, nesterov});
   }
   const auto chunks = chunks_of(updates.size(), [&](size_t i) { return updates[i].parameter; });
   for_each_chunk(chunks, [&](const Chunk& c, int64_t) {

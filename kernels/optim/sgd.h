@@ -14,9 +14,10 @@ struct SgdUpdate {
   double lr = 1e-3;
   double momentum = 0;
   double weight_decay = 0;
+  double scale = 1;  ///< of gradient and weight decay (LARS' trust ratio)
 };
 
-/// With g = grad_scale gradient + weight_decay p and b = momentum b + g:
+/// With g = scale (grad_scale gradient + weight_decay p) and b = momentum b + g:
 ///   p -= lr b, or p -= lr (g + momentum b) with Nesterov's momentum (Sutskever et al. 2013).
 /// Without momentum p -= lr g.
 void sgd(std::span<const SgdUpdate> updates, bool nesterov, double grad_scale = 1.0);

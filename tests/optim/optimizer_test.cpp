@@ -157,6 +157,67 @@ TEST(Optimizer, EqualsPyTorch) {
   }
 }
 
+// By the paper's formula, in f64: the tensor moves by trust times its own norm.
+TEST(Lars, MovesTensorsInProportionToTheirNorm) {
+  Tensor w = Tensor::from<double>({3, 0, 0, 4}, {2, 2}), b = Tensor::from<double>({1, 2}, {2});
+  require_grad(w);
+  require_grad(b);
+  const OptimizerOptions options{
+      .type = "lars", .weight_decay = 0.5, .momentum = 0.9, .trust = 0.1};
+  const auto optimizer = make_optimizer(options, {{"w", w}, {"b", b}});
+  std::vector<double> x = {3, 0, 0, 4}, y = {1, 2}, vx(4), vy(2);
+  for (int t = 1; t <= 3; ++t) {
+    const std::vector<double> gx = {0.5 * t, -1, 2, 0}, gy = {0.25, -1};
+    set_grad(w, Tensor::from(gx, {2, 2}));
+    set_grad(b, Tensor::from(gy, {2}));
+    const double lr = 0.2, scale = t == 2 ? 0.5 : 1.0;
+    optimizer->step(lr, scale);
+    const auto norm = [](const std::vector<double>& v) {
+      double sum = 0;
+      for (const double e : v) sum += e * e;
+      return std::sqrt(sum);
+    };
+    const double ratio = 0.1 * norm(x) / (scale * norm(gx) + 0.5 * norm(x));
+    for (size_t i = 0; i < 4; ++i) {
+      vx[i] = 0.9 * vx[i] + ratio * (scale * gx[i] + 0.5 * x[i]);
+      x[i] -= lr * vx[i];
+    }
+    for (size_t i = 0; i < 2; ++i) {
+      vy[i] = 0.9 * vy[i] + scale * gy[i];  // a bias: plain momentum, no decay
+      y[i] -= lr * vy[i];
+    }
+  }
+  for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(w.to_vector<double>()[i], x[i], 1e-14);
+  for (size_t i = 0; i < 2; ++i) EXPECT_NEAR(b.to_vector<double>()[i], y[i], 1e-14);
+}
+
+TEST(Lars, ZerosMoveByTheGradient) {
+  Tensor w = Tensor::zeros({2, 2});
+  require_grad(w);
+  const auto optimizer = make_optimizer({.type = "lars"}, {{"w", w}});
+  set_grad(w, Tensor::full({2, 2}, 2));
+  optimizer->step(0.5);
+  EXPECT_EQ(w.to_vector<float>(), std::vector<float>(4, -1.f));
+}
+
+TEST(ClipAdaptive, BoundsEachUnitByItsSize) {
+  Tensor w = Tensor::from<float>({3, 4, 0, 0, 30, 40}, {3, 2}),
+         b = Tensor::from<float>({3, 4}, {2});
+  Tensor untouched = Tensor::zeros({2});
+  for (Tensor* t : {&w, &b, &untouched}) require_grad(*t);
+  const auto optimizer = make_optimizer(OptimizerOptions{}, {{"w", w}, {"b", b}, {"u", untouched}});
+  set_grad(w, Tensor::from<float>({6, 8, 0.3f, 0.4f, 1, 1}, {3, 2}));
+  set_grad(b, Tensor::from<float>({0, -8}, {2}));
+  clip_adaptive(optimizer->parameters(), 0.5, 0.01);
+  const auto g = grad(w).to_vector<float>();
+  // rows of norm 5, 0 (taken as 0.01) and 50: gradients of at most 2.5, 0.005 and 25
+  const std::vector<float> expected = {1.5f, 2.f, 0.003f, 0.004f, 1, 1};
+  for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(g[i], expected[i], 4e-7f * expected[i]);
+  EXPECT_EQ(grad(b).to_vector<float>(), (std::vector<float>{0, -2.5f}));
+  EXPECT_FALSE(grad(untouched).defined());
+  EXPECT_THROW(clip_adaptive(optimizer->parameters(), 0), Error);
+}
+
 TEST(Optimizer, StateIsNamedAfterParameters) {
   const NamedTensors ours = parameters(DType::f32);
   std::vector<std::string> names;

@@ -8,7 +8,7 @@ namespace heed::optim {
 namespace {
 
 TEST(Schedule, WarmUpEndsAtThePeak) {
-  for (const char* type : {"constant", "linear", "cosine", "wsd", "rsqrt"}) {
+  for (const char* type : {"constant", "linear", "cosine", "polynomial", "wsd", "rsqrt"}) {
     const Schedule lr({.type = type, .warmup_steps = 9}, 2.0, 100);
     EXPECT_DOUBLE_EQ(lr(0), 0.2) << type;
     EXPECT_DOUBLE_EQ(lr(4), 1.0) << type;
@@ -25,6 +25,13 @@ TEST(Schedule, ClosedForms) {
   EXPECT_DOUBLE_EQ(linear(60), 1.5);
   EXPECT_DOUBLE_EQ(linear(100), 1.0);
   EXPECT_DOUBLE_EQ(linear(500), 1.0);
+
+  const Schedule polynomial({.type = "polynomial", .warmup_steps = 20, .min_lr = 1.0, .power = 2.0},
+                            2.0, 100);
+  EXPECT_DOUBLE_EQ(polynomial(20), 2.0);
+  EXPECT_DOUBLE_EQ(polynomial(60), 1.25);
+  EXPECT_DOUBLE_EQ(polynomial(100), 1.0);
+  EXPECT_DOUBLE_EQ(polynomial(500), 1.0);
 
   // nanoGPT's setting
   const Schedule cosine({.type = "cosine", .warmup_steps = 100, .min_lr = 1e-4}, 1e-3, 2000);
