@@ -19,6 +19,7 @@
 #include "nn/layers/lora.h"
 #include "nn/layers/mlp.h"
 #include "nn/layers/patch_embed.h"
+#include "nn/layers/recurrent.h"
 #include "nn/layers/relative_position.h"
 #include "nn/layers/rms_norm.h"
 #include "nn/layers/rotary.h"
@@ -28,6 +29,7 @@
 #include "nn/losses/cross_entropy.h"
 #include "nn/models/encoder.h"
 #include "nn/models/gpt.h"
+#include "nn/models/gru_classifier.h"
 #include "nn/models/resnet.h"
 #include "nn/models/vit.h"
 
@@ -129,6 +131,18 @@ ModuleEntry image_classifier(const Description& d, O (*read)(const Config&)) {
   return e;
 }
 
+// Token ids, with the lengths of their rows, to logits.
+template <class M, class O>
+ModuleEntry text_classifier(Description d, O (*read)(const Config&)) {
+  d.inputs = {"ids", "lengths?"};
+  ModuleEntry e = model<M, O>(d, read);
+  e.forward = [](Module& module, const Inputs& inputs) {
+    return std::vector<Tensor>{
+        static_cast<Classifier&>(module).forward(inputs.at("ids"), input(inputs, "lengths"))};
+  };
+  return e;
+}
+
 // Hidden states, then what each head makes of them: the pooled vector, logits of classes and of
 // masked tokens.
 ModuleEntry encoder() {
@@ -194,6 +208,14 @@ std::vector<ModuleEntry> all_entries() {
                                             "scores + a bias by bucket of distance",
                                             "arXiv 1910.10683, section 2.1",
                                             {"scores"}}),
+      layer<Gru, RecurrentOptions>({"gru",
+                                    "gated recurrent unit, stacked, in one or both directions",
+                                    "arXiv 1406.1078",
+                                    {"x", "lengths?"}}),
+      layer<Lstm, RecurrentOptions>({"lstm",
+                                     "long short-term memory, stacked, in one or both directions",
+                                     "Hochreiter & Schmidhuber 1997",
+                                     {"x", "lengths?"}}),
       layer<LearnedPosition, LearnedPositionOptions>(
           {"learned_position", "x + a learned row for each position", "", {"x", "positions?"}}),
       layer<SinusoidalPosition, SinusoidalPositionOptions>({"sinusoidal_position",
@@ -214,6 +236,9 @@ std::vector<ModuleEntry> all_entries() {
                            "Radford et al. 2019; arXiv 2302.13971"},
                           read_gpt_options),
       encoder(),
+      text_classifier<GruClassifier, GruClassifierOptions>(
+          {"gru_classifier", "recurrent text classifier, GRU or LSTM", "arXiv 1406.1078"},
+          read_gru_classifier_options),
       image_classifier<ResNet, ResNetOptions>(
           {"resnet", "residual convolutional network, ImageNet and CIFAR forms",
            "arXiv 1512.03385"},

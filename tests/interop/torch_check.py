@@ -249,6 +249,40 @@ def instance_norm(w, x, eps=1e-5):
     return y.movedim(1, -1)
 
 
+def recurrent(w, x, lengths, kind, prefix=""):
+    """PyTorch's own layer, with heed's weights, run on each row's steps alone."""
+    cells = 1 + max(int(name[len(prefix):].split(".")[1]) for name in w
+                    if name.startswith(prefix + "cells."))
+    widths = [w[f"{prefix}cells.{n}.weight_ih"].shape[1] for n in range(cells)]
+    both = cells > 1 and widths[0] == widths[1]
+    hidden = w[prefix + "cells.0.weight_hh"].shape[1]
+    layers = cells // 2 if both else cells
+    biased = prefix + "cells.0.bias_ih" in w
+    module = getattr(torch.nn, kind.upper())(widths[0], hidden, layers, bias=biased,
+                                             batch_first=True, bidirectional=both).double()
+    own = {}
+    for n in range(cells):
+        end = f"_l{n // 2}{'_reverse' if n % 2 else ''}" if both else f"_l{n}"
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if biased else 2]:
+            own[name + end] = w[f"{prefix}cells.{n}.{name}"]
+    outs, states = [], []
+    for b in range(len(x)):
+        count = len(x[b]) if lengths is None else int(lengths[b])
+        out, last = torch.func.functional_call(module, own, (x[b : b + 1, :count],))
+        outs.append(F.pad(out[0], (0, 0, 0, x.shape[1] - count)))
+        last = last[0] if kind == "lstm" else last
+        states.append(last[-2 if both else -1 :].flatten())
+    return torch.stack(outs), torch.stack(states)
+
+
+def gru_classifier(w, i, c):
+    x, counts = w["embed.weight"][i["ids"]], i.get("lengths")
+    out, state = recurrent(w, x, counts, c.get("cell", "gru"), "rnn.")
+    if c.get("pool") == "mean":
+        state = out.sum(1) / (out.shape[1] if counts is None else counts[:, None])
+    return [linear(w, state, "head.")]
+
+
 def resnet_block(w, x, c, p, stride):
     narrow = c.get("bottleneck", False)
     y = same_conv(w, x, p + "conv1.", 1 if narrow else stride)
@@ -479,6 +513,24 @@ def vision_layer_cases():
                    lambda w, i, c: [i["scores"] + t5_bias(w, c, 30, 61)], 2000, 1)
 
 
+def recurrent_cases():
+    for kind in ("gru", "lstm"):
+        layer = lambda w, i, c, kind=kind: [recurrent(w, i["x"], i.get("lengths"), kind)[0]]
+        for config, ragged in [({"in": 9, "hidden": 12}, False), ({"in": 9, "hidden": 5}, True),
+                               ({"in": 7, "hidden": 6, "bidirectional": True, "layers": 3}, True),
+                               ({"in": 9, "hidden": 12, "layers": 2, "bias": False}, True)]:
+            inputs = {"x": normal(4, 13, config["in"])}
+            if ragged:
+                inputs["lengths"] = lengths(1, 13, 4)
+            # A chain of 13 steps in each layer, there and back; weights take 4 x 13 terms.
+            yield Case(kind, config, inputs, layer, 52, 26 * config.get("layers", 1))
+    small = {"vocab": 31, "classes": 5, "dim": 9, "hidden": 8}
+    texts = {"ids": ids(31, 4, 13), "lengths": lengths(1, 13, 4)}
+    for config, inputs in [(small, texts), (dict(small, cell="lstm", pool="mean", layers=2), texts),
+                           (dict(small, bidirectional=False, layers=2), {"ids": ids(31, 4, 13)})]:
+        yield Case("gru_classifier", config, inputs, gru_classifier, 52, 26 * config.get("layers", 1))
+
+
 def position_cases():
     table = lambda w, i, c: [i["x"] + w["weight"][i.get("positions", torch.arange(i["x"].shape[1]))]]
     yield Case("learned_position", {"context": 12, "dim": 5}, {"x": normal(2, 9, 5)}, table, 2, 1)
@@ -576,8 +628,8 @@ def loss_cases():
 
 def all_cases():
     return list(itertools.chain(layer_cases(), vision_layer_cases(), position_cases(),
-                                attention_cases(), model_cases(), encoder_cases(),
-                                vision_model_cases(), loss_cases()))
+                                recurrent_cases(), attention_cases(), model_cases(),
+                                encoder_cases(), vision_model_cases(), loss_cases()))
 
 
 # --- Running them ---
