@@ -1,0 +1,70 @@
+// Synthetic sequence tasks with exact generators. Example `index` is a function of (seed, index)
+// alone, so there is no end of data and no file.
+//
+//   copy           a b c | a b c              vocab symbols, a separator, the same symbols again
+//   reverse        a b c | c b a
+//   recall         multi-query associative recall (MQAR; Zoology, arXiv 2312.04927): `pairs` of a
+//                  key and its value, then `queries` of the keys, each predicting its value; a key
+//                  has one value and is asked at most once
+//   two_channel    recall in which keys and values stand side by side: place i holds key i in the
+//                  channel of inputs and value i in a second channel; queries have the value's
+//                  place empty
+//   passkey        `digits` symbols hidden between noise of other symbols, announced by a marker;
+//                  after a second marker they are to be repeated
+//   induction      noise in which one marker symbol occurs twice: what followed it the first time
+//                  is to be predicted after the second (arXiv 2209.11895)
+//   markov         a chain of first order whose transition table is drawn anew for each example:
+//                  the table has to be learnt in context (arXiv 2402.11004)
+//   listops        nested MAX, MIN, MED and SM (sum modulo 10) of digits (Nangia & Bowman, arXiv
+//                  1804.06028); the last place's target is the value
+//
+// Token numbers: 0 pads, 1 is the separator (or the first marker), 2 asks (or is the second); the
+// symbols follow from 3 on: symbol s is token 3 + s.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/options.h"
+#include "core/tensor.h"
+#include "data/batches.h"
+
+namespace heed::data {
+
+struct SyntheticOptions {
+  std::string task = "copy";
+  int64_t length = 64;   ///< places of inputs; shorter examples are padded on the right
+  int64_t symbols = 32;  ///< different symbols (listops has its own)
+  int64_t pairs = 8;
+  int64_t queries = 4;
+  int64_t digits = 5;
+  int64_t depth = 4;
+
+  void options(Options& o);
+};
+
+/// One example: `length` places.
+struct SyntheticExample {
+  std::vector<int64_t> inputs;
+  std::vector<int64_t> second;   ///< two_channel's values, 0 where there is none; else empty
+  std::vector<int64_t> targets;  ///< kIgnoreTarget where nothing is asked
+};
+
+/// Throws RequestError where the task does not fit into the length.
+SyntheticExample synthetic_example(const SyntheticOptions& options, uint64_t seed, int64_t index);
+
+/// Tokens of the task: 3 + symbols (listops: 3 + 10 digits + 4 operators and the closing bracket).
+int64_t synthetic_vocab(const SyntheticOptions& options);
+
+struct SyntheticBatch {
+  Batch tokens;   ///< inputs and targets [B, length]
+  Tensor second;  ///< two_channel: i64 [B, length]; else undefined
+};
+
+/// The rank's rows of batch `index`: examples index * batch + row. Other seeds give other examples:
+/// evaluate on a seed that training does not use.
+SyntheticBatch synthetic_batch(const SyntheticOptions& options, int64_t batch, uint64_t seed,
+                               int64_t index, const RowSlice& slice = {});
+
+}  // namespace heed::data
