@@ -1,6 +1,7 @@
 #include "data/registry.h"
 
 #include "data/image_formats.h"
+#include "data/procedural_images.h"
 #include "data/system_headers.h"
 #include "data/text_classification.h"
 
@@ -50,6 +51,8 @@ const std::vector<DatasetEntry>& dataset_registry() {
       labelled<IdxOptions, open_idx>("idx", "images", "IDX files: MNIST and its kin"),
       labelled<ImageFolderOptions, open_image_folder>(
           "image-folder", "images", "a folder of JPEG and PNG files for each class"),
+      labelled<ProceduralOptions, open_procedural>("procedural-images", "images",
+                                                   "shapes, gratings or textures made by formulas"),
       labelled<SentencesOptions, open_sentences>("sentences", "texts",
                                                  "a file of sentences for each class, one a line"),
       {"text", "text", "text files, folders or glob patterns", describe_options<TextDatasetOptions>,
