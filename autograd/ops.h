@@ -3,6 +3,7 @@
 
 #include "autograd/ops/attention.h"
 #include "autograd/ops/channel_norm.h"
+#include "autograd/ops/compare.h"
 #include "autograd/ops/conv.h"
 #include "autograd/ops/distribution_loss.h"
 #include "autograd/ops/elementwise.h"

@@ -1,7 +1,8 @@
 // Elementary functions on Highway vectors of f32, and bf16 loads and stores.
 //
 // Largest errors against exact results, over all f32 (tests/kernels/simd_math_test.cpp):
-//   exp 1.5 ulp, log 1.5 ulp, tanh 3 ulp, erf 3 ulp, sigmoid 3 ulp, normal_cdf 6 ulp;
+//   exp 1.5 ulp, log 1.5 ulp, tanh 3 ulp, erf 3 ulp, sigmoid 3 ulp, normal_cdf 6 ulp, expm1 3 ulp,
+//   log1p 4 ulp;
 // infinities and NaN as in <cmath>, subnormal results included. Coefficients: weighted
 // least squares on Chebyshev nodes, iterated towards equal relative errors.
 //
@@ -79,6 +80,38 @@ HWY_INLINE V log(D d, V x) {
   y = hn::IfThenElse(hn::Eq(x, inf), inf, y);
   y = hn::IfThenElse(hn::Eq(x, zero), hn::Neg(inf), y);
   return hn::IfThenElse(hn::Or(hn::Lt(x, zero), hn::IsNaN(x)), hn::NaN(d), y);
+}
+
+/// e^x - 1, without the cancellation near 0: 2^n (e^r - 1) + (2^n - 1) with x = n ln 2 + r.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V expm1(D d, V x) {
+  const hn::RebindToSigned<D> di;
+  const V one = hn::Set(d, 1.0f);
+  const auto n =
+      hn::Min(hn::Max(hn::NearestInt(hn::Mul(x, hn::Set(d, 1.44269504f))), hn::Set(di, -30)),
+              hn::Set(di, 126));
+  const V nf = hn::ConvertTo(d, n);
+  V r = hn::NegMulAdd(nf, hn::Set(d, 0.693145752f), x);
+  r = hn::NegMulAdd(nf, hn::Set(d, 1.42860677e-6f), r);
+  const V p = polynomial(d, r, 4.999999344e-01f, 1.666652057e-01f, 4.166838873e-02f,
+                         8.368724076e-03f, 1.381458407e-03f);
+  const V small = hn::MulAdd(hn::Mul(r, r), p, r);
+  const V scale = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(n, hn::Set(di, 127))));
+  V y = hn::MulAdd(scale, small, hn::Sub(scale, one));
+  y = hn::IfThenElse(hn::Lt(x, hn::Set(d, -20.0f)), hn::Neg(one), y);
+  y = hn::IfThenElse(hn::Gt(x, hn::Set(d, 87.0f)), exp(d, x), y);
+  return hn::IfThenElse(hn::Eq(x, hn::Zero(d)), x, y);  // the sign of zero
+}
+
+/// log(1 + x), without the cancellation near 0 (Kahan): log(u) x / (u - 1) for u = 1 + x as
+/// rounded.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V log1p(D d, V x) {
+  const V one = hn::Set(d, 1.0f);
+  const V u = hn::Add(one, x);
+  const V y = hn::Mul(log(d, u), hn::Div(x, hn::Sub(u, one)));
+  const V kept = hn::IfThenElse(hn::Eq(u, one), x, y);
+  return hn::IfThenElse(hn::Eq(u, hn::Inf(d)), u, kept);
 }
 
 /// 1 / (1 + e^-x).

@@ -3,6 +3,7 @@
 #include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "kernels/elementwise/binary.h"
+#include "kernels/elementwise/parametric.h"
 #include "kernels/elementwise/unary.h"
 #include "kernels/random/dropout.h"
 #include "kernels/reduce/reduce.h"
@@ -11,6 +12,7 @@ namespace heed {
 namespace {
 
 using kernels::Binary;
+using kernels::Parametric;
 using kernels::Unary;
 
 // The gradient of an operand: what broadcasting repeated is summed, in the operand's own dtype.
@@ -29,6 +31,24 @@ Tensor record_unary(Unary op, const Tensor& x) {
 // An operand as the product's kernels take it: in the promoted dtype, or a number of its own.
 Tensor as_operand(const Tensor& x, DType dtype) {
   return x.rank() == 0 ? x : kernels::cast(x, dtype);
+}
+
+Tensor record_parametric(Parametric op, const Tensor& x, double a, double b = 0.0) {
+  return record(kernels::name_of(op), {x}, kernels::parametric(op, x, a, b),
+                [op, x = save(x), a, b](const Tensor& dy) {
+                  return Gradients{kernels::parametric_backward(op, dy, *x, a, b)};
+                });
+}
+
+// An op whose kernel gives both gradients at once.
+Tensor record_pair(Binary op, const Tensor& a, const Tensor& b) {
+  return record(kernels::name_of(op), {a, b}, kernels::binary(op, a, b),
+                [op, a = save(a), b = save(b)](const Tensor& dy) {
+                  const auto [da, db] = kernels::binary_backward(op, dy, as_operand(*a, dy.dtype()),
+                                                                 as_operand(*b, dy.dtype()));
+                  return Gradients{to_operand(da, a->shape(), a->dtype()),
+                                   to_operand(db, b->shape(), b->dtype())};
+                });
 }
 
 }  // namespace
@@ -114,6 +134,38 @@ Tensor relu(const Tensor& x) { return record_unary(Unary::relu, x); }
 Tensor silu(const Tensor& x) { return record_unary(Unary::silu, x); }
 Tensor gelu(const Tensor& x) { return record_unary(Unary::gelu, x); }
 Tensor gelu_tanh(const Tensor& x) { return record_unary(Unary::gelu_tanh, x); }
+
+Tensor abs(const Tensor& x) { return record_unary(Unary::abs, x); }
+Tensor sign(const Tensor& x) { return kernels::unary(Unary::sign, x); }
+Tensor sin(const Tensor& x) { return record_unary(Unary::sin, x); }
+Tensor cos(const Tensor& x) { return record_unary(Unary::cos, x); }
+Tensor expm1(const Tensor& x) { return record_unary(Unary::expm1, x); }
+Tensor log1p(const Tensor& x) { return record_unary(Unary::log1p, x); }
+Tensor erf(const Tensor& x) { return record_unary(Unary::erf, x); }
+Tensor relu6(const Tensor& x) { return record_unary(Unary::relu6, x); }
+Tensor hard_sigmoid(const Tensor& x) { return record_unary(Unary::hard_sigmoid, x); }
+Tensor hard_swish(const Tensor& x) { return record_unary(Unary::hard_swish, x); }
+
+Tensor pow(const Tensor& x, double exponent) {
+  if (exponent == 2.0) return square(x);
+  return record_parametric(Parametric::pow, x, exponent);
+}
+Tensor leaky_relu(const Tensor& x, double slope) {
+  return record_parametric(Parametric::leaky_relu, x, slope);
+}
+Tensor elu(const Tensor& x, double alpha) { return record_parametric(Parametric::elu, x, alpha); }
+Tensor softplus(const Tensor& x, double beta, double threshold) {
+  HEED_CHECK(beta > 0, "softplus: beta = {} is not positive", beta);
+  return record_parametric(Parametric::softplus, x, beta, threshold);
+}
+Tensor clamp(const Tensor& x, double low, double high) {
+  HEED_CHECK(low <= high, "clamp: the bounds {} and {} are not in order", low, high);
+  return record_parametric(Parametric::clamp, x, low, high);
+}
+
+Tensor pow(const Tensor& a, const Tensor& b) { return record_pair(Binary::pow, a, b); }
+Tensor maximum(const Tensor& a, const Tensor& b) { return record_pair(Binary::maximum, a, b); }
+Tensor minimum(const Tensor& a, const Tensor& b) { return record_pair(Binary::minimum, a, b); }
 
 Tensor swiglu(const Tensor& gate, const Tensor& up) {
   return record("swiglu", {gate, up}, kernels::swiglu(gate, up),

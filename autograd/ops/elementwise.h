@@ -23,6 +23,42 @@ Tensor square(const Tensor& x);
 Tensor tanh(const Tensor& x);
 Tensor sigmoid(const Tensor& x);
 Tensor relu(const Tensor& x);
+/// |x|; its slope at 0 is 0.
+Tensor abs(const Tensor& x);
+/// -1, 0 or 1; no gradient.
+Tensor sign(const Tensor& x);
+Tensor sin(const Tensor& x);
+Tensor cos(const Tensor& x);
+/// e^x - 1 and log(1 + x), exact near 0.
+Tensor expm1(const Tensor& x);
+Tensor log1p(const Tensor& x);
+/// 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.
+Tensor erf(const Tensor& x);
+/// x^exponent, as std::pow: NaN for a negative x under a fractional exponent. An exponent of 0 has
+/// no gradient.
+Tensor pow(const Tensor& x, double exponent);
+/// a^b, broadcast. The gradient of b is 0 where a = 0.
+Tensor pow(const Tensor& a, const Tensor& b);
+
+/// The larger (smaller) of a and b, broadcast; NaN where either is. Where they are equal the
+/// gradient goes to a, whole.
+Tensor maximum(const Tensor& a, const Tensor& b);
+Tensor minimum(const Tensor& a, const Tensor& b);
+/// min(max(x, low), high), with infinities for no bound; the gradient passes at the bounds. Throws
+/// unless low <= high.
+Tensor clamp(const Tensor& x, double low, double high);
+
+/// min(max(x, 0), 6).
+Tensor relu6(const Tensor& x);
+/// x where positive, else slope * x.
+Tensor leaky_relu(const Tensor& x, double slope = 0.01);
+/// x where positive, else alpha (e^x - 1) (Clevert et al., arXiv 1511.07289).
+Tensor elu(const Tensor& x, double alpha = 1.0);
+/// log(1 + e^(beta x)) / beta; x itself where beta x > threshold. beta must be positive.
+Tensor softplus(const Tensor& x, double beta = 1.0, double threshold = 20.0);
+/// min(max(x + 3, 0), 6) / 6, and x times that (MobileNet v3, arXiv 1905.02244).
+Tensor hard_sigmoid(const Tensor& x);
+Tensor hard_swish(const Tensor& x);
 /// x * sigmoid(x)
 Tensor silu(const Tensor& x);
 /// x * Phi(x), exactly by erf (Hendrycks & Gimpel 2016).

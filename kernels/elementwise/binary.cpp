@@ -24,6 +24,12 @@ RowFn binary_row_of(Binary op, DType dtype) {
         return binary_row<Mul, T>;
       case Binary::div:
         return binary_row<Div, T>;
+      case Binary::maximum:
+        return binary_row<Maximum, T>;
+      case Binary::minimum:
+        return binary_row<Minimum, T>;
+      case Binary::pow:
+        return binary_row<Power, T>;
     }
     return nullptr;
   });
@@ -39,15 +45,25 @@ RowFn swiglu_row(DType dtype) {
                            [](auto type) -> RowFn { return binary_row<SwiGlu, decltype(type)>; });
 }
 
-template <class T>
-void swiglu_backward_elements(const Row& row) {
+template <class Op, class T>
+void both_gradients(const Row& row) {
   map_row<T, 3, 2>(
-      row, [](const auto& x, auto& y) HWY_ATTR { SwiGlu::backward(x[0], x[1], x[2], y[0], y[1]); });
+      row, [](const auto& x, auto& y) HWY_ATTR { Op::backward(x[0], x[1], x[2], y[0], y[1]); });
 }
 
 RowFn swiglu_backward_row(DType dtype) {
   return dispatch_floating(
-      dtype, "swiglu", [](auto type) -> RowFn { return swiglu_backward_elements<decltype(type)>; });
+      dtype, "swiglu", [](auto type) -> RowFn { return both_gradients<SwiGlu, decltype(type)>; });
+}
+
+RowFn binary_backward_row(Binary op, DType dtype) {
+  return dispatch_floating(dtype, name_of(op), [&](auto type) -> RowFn {
+    using T = decltype(type);
+    if (op == Binary::maximum) return both_gradients<Maximum, T>;
+    if (op == Binary::minimum) return both_gradients<Minimum, T>;
+    HEED_CHECK(op == Binary::pow, "{}: its gradients have kernels of their own", name_of(op));
+    return both_gradients<Power, T>;
+  });
 }
 
 }  // namespace
@@ -61,9 +77,10 @@ HWY_EXPORT(binary_row_of);
 HWY_EXPORT(div_denominator_row);
 HWY_EXPORT(swiglu_row);
 HWY_EXPORT(swiglu_backward_row);
+HWY_EXPORT(binary_backward_row);
 
 const char* name_of(Binary op) {
-  constexpr const char* kNames[] = {"add", "sub", "mul", "div"};
+  constexpr const char* kNames[] = {"add", "sub", "mul", "div", "maximum", "minimum", "pow"};
   return kNames[static_cast<size_t>(op)];
 }
 
@@ -107,6 +124,15 @@ Tensor div_denominator_gradient(const Tensor& dy, const Tensor& y, const Tensor&
   const Tensor db = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
   map_rows("div", row, {dy, y, b}, {db});
   return db;
+}
+
+std::pair<Tensor, Tensor> binary_backward(Binary op, const Tensor& dy, const Tensor& a,
+                                          const Tensor& b) {
+  const RowFn row = HWY_DYNAMIC_DISPATCH(binary_backward_row)(op, dy.dtype());
+  const Tensor da = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
+  const Tensor db = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
+  map_rows(name_of(op), row, {dy, a, b}, {da, db});
+  return {da, db};
 }
 
 Tensor swiglu(const Tensor& gate, const Tensor& up) {

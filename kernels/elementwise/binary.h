@@ -1,11 +1,13 @@
 // Functions of two elements (and three), with broadcasting.
 #pragma once
 
+#include <utility>
+
 #include "core/tensor.h"
 
 namespace heed::kernels {
 
-enum class Binary { add, sub, mul, div };
+enum class Binary { add, sub, mul, div, maximum, minimum, pow };
 
 const char* name_of(Binary op);
 
@@ -24,6 +26,11 @@ void add_into(const Tensor& a, const Tensor& b, const Tensor& out);
 
 /// The gradient of b in y = a / b: -dy y / b. Equal dtypes; b broadcasts.
 Tensor div_denominator_gradient(const Tensor& dy, const Tensor& y, const Tensor& b);
+
+/// Both gradients of maximum, minimum or pow, of the broadcast shape: equal dtypes, a and b
+/// broadcast to dy's shape.
+std::pair<Tensor, Tensor> binary_backward(Binary op, const Tensor& dy, const Tensor& a,
+                                          const Tensor& b);
 
 /// silu(gate) * up. Equal shapes and dtypes, any strides.
 Tensor swiglu(const Tensor& gate, const Tensor& up);

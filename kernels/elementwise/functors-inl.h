@@ -171,6 +171,106 @@ struct GeluTanh {
   }
 };
 
+// The slope at 0 is 0.
+struct Abs {
+  static constexpr bool kSavesOutput = false;
+  template <class T>
+  HEED_HOST_DEVICE static T forward(T x) {
+    return abs(x);
+  }
+  template <class T>
+  HEED_HOST_DEVICE static T backward(T dy, T x) {
+    return if_greater(x, T(0), dy, if_greater(T(0), x, -dy, T(0)));
+  }
+};
+
+// -1, 0, 1; NaN stays NaN.
+struct Sign {
+  static constexpr bool kSavesOutput = false;
+  template <class T>
+  HEED_HOST_DEVICE static T forward(T x) {
+    return if_greater(x, T(0), T(1), if_greater(T(0), x, T(-1), x));
+  }
+  template <class T>
+  HEED_HOST_DEVICE static T backward(T, T) {
+    return T(0);
+  }
+};
+
+struct Sin {
+  static constexpr bool kSavesOutput = false;
+  template <class T>
+  HEED_HOST_DEVICE static T forward(T x) {
+    return sin(x);
+  }
+  template <class T>
+  HEED_HOST_DEVICE static T backward(T dy, T x) {
+    return dy * cos(x);
+  }
+};
+
+struct Cos {
+  static constexpr bool kSavesOutput = false;
+  template <class T>
+  HEED_HOST_DEVICE static T forward(T x) {
+    return cos(x);
+  }
+  template <class T>
+  HEED_HOST_DEVICE static T backward(T dy, T x) {
+    return -dy * sin(x);
+  }
+};
+
+struct Expm1 {
+  static constexpr bool kSavesOutput = true;
+  template <class T>
+  HEED_HOST_DEVICE static T forward(T x) {
+    return expm1(x);
+  }
+  template <class T>
+  HEED_HOST_DEVICE static T backward(T dy, T y) {
+    return dy * (y + T(1));
+  }
+};
+
+struct Log1p {
+  static constexpr bool kSavesOutput = false;
+  template <class T>
+  HEED_HOST_DEVICE static T forward(T x) {
+    return log1p(x);
+  }
+  template <class T>
+  HEED_HOST_DEVICE static T backward(T dy, T x) {
+    return dy / (x + T(1));
+  }
+};
+
+// The slope is 2 / sqrt(pi) e^(-x^2).
+struct Erf {
+  static constexpr bool kSavesOutput = false;
+  template <class T>
+  HEED_HOST_DEVICE static T forward(T x) {
+    return erf(x);
+  }
+  template <class T>
+  HEED_HOST_DEVICE static T backward(T dy, T x) {
+    return dy * T(1.1283791670955126) * exp(-(x * x));
+  }
+};
+
+// x^a.
+struct Pow {
+  static constexpr bool kSavesOutput = false;
+  template <class T>
+  HEED_HOST_DEVICE static T forward(T x, T a, T) {
+    return pow(x, a);
+  }
+  template <class T>
+  HEED_HOST_DEVICE static T backward(T dy, T x, T a, T) {
+    return if_equal(a, T(0), T(0), dy * a * pow(x, a - T(1)));
+  }
+};
+
 // Binary and ternary functions.
 
 struct Add {
@@ -206,6 +306,52 @@ struct DivDenominator {
   template <class T>
   HEED_HOST_DEVICE static T forward(T dy, T y, T b) {
     return -dy * y / b;
+  }
+};
+
+// NaN where either is. The gradient goes to a where they are equal.
+struct Maximum {
+  template <class T>
+  HEED_HOST_DEVICE static T choose(T a, T b, T first, T second) {
+    return if_greater(b, a, second, if_nan(b, if_nan(a, first, second), first));
+  }
+  template <class T>
+  HEED_HOST_DEVICE static T forward(T a, T b) {
+    return choose(a, b, a, b);
+  }
+  template <class T>
+  HEED_HOST_DEVICE static void backward(T dy, T a, T b, T& da, T& db) {
+    da = choose(a, b, dy, T(0));
+    db = choose(a, b, T(0), dy);
+  }
+};
+
+struct Minimum {
+  template <class T>
+  HEED_HOST_DEVICE static T choose(T a, T b, T first, T second) {
+    return if_greater(a, b, second, if_nan(b, if_nan(a, first, second), first));
+  }
+  template <class T>
+  HEED_HOST_DEVICE static T forward(T a, T b) {
+    return choose(a, b, a, b);
+  }
+  template <class T>
+  HEED_HOST_DEVICE static void backward(T dy, T a, T b, T& da, T& db) {
+    da = choose(a, b, dy, T(0));
+    db = choose(a, b, T(0), dy);
+  }
+};
+
+// a^b. The slope by b is 0 at a = 0, where it has no other limit for b > 0.
+struct Power {
+  template <class T>
+  HEED_HOST_DEVICE static T forward(T a, T b) {
+    return pow(a, b);
+  }
+  template <class T>
+  HEED_HOST_DEVICE static void backward(T dy, T a, T b, T& da, T& db) {
+    da = if_equal(b, T(0), T(0), dy * b * pow(a, b - T(1)));
+    db = if_equal(a, T(0), T(0), dy * pow(a, b) * log(a));
   }
 };
 

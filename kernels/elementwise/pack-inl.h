@@ -12,6 +12,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "hwy/contrib/math/math-inl.h"
 #include "kernels/simd_math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -55,7 +56,62 @@ HWY_INLINE Pack where_positive(Pack x, Pack value) {
 HWY_INLINE Pack unless_negative(Pack x, Pack value) {
   return Pack(hn::IfThenZeroElse(hn::Lt(x.v, hn::Zero(PackTag())), value.v));
 }
+/// `yes` where a > b, else `no` (also where either is NaN).
+HWY_INLINE Pack if_greater(Pack a, Pack b, Pack yes, Pack no) {
+  return Pack(hn::IfThenElse(hn::Gt(a.v, b.v), yes.v, no.v));
+}
+/// `yes` where a equals b, else `no` (also where either is NaN).
+HWY_INLINE Pack if_equal(Pack a, Pack b, Pack yes, Pack no) {
+  return Pack(hn::IfThenElse(hn::Eq(a.v, b.v), yes.v, no.v));
+}
+HWY_INLINE Pack if_nan(Pack a, Pack yes, Pack no) {
+  return Pack(hn::IfThenElse(hn::IsNaN(a.v), yes.v, no.v));
+}
+HWY_INLINE Pack abs(Pack x) { return Pack(hn::Abs(x.v)); }
+HWY_INLINE Pack expm1(Pack x) { return Pack(sm::expm1(PackTag(), x.v)); }
+HWY_INLINE Pack log1p(Pack x) { return Pack(sm::log1p(PackTag(), x.v)); }
+HWY_INLINE Pack erf(Pack x) { return Pack(sm::erf(PackTag(), x.v)); }
+/// Lane by lane.
+template <class Fn>
+HWY_INLINE Pack each_lane(Pack x, Pack y, Fn fn) {
+  const PackTag d;
+  HWY_ALIGN float a[hn::MaxLanes(PackTag())], b[hn::MaxLanes(PackTag())];
+  hn::Store(x.v, d, a);
+  hn::Store(y.v, d, b);
+  for (size_t i = 0; i < hn::Lanes(d); ++i) a[i] = fn(a[i], b[i]);
+  return Pack(hn::Load(d, a));
+}
+// Highway's reduction of the argument holds below 39000; beyond it are <cmath>'s.
+HWY_INLINE bool has_large_angle(Pack x) {
+  const PackTag d;
+  return !hn::AllTrue(d, hn::Lt(hn::Abs(x.v), hn::Set(d, 39000.0f)));
+}
+HWY_INLINE Pack sin(Pack x) {
+  if (has_large_angle(x)) {
+    return each_lane(x, x, [](float a, float) { return std::sin(a); });
+  }
+  return Pack(hn::Sin(PackTag(), x.v));
+}
+HWY_INLINE Pack cos(Pack x) {
+  if (has_large_angle(x)) {
+    return each_lane(x, x, [](float a, float) { return std::cos(a); });
+  }
+  return Pack(hn::Cos(PackTag(), x.v));
+}
+HWY_INLINE Pack pow(Pack x, Pack p) {
+  return each_lane(x, p, [](float a, float b) { return std::pow(a, b); });
+}
 
+HWY_INLINE double if_greater(double a, double b, double yes, double no) { return a > b ? yes : no; }
+HWY_INLINE double if_equal(double a, double b, double yes, double no) { return a == b ? yes : no; }
+HWY_INLINE double if_nan(double a, double yes, double no) { return std::isnan(a) ? yes : no; }
+HWY_INLINE double abs(double x) { return std::abs(x); }
+HWY_INLINE double expm1(double x) { return std::expm1(x); }
+HWY_INLINE double log1p(double x) { return std::log1p(x); }
+HWY_INLINE double erf(double x) { return std::erf(x); }
+HWY_INLINE double sin(double x) { return std::sin(x); }
+HWY_INLINE double cos(double x) { return std::cos(x); }
+HWY_INLINE double pow(double x, double p) { return std::pow(x, p); }
 HWY_INLINE double exp(double x) { return std::exp(x); }
 HWY_INLINE double log(double x) { return std::log(x); }
 HWY_INLINE double sqrt(double x) { return std::sqrt(x); }

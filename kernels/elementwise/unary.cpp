@@ -5,6 +5,7 @@
 #define HWY_TARGET_INCLUDE "kernels/elementwise/unary.cpp"
 #include "kernels/simd.h"
 // after simd.h
+#include "kernels/elementwise/activations-inl.h"
 #include "kernels/elementwise/map_row-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -38,6 +39,26 @@ auto with_functor(Unary op, Fn&& fn) {
       return fn(Gelu());
     case Unary::gelu_tanh:
       return fn(GeluTanh());
+    case Unary::abs:
+      return fn(Abs());
+    case Unary::sign:
+      return fn(Sign());
+    case Unary::sin:
+      return fn(Sin());
+    case Unary::cos:
+      return fn(Cos());
+    case Unary::expm1:
+      return fn(Expm1());
+    case Unary::log1p:
+      return fn(Log1p());
+    case Unary::erf:
+      return fn(Erf());
+    case Unary::relu6:
+      return fn(Relu6());
+    case Unary::hard_sigmoid:
+      return fn(HardSigmoid());
+    case Unary::hard_swish:
+      return fn(HardSwish());
   }
   fail("corrupt unary op {}", static_cast<int>(op));
 }
@@ -74,8 +95,10 @@ HWY_EXPORT(backward_row);
 HWY_EXPORT(keeps_output);
 
 const char* name_of(Unary op) {
-  constexpr const char* kNames[] = {"neg",  "exp",     "log",  "sqrt", "rsqrt", "square",
-                                    "tanh", "sigmoid", "relu", "silu", "gelu",  "gelu_tanh"};
+  constexpr const char* kNames[] = {
+      "neg",   "exp",   "log",  "sqrt",      "rsqrt",        "square",    "tanh", "sigmoid",
+      "relu",  "silu",  "gelu", "gelu_tanh", "abs",          "sign",      "sin",  "cos",
+      "expm1", "log1p", "erf",  "relu6",     "hard_sigmoid", "hard_swish"};
   return kNames[static_cast<size_t>(op)];
 }
 

@@ -1,5 +1,8 @@
 #include "autograd/ops/elementwise.h"
 
+#include <functional>
+#include <limits>
+
 #include "autograd/ops/reduce.h"
 #include "tests/autograd/testing.h"
 
@@ -36,7 +39,13 @@ INSTANTIATE_TEST_SUITE_P(
                       UnaryCase{"rsqrt", rsqrt, 0.2, 3}, UnaryCase{"square", square, -2, 2},
                       UnaryCase{"tanh", tanh, -3, 3}, UnaryCase{"sigmoid", sigmoid, -3, 3},
                       UnaryCase{"relu", relu, -2, 2}, UnaryCase{"silu", silu, -4, 4},
-                      UnaryCase{"gelu", gelu, -4, 4}, UnaryCase{"gelu_tanh", gelu_tanh, -4, 4}),
+                      UnaryCase{"gelu", gelu, -4, 4}, UnaryCase{"gelu_tanh", gelu_tanh, -4, 4},
+                      UnaryCase{"abs", abs, -2, 2}, UnaryCase{"sin", sin, -4, 4},
+                      UnaryCase{"cos", cos, -4, 4}, UnaryCase{"expm1", expm1, -2, 2},
+                      UnaryCase{"log1p", log1p, -0.8, 2}, UnaryCase{"erf", erf, -3, 3},
+                      UnaryCase{"relu6", relu6, -2, 8},
+                      UnaryCase{"hard_sigmoid", hard_sigmoid, -5, 5},
+                      UnaryCase{"hard_swish", hard_swish, -5, 5}),
     [](const auto& param_info) { return param_info.param.name; });
 
 struct BinaryCase {
@@ -68,13 +77,60 @@ TEST_P(BinaryOps, GradientOfATensorWithItself) {
 
 INSTANTIATE_TEST_SUITE_P(All, BinaryOps,
                          ::testing::Values(BinaryCase{"add", add}, BinaryCase{"sub", sub},
-                                           BinaryCase{"mul", mul}, BinaryCase{"div", div}),
+                                           BinaryCase{"mul", mul}, BinaryCase{"div", div},
+                                           BinaryCase{"pow", pow}, BinaryCase{"maximum", maximum},
+                                           BinaryCase{"minimum", minimum}),
                          [](const auto& param_info) { return param_info.param.name; });
 
 TEST(ElementwiseOps, ScalarOperands) {
   expect_gradients([](const Inputs& x) { return add(mul(x[0], -1.5), 0.25); }, {uniform({3, 5})});
   const Tensor x = uniform({4});
   EXPECT_EQ(((x - 1.0) / 2.0).to_vector<double>(), mul(add(x, -1.0), 0.5).to_vector<double>());
+}
+
+TEST(ElementwiseOps, FunctionsWithParameters) {
+  for (const Shape& shape : odd_shapes()) {
+    const Tensor x = strided(shape, -3, 3), positive = uniform(shape, 0.3, 3);
+    expect_gradients([](const Inputs& in) { return softplus(in[0], 1.5); }, {x});
+    expect_gradients([](const Inputs& in) { return softplus(in[0], 2.0, 1.0); }, {x});
+    expect_gradients([](const Inputs& in) { return elu(in[0], 0.7); }, {x});
+    expect_gradients([](const Inputs& in) { return leaky_relu(in[0], 0.1); }, {x});
+    expect_gradients([](const Inputs& in) { return clamp(in[0], -1.0, 1.5); }, {x});
+    expect_gradients([](const Inputs& in) { return pow(in[0], 3.0); }, {x});
+    expect_gradients([](const Inputs& in) { return pow(in[0], 2.0); }, {x});
+    expect_gradients([](const Inputs& in) { return pow(in[0], -0.7); }, {positive});
+  }
+  EXPECT_THROW(clamp(uniform({2}), 1, 0), Error);
+  EXPECT_THROW(softplus(uniform({2}), 0), Error);
+}
+
+std::vector<double> slope(const std::function<Tensor(const Tensor&)>& fn, std::vector<double> at) {
+  Tensor x = Tensor::from(at, {static_cast<int64_t>(at.size())});
+  require_grad(x);
+  backward(sum(fn(x)));
+  return grad(x).to_vector<double>();
+}
+
+TEST(ElementwiseOps, SlopesAtBends) {
+  using Values = std::vector<double>;
+  const double inf = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(slope(static_cast<Tensor (*)(const Tensor&)>(abs), {-1, 0, 2}), (Values{-1, 0, 1}));
+  EXPECT_EQ(slope(relu6, {0, 3, 6}), (Values{0, 1, 0}));
+  EXPECT_EQ(slope([](const Tensor& x) { return clamp(x, -1, 1); }, {-2, -1, 1, 2}),
+            (Values{0, 1, 1, 0}));
+  EXPECT_EQ(slope([=](const Tensor& x) { return clamp(x, -inf, 1); }, {-2, 3}), (Values{1, 0}));
+  EXPECT_EQ(slope([](const Tensor& x) { return pow(x, 0.0); }, {0, 2}), (Values{0, 0}));
+  EXPECT_EQ(slope([](const Tensor& x) { return pow(x, 2.0); }, {0, -3}), (Values{0, -6}));
+  // the first of equals has the whole gradient
+  EXPECT_EQ(slope([](const Tensor& x) { return maximum(x, x.detach()); }, {1}), (Values{1}));
+  EXPECT_EQ(slope([](const Tensor& x) { return minimum(x.detach(), x); }, {1}), (Values{0}));
+}
+
+TEST(ElementwiseOps, Sign) {
+  Tensor x = Tensor::from<float>({-2.0f, 0.0f, 3.0f}, {3});
+  require_grad(x);
+  EXPECT_EQ(sign(x).to_vector<float>(), (std::vector<float>{-1, 0, 1}));
+  EXPECT_FALSE(requires_grad(sign(x)));
 }
 
 TEST(ElementwiseOps, SwiGlu) {

@@ -1,6 +1,7 @@
 // Elementwise kernels against the same formulas in f64, over odd shapes and layouts.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <numbers>
@@ -11,6 +12,8 @@
 #include "kernels/copy/copy.h"
 #include "kernels/elementwise/accumulate.h"
 #include "kernels/elementwise/binary.h"
+#include "kernels/elementwise/compare.h"
+#include "kernels/elementwise/parametric.h"
 #include "kernels/elementwise/unary.h"
 #include "kernels/random/fill.h"
 
@@ -76,6 +79,27 @@ const std::vector<Case>& cases() {
          return x * logistic(2 * std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x));
        },
        gelu_slope, 3.5 + 24, 60},
+      {Unary::abs, -3, 3, [](double x) { return std::abs(x); },
+       [](double x) { return x > 0 ? 1.0 : -1.0; }, 0, 0},
+      {Unary::sign, -3, 3, [](double x) { return x > 0 ? 1.0 : -1.0; }, [](double) { return 0.0; },
+       0, 0},
+      {Unary::sin, -3, 3, [](double x) { return std::sin(x); },
+       [](double x) { return std::cos(x); }, 3, 3.5},
+      {Unary::cos, -1.5, 1.5, [](double x) { return std::cos(x); },
+       [](double x) { return -std::sin(x); }, 3, 3.5},
+      {Unary::expm1, -10, 10, [](double x) { return std::expm1(x); },
+       [](double x) { return std::exp(x); }, 3, 4},
+      {Unary::log1p, -0.9, 20, [](double x) { return std::log1p(x); },
+       [](double x) { return 1 / (1 + x); }, 4, 1},
+      {Unary::erf, -4, 4, [](double x) { return std::erf(x); },
+       [](double x) { return 2 / std::sqrt(std::numbers::pi) * std::exp(-x * x); }, 3, 4},
+      {Unary::relu6, -2, 8, [](double x) { return std::clamp(x, 0.0, 6.0); },
+       [](double x) { return x > 0 && x < 6 ? 1.0 : 0.0; }, 0, 0},
+      // x / 6 and the sum round; the sum cancels near -3, where it is the smallest
+      {Unary::hard_sigmoid, -2.5, 5, [](double x) { return std::clamp(x / 6 + 0.5, 0.0, 1.0); },
+       [](double x) { return x > -3 && x < 3 ? 1 / 6.0 : 0.0; }, 4, 0.5},
+      {Unary::hard_swish, -2.5, 5, [](double x) { return x * std::clamp(x / 6 + 0.5, 0.0, 1.0); },
+       [](double x) { return x < 3 ? x / 3 + 0.5 : 1.0; }, 4.5, 1.5},
   };
   return all;
 }
@@ -167,6 +191,12 @@ double apply(Binary op, double a, double b) {
       return a * b;
     case Binary::div:
       return a / b;
+    case Binary::maximum:
+      return std::max(a, b);
+    case Binary::minimum:
+      return std::min(a, b);
+    case Binary::pow:
+      return std::pow(a, b);
   }
   return NAN;
 }
@@ -191,7 +221,8 @@ TEST(BinaryKernel, BroadcastsAnyLayout) {
         const auto x1 = views::expand(b, y.shape()).to_vector<double>();
         for (size_t i = 0; i < out.size(); ++i) {
           const double exact = apply(op, x0[i], x1[i]);
-          ASSERT_NEAR(out[i], exact, std::abs(exact) * eps) << name_of(op) << a.to_string() << b.to_string();
+          ASSERT_NEAR(out[i], exact, std::abs(exact) * eps)
+              << name_of(op) << a.to_string() << b.to_string();
         }
       }
     }
@@ -205,6 +236,109 @@ TEST(BinaryKernel, ANumberKeepsItsOwnPrecision) {
   EXPECT_EQ(
       binary(Binary::mul, Tensor::full({1}, 256.0, DType::bf16), 1.00390625).to_vector<float>()[0],
       256.0f);  // 257 lies halfway and goes to even
+}
+
+TEST(BinaryKernel, MaximumAndMinimum) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<double> x0 = {1, 2, 2, nan, 1, nan, -1}, x1 = {2, 1, 2, 1, nan, nan, -3};
+  const std::vector<double> to_first = {0, 1, 1, 1, 0, 1, 1};  // of the maximum
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f64}) {
+    const Tensor a = cast(Tensor::from(x0, {7}), dtype), b = cast(Tensor::from(x1, {7}), dtype);
+    const auto larger = binary(Binary::maximum, a, b).to_vector<double>();
+    const auto smaller = binary(Binary::minimum, a, b).to_vector<double>();
+    const auto [da, db] = binary_backward(Binary::maximum, Tensor::full({7}, 1, dtype), a, b);
+    for (size_t i = 0; i < x0.size(); ++i) {
+      if (std::isnan(x0[i]) || std::isnan(x1[i])) {
+        EXPECT_TRUE(std::isnan(larger[i]) && std::isnan(smaller[i])) << i;
+      } else {
+        EXPECT_EQ(larger[i], std::max(x0[i], x1[i]));
+        EXPECT_EQ(smaller[i], std::min(x0[i], x1[i]));
+      }
+    }
+    EXPECT_EQ(da.to_vector<double>(), to_first);
+    for (size_t i = 0; i < 7; ++i) EXPECT_EQ(db.to_vector<double>()[i], 1 - to_first[i]);
+  }
+}
+
+TEST(BinaryKernel, PowIsCorrectlyRoundedToAnUlp) {
+  const Tensor a = uniform({1003}, 0.1, 4, DType::f32, 1);
+  const Tensor b = uniform({1003}, -5, 5, DType::f32, 2);
+  const auto y = binary(Binary::pow, a, b).to_vector<double>();
+  const auto x0 = a.to_vector<double>(), x1 = b.to_vector<double>();
+  for (size_t i = 0; i < y.size(); ++i) {
+    const double exact = std::pow(x0[i], x1[i]);
+    ASSERT_NEAR(y[i], exact, kEps * exact);
+  }
+}
+
+struct ParametricCase {
+  Parametric op;
+  double a, b;
+  std::function<double(double)> value, slope;
+  double value_ulp, slope_ulp;  // of max(1, |slope|)
+};
+
+// softplus: |z| rounds, then exp (1.5 + |z| / 2 where the sum is not x itself), log1p, sum,
+// quotient
+TEST(ParametricKernels, ValueAndSlopeAgainstF64) {
+  const std::vector<ParametricCase> all = {
+      {Parametric::softplus, 1.5, 20, [](double x) { return std::log1p(std::exp(1.5 * x)) / 1.5; },
+       [](double x) { return logistic(1.5 * x); }, 14, 8},
+      {Parametric::softplus, 4, 2,
+       [](double x) { return 4 * x > 2 ? x : std::log1p(std::exp(4 * x)) / 4; },
+       [](double x) { return 4 * x > 2 ? 1 : logistic(4 * x); }, 14, 8},
+      {Parametric::elu, 0.7, 0, [](double x) { return x > 0 ? x : double{0.7f} * std::expm1(x); },
+       [](double x) { return x > 0 ? 1 : double{0.7f} * std::exp(x); }, 3.5, 2.5},
+      {Parametric::leaky_relu, 0.125, 0, [](double x) { return x > 0 ? x : 0.125 * x; },
+       [](double x) { return x > 0 ? 1 : 0.125; }, 0, 0},
+      {Parametric::clamp, -1.5, 2, [](double x) { return std::clamp(x, -1.5, 2.0); },
+       [](double x) { return x < -1.5 || x > 2 ? 0.0 : 1.0; }, 0, 0},
+      {Parametric::pow, 3, 0, [](double x) { return x * x * x; },
+       [](double x) { return 3 * x * x; }, 1, 2},
+  };
+  for (const ParametricCase& c : all) {
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      const double rounding = dtype == DType::bf16 ? 0x1p-8 : 0.0;
+      const Tensor x = uniform({3, 17, 29}, -5, 5, dtype);
+      const Tensor dy = uniform({3, 17, 29}, 0.5, 1.5, dtype, 2);
+      const auto y = parametric(c.op, x, c.a, c.b).to_vector<double>();
+      const auto dx = parametric_backward(c.op, dy, x, c.a, c.b).to_vector<double>();
+      const auto in = x.to_vector<double>(), d = dy.to_vector<double>();
+      for (size_t i = 0; i < in.size(); ++i) {
+        const double exact = c.value(in[i]), slope = c.slope(in[i]);
+        ASSERT_NEAR(y[i], exact, std::abs(exact) * (c.value_ulp * kEps + rounding))
+            << name_of(c.op) << "(" << in[i] << ")";
+        ASSERT_NEAR(dx[i], d[i] * slope,
+                    d[i] * std::max(1.0, std::abs(slope)) * ((c.slope_ulp + 0.5) * kEps + rounding))
+            << "slope of " << name_of(c.op) << "(" << in[i] << ")";
+      }
+    }
+  }
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const ParametricCase& c : all) {
+    const Tensor x = Tensor::full({3}, nan);
+    EXPECT_TRUE(std::isnan(parametric(c.op, x, c.a, c.b).to_vector<float>()[1])) << name_of(c.op);
+  }
+}
+
+TEST(Compare, EveryDtypeAndLayout) {
+  for (const DType dtype :
+       {DType::f32, DType::bf16, DType::f16, DType::f64, DType::i32, DType::i64, DType::u8}) {
+    const Tensor a = cast(Tensor::from<double>({1, 2, 3, 4, 5, 6}, {2, 3}), dtype);
+    const Tensor b = views::transpose(cast(Tensor::from<double>({1, 3, 5}, {3, 1}), dtype), 0, 1);
+    using Bools = std::vector<int>;
+    EXPECT_EQ(compare(Compare::eq, a, b).to_vector<int>(), (Bools{1, 0, 0, 0, 0, 0}));
+    EXPECT_EQ(compare(Compare::ne, a, b).to_vector<int>(), (Bools{0, 1, 1, 1, 1, 1}));
+    EXPECT_EQ(compare(Compare::lt, a, b).to_vector<int>(), (Bools{0, 1, 1, 0, 0, 0}));
+    EXPECT_EQ(compare(Compare::le, a, b).to_vector<int>(), (Bools{1, 1, 1, 0, 0, 0}));
+    EXPECT_EQ(compare(Compare::gt, a, b).to_vector<int>(), (Bools{0, 0, 0, 1, 1, 1}));
+    EXPECT_EQ(compare(Compare::ge, a, 3.0).to_vector<int>(), (Bools{0, 0, 1, 1, 1, 1}));
+  }
+  const Tensor nan = Tensor::full({1}, std::nan(""));
+  EXPECT_FALSE(compare(Compare::eq, nan, nan).item());
+  EXPECT_TRUE(compare(Compare::ne, nan, nan).item());
+  EXPECT_TRUE(compare(Compare::eq, Tensor::full({1}, 0.1f), 0.1).item());
+  EXPECT_THROW(compare(Compare::eq, Tensor::zeros({2}), Tensor::zeros({2}, DType::i64)), Error);
 }
 
 TEST(SwiGlu, EqualsItsFormulaAndWritesIntoPackedHalves) {

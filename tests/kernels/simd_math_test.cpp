@@ -9,7 +9,7 @@
 #ifndef HEED_TESTS_SIMD_MATH_FUNCTION
 #define HEED_TESTS_SIMD_MATH_FUNCTION
 namespace heed {
-enum class Function { exp, log, sigmoid, tanh, erf, normal_cdf, normal_pdf };
+enum class Function { exp, log, expm1, log1p, sigmoid, tanh, erf, normal_cdf, normal_pdf };
 }
 #endif
 
@@ -33,6 +33,12 @@ void evaluate(Function function, const float* x, int64_t n, float* y) {
         break;
       case Function::log:
         r = sm::log(d, v);
+        break;
+      case Function::expm1:
+        r = sm::expm1(d, v);
+        break;
+      case Function::log1p:
+        r = sm::log1p(d, v);
         break;
       case Function::sigmoid:
         r = sm::sigmoid(d, v);
@@ -156,6 +162,14 @@ TEST(SimdMath, Exp) {
 TEST(SimdMath, Log) {
   expect_within(
       Function::log, [](double x) { return std::log(x); }, ulp(1.5));
+}
+TEST(SimdMath, Expm1) {
+  expect_within(
+      Function::expm1, [](double x) { return std::expm1(x); }, ulp(3));
+}
+TEST(SimdMath, Log1p) {
+  expect_within(
+      Function::log1p, [](double x) { return std::log1p(x); }, ulp(4));
 }
 TEST(SimdMath, Sigmoid) {
   expect_within(

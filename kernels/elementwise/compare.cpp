@@ -1,0 +1,140 @@
+#include "kernels/elementwise/compare.h"
+
+#include <functional>
+
+#include "core/parallel.h"
+#include "kernels/copy/copy.h"
+#include "kernels/strided.h"
+
+namespace heed::kernels {
+namespace {
+
+constexpr int64_t kGrain = 32768;  // elements of a chunk
+
+// The type that elements are compared in: exact for each dtype.
+template <class T>
+using Compared =
+    std::conditional_t<std::is_same_v<T, bfloat16> || std::is_same_v<T, float16>, float, T>;
+
+template <class V>
+bool holds(Compare op, V a, V b) {
+  switch (op) {
+    case Compare::eq:
+      return a == b;
+    case Compare::ne:
+      return a != b;
+    case Compare::lt:
+      return a < b;
+    case Compare::le:
+      return a <= b;
+    case Compare::gt:
+      return a > b;
+    case Compare::ge:
+      return a >= b;
+  }
+  fail("corrupt comparison {}", static_cast<int>(op));
+}
+
+using Offsets = StridedLoop::Offsets;
+using RowsFn = std::function<void(const Offsets& at, const Offsets& step, int64_t n)>;
+
+// fn(offsets and steps of out, then of each input, n) for pieces of rows of a map to row-major out.
+void for_rows(const char* op, const Tensor& out, std::initializer_list<Tensor> in,
+              const RowsFn& fn) {
+  require_cpu(out.device(), op);
+  std::vector<Shape> strides = {out.strides()};
+  for (const Tensor& x : in) {
+    require_cpu(x.device(), op);
+    strides.push_back(broadcast_strides(x, out.shape(), op));
+  }
+  if (out.numel() == 0) return;
+  const StridedLoop loop(out.shape(), strides);
+  Offsets step{};
+  for (size_t k = 0; k < strides.size(); ++k) step[k] = loop.step(static_cast<int>(k));
+  parallel_for(loop.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    loop.for_each_row(begin, end, [&](const Offsets& at, int64_t n) { fn(at, step, n); });
+  });
+}
+
+}  // namespace
+
+const char* name_of(Compare op) {
+  constexpr const char* kNames[] = {"eq", "ne", "lt", "le", "gt", "ge"};
+  return kNames[static_cast<size_t>(op)];
+}
+
+Tensor compare(Compare op, const Tensor& a, const Tensor& b) {
+  HEED_CHECK(a.dtype() == b.dtype(), "{}: {} beside {}", name_of(op), a, b);
+  const Tensor out = Tensor::empty(broadcast_shapes(a.shape(), b.shape(), name_of(op)),
+                                   DType::boolean, a.device());
+  dispatch_any(a.dtype(), [&](auto type) {
+    using T = decltype(type);
+    const T *x = a.data<T>(), *y = b.data<T>();
+    bool* z = out.data<bool>();
+    for_rows(name_of(op), out, {a, b}, [&](const Offsets& at, const Offsets& step, int64_t n) {
+      for (int64_t i = 0; i < n; ++i) {
+        z[at[0] + i] = holds(op, static_cast<Compared<T>>(x[at[1] + i * step[1]]),
+                             static_cast<Compared<T>>(y[at[2] + i * step[2]]));
+      }
+    });
+  });
+  return out;
+}
+
+Tensor compare(Compare op, const Tensor& a, double b) {
+  const Tensor out = Tensor::empty(a.shape(), DType::boolean, a.device());
+  dispatch_any(a.dtype(), [&](auto type) {
+    using T = decltype(type);
+    using V = std::conditional_t<std::is_same_v<Compared<T>, float>, float, double>;
+    const T* x = a.data<T>();
+    bool* z = out.data<bool>();
+    const V number = static_cast<V>(b);
+    for_rows(name_of(op), out, {a}, [&](const Offsets& at, const Offsets& step, int64_t n) {
+      for (int64_t i = 0; i < n; ++i) {
+        z[at[0] + i] = holds(op, static_cast<V>(x[at[1] + i * step[1]]), number);
+      }
+    });
+  });
+  return out;
+}
+
+Tensor logical(Logical op, const Tensor& a, const Tensor& b) {
+  constexpr const char* kNames[] = {"logical_and", "logical_or"};
+  const char* name = kNames[static_cast<size_t>(op)];
+  HEED_CHECK(a.dtype() == DType::boolean && b.dtype() == DType::boolean,
+             "{}: needs bool operands, got {} and {}", name, a, b);
+  const Tensor out =
+      Tensor::empty(broadcast_shapes(a.shape(), b.shape(), name), DType::boolean, a.device());
+  const bool *x = a.data<bool>(), *y = b.data<bool>();
+  bool* z = out.data<bool>();
+  for_rows(name, out, {a, b}, [&](const Offsets& at, const Offsets& step, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) {
+      const bool p = x[at[1] + i * step[1]], q = y[at[2] + i * step[2]];
+      z[at[0] + i] = op == Logical::both ? p && q : p || q;
+    }
+  });
+  return out;
+}
+
+Tensor select(const Tensor& cond, const Tensor& a, const Tensor& b) {
+  HEED_CHECK(cond.dtype() == DType::boolean && a.dtype() == b.dtype(),
+             "where: condition {}, operands {} and {}", cond, a, b);
+  const Shape shape =
+      broadcast_shapes(broadcast_shapes(cond.shape(), a.shape(), "where"), b.shape(), "where");
+  const Tensor out = Tensor::empty(shape, a.dtype(), a.device());
+  const bool* c = cond.data<bool>();
+  dispatch_any(a.dtype(), [&](auto type) {
+    using T = decltype(type);
+    const T *x = a.data<T>(), *y = b.data<T>();
+    T* z = out.data<T>();
+    for_rows("where", out, {cond, a, b}, [&](const Offsets& at, const Offsets& step, int64_t n) {
+      for (int64_t i = 0; i < n; ++i) {
+        const T yes = x[at[2] + i * step[2]], no = y[at[3] + i * step[3]];
+        z[at[0] + i] = c[at[1] + i * step[1]] ? yes : no;
+      }
+    });
+  });
+  return out;
+}
+
+}  // namespace heed::kernels

@@ -1,0 +1,25 @@
+// Comparisons, logic and selection: results of bool, or chosen by bool.
+#pragma once
+
+#include "core/tensor.h"
+
+namespace heed::kernels {
+
+enum class Compare { eq, ne, lt, le, gt, ge };
+
+const char* name_of(Compare op);
+
+/// a op b as bool, broadcast and row-major. Equal dtypes (any); with NaN, only ne holds.
+Tensor compare(Compare op, const Tensor& a, const Tensor& b);
+/// The same with a number, rounded to f32 beside f32, bf16 and f16, exact beside the others.
+Tensor compare(Compare op, const Tensor& a, double b);
+
+enum class Logical { both, either };
+
+/// Of bool tensors, broadcast.
+Tensor logical(Logical op, const Tensor& a, const Tensor& b);
+
+/// a where cond (bool) holds, else b; all three broadcast. a and b have one dtype (any).
+Tensor select(const Tensor& cond, const Tensor& a, const Tensor& b);
+
+}  // namespace heed::kernels
