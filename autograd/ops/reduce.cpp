@@ -27,6 +27,20 @@ Tensor scaled_sum(const char* op, const Tensor& x, const std::vector<int>& dims,
                 });
 }
 
+// Values and indices of max_along or min_along as the op's results.
+std::pair<Tensor, Tensor> extreme(const char* op, const std::pair<Tensor, Tensor>& found,
+                                  const Tensor& x, int dim, bool keepdim) {
+  dim = x.shape().dim_index(dim, op);
+  const auto& [values, indices] = found;
+  const Tensor y = record(op, {x}, keepdim ? values : views::squeeze(values, dim),
+                          [indices = save(indices), dim, extent = x.size(dim)](const Tensor& dy) {
+                            const Tensor kept =
+                                views::reshape(kernels::contiguous(dy), indices->shape());
+                            return Gradients{kernels::scatter_along(kept, *indices, dim, extent)};
+                          });
+  return {y, keepdim ? indices : views::squeeze(indices, dim)};
+}
+
 }  // namespace
 
 Tensor sum(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
@@ -40,20 +54,28 @@ Tensor mean(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
   return scaled_sum("mean", x, dims, keepdim, 1.0 / static_cast<double>(count));
 }
 
+std::pair<Tensor, Tensor> max_with_indices(const Tensor& x, int dim, bool keepdim) {
+  return extreme("max", kernels::max_along(x, dim), x, dim, keepdim);
+}
+
+std::pair<Tensor, Tensor> min_with_indices(const Tensor& x, int dim, bool keepdim) {
+  return extreme("min", kernels::min_along(x, dim), x, dim, keepdim);
+}
+
 Tensor max(const Tensor& x, int dim, bool keepdim) {
-  dim = x.shape().dim_index(dim, "max");
-  const auto [values, indices] = kernels::max_along(x, dim);
-  const Tensor y = keepdim ? values : views::squeeze(values, dim);
-  return record("max", {x}, y,
-                [indices = save(indices), dim, extent = x.size(dim)](const Tensor& dy) {
-                  const Tensor kept = views::reshape(kernels::contiguous(dy), indices->shape());
-                  return Gradients{kernels::scatter_along(kept, *indices, dim, extent)};
-                });
+  return max_with_indices(x, dim, keepdim).first;
+}
+
+Tensor min(const Tensor& x, int dim, bool keepdim) {
+  return min_with_indices(x, dim, keepdim).first;
 }
 
 Tensor argmax(const Tensor& x, int dim) {
-  dim = x.shape().dim_index(dim, "argmax");
   return views::squeeze(kernels::max_along(x, dim).second, dim);
+}
+
+Tensor argmin(const Tensor& x, int dim) {
+  return views::squeeze(kernels::min_along(x, dim).second, dim);
 }
 
 }  // namespace heed

@@ -27,8 +27,9 @@ bool is_nan(T x) {
   }
 }
 
-template <class T>
-void max_rows(const T* x, const Split& split, T* values, int64_t* indices) {
+// The largest, or the smallest unless kLargest.
+template <bool kLargest, class T>
+void extreme_rows(const T* x, const Split& split, T* values, int64_t* indices) {
   const auto [outer, n, inner] = split;
   const int64_t columns = inner, extent = n;
   parallel_for(outer, kWork / (extent * columns), [=](int64_t begin, int64_t end) {
@@ -43,7 +44,8 @@ void max_rows(const T* x, const Split& split, T* values, int64_t* indices) {
       for (int64_t r = 1; r < extent; ++r) {
         for (int64_t c = 0; c < columns; ++c) {
           const T value = rows[r * columns + c];
-          if (value > best[c] || (is_nan(value) && !is_nan(best[c]))) {
+          const bool better = kLargest ? value > best[c] : value < best[c];
+          if (better || (is_nan(value) && !is_nan(best[c]))) {
             best[c] = value;
             at[c] = r;
           }
@@ -53,12 +55,10 @@ void max_rows(const T* x, const Split& split, T* values, int64_t* indices) {
   });
 }
 
-}  // namespace
-
-std::pair<Tensor, Tensor> max_along(const Tensor& x, int dim) {
-  require_cpu(x.device(), "max");
-  dim = x.shape().dim_index(dim, "max");
-  HEED_CHECK(x.shape()[dim] > 0, "max: dimension {} of {} is empty", dim, x);
+std::pair<Tensor, Tensor> extreme_along(const char* op, const Tensor& x, int dim, bool largest) {
+  require_cpu(x.device(), op);
+  dim = x.shape().dim_index(dim, op);
+  HEED_CHECK(x.shape()[dim] > 0, "{}: dimension {} of {} is empty", op, dim, x);
   Shape shape = x.shape();
   shape[dim] = 1;
   const Tensor values = Tensor::empty(shape, x.dtype(), x.device());
@@ -67,9 +67,20 @@ std::pair<Tensor, Tensor> max_along(const Tensor& x, int dim) {
   const Tensor dense = contiguous(x);
   dispatch_any(x.dtype(), [&](auto type) {
     using T = decltype(type);
-    max_rows(dense.data<T>(), Split(x.shape(), dim), values.data<T>(), indices.data<int64_t>());
+    const auto rows = largest ? extreme_rows<true, T> : extreme_rows<false, T>;
+    rows(dense.data<T>(), Split(x.shape(), dim), values.data<T>(), indices.data<int64_t>());
   });
   return {values, indices};
+}
+
+}  // namespace
+
+std::pair<Tensor, Tensor> max_along(const Tensor& x, int dim) {
+  return extreme_along("max", x, dim, true);
+}
+
+std::pair<Tensor, Tensor> min_along(const Tensor& x, int dim) {
+  return extreme_along("min", x, dim, false);
 }
 
 Tensor scatter_along(const Tensor& values, const Tensor& indices, int dim, int64_t extent) {

@@ -20,9 +20,11 @@ Tensor sum_to(const Tensor& x, const Shape& shape);
 /// Largest elements along dim and their indices (i64): the first of equals, the first NaN when
 /// there is one. Any dtype; the extent of dim must not be 0. `dim` is kept with extent 1.
 std::pair<Tensor, Tensor> max_along(const Tensor& x, int dim);
+/// The same of the smallest.
+std::pair<Tensor, Tensor> min_along(const Tensor& x, int dim);
 
-/// Zeros of x's shape with `values` at `indices` along dim: the gradient of max_along. values and
-/// indices have extent 1 along dim.
+/// Zeros of x's shape with `values` at `indices` along dim: the gradient of max_along and
+/// min_along. values and indices have extent 1 along dim.
 Tensor scatter_along(const Tensor& values, const Tensor& indices, int dim, int64_t extent);
 
 }  // namespace heed::kernels
