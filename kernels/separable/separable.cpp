@@ -1,0 +1,183 @@
+// Each result pixel gathers its taps: no scattering, so that rows of results are independent and
+// nothing depends on the thread count. Vectors run along the channels, four at a time, which stay
+// in registers while the taps pass by.
+#include "kernels/separable/separable.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/parallel.h"
+#include "kernels/copy/copy.h"
+#include "kernels/separable/taps.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/separable/separable.cpp"
+#include "kernels/simd.h"
+// after simd.h
+#include "kernels/simd_rows-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed::kernels {
+namespace HWY_NAMESPACE {
+namespace {
+
+template <class T>
+void weighted(const T* x, const Taps& taps, T* y) {
+  using A = accumulate_t<T>;
+  const hn::ScalableTag<A> d;
+  const size_t n = static_cast<size_t>(taps.channels), lanes = hn::Lanes(d), count = taps.count;
+  size_t c = 0;
+  for (; c + 4 * lanes <= n; c += 4 * lanes) {
+    auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
+    for (size_t k = 0; k < count; ++k) {
+      const T* from = x + taps.offset[k] + c;
+      const auto w = hn::Set(d, static_cast<A>(taps.weight[k]));
+      s0 = hn::MulAdd(w, load_row(d, from, Whole{}), s0);
+      s1 = hn::MulAdd(w, load_row(d, from + lanes, Whole{}), s1);
+      s2 = hn::MulAdd(w, load_row(d, from + 2 * lanes, Whole{}), s2);
+      s3 = hn::MulAdd(w, load_row(d, from + 3 * lanes, Whole{}), s3);
+    }
+    store_row(d, s0, y + c, Whole{});
+    store_row(d, s1, y + c + lanes, Whole{});
+    store_row(d, s2, y + c + 2 * lanes, Whole{});
+    store_row(d, s3, y + c + 3 * lanes, Whole{});
+  }
+  const auto one = [&](size_t at, auto width) HWY_ATTR {
+    auto s = hn::Zero(d);
+    for (size_t k = 0; k < count; ++k) {
+      const auto w = hn::Set(d, static_cast<A>(taps.weight[k]));
+      s = hn::MulAdd(w, load_row(d, x + taps.offset[k] + at, width), s);
+    }
+    store_row(d, s, y + at, width);
+  };
+  for (; c + lanes <= n; c += lanes) one(c, Whole{});
+  if (c < n) one(c, n - c);
+}
+
+void weighted_f32(const float* x, const Taps& taps, float* y) { weighted(x, taps, y); }
+void weighted_bf16(const bfloat16* x, const Taps& taps, bfloat16* y) { weighted(x, taps, y); }
+void weighted_f64(const double* x, const Taps& taps, double* y) { weighted(x, taps, y); }
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace heed::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace heed::kernels {
+namespace {
+
+HWY_EXPORT(weighted_f32);
+HWY_EXPORT(weighted_bf16);
+HWY_EXPORT(weighted_f64);
+
+void weighted_pixel(const float* x, const Taps& taps, float* y) {
+  HWY_DYNAMIC_DISPATCH(weighted_f32)(x, taps, y);
+}
+void weighted_pixel(const bfloat16* x, const Taps& taps, bfloat16* y) {
+  HWY_DYNAMIC_DISPATCH(weighted_bf16)(x, taps, y);
+}
+void weighted_pixel(const double* x, const Taps& taps, double* y) {
+  HWY_DYNAMIC_DISPATCH(weighted_f64)(x, taps, y);
+}
+
+constexpr int64_t kWork = 16384;  // multiplications of a chunk
+
+// One row of results: pixels (b, o0, o1, 0 ... out2).
+template <class T>
+void result_row(const T* x, const std::array<const AxisMap*, 3>& axes, int64_t row,
+                int64_t channels, std::vector<int64_t>& offset, std::vector<double>& weight, T* y) {
+  const AxisMap &a0 = *axes[0], &a1 = *axes[1], &a2 = *axes[2];
+  const int64_t o1 = row % a1.out(), o0 = row / a1.out() % a0.out();
+  const T* image = x + row / (a0.out() * a1.out()) * a0.in * a1.in * a2.in * channels;
+  for (int64_t o2 = 0; o2 < a2.out(); ++o2) {
+    offset.clear();
+    weight.clear();
+    for (size_t i = static_cast<size_t>(a0.start[static_cast<size_t>(o0)]);
+         i < static_cast<size_t>(a0.start[static_cast<size_t>(o0) + 1]); ++i) {
+      for (size_t j = static_cast<size_t>(a1.start[static_cast<size_t>(o1)]);
+           j < static_cast<size_t>(a1.start[static_cast<size_t>(o1) + 1]); ++j) {
+        for (size_t k = static_cast<size_t>(a2.start[static_cast<size_t>(o2)]);
+             k < static_cast<size_t>(a2.start[static_cast<size_t>(o2) + 1]); ++k) {
+          offset.push_back(((a0.index[i] * a1.in + a1.index[j]) * a2.in + a2.index[k]) * channels);
+          weight.push_back(a0.weight[i] * a1.weight[j] * a2.weight[k]);
+        }
+      }
+    }
+    weighted_pixel(image, Taps{offset.data(), weight.data(), offset.size(), channels},
+                   y + (row * a2.out() + o2) * channels);
+  }
+}
+
+}  // namespace
+
+void AxisMap::add(int64_t column, double value) {
+  HEED_CHECK(column >= 0 && column < in, "axis map: column {} of {}", column, in);
+  index.push_back(column);
+  weight.push_back(value);
+}
+
+AxisMap AxisMap::transposed() const {
+  std::vector<std::vector<std::pair<int64_t, double>>> rows(static_cast<size_t>(in));
+  for (int64_t o = 0; o < out(); ++o) {
+    for (int64_t k = start[static_cast<size_t>(o)]; k < start[static_cast<size_t>(o) + 1]; ++k) {
+      const size_t entry = static_cast<size_t>(k);
+      rows[static_cast<size_t>(index[entry])].emplace_back(o, weight[entry]);
+    }
+  }
+  AxisMap t(out());
+  for (const auto& row : rows) {
+    for (const auto& [column, value] : row) t.add(column, value);
+    t.end_row();
+  }
+  return t;
+}
+
+AxisMap identity_map(int64_t extent) {
+  AxisMap map(extent);
+  for (int64_t i = 0; i < extent; ++i) {
+    map.add(i, 1.0);
+    map.end_row();
+  }
+  return map;
+}
+
+Tensor separable(const Tensor& x, const std::vector<AxisMap>& axes, const char* op) {
+  require_cpu(x.device(), op);
+  HEED_CHECK(!axes.empty() && axes.size() <= 3 && x.rank() == static_cast<int>(axes.size()) + 2,
+             "{}: x is {}, needs [B, spatial..., C] with {} spatial dimensions", op, x,
+             axes.size());
+  Shape shape = x.shape();
+  const AxisMap single = identity_map(1);
+  std::array<const AxisMap*, 3> three = {&single, &single, &single};
+  double taps = 1;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const int d = static_cast<int>(i) + 1;
+    HEED_CHECK(axes[i].in == shape[d], "{}: dimension {} of {} is not {}", op, d, x, axes[i].in);
+    shape[d] = axes[i].out();
+    three[i + 3 - axes.size()] = &axes[i];
+    taps *= static_cast<double>(axes[i].index.size() + 1) /
+            static_cast<double>(std::max<int64_t>(axes[i].out(), 1));
+  }
+  const Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+  if (y.numel() == 0) return y;
+  const Tensor dense = contiguous(x);
+  const int64_t channels = x.size(-1), width = three[2]->out();
+  const int64_t rows = y.numel() / (width * channels);
+  const double work = taps * static_cast<double>(width * channels);
+  const int64_t grain = std::max<int64_t>(1, static_cast<int64_t>(kWork / work));
+  dispatch_floating(x.dtype(), op, [&](auto type) {
+    using T = decltype(type);
+    parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
+      std::vector<int64_t> offset;
+      std::vector<double> weight;
+      for (int64_t row = begin; row < end; ++row) {
+        result_row(dense.data<T>(), three, row, channels, offset, weight, y.data<T>());
+      }
+    });
+  });
+  return y;
+}
+
+}  // namespace heed::kernels
+#endif  // HWY_ONCE
