@@ -8,6 +8,8 @@
 #include "autograd/ops/distribution_loss.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/index.h"
+#include "autograd/ops/interpolate.h"
+#include "autograd/ops/layout.h"
 #include "autograd/ops/loss.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/metric_loss.h"
