@@ -97,56 +97,99 @@ std::string table_of(const ordered_json& object) {
   return table;
 }
 
-/// Section name ("train", "models.gpt"; "" for the recipe itself) -> its table.
+/// Section name ("recipe" itself, "train", "models.gpt") -> its table.
 std::map<std::string, std::string> tables_of(const ordered_json& schema) {
   std::map<std::string, std::string> tables;
-  std::string top = "| field | type | default | meaning |\n|---|---|---|---|\n";
+  ordered_json top;
   for (const auto& [name, field] : schema["properties"].items()) {
     if (name == "extends") continue;  // explained in the text
-    if (field.contains("properties")) tables[name] = table_of(field);
-    if (!field.contains("properties") && !field.contains("oneOf")) {
-      ordered_json one;
-      one["properties"][name] = field;
-      if (schema.contains("required")) one["required"] = schema["required"];
-      add_rows(one, "", top);
+    if (field.contains("properties")) {
+      tables[name] = table_of(field);
+    } else {
+      top["properties"][name] = field;
     }
   }
-  tables["recipe"] = top;
+  tables["recipe"] = table_of(top);
   for (const auto& [name, object] : schema["$defs"].items()) tables[name] = table_of(object);
   return tables;
+}
+
+/// A stretch of the document that is generated: "<!-- fields: NAME -->" to "<!-- end of fields
+/// -->". NAME is a section, or "datasets.*" for all of those that have no place of their own.
+struct Region {
+  std::string name;
+  size_t begin, end;
+};
+
+std::vector<Region> regions_of(const std::string& document) {
+  const std::string open = "<!-- fields: ", close = "<!-- end of fields -->";
+  std::vector<Region> regions;
+  for (size_t at = 0; (at = document.find(open, at)) != std::string::npos;) {
+    const size_t name_end = document.find(" -->\n", at);
+    const size_t end = document.find(close, at);
+    if (name_end == std::string::npos || end == std::string::npos || end < name_end) {
+      ADD_FAILURE() << "docs/recipes.md: a region is not closed";
+      break;
+    }
+    regions.push_back(
+        {document.substr(at + open.size(), name_end - at - open.size()), name_end + 5, end});
+    at = end;
+  }
+  return regions;
+}
+
+/// "#### `type: webdataset`", its summary and table.
+std::string subsection(const std::string& name, const ordered_json& object,
+                       const std::string& table) {
+  const std::string type = name.substr(name.find('.') + 1);
+  const std::string summary = object.value("description", "");
+  return "\n#### `type: " + type + "`\n\n" + (summary.empty() ? "" : summary + "\n\n") + table;
 }
 
 class Docs : public CommandTest {};
 
 TEST_F(Docs, RecipeTablesAreThoseOfTheSchema) {
-  const Outcome schema = heed({"schema"});
-  ASSERT_EQ(schema.status, 0) << schema.err;
-  std::map<std::string, std::string> tables = tables_of(ordered_json::parse(schema.out));
+  const Outcome outcome = heed({"schema"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const ordered_json schema = ordered_json::parse(outcome.out);
+  std::map<std::string, std::string> tables = tables_of(schema);
   const std::string path = source_path("docs/recipes.md");
-  std::string document = slurp(path);
-  const std::string original = document;
+  const std::string document = slurp(path);
+  const std::vector<Region> regions = regions_of(document);
 
-  size_t at = 0;
-  const std::string begin = "<!-- fields: ", end = "<!-- end of fields -->";
-  while ((at = document.find(begin, at)) != std::string::npos) {
-    const size_t name_end = document.find(" -->\n", at);
-    const std::string name = document.substr(at + begin.size(), name_end - at - begin.size());
-    const size_t from = name_end + 5;
-    const size_t to = document.find(end, from);
-    ASSERT_NE(to, std::string::npos) << name;
-    ASSERT_TRUE(tables.contains(name)) << "docs/recipes.md: no section is called " << name;
-    if (std::getenv("HEED_UPDATE_DOCS") == nullptr) {
-      EXPECT_EQ(document.substr(from, to - from), tables[name]) << name;
+  std::map<std::string, std::string> contents;
+  for (const Region& region : regions) {
+    if (region.name.ends_with(".*")) continue;
+    ASSERT_TRUE(tables.contains(region.name)) << "docs/recipes.md: no section is " << region.name;
+    contents[region.name] = tables[region.name];
+    tables.erase(region.name);
+  }
+  for (const Region& region : regions) {
+    if (!region.name.ends_with(".*")) continue;
+    const std::string prefix = region.name.substr(0, region.name.size() - 1);
+    std::string& content = contents[region.name];
+    for (auto table = tables.lower_bound(prefix);
+         table != tables.end() && table->first.starts_with(prefix); table = tables.erase(table)) {
+      content += subsection(table->first, schema["$defs"][table->first], table->second);
     }
-    document.replace(from, to - from, tables[name]);
-    at = from;
-    tables.erase(name);
+    content += '\n';
   }
   for (const auto& [name, table] : tables) {
-    ADD_FAILURE() << "docs/recipes.md lacks the section " << name;
+    ADD_FAILURE() << "docs/recipes.md has no place for the section " << name;
   }
-  if (std::getenv("HEED_UPDATE_DOCS") != nullptr && document != original) {
-    std::ofstream(path, std::ios::binary) << document;
+
+  std::string updated = document;
+  for (auto region = regions.rbegin(); region != regions.rend(); ++region) {
+    updated.replace(region->begin, region->end - region->begin, contents[region->name]);
+  }
+  if (std::getenv("HEED_UPDATE_DOCS") != nullptr) {
+    if (updated != document) std::ofstream(path, std::ios::binary) << updated;
+  } else if (updated != document) {
+    for (const Region& region : regions) {
+      EXPECT_EQ(document.substr(region.begin, region.end - region.begin), contents[region.name])
+          << region.name
+          << ": HEED_UPDATE_DOCS=1 build/test_tools --gtest_filter='Docs.*' writes it";
+    }
   }
 }
 
