@@ -10,25 +10,13 @@
 #include <oneapi/dnnl/dnnl.hpp>
 #include <sstream>
 
+#include "core/machine.h"
 #include "core/parallel.h"
 #include "core/tensor.h"
 #include "kernels/matmul/matmul.h"
 
 namespace heed::tools {
 namespace {
-
-// The value of the first "key ... : value" line of a /proc file.
-std::string proc_field(const char* path, const std::string& key) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    if (!line.starts_with(key)) continue;
-    const size_t colon = line.find(':');
-    if (colon == std::string::npos) continue;
-    const size_t begin = line.find_first_not_of(" \t", colon + 1);
-    return begin == std::string::npos ? "" : line.substr(begin);
-  }
-  return "";
-}
 
 int64_t kibibytes(const char* key) {
   std::istringstream value(proc_field("/proc/meminfo", key));
@@ -67,8 +55,7 @@ double product_rate(DType dtype) {
 
 Machine this_machine() {
   Machine machine;
-  machine.cpu = proc_field("/proc/cpuinfo", "model name");
-  if (machine.cpu.empty()) machine.cpu = "unknown";
+  machine.cpu = processor_name();
   cpu_set_t set;
   CPU_ZERO(&set);
   machine.cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
