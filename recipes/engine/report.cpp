@@ -26,6 +26,7 @@ std::string report_page(const std::vector<std::string>& run_folders) {
   if (runs.size() == 1) page += baselines_part(runs.front());
   page += charts_part(runs);
   page += samples_part(runs);
+  page += environment_part(runs);
   page += recipes_part(runs);
   page += "<footer>Made by heed from metrics.jsonl and recipe.yaml.</footer>\n</main>\n";
   page += fmt::format("<script>{}</script>\n</body>\n</html>\n", kReportScript);

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "core/machine.h"
+
 namespace heed::recipes {
 namespace {
 
@@ -26,6 +28,10 @@ void RunLog::start(const StartReport& report) {
                     {"item", report.item_name},
                     {"items_per_step", report.items_per_step},
                     {"precision", report.precision},
+                    {"device", report.device},
+                    {"threads", report.threads},
+                    {"processor", processor_name()},
+                    {"version", HEED_VERSION},
                     {"data", report.data}});
 }
 

@@ -20,7 +20,7 @@ using ::testing::Not;
 
 constexpr char kRecipe[] = "name: a<b\ndescription: small & quick\ntrain: {steps: 20}\n";
 constexpr char kMetrics[] =
-    R"({"kind":"start","step":0,"name":"a<b","parameters":1234,"item":"tokens","data":"text: \"x\""}
+    R"({"kind":"start","step":0,"name":"a<b","parameters":1234,"item":"tokens","items_per_step":6,"threads":2,"processor":"A&B","data":"text: \"x\""}
 {"kind":"train","step":1,"loss":5.5,"learning_rate":0.1,"grad_norm":2.0,"step_ms":3.0,"items":8,"items_per_second":100.0,"peak_bytes":1048576,"seconds":0.5}
 {"kind":"train","step":2,"loss":null,"learning_rate":0.1,"grad_norm":1.0,"step_ms":3.0,"items":16,"items_per_second":100.0,"peak_bytes":2097152,"seconds":1.0}
 {"kind":"baselines","step":2,"unigram.loss":4.5,"unigram.bits_per_byte":4.0}
@@ -54,6 +54,12 @@ TEST_F(Report, ShowsTheBestEvaluationBesideTheBaselines) {
   EXPECT_THAT(page, HasSubstr("<dd>3.2500</dd><p>best, at step 2</p>"));
   EXPECT_THAT(page, HasSubstr("<dd>2.500</dd><p>unigram: 4.000</p>"));
   EXPECT_THAT(page, HasSubstr("<dd>2.0 MiB</dd>"));
+  EXPECT_THAT(page, HasSubstr("<dd>2.00k</dd><p>tokens/s, 3 ms a step</p>"));
+}
+
+TEST_F(Report, SaysWhatTheRunRanOn) {
+  const std::string page = report_page({run("a", kMetrics)});
+  EXPECT_THAT(page, HasSubstr("<td>A&amp;B</td><td>2</td>"));
 }
 
 TEST_F(Report, SaysHowFarAnUnfinishedRunGot) {

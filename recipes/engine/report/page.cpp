@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "core/readable.h"
 #include "recipes/engine/report/chart.h"
@@ -143,6 +144,30 @@ std::string samples_part(const std::vector<RunData>& runs) {
     }
   }
   return html.empty() ? "" : "<h2>Samples</h2>\n" + html;
+}
+
+std::string environment_part(const std::vector<RunData>& runs) {
+  constexpr std::pair<const char*, const char*> kColumns[] = {{"version", "heed"},
+                                                              {"device", "Device"},
+                                                              {"processor", "Processor"},
+                                                              {"threads", "Threads"},
+                                                              {"precision", "Precision"}};
+  std::string html = "<h2>Environment</h2>\n<div class=\"box\"><table><tr>";
+  if (runs.size() > 1) html += "<th>Run</th>";
+  for (const auto& [key, name] : kColumns) html += fmt::format("<th>{}</th>", name);
+  html += "</tr>\n";
+  for (const RunData& run : runs) {
+    html += "<tr>";
+    if (runs.size() > 1) html += fmt::format("<td>{}</td>", escaped(run.label));
+    for (const auto& [key, name] : kColumns) {
+      const Config* value = run.start.find(key);
+      std::string text;
+      if (value != nullptr) text = value->is_string() ? value->as_string() : value->to_json();
+      html += fmt::format("<td>{}</td>", escaped(text));
+    }
+    html += "</tr>\n";
+  }
+  return html + "</table></div>\n";
 }
 
 std::string recipes_part(const std::vector<RunData>& runs) {

@@ -18,6 +18,8 @@ std::string table_part(const std::vector<RunData>& runs);
 std::string baselines_part(const RunData& run);
 std::string charts_part(const std::vector<RunData>& runs);
 std::string samples_part(const std::vector<RunData>& runs);
+/// What the runs ran on.
+std::string environment_part(const std::vector<RunData>& runs);
 std::string recipes_part(const std::vector<RunData>& runs);
 
 }  // namespace heed::recipes

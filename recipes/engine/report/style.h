@@ -26,9 +26,9 @@ h2 { font-size: 17px; margin: 38px 0 12px; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(136px, 1fr)); gap: 12px;
   margin: 26px 0 0; }
 .card, figure, .box { background: var(--card); border: 1px solid var(--rule); border-radius: 10px; }
-.card { padding: 12px 14px 11px; }
+.card { padding: 12px 13px 11px; }
 .card dt { color: var(--soft); font-size: 12.5px; }
-.card dd { margin: 1px 0 0; font-size: 22px; font-weight: 600; letter-spacing: -0.01em;
+.card dd { margin: 1px 0 0; font-size: 20px; font-weight: 600; letter-spacing: -0.01em;
   white-space: nowrap; font-variant-numeric: tabular-nums; }
 .card p { margin: 0; color: var(--soft); font-size: 12.5px; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr));
@@ -80,7 +80,7 @@ pre b { color: var(--c0); font-weight: 600; }
 details > summary { cursor: pointer; color: var(--soft); padding: 6px 0; }
 details pre { padding-bottom: 12px; }
 footer { color: var(--soft); font-size: 12.5px; margin-top: 40px; }
-@media (max-width: 560px) { main { padding: 22px 14px 40px; } .card dd { font-size: 20px; } }
+@media (max-width: 560px) { main { padding: 22px 14px 40px; } }
 @media print { .charts { grid-template-columns: 1fr 1fr; } figure { break-inside: avoid; } }
 )css";
 

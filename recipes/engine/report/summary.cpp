@@ -58,14 +58,13 @@ void add_training(const RunData& run, std::vector<Fact>& facts) {
     const auto count = static_cast<double>(parameters->as_integer());
     facts.push_back({"Parameters", compact(count), grouped(parameters->as_integer()), count});
   }
-  if (const auto rate = run.train.find("items_per_second"); rate != run.train.end()) {
-    const double value = median(rate->second.y);
-    std::string remark = run.item() + " a second";
-    if (const auto step = run.train.find("step_ms"); step != run.train.end()) {
-      remark =
-          fmt::format("{}/s, {} a step", run.item(), duration_text(1e-3 * median(step->second.y)));
-    }
-    facts.push_back({"Throughput", compact(value), remark, value, 1});
+  const Config* items = run.start.find("items_per_step");
+  const auto step = run.train.find("step_ms");
+  if (items != nullptr && items->is_integer() && step != run.train.end()) {
+    const double seconds = 1e-3 * median(step->second.y);
+    const double rate = seconds > 0.0 ? items->as_number() / seconds : 0.0;
+    facts.push_back({"Throughput", compact(rate),
+                     fmt::format("{}/s, {} a step", run.item(), duration_text(seconds)), rate, 1});
   }
   if (run.seconds > 0.0) {
     facts.push_back({"Training time", duration_text(run.seconds), grouped(run.last_step) + " steps",
