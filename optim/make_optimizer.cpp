@@ -1,7 +1,9 @@
 // Options, parameter groups, and the optimisers.
+#include <algorithm>
 #include <cmath>
 
 #include "autograd/tape.h"
+#include "kernels/optim/adafactor.h"
 #include "kernels/optim/adam.h"
 #include "kernels/optim/lists.h"
 #include "kernels/optim/sgd.h"
@@ -75,6 +77,33 @@ class Sgd : public Optimizer {
   double trust_;  // 0: plain SGD
 };
 
+class Adafactor : public Optimizer {
+ public:
+  explicit Adafactor(std::vector<Parameter> parameters) : Optimizer(std::move(parameters)) {
+    using MaybeShape = std::optional<Shape>;
+    add_state("row_mean_sq", [](const Tensor& p) {
+      return p.rank() >= 2 ? MaybeShape(Shape{p.size(0)}) : std::nullopt;
+    });
+    add_state("col_mean_sq", [](const Tensor& p) {
+      return p.rank() >= 2 ? MaybeShape(Shape{p.numel() / std::max<int64_t>(1, p.size(0))})
+                           : std::nullopt;
+    });
+    add_state("exp_avg_sq",
+              [](const Tensor& p) { return p.rank() < 2 ? MaybeShape(p.shape()) : std::nullopt; });
+  }
+
+ protected:
+  void update(const std::vector<size_t>& active, const std::vector<Tensor>& gradients, double lr,
+              double grad_scale, int64_t t) override {
+    for (size_t i = 0; i < active.size(); ++i) {
+      const Parameter& p = parameters()[active[i]];
+      kernels::adafactor({p.tensor, gradients[i], state(0, active[i]), state(1, active[i]),
+                          state(2, active[i]), lr * p.lr, p.weight_decay},
+                         t, grad_scale);
+    }
+  }
+};
+
 std::vector<Parameter> grouped(const OptimizerOptions& options, const NamedTensors& parameters) {
   std::vector<Parameter> result;
   std::vector<bool> used(options.groups.size());
@@ -135,12 +164,13 @@ void ParameterGroup::options(Options& o) {
 }
 
 void OptimizerOptions::options(Options& o) {
-  o.field("type", type, "update rule", {.one_of = {"adamw", "adam", "sgd", "lars"}});
+  o.field("type", type, "update rule", {.one_of = {"adamw", "adam", "sgd", "lars", "adafactor"}});
   o.field("lr", lr, "peak learning rate of the schedule", {.above = 0});
   o.field("betas", betas, "adam, adamw: decay of the first and second moments");
   o.field("eps", eps, "adam, adamw: added to the root of the second moment", {.above = 0});
   o.field("weight_decay", weight_decay,
-          "decoupled (adamw), or added to the gradient (adam, sgd, lars) times the parameter",
+          "decoupled (adamw, adafactor), or added to the gradient (adam, sgd, lars) times the "
+          "parameter",
           {.min = 0});
   o.field("momentum", momentum, "sgd, lars: share of the last direction that stays",
           {.min = 0, .below = 1});
@@ -161,9 +191,10 @@ std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
   if (options.type == "adam" || options.type == "adamw") {
     return std::make_unique<Adam>(options, std::move(trained));
   }
-  fail_request(
-      "optimizer: unknown type '{}'{}", options.type,
-      did_you_mean(options.type, std::vector<std::string>{"adamw", "adam", "sgd", "lars"}));
+  if (options.type == "adafactor") return std::make_unique<Adafactor>(std::move(trained));
+  fail_request("optimizer: unknown type '{}'{}", options.type,
+               did_you_mean(options.type,
+                            std::vector<std::string>{"adamw", "adam", "sgd", "lars", "adafactor"}));
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const Config& options, const NamedTensors& parameters) {

@@ -24,11 +24,17 @@ void Optimizer::zero_grad() {
 }
 
 void Optimizer::add_state(const std::string& name) {
+  add_state(name, [](const Tensor& parameter) { return parameter.shape(); });
+}
+
+void Optimizer::add_state(const std::string& name,
+                          const std::function<std::optional<Shape>(const Tensor&)>& shape_of) {
   state_names_.push_back(name);
   std::vector<Tensor>& tensors = state_.emplace_back();
   for (const Parameter& p : parameters_) {
-    tensors.push_back(
-        Tensor::zeros(p.tensor.shape(), p.tensor.dtype() == DType::f64 ? DType::f64 : DType::f32));
+    const std::optional<Shape> shape = shape_of(p.tensor);
+    const DType dtype = p.tensor.dtype() == DType::f64 ? DType::f64 : DType::f32;
+    tensors.push_back(shape ? Tensor::zeros(*shape, dtype) : Tensor());
   }
 }
 
@@ -37,7 +43,9 @@ NamedTensors Optimizer::state_tensors() const {
   all.emplace_back("step", Tensor::scalar(steps_));
   for (size_t s = 0; s < state_names_.size(); ++s) {
     for (size_t i = 0; i < parameters_.size(); ++i) {
-      all.emplace_back(state_names_[s] + "." + parameters_[i].name, state_[s][i]);
+      if (state_[s][i].defined()) {
+        all.emplace_back(state_names_[s] + "." + parameters_[i].name, state_[s][i]);
+      }
     }
   }
   return all;

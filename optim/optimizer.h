@@ -1,4 +1,4 @@
-// Optimisers over named parameters: SGD, LARS, Adam, AdamW, with groups by name pattern.
+// Optimisers over named parameters: SGD, LARS, Adam, AdamW, Adafactor, with groups by name pattern.
 //
 //   auto optimizer = make_optimizer(options, parameters);     // {name, tensor}, as in a state_dict
 //   optimizer->zero_grad();
@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,7 +38,7 @@ struct ParameterGroup {
 /// The `optimizer:` section of a recipe. Defaults are PyTorch's, but that tensors with fewer than
 /// two dimensions (biases, norms) do not decay.
 struct OptimizerOptions {
-  std::string type = "adamw";  ///< adamw, adam, sgd, lars
+  std::string type = "adamw";  ///< adamw, adam, sgd, lars, adafactor
   double lr = 1e-3;            ///< the schedule's peak
   std::vector<double> betas = {0.9, 0.999};
   double eps = 1e-8;
@@ -78,8 +79,9 @@ class Optimizer {
   int64_t steps_done() const { return steps_; }
 
   /// What a checkpoint must hold: "step" (i64 []) and, for each parameter, "exp_avg.<name>" and
-  /// "exp_avg_sq.<name>" (Adam) or "momentum_buffer.<name>" (SGD and LARS with momentum). The
-  /// tensors share memory with the optimiser.
+  /// "exp_avg_sq.<name>" (Adam), "row_mean_sq.<name>" and "col_mean_sq.<name>" (Adafactor) or
+  /// "momentum_buffer.<name>" (SGD and LARS with momentum). The tensors share memory with the
+  /// optimiser.
   NamedTensors state_tensors() const;
   /// Copies such tensors back. Missing or unexpected names, other shapes or dtypes: a RequestError
   /// that lists them, and nothing is changed.
@@ -89,8 +91,11 @@ class Optimizer {
  protected:
   explicit Optimizer(std::vector<Parameter> parameters) : parameters_(std::move(parameters)) {}
 
-  /// Adds a state tensor of zeros for every parameter.
+  /// Adds a state tensor of zeros for every parameter: of its shape, or of the one that `shape_of`
+  /// gives (none where it gives nothing).
   void add_state(const std::string& name);
+  void add_state(const std::string& name,
+                 const std::function<std::optional<Shape>(const Tensor&)>& shape_of);
   const Tensor& state(size_t name, size_t parameter) const { return state_[name][parameter]; }
 
   /// Updates parameters `active` with `gradients`; `t` counts from 1.

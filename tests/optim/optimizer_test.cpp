@@ -200,6 +200,54 @@ TEST(Lars, ZerosMoveByTheGradient) {
   EXPECT_EQ(w.to_vector<float>(), std::vector<float>(4, -1.f));
 }
 
+// Three steps of torch.optim.Adafactor (2.13, f64) from the same numbers.
+TEST(Adafactor, EqualsPyTorch) {
+  Tensor w = Tensor::from<double>({0.5, -1.25, 2, 0.25, 1, -0.75}, {2, 3}),
+         b = Tensor::from<double>({0.5, -2}, {2});
+  require_grad(w);
+  require_grad(b);
+  const OptimizerOptions options{.type = "adafactor", .weight_decay = 0.1, .decay_1d = true};
+  const auto optimizer = make_optimizer(options, {{"w", w}, {"b", b}});
+  for (int t = 1; t <= 3; ++t) {
+    set_grad(w, Tensor::from<double>({0.1 * t, -0.2, 3.0 - t, 0.5, -1, 0.25 * t}, {2, 3}));
+    set_grad(b, Tensor::from<double>({0.3, -0.1 * t}, {2}));
+    optimizer->step(0.02);
+  }
+  const std::vector<double> expected_w = {0.4649825299891176, -1.226773684593803,
+                                          1.950019146554106,  0.15181265481882078,
+                                          1.094017853274395,  -0.779046767976703},
+                            expected_b = {0.4181064941036072, -1.896438644497567};
+  for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(w.to_vector<double>()[i], expected_w[i], 1e-14);
+  for (size_t i = 0; i < 2; ++i) EXPECT_NEAR(b.to_vector<double>()[i], expected_b[i], 1e-14);
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : optimizer->state_tensors()) names.push_back(name);
+  EXPECT_THAT(names, ElementsAre("step", "row_mean_sq.w", "col_mean_sq.w", "exp_avg_sq.b"));
+}
+
+// Many rows in pieces, in each dtype, on one to three threads.
+TEST(Adafactor, NarrowTypesAgreeWithF64OnAnyThreadCount) {
+  const auto run = [](DType dtype, int threads) {
+    const int before = thread_count();
+    set_thread_count(threads);
+    Tensor w = testing::normal({301, 7, 11}, "w", DType::f32);
+    if (dtype == DType::f64) w = Tensor::from(w.to_vector<double>(), w.shape());
+    require_grad(w);
+    const auto optimizer = make_optimizer({.type = "adafactor"}, {{"w", w}});
+    for (int t = 0; t < 3; ++t) {
+      const Tensor g = testing::normal(w.shape(), "g" + std::to_string(t), DType::f32);
+      set_grad(w, dtype == DType::f64 ? Tensor::from(g.to_vector<double>(), g.shape()) : g);
+      optimizer->step(0.1, 0.5);
+    }
+    set_thread_count(before);
+    return w.to_vector<double>();
+  };
+  const auto one = run(DType::f32, 1), wide = run(DType::f64, 1);
+  EXPECT_EQ(one, run(DType::f32, 2));
+  EXPECT_EQ(one, run(DType::f32, 3));
+  // three roundings of values below 8, and of moments that move them by less than 1
+  for (size_t i = 0; i < one.size(); ++i) ASSERT_NEAR(one[i], wide[i], 3 * 10 * 0x1p-24) << i;
+}
+
 TEST(ClipAdaptive, BoundsEachUnitByItsSize) {
   Tensor w = Tensor::from<float>({3, 4, 0, 0, 30, 40}, {3, 2}),
          b = Tensor::from<float>({3, 4}, {2});
