@@ -8,11 +8,10 @@
 
 namespace heed::data {
 
-/// The file below HEED_DATA, or "" when it is not there.
+/// The file below HEED_DATA (by default shared/data beside the project), or "" when it is not there.
 inline std::string real_data(const std::string& name) {
   const char* folder = std::getenv("HEED_DATA");
-  if (folder == nullptr) return "";
-  const std::string path = std::string(folder) + "/" + name;
+  const std::string path = (folder ? folder : HEED_SOURCE_DIR "/../shared/data") + ("/" + name);
   return std::filesystem::exists(path) ? path : "";
 }
 
