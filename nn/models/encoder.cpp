@@ -9,6 +9,7 @@
 #include "nn/attention/lengths.h"
 #include "nn/defaults.h"
 #include "nn/init.h"
+#include "nn/models/presets.h"
 
 namespace heed::nn {
 namespace {
@@ -110,20 +111,10 @@ void EncoderOptions::options(Options& o) {
           "rotary positions need an even dim / heads");
 }
 
-std::vector<std::string> encoder_presets() {
-  std::vector<std::string> names;
-  for (const auto& [name, options] : presets()) names.push_back(name);
-  return names;
-}
+std::vector<std::string> encoder_presets() { return preset_names(presets()); }
 
 EncoderOptions read_encoder_options(const Config& config) {
-  EncoderOptions options;
-  const Config* preset = config.find("preset");
-  if (preset && preset->is_string() && presets().contains(preset->as_string())) {
-    options = presets().at(preset->as_string());
-  }
-  detail::read_fields(config, "model encoder", {"type"}, [&](Options& o) { options.options(o); });
-  return options;
+  return read_with_preset(config, "model encoder", presets());
 }
 
 Encoder::Encoder(const EncoderOptions& o)

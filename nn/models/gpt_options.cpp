@@ -2,6 +2,7 @@
 #include <map>
 
 #include "nn/models/gpt.h"
+#include "nn/models/presets.h"
 
 namespace heed::nn {
 namespace {
@@ -112,11 +113,7 @@ void GptOptions::options(Options& o) {
           fmt::format("rotary positions need an even head_dim, got {}", width));
 }
 
-std::vector<std::string> gpt_presets() {
-  std::vector<std::string> names;
-  for (const auto& [name, options] : presets()) names.push_back(name);
-  return names;
-}
+std::vector<std::string> gpt_presets() { return preset_names(presets()); }
 
 GptOptions gpt_preset(const std::string& name) {
   const auto it = presets().find(name);
@@ -129,13 +126,7 @@ GptOptions gpt_preset(const std::string& name) {
 }
 
 GptOptions read_gpt_options(const Config& config) {
-  GptOptions options;
-  const Config* preset = config.find("preset");
-  if (preset && preset->is_string() && presets().contains(preset->as_string())) {
-    options = gpt_preset(preset->as_string());
-  }
-  detail::read_fields(config, "model gpt", {"type"}, [&](Options& o) { options.options(o); });
-  return options;
+  return read_with_preset(config, "model gpt", presets());
 }
 
 }  // namespace heed::nn

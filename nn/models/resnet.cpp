@@ -7,6 +7,7 @@
 #include "autograd/ops/view.h"
 #include "nn/defaults.h"
 #include "nn/init.h"
+#include "nn/models/presets.h"
 
 namespace heed::nn {
 namespace {
@@ -125,20 +126,10 @@ void ResNetOptions::options(Options& o) {
           "the shortcut 'pad' is for blocks without a bottleneck");
 }
 
-std::vector<std::string> resnet_presets() {
-  std::vector<std::string> names;
-  for (const auto& [name, options] : presets()) names.push_back(name);
-  return names;
-}
+std::vector<std::string> resnet_presets() { return preset_names(presets()); }
 
 ResNetOptions read_resnet_options(const Config& config) {
-  ResNetOptions options;
-  const Config* preset = config.find("preset");
-  if (preset && preset->is_string() && presets().contains(preset->as_string())) {
-    options = presets().at(preset->as_string());
-  }
-  detail::read_fields(config, "model resnet", {"type"}, [&](Options& o) { options.options(o); });
-  return options;
+  return read_with_preset(config, "model resnet", presets());
 }
 
 ResNetBlock::ResNetBlock(const ResNetOptions& o, int64_t in, int64_t width, int64_t stride)

@@ -7,6 +7,7 @@
 #include "autograd/ops/view.h"
 #include "nn/defaults.h"
 #include "nn/init.h"
+#include "nn/models/presets.h"
 
 namespace heed::nn {
 namespace {
@@ -109,20 +110,10 @@ void VitOptions::options(Options& o) {
           "rotary positions need an even dim / heads");
 }
 
-std::vector<std::string> vit_presets() {
-  std::vector<std::string> names;
-  for (const auto& [name, options] : presets()) names.push_back(name);
-  return names;
-}
+std::vector<std::string> vit_presets() { return preset_names(presets()); }
 
 VitOptions read_vit_options(const Config& config) {
-  VitOptions options;
-  const Config* preset = config.find("preset");
-  if (preset && preset->is_string() && presets().contains(preset->as_string())) {
-    options = presets().at(preset->as_string());
-  }
-  detail::read_fields(config, "model vit", {"type"}, [&](Options& o) { options.options(o); });
-  return options;
+  return read_with_preset(config, "model vit", presets());
 }
 
 Vit::Vit(const VitOptions& o)
