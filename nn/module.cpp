@@ -139,6 +139,14 @@ void Module::convert(DType dtype) {
   compute_in(dtype);
 }
 
+std::vector<std::pair<std::string, Tensor>> trained_tensors(Module& module) {
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  for (const auto& named : module.named_parameters()) {
+    tensors.emplace_back(named.name, *named.tensor);
+  }
+  return tensors;
+}
+
 std::vector<std::pair<std::string, Tensor>> state_dict(Module& module) {
   std::vector<std::pair<std::string, Tensor>> state;
   for (const Module::NamedTensor& entry : module.named_tensors()) {

@@ -141,6 +141,10 @@ class ModuleList : public Module {
   std::vector<std::unique_ptr<T>> modules_;
 };
 
+/// Name and tensor of everything that is trained: what an optimiser takes. Unlike state_dict's,
+/// these tensors are the leaves themselves, with their gradients.
+std::vector<std::pair<std::string, Tensor>> trained_tensors(Module& module);
+
 /// Name -> tensor of every parameter and buffer; the tensors share memory with the module.
 std::vector<std::pair<std::string, Tensor>> state_dict(Module& module);
 

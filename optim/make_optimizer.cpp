@@ -109,6 +109,11 @@ std::vector<Parameter> grouped(const OptimizerOptions& options, const NamedTenso
   std::vector<bool> used(options.groups.size());
   std::vector<std::string> names;
   for (const auto& [name, tensor] : parameters) {
+    HEED_CHECK(
+        requires_grad(tensor) && !has_history(tensor),
+        "optimizer: '{}' is no leaf that wants a gradient, so it would never be trained (give "
+        "nn::trained_tensors, not a state_dict)",
+        name);
     names.push_back(name);
     Parameter p{name, tensor};
     const bool decays = options.decay_1d || tensor.rank() >= 2;

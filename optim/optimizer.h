@@ -1,6 +1,6 @@
 // Optimisers over named parameters: SGD, LARS, Adam, AdamW, Adafactor, with groups by name pattern.
 //
-//   auto optimizer = make_optimizer(options, parameters);     // {name, tensor}, as in a state_dict
+//   auto optimizer = make_optimizer(options, nn::trained_tensors(module));   // {name, tensor}
 //   optimizer->zero_grad();
 //   backward(loss);
 //   const double norm = grad_norm(optimizer->parameters());   // optim/clip.h
@@ -109,8 +109,9 @@ class Optimizer {
   int64_t steps_ = 0;
 };
 
-/// Builds the optimiser that the options name. Parameters are those that are trained (a buffer has
-/// no business here); a group that matches none of them is a RequestError with the nearest name.
+/// Builds the optimiser that the options name. Parameters are leaves that want gradients; another
+/// tensor (a buffer, a detached copy) is an Error naming it, since nothing would train it. A group
+/// that matches none of them is a RequestError with the nearest name.
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
                                           const NamedTensors& parameters);
 /// The same from a recipe's section; null means all defaults.

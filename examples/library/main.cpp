@@ -26,9 +26,8 @@ int main() {
 
   Network network;
   network.initialise(/*seed=*/1);
-  heed::optim::NamedTensors trained;
-  for (const auto& p : network.named_parameters()) trained.emplace_back(p.name, *p.tensor);
-  const auto optimizer = heed::optim::make_optimizer({.type = "adam"}, trained);
+  const auto optimizer =
+      heed::optim::make_optimizer({.type = "adam"}, heed::nn::trained_tensors(network));
   for (int step = 1; step <= 500; ++step) {
     const heed::Tensor loss = mean(square(network.forward(x) - y));
     optimizer->zero_grad();

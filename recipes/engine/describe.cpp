@@ -57,7 +57,7 @@ Description describe(const Recipe& recipe) {
   d.items_per_step = task->items_per_step();
   d.item_name = task->item_name();
   d.flops_per_step = task->flops_per_step();
-  const auto optimizer = optim::make_optimizer(recipe.optimizer, trained_tensors(module));
+  const auto optimizer = optim::make_optimizer(recipe.optimizer, nn::trained_tensors(module));
   d.optimizer_bytes = optimizer->state_bytes();
   if (recipe.train.ema > 0.0) d.ema_bytes = d.gradient_bytes;
   d.activation_bytes = task->activation_bytes();

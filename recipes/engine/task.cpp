@@ -18,14 +18,6 @@ const Tensor& Batch::operator[](const std::string& name) const {
   fail("batch: it holds no '{}'", name);
 }
 
-std::vector<std::pair<std::string, Tensor>> trained_tensors(nn::Module& module) {
-  std::vector<std::pair<std::string, Tensor>> tensors;
-  for (const auto& named : module.named_parameters()) {
-    tensors.emplace_back(named.name, *named.tensor);
-  }
-  return tensors;
-}
-
 const std::vector<TaskEntry>& task_registry() {
   static const std::vector<TaskEntry> entries = {language_modeling_entry()};
   return entries;

@@ -97,9 +97,6 @@ struct TaskEntry {
   std::function<std::unique_ptr<Task>(const Recipe&, TaskUse, const std::string& assets)> make;
 };
 
-/// Name and tensor of everything that is trained, sharing memory with the module.
-std::vector<std::pair<std::string, Tensor>> trained_tensors(nn::Module& module);
-
 /// All tasks, sorted by name.
 const std::vector<TaskEntry>& task_registry();
 const TaskEntry& find_task(const std::string& name, const SourceLocation& where = {});

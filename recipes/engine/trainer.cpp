@@ -115,11 +115,11 @@ void Trainer::build() {
   task_->resolve(recipe_);
   nn::Module& module = task_->module();
   if (last.path.empty()) module.initialise(static_cast<uint64_t>(recipe_.seed));
-  optimizer_ = optim::make_optimizer(recipe_.optimizer, trained_tensors(module));
+  optimizer_ = optim::make_optimizer(recipe_.optimizer, nn::trained_tensors(module));
   state_.seed = static_cast<uint64_t>(recipe_.seed);
   if (!last.path.empty()) resume_from(last);
   if (recipe_.train.ema > 0.0 && !ema_) {
-    ema_ = std::make_unique<optim::Ema>(trained_tensors(module), ema_options());
+    ema_ = std::make_unique<optim::Ema>(nn::trained_tensors(module), ema_options());
   }
 }
 
@@ -129,7 +129,7 @@ void Trainer::resume_from(const CheckpointInfo& checkpoint) {
   nn::load_state_dict(module, content.model);
   optimizer_->load_state(content.optimizer);
   if (recipe_.train.ema > 0.0) {
-    ema_ = std::make_unique<optim::Ema>(trained_tensors(module), ema_options());
+    ema_ = std::make_unique<optim::Ema>(nn::trained_tensors(module), ema_options());
     if (content.ema.empty()) {
       warn_(checkpoint.path + ": holds no averaged weights; the average starts here");
     } else {

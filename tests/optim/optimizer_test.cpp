@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "autograd/ops/elementwise.h"
 #include "autograd/tape.h"
 #include "core/config.h"
 #include "core/parallel.h"
@@ -419,6 +420,19 @@ TEST(Optimizer, DoesNotDependOnTheThreadCount) {
   EXPECT_EQ(results[0], results[2]);
   EXPECT_EQ(norms[0], norms[1]);
   EXPECT_EQ(norms[0], norms[2]);
+}
+
+TEST(Optimizer, RefusesWhatItCouldNeverTrain) {
+  Tensor weight = Tensor::zeros({2, 2});
+  require_grad(weight);
+  EXPECT_NO_THROW(make_optimizer(OptimizerOptions{}, {{"weight", weight}}));
+  for (const Tensor& stray : {weight.detach(), Tensor::zeros({2, 2}), mul(weight, 2.0)}) {
+    EXPECT_THAT(
+        [&] {
+          make_optimizer(OptimizerOptions{}, {{"blocks.0.weight", stray}});
+        },
+        ::testing::ThrowsMessage<Error>(HasSubstr("'blocks.0.weight'")));
+  }
 }
 
 }  // namespace
