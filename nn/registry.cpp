@@ -12,6 +12,7 @@
 #include "nn/layers/dropout.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/group_norm.h"
+#include "nn/layers/label_embedding.h"
 #include "nn/layers/layer_norm.h"
 #include "nn/layers/layer_scale.h"
 #include "nn/layers/learned_position.h"
@@ -26,11 +27,14 @@
 #include "nn/layers/sinusoidal_position.h"
 #include "nn/layers/squeeze_excite.h"
 #include "nn/layers/swiglu.h"
+#include "nn/layers/time_embedding.h"
 #include "nn/losses/cross_entropy.h"
+#include "nn/models/dit.h"
 #include "nn/models/encoder.h"
 #include "nn/models/gpt.h"
 #include "nn/models/gru_classifier.h"
 #include "nn/models/resnet.h"
+#include "nn/models/unet.h"
 #include "nn/models/vit.h"
 
 namespace heed::nn {
@@ -143,6 +147,22 @@ ModuleEntry text_classifier(Description d, O (*read)(const Config&)) {
   return e;
 }
 
+// Images to images, at a time and of a class where the model takes them.
+template <class M, class O>
+ModuleEntry image_model(Description d, O (*read)(const Config&)) {
+  d.inputs = {"x", "times?", "labels?"};
+  ModuleEntry e = model<M, O>(d, read);
+  e.forward = [](Module& module, const Inputs& inputs) {
+    return std::vector<Tensor>{static_cast<ImageModel&>(module).forward(
+        inputs.at("x"), input(inputs, "times"), input(inputs, "labels"))};
+  };
+  return e;
+}
+
+UnetOptions read_unet_options(const Config& config) {
+  return read_options<UnetOptions>(config, "model unet");
+}
+
 // Hidden states, then what each head makes of them: the pooled vector, logits of classes and of
 // masked tokens.
 ModuleEntry encoder() {
@@ -216,6 +236,12 @@ std::vector<ModuleEntry> all_entries() {
                                      "long short-term memory, stacked, in one or both directions",
                                      "Hochreiter & Schmidhuber 1997",
                                      {"x", "lengths?"}}),
+      layer<TimeEmbedding, TimeEmbeddingOptions>({"time_embedding",
+                                                  "a diffusion model's time as features",
+                                                  "arXiv 2006.11239; arXiv 2212.09748",
+                                                  {"times"}}),
+      layer<LabelEmbedding, LabelEmbeddingOptions>(
+          {"label_embedding", "a class, or none, as features", "arXiv 2207.12598", {"labels"}}),
       layer<LearnedPosition, LearnedPositionOptions>(
           {"learned_position", "x + a learned row for each position", "", {"x", "positions?"}}),
       layer<SinusoidalPosition, SinusoidalPositionOptions>({"sinusoidal_position",
@@ -243,6 +269,14 @@ std::vector<ModuleEntry> all_entries() {
           {"resnet", "residual convolutional network, ImageNet and CIFAR forms",
            "arXiv 1512.03385"},
           read_resnet_options),
+      image_model<Unet, UnetOptions>(
+          {"unet", "U-Net of residual blocks, for segmentation and denoising",
+           "arXiv 1505.04597; arXiv 2006.11239, appendix B"},
+          read_unet_options),
+      image_model<Dit, DitOptions>(
+          {"dit", "diffusion transformer with adaLN-Zero, for images and clips",
+           "arXiv 2212.09748"},
+          read_dit_options),
       image_classifier<Vit, VitOptions>(
           {"vit", "vision transformer, DeiT sizes", "arXiv 2010.11929; arXiv 2012.12877"},
           read_vit_options),

@@ -325,6 +325,107 @@ def vit(w, i, c):
     return [linear(w, x[:, 0] if "cls" in w else x.mean(1), "head.")]
 
 
+def time_embedding(w, times, prefix=""):
+    half = w[prefix + "fc1.weight"].shape[1] // 2
+    angles = times[:, None] * 10000.0 ** (-torch.arange(half).double() / half)
+    waves = torch.cat([angles.cos(), angles.sin()], 1)
+    return linear(w, F.silu(linear(w, waves, prefix + "fc1.")), prefix + "fc2.")
+
+
+def condition(w, i, c):
+    """Time and label as features; a label left out is the last row."""
+    sum = time_embedding(w, i["times"], "time.") if "times" in i else 0
+    if "labels.weight" not in w:
+        return sum
+    count = len(i["x"])
+    return sum + w["labels.weight"][i.get("labels", torch.full((count,), c.get("classes", 0)))]
+
+
+def grid_waves(count, dim):
+    angles = torch.arange(count)[:, None].double() * 10000.0 ** (
+        -torch.arange(dim // 2).double() / (dim // 2))
+    return torch.cat([angles.sin(), angles.cos()], 1)
+
+
+def dit(w, i, c):
+    frames, depth, p, dim = c.get("frames", 1), c.get("patch_frames", 1), c.get("patch", 2), c["dim"]
+    x = i["x"]
+    batch, shape = len(x), x.shape
+    kernel = w["patch_embed.weight"].reshape(dim, depth, p, p, -1)
+    x = conv(dict(w, weight=kernel, bias=w["patch_embed.bias"]),
+             x.reshape(batch, frames, *shape[-3:]), {"stride": [depth, p, p]})
+    t, h, v = x.shape[1:4]
+    x = x.flatten(1, 3)
+    position = c.get("position", "sincos")
+    if position == "sincos":
+        table = torch.cat([grid_waves(v, dim // 2).expand(t, h, -1, -1),
+                           grid_waves(h, dim // 2)[:, None].expand(t, -1, v, -1)], -1)
+        if t > 1:
+            table = table + grid_waves(t, dim)[:, None, None]
+        x = x + table.flatten(0, 2)
+    if position == "learned":
+        x = x + w["position.weight"]
+    z = F.silu(condition(w, i, c))
+    norm = lambda x: F.layer_norm(x, (dim,), eps=1e-6)
+    inner = dict(c, causal=False, position=position)
+    for layer in range(c["layers"]):
+        b = f"blocks.{layer}."
+        m = linear(w, z, b + "modulation.")[:, None].chunk(6, -1)
+        x = x + m[2] * attention(w, norm(x) * (1 + m[1]) + m[0], inner, b + "attn.")
+        y = norm(x) * (1 + m[4]) + m[3]
+        x = x + m[5] * feed_forward(w, y, c.get("mlp", "gelu_tanh"), b + "mlp.")
+    shift, scale = linear(w, z, "modulation.")[:, None].chunk(2, -1)
+    y = linear(w, norm(x) * (1 + scale) + shift, "head.")
+    y = y.reshape(batch, t, h, v, depth, p, p, -1).permute(0, 1, 4, 2, 5, 3, 6, 7)
+    return [y.reshape(*shape[:-1], -1)]
+
+
+def unet_block(w, x, z, groups, p):
+    norm = lambda x, name: group_norm({k: w[p + name + k] for k in ("weight", "bias")}, x, groups)
+    y = same_conv(w, F.silu(norm(x, "norm1.")), p + "conv1.")
+    if p + "embed.weight" in w:
+        y = y + linear(w, F.silu(z), p + "embed.")[:, None, None]
+    y = same_conv(w, F.silu(norm(y, "norm2.")), p + "conv2.")
+    return (same_conv(w, x, p + "shortcut.") if p + "shortcut.weight" in w else x) + y
+
+
+def unet_attention(w, x, c, groups, p):
+    y = group_norm({k: w[p + "norm." + k] for k in ("weight", "bias")}, x, groups)
+    inner = {"heads": c["heads"], "dim": x.shape[-1], "causal": False}
+    return x + attention(w, y.flatten(1, 2), inner, p + "attn.").reshape(x.shape)
+
+
+def unet(w, i, c):
+    groups, z = c.get("groups", 8), condition(w, i, c)
+    levels = len(c["multipliers"])
+
+    def level(x, p):
+        for n in range(c.get("blocks", 1)):
+            x = unet_block(w, x, z, groups, f"{p}blocks.{n}.")
+            if f"{p}attentions.{n}.norm.weight" in w:
+                x = unet_attention(w, x, c, groups, f"{p}attentions.{n}.")
+        return x
+
+    x, kept = same_conv(w, i["x"], "stem."), []
+    for n in range(levels):
+        x = level(x, f"down.{n}.")
+        kept.append(x)
+        if n + 1 < levels:
+            x = same_conv(w, x, f"down.{n}.resize.", 2)
+    x = unet_block(w, x, z, groups, "middle1.")
+    if "middle_attention.norm.weight" in w:
+        x = unet_attention(w, x, c, groups, "middle_attention.")
+    x = unet_block(w, x, z, groups, "middle2.")
+    for n in range(levels):
+        x = level(torch.cat([x, kept.pop()], -1), f"up.{n}.")
+        if kept:
+            size = kept[-1].shape[1:3]
+            x = F.interpolate(x.movedim(-1, 1), size=size, mode="nearest").movedim(1, -1)
+            x = same_conv(w, x, f"up.{n}.resize.")
+    x = F.silu(group_norm({k: w["norm." + k] for k in ("weight", "bias")}, x, groups))
+    return [same_conv(w, x, "head.")]
+
+
 def cross_entropy(w, i, c):
     loss = F.cross_entropy(
         i["logits"].flatten(0, -2),
@@ -619,6 +720,36 @@ def vision_model_cases():
                    294, 48, frozen="running_")
 
 
+def image_model_cases():
+    yield Case("time_embedding", {"dim": 24, "frequencies": 18}, {"times": normal(5)},
+               lambda w, i, c: [time_embedding(w, i["times"])], 24, 4)
+    yield Case("label_embedding", {"classes": 5, "dim": 7}, {"labels": ids(6, 9)},
+               lambda w, i, c: [w["weight"][i["labels"]]], 9, 1)
+    small = {"height": 8, "width": 12, "channels": 3, "layers": 2, "dim": 36, "heads": 3}
+    image = {"x": normal(3, 8, 12, 3), "times": normal(3)}
+    for config, inputs in [
+        (small, image),
+        (dict(small, classes=5, outputs=6, patch=4), dict(image, labels=ids(6, 3))),
+        (dict(small, classes=5, position="rotary", mlp="swiglu", checkpointing=True), image),
+        (dict(small, frames=4, patch_frames=2),
+         {"x": normal(2, 4, 8, 12, 3), "times": normal(2)}),
+        (dict(small, frames=3, position="learned", qk_norm=True, hidden=50),
+         {"x": normal(2, 3, 8, 12, 3), "times": normal(2)}),
+    ]:
+        yield Case("dit", config, inputs, dit, 256, 64)
+    small = {"channels": 2, "outputs": 3, "dim": 16, "multipliers": [1, 2, 3]}
+    image = {"x": normal(2, 9, 11, 2)}
+    for config, inputs in [
+        (small, image),
+        (dict(small, time=True, attention_levels=2, heads=4, blocks=2),
+         dict(image, times=normal(2))),
+        (dict(small, time=True, classes=4, groups=4), dict(image, times=normal(2), labels=ids(5, 2))),
+        (dict(small, time=True, classes=4), dict(image, times=normal(2))),
+    ]:
+        # Twenty convolutions in a chain at most, of 864 terms, there and back.
+        yield Case("unet", config, inputs, unet, 864, 80)
+
+
 def loss_cases():
     targets = ids(50, 4, 9)
     for config in [{}, {"smoothing": 0.1}, {"ignore_index": 3}]:
@@ -629,7 +760,8 @@ def loss_cases():
 def all_cases():
     return list(itertools.chain(layer_cases(), vision_layer_cases(), position_cases(),
                                 recurrent_cases(), attention_cases(), model_cases(),
-                                encoder_cases(), vision_model_cases(), loss_cases()))
+                                encoder_cases(), vision_model_cases(),
+                                image_model_cases(), loss_cases()))
 
 
 # --- Running them ---

@@ -1,0 +1,46 @@
+// Images (or clips) to images: what the tasks of segmentation and of denoising ask of a model,
+// whichever it is.
+#pragma once
+
+#include <memory>
+
+#include "core/config.h"
+#include "nn/module.h"
+
+namespace heed::nn {
+
+/// What goes in and comes out; 0 where it is not known (yet), or not there.
+struct ImageGeometry {
+  int64_t frames = 0;  ///< of a clip; 0: images
+  int64_t height = 0, width = 0, channels = 0;
+  int64_t outputs = 0;  ///< channels of the result
+  int64_t classes = 0;  ///< labels that the result depends on
+};
+
+class ImageModel : public Module {
+ public:
+  virtual ImageGeometry geometry() const = 0;
+  /// Whether forward takes times (a denoiser), or must be given none.
+  virtual bool timed() const = 0;
+  /// Whether labels may be left out though there are classes.
+  virtual bool unconditional() const = 0;
+  /// The whole configuration, `type` first, defaults filled in: make_image_model of it gives the
+  /// same model.
+  virtual Config config() const = 0;
+
+  /// x [B, (T,) H, W, channels], times [B] (floating, in [0, 1000]), labels [B] (i64) -> [B, (T,)
+  /// H, W, outputs]. Labels left undefined stand for none.
+  virtual Tensor forward(const Tensor& x, const Tensor& times, const Tensor& labels) = 0;
+  Tensor forward(const Tensor& x) { return forward(x, Tensor(), Tensor()); }
+
+  /// Forward floating-point operations of one example of the full size (a multiply-add counts as
+  /// two). A training step costs three times that.
+  virtual double flops() const = 0;
+};
+
+/// The model that config's `type` names, not yet initialised. The data's geometry stands in where
+/// the config leaves a key (`frames`, `height`, `width`, `channels`, `outputs`, `classes`) out or
+/// has 0; a RequestError where both have a number and they differ (`classes` may be more).
+std::unique_ptr<ImageModel> make_image_model(const Config& config, const ImageGeometry& data = {});
+
+}  // namespace heed::nn
