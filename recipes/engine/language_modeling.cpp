@@ -1,10 +1,10 @@
 #include "recipes/engine/language_modeling.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <numbers>
 
-#include "core/allocator.h"
 #include "data/ngram.h"
 #include "data/registry.h"
 #include "recipes/engine/text_generator.h"
@@ -27,7 +27,7 @@ void LanguageModelingOptions::options(Options& o) {
 }
 
 LanguageModeling::LanguageModeling(const Recipe& recipe, TaskUse use, const std::string& assets)
-    : recipe_(recipe),
+    : IndexedTask(recipe),
       options_(read_options<LanguageModelingOptions>(recipe.task, "task language_modeling")) {
   if (use == TaskUse::generate && !assets.empty()) {
     own_tokenizer_ = data::load_tokenizer(tokenizer_file(assets));
@@ -36,7 +36,19 @@ LanguageModeling::LanguageModeling(const Recipe& recipe, TaskUse use, const std:
     open_data(assets);
   }
   model_ = nn::make_language_model(recipe_.model, tokenizer_->vocab_size());
-  if (use == TaskUse::train) start_batches();
+  if (use != TaskUse::train) return;
+  check_length();
+  data::WindowOptions window;
+  window.batch = rows_per_step();
+  window.context = model_->context();
+  window.seed = seed();
+  window.sampling = options_.sampling;
+  start_batches([data = data_, window](int64_t step, const data::RowSlice& part) -> Batch {
+    data::WindowOptions own = window;
+    own.slice = part;
+    data::Batch batch = data::WindowBatches(data->train.tokens, own)(step);
+    return {{{"inputs", batch.inputs}, {"targets", batch.targets}}, batch.count};
+  });
 }
 
 void LanguageModeling::open_data(const std::string& assets) {
@@ -69,64 +81,18 @@ void LanguageModeling::check_length() const {
                            model_->context(), model_->context() + 1, tokens));
 }
 
-void LanguageModeling::start_batches() {
-  check_length();
-  data::WindowOptions window;
-  window.batch = recipe_.train.batch_size * recipe_.train.accumulation;
-  window.context = model_->context();
-  window.seed = static_cast<uint64_t>(recipe_.seed);
-  window.sampling = options_.sampling;
-  window.slice.world = recipe_.train.accumulation;
-  for (int64_t part = 0; part < recipe_.train.accumulation; ++part) {
-    window.slice.rank = part;
-    parts_.emplace_back(data_->train.tokens, window);
-  }
-  seek_data(Config());
-}
-
 std::string LanguageModeling::data_summary() { return data_ ? data_->summary : ""; }
-
-int64_t LanguageModeling::items_per_step() const {
-  return recipe_.train.batch_size * recipe_.train.accumulation * model_->context();
-}
-
-Batch LanguageModeling::next_batch() {
-  HEED_CHECK(prefetcher_ != nullptr, "language modelling: this task was not built for training");
-  data::Batch batch = prefetcher_->next();
-  return {{{"inputs", batch.inputs}, {"targets", batch.targets}}, batch.count};
-}
 
 Tensor LanguageModeling::loss(const Batch& batch) {
   return model_->loss(batch["inputs"], batch["targets"]);
-}
-
-Config LanguageModeling::data_position() {
-  Config position = Config::map();
-  position.set("step", prefetcher_->position() / recipe_.train.accumulation);
-  return position;
-}
-
-void LanguageModeling::seek_data(const Config& position) {
-  const Config* step = position.find("step");
-  const auto parts = static_cast<int64_t>(parts_.size());
-  const int64_t start = step == nullptr ? 0 : step->as_integer() * parts;
-  if (prefetcher_) {
-    prefetcher_->seek(start);
-    return;
-  }
-  prefetcher_ = std::make_unique<data::Prefetcher<data::Batch>>(
-      [this, parts](int64_t index) {
-        return parts_[static_cast<size_t>(index % parts)](index / parts);
-      },
-      data::PrefetchOptions{.start = start});
 }
 
 Metrics LanguageModeling::evaluate(const EvaluationOptions& options, Communicator& communicator,
                                    const Progress& progress) {
   const data::Split& split = data_->validation;
   if (split.tokens.size() < 2) return {};
-  const int64_t rows = options.batch_size > 0 ? options.batch_size : recipe_.train.batch_size;
-  const data::EvaluationBatches batches(split.tokens, rows, model_->context(), options.max_batches,
+  const data::EvaluationBatches batches(split.tokens, evaluation_rows(options), model_->context(),
+                                        options.max_batches,
                                         {communicator.rank(), communicator.size()});
   double nats = 0.0;
   for (int64_t i = 0; i < batches.size(); ++i) {
@@ -172,29 +138,21 @@ std::vector<std::string> LanguageModeling::save_assets(const std::string& folder
   return {tokenizer_file(folder)};
 }
 
-double LanguageModeling::flops_per_step() {
-  constexpr double kForwardAndBackward = 3.0;
-  return kForwardAndBackward * model_->flops_per_token(model_->context()) *
-         static_cast<double>(items_per_step());
+double LanguageModeling::flops_per_row() {
+  return model_->flops_per_token(model_->context()) * static_cast<double>(model_->context());
 }
 
 int64_t LanguageModeling::activation_bytes() {
-  // What a recorded forward pass keeps is fixed + per_token * tokens: two short ones tell both.
+  // Two short sequences instead of whole rows: what is kept is fixed + per token.
   const auto kept = [this](int64_t tokens) {
     const Tensor ids = Tensor::zeros({1, tokens}, DType::i64);
-    const int64_t before = allocator::stats().in_use_bytes;
-    const Tensor loss = model_->loss(ids, ids);
-    return allocator::stats().in_use_bytes - before;
+    return kept_bytes([&] { return model_->loss(ids, ids); });
   };
   constexpr int64_t kLongest = 256;
   const int64_t most = std::min(model_->context(), kLongest);
   const int64_t few = std::max<int64_t>(1, most / 2);
-  const int64_t at_most = kept(most), at_few = kept(few);
-  if (most == few) return at_most * recipe_.train.batch_size;
-  const double per_token = static_cast<double>(at_most - at_few) / static_cast<double>(most - few);
-  const double fixed = static_cast<double>(at_few) - per_token * static_cast<double>(few);
-  return static_cast<int64_t>(
-      fixed + per_token * static_cast<double>(recipe_.train.batch_size * model_->context()));
+  if (most == few) return kept(most) * recipe_.train.batch_size;
+  return on_line(few, kept(few), most, kept(most), recipe_.train.batch_size * model_->context());
 }
 
 TaskEntry language_modeling_entry() {

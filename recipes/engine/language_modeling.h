@@ -5,11 +5,9 @@
 #include <memory>
 #include <string>
 
-#include "data/batches.h"
-#include "data/prefetch.h"
 #include "data/text_dataset.h"
 #include "nn/models/language_model.h"
-#include "recipes/engine/task.h"
+#include "recipes/engine/indexed_task.h"
 
 namespace heed::recipes {
 
@@ -18,25 +16,21 @@ struct LanguageModelingOptions {
   void options(Options& o);
 };
 
-class LanguageModeling : public Task {
+class LanguageModeling : public IndexedTask {
  public:
   LanguageModeling(const Recipe& recipe, TaskUse use, const std::string& assets);
 
+  const char* name() const override { return "language_modeling"; }
   nn::Module& module() override { return *model_; }
   nn::LanguageModel& model() { return *model_; }
   const data::Tokenizer& tokenizer() const { return *tokenizer_; }
 
   std::string data_summary() override;
-  int64_t items_per_step() const override;
   const char* item_name() const override { return "tokens"; }
   void resolve(Recipe& recipe) override { recipe.model = model_->config(); }
 
-  /// "inputs" and "targets", i64 [batch_size, context]. Micro-batch m of a step holds the m-th part
-  /// of the step's rows, so that accumulation does not change what a step sees.
-  Batch next_batch() override;
+  /// Batches hold "inputs" and "targets", i64 [batch_size, context].
   Tensor loss(const Batch& batch) override;
-  Config data_position() override;
-  void seek_data(const Config& position) override;
 
   /// loss (nats a token), perplexity, bits_per_token, bits_per_byte over the validation split;
   /// nothing when there is none.
@@ -44,29 +38,28 @@ class LanguageModeling : public Task {
                    const Progress& progress) override;
   /// <name>.loss and <name>.bits_per_byte of "unigram" and, say, "3-gram".
   Metrics baselines(const EvaluationOptions& options) override;
+  std::vector<std::string> known_baselines() const override { return {"unigram", "ngram"}; }
 
+  Samples samples() const override { return Samples::text; }
   /// See generate_text().
   Generated generate(const std::string& prompt, const GenerateOptions& options,
                      const TokenCallback& on_token) override;
   std::vector<std::string> save_assets(const std::string& folder) override;
   Config export_config() override { return model_->config(); }
 
-  double flops_per_step() override;
   int64_t activation_bytes() override;
 
  private:
   void open_data(const std::string& assets);
   void check_length() const;
-  void start_batches();
+  int64_t items_per_row() const override { return model_->context(); }
+  double flops_per_row() override;
 
-  Recipe recipe_;
   LanguageModelingOptions options_;
-  std::unique_ptr<data::TextDataset> data_;         // null when only generating
+  std::shared_ptr<const data::TextDataset> data_;   // null when only generating
   std::unique_ptr<data::Tokenizer> own_tokenizer_;  // then
   const data::Tokenizer* tokenizer_ = nullptr;
   std::unique_ptr<nn::LanguageModel> model_;
-  std::vector<data::WindowBatches> parts_;  // one a micro-batch of a step
-  std::unique_ptr<data::Prefetcher<data::Batch>> prefetcher_;
 };
 
 /// The task's line in the registry.

@@ -1,5 +1,7 @@
 #include "recipes/engine/task.h"
 
+#include <algorithm>
+
 #include "recipes/engine/language_modeling.h"
 
 namespace heed::recipes {
@@ -18,6 +20,15 @@ const Tensor& Batch::operator[](const std::string& name) const {
   fail("batch: it holds no '{}'", name);
 }
 
+Generated Task::generate(const std::string&, const GenerateOptions&, const TokenCallback&) {
+  fail_request("the task '{}' writes no text: there is nothing to generate", name());
+}
+
+std::vector<std::string> Task::write_samples(const std::string&, const std::string&,
+                                             const SampleOptions&, int64_t) {
+  fail_request("the task '{}' draws no samples", name());
+}
+
 const std::vector<TaskEntry>& task_registry() {
   static const std::vector<TaskEntry> entries = {language_modeling_entry()};
   return entries;
@@ -33,11 +44,29 @@ const TaskEntry& find_task(const std::string& name, const SourceLocation& where)
                                   fmt::join(names, ", ")));
 }
 
+namespace {
+
+/// Refuses what the recipe asks of the task beside learning and the task has not.
+void check_extras(const Recipe& recipe, const Task& task) {
+  const std::vector<std::string> known = task.known_baselines();
+  for (const std::string& baseline : recipe.evaluation.baselines) {
+    if (std::find(known.begin(), known.end(), baseline) != known.end()) continue;
+    fail_request("evaluation.baselines: the task '{}' knows no '{}'; it knows: {}", task.name(),
+                 baseline, known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", ")));
+  }
+  if (recipe.samples.every > 0 && task.samples() == Task::Samples::none) {
+    fail_request("samples.every: the task '{}' draws no samples", task.name());
+  }
+}
+
+}  // namespace
+
 std::unique_ptr<Task> make_task(const Recipe& recipe, TaskUse use, const std::string& assets) {
   const Config* type = recipe.task.find("type");
   const std::string name = type == nullptr ? "language_modeling" : type->as_string();
   const TaskEntry& entry = find_task(name, type == nullptr ? SourceLocation{} : type->where());
   std::unique_ptr<Task> task = entry.make(recipe, use, assets);
+  check_extras(recipe, *task);
   if (recipe.train.precision == "bf16") task->module().compute_in(DType::bf16);
   return task;
 }

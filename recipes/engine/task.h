@@ -36,6 +36,9 @@ class Task {
  public:
   virtual ~Task() = default;
 
+  /// Its name in the registry.
+  virtual const char* name() const = 0;
+
   /// The root of all that is trained; its state_dict is what a checkpoint holds.
   virtual nn::Module& module() = 0;
 
@@ -64,18 +67,29 @@ class Task {
                            const Progress& progress) = 0;
   /// Metrics of the trivial predictors asked for in `evaluation.baselines`; does not depend on the
   /// model.
-  virtual Metrics baselines(const EvaluationOptions& options) = 0;
+  virtual Metrics baselines(const EvaluationOptions& /*options*/) { return {}; }
+  /// What `evaluation.baselines` may name; make_task() refuses the rest.
+  virtual std::vector<std::string> known_baselines() const { return {}; }
   /// The metric that decides which checkpoint is best, and whether lower is better.
   virtual std::string best_metric() const { return "loss"; }
   virtual bool lower_is_better() const { return true; }
 
   // Use.
-  /// Continues a prompt; a RequestError for tasks that generate nothing.
+  /// What the model can make: nothing, continuations of a prompt, or files.
+  enum class Samples { none, text, files };
+  virtual Samples samples() const { return Samples::none; }
+  /// Continues a prompt; a RequestError for tasks whose samples are no text.
   virtual Generated generate(const std::string& prompt, const GenerateOptions& options,
-                             const TokenCallback& on_token) = 0;
+                             const TokenCallback& on_token);
+  /// Writes `options.count` samples, drawn by `seed`, into an existing folder, each file's name
+  /// beginning with `prefix`; returns the paths. A RequestError for tasks whose samples are no
+  /// files.
+  virtual std::vector<std::string> write_samples(const std::string& folder,
+                                                 const std::string& prefix,
+                                                 const SampleOptions& options, int64_t seed);
   /// Writes what the weights cannot be used without (tokenizer.json) into a folder; returns the
   /// paths.
-  virtual std::vector<std::string> save_assets(const std::string& folder) = 0;
+  virtual std::vector<std::string> save_assets(const std::string& /*folder*/) { return {}; }
   /// config.json of an exported model: architecture and its options, with what the data decided.
   virtual Config export_config() = 0;
 
@@ -102,8 +116,8 @@ const std::vector<TaskEntry>& task_registry();
 const TaskEntry& find_task(const std::string& name, const SourceLocation& where = {});
 
 /// Builds the recipe's task: modules (not yet initialised, computing in the recipe's precision) and
-/// data. Impossible combinations are
-/// RequestErrors with the recipe's file:line:column; nothing is written.
+/// data. Impossible combinations are RequestErrors with the recipe's file:line:column; nothing is
+/// written.
 std::unique_ptr<Task> make_task(const Recipe& recipe, TaskUse use = TaskUse::train,
                                 const std::string& assets = "");
 

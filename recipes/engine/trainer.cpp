@@ -288,13 +288,26 @@ bool Trainer::evaluate() {
 }
 
 void Trainer::sample() {
-  GenerateOptions options = options_from(recipe_);
   const optim::AveragedWeights averaged(recipe_.evaluation.use_ema ? ema_.get() : nullptr);
   const EvalMode mode(task_->module());
-  for (int64_t i = 0; i < recipe_.samples.count; ++i) {
-    options.seed = recipe_.seed + i;
-    const Generated generated = task_->generate(recipe_.samples.prompt, options, {});
-    const SampleReport report{state_.step, recipe_.samples.prompt, generated.text};
+  const SampleOptions& samples = recipe_.samples;
+  std::vector<SampleReport> reports;
+  if (task_->samples() == Task::Samples::files) {
+    const std::string folder = path_in(run_dir_, "samples");
+    make_directories(folder);
+    const std::string prefix = fmt::format("step-{:08}", state_.step);
+    for (const auto& path : task_->write_samples(folder, prefix, samples, recipe_.seed)) {
+      reports.push_back({state_.step, "", path});
+    }
+  } else {
+    GenerateOptions options = options_from(recipe_);
+    for (int64_t i = 0; i < samples.count; ++i) {
+      options.seed = recipe_.seed + i;
+      const Generated generated = task_->generate(samples.prompt, options, {});
+      reports.push_back({state_.step, samples.prompt, generated.text});
+    }
+  }
+  for (const SampleReport& report : reports) {
     log_->sample(report);
     observer_.on_sample(report);
   }
