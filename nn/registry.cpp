@@ -33,6 +33,7 @@
 #include "nn/models/encoder.h"
 #include "nn/models/gpt.h"
 #include "nn/models/gru_classifier.h"
+#include "nn/models/mobilenet.h"
 #include "nn/models/resnet.h"
 #include "nn/models/unet.h"
 #include "nn/models/vit.h"
@@ -265,6 +266,10 @@ std::vector<ModuleEntry> all_entries() {
       text_classifier<GruClassifier, GruClassifierOptions>(
           {"gru_classifier", "recurrent text classifier, GRU or LSTM", "arXiv 1406.1078"},
           read_gru_classifier_options),
+      image_classifier<MobileNet, MobileNetOptions>(
+          {"mobilenet", "depthwise separable convolutions, v1 and v2",
+           "arXiv 1704.04861; arXiv 1801.04381"},
+          read_mobilenet_options),
       image_classifier<ResNet, ResNetOptions>(
           {"resnet", "residual convolutional network, ImageNet and CIFAR forms",
            "arXiv 1512.03385"},

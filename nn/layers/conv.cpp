@@ -97,6 +97,12 @@ int64_t Conv::output_size(int64_t input_size, int dim) const {
          1;
 }
 
+double Conv::flops(int64_t& height, int64_t& width) const {
+  height = output_size(height, 0);
+  width = output_size(width, 1);
+  return 2.0 * static_cast<double>(weight.numel()) * static_cast<double>(height * width);
+}
+
 void ConvTransposeOptions::options(Options& o) {
   ConvLayerOptions::options(o);
   o.field("output_padding", output_padding,

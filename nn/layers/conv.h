@@ -42,6 +42,9 @@ struct Conv : Module {
 
   /// The extent of the result along a spatial dimension.
   int64_t output_size(int64_t input_size, int dim = 0) const;
+  /// Forward floating-point operations on one image (a multiply-add counts as two), whose size
+  /// becomes the result's.
+  double flops(int64_t& height, int64_t& width) const;
 
   Tensor weight;  // [Cout, kernel..., C / groups]
   Tensor bias;    // [Cout], or undefined

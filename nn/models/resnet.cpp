@@ -3,6 +3,7 @@
 #include <map>
 
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/pool.h"
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/view.h"
 #include "nn/defaults.h"
@@ -65,25 +66,6 @@ BatchNormOptions norm_of(const ResNetOptions& o, int64_t dim) {
 
 // The norm that ends a branch: at 0, every block starts as its shortcut.
 Init last_norm(const ResNetOptions& o) { return o.zero_init ? init::zeros() : init::ones(); }
-
-double conv_flops(const Conv& conv, int64_t& height, int64_t& width) {
-  height = conv.output_size(height, 0);
-  width = conv.output_size(width, 1);
-  return 2.0 * static_cast<double>(conv.weight.numel()) * static_cast<double>(height * width);
-}
-
-// Max-pooling along one dimension by 3 with stride 2 and padding 1. x comes from a ReLU, so zeros
-// pad it as well as -infinity would.
-Tensor max_of_three(const Tensor& x, int dim) {
-  Shape edge = x.shape();
-  edge[dim] = 1;
-  const Tensor zeros = Tensor::zeros(edge, x.dtype());
-  const Tensor padded = concat({zeros, x, zeros}, dim);
-  const int64_t reach = (x.size(dim) - 1) / 2 * 2 + 1;
-  std::vector<Tensor> taps;
-  for (int64_t tap = 0; tap < 3; ++tap) taps.push_back(slice(padded, dim, tap, tap + reach, 2));
-  return max(stack(taps, 0), 0);
-}
 
 // Every stride-th pixel, with channels of zeros behind: no parameters (option A of section 4.2).
 Tensor thinned_and_padded(const Tensor& x, int64_t stride, int64_t channels) {
@@ -163,10 +145,10 @@ Tensor ResNetBlock::forward(const Tensor& x) {
 
 double ResNetBlock::flops(int64_t& height, int64_t& width) const {
   int64_t short_height = height, short_width = width;
-  double total = conv_flops(conv1, height, width);
-  total += conv_flops(conv2, height, width);
-  if (conv3) total += conv_flops(*conv3, height, width);
-  if (shortcut) total += conv_flops(*shortcut, short_height, short_width);
+  double total = conv1.flops(height, width);
+  total += conv2.flops(height, width);
+  if (conv3) total += conv3->flops(height, width);
+  if (shortcut) total += shortcut->flops(short_height, short_width);
   return total;
 }
 
@@ -199,7 +181,7 @@ Tensor ResNet::features(const Tensor& images) {
              "resnet: wants images [B, H, W, {}], got {}", options_.channels, images);
   Tensor x = relu(stem_norm(stem(cast(images, compute_dtype()))));
   if (options_.stem == "imagenet") {
-    x = max_of_three(max_of_three(x, 1), 2);
+    x = max_pool(x, {.kernel = {3}, .stride = {2}, .padding = {1}});
   }
   for (const auto& stage : stages) {
     for (const auto& block : *stage) x = block->forward(x);
@@ -215,7 +197,7 @@ Tensor ResNet::forward(const Tensor& images, const Tensor& lengths) {
 double ResNet::flops() const {
   int64_t height = options_.height, width = options_.width;
   HEED_CHECK(height > 0 && width > 0, "resnet: no image size to count operations for");
-  double total = conv_flops(stem, height, width);
+  double total = stem.flops(height, width);
   if (options_.stem == "imagenet") {
     height = (height - 1) / 2 + 1;
     width = (width - 1) / 2 + 1;

@@ -309,6 +309,29 @@ def resnet(w, i, c):
     return [linear(w, x.mean((1, 2)), "head.")]
 
 
+def mobilenet(w, i, c):
+    """Blocks as (channels, stride), with and without an expansion by the weights' shapes."""
+    second = c["version"] == "v2"
+    act = F.relu6 if second else F.relu
+
+    def unit(x, p, stride=1, groups=1):
+        return batch_norm(w, same_conv(w, x, p + "conv.", stride, groups), p + "norm.")
+
+    x = act(unit(i["x"], "stem.", c["stem_stride"]))
+    n = 0
+    for count, first in zip(c["blocks"], c["strides"]):
+        for stride in [first] + [1] * (count - 1):
+            p = f"blocks.{n}."
+            y = act(unit(x, p + "expand.")) if p + "expand.conv.weight" in w else x
+            y = act(unit(y, p + "depthwise.", stride, y.shape[-1]))
+            y = unit(y, p + "project.")
+            x = act(y) if not second else x + y if stride == 1 and x.shape == y.shape else y
+            n += 1
+    if "last.conv.weight" in w:
+        x = act(unit(x, "last."))
+    return [linear(w, x.mean((1, 2)), "head.")]
+
+
 def vit(w, i, c):
     c = dict({"norm_eps": 1e-6, "norm_first": True, "position": "learned", "patch": 4}, **c)
     x = patch_embed(w, i["x"], c, "patch_embed.").flatten(1, 2)
@@ -718,6 +741,16 @@ def vision_model_cases():
         # Three blocks of three convolutions at most, of 108 terms (294 in the stem), there and back.
         yield Case("resnet", config, {"x": normal(2, 13, 10, config.get("channels", 3))}, resnet,
                    294, 48, frozen="running_")
+
+    small = {"classes": 7, "stem_width": 8, "widths": [12, 16], "blocks": [1, 2],
+             "strides": [1, 2]}
+    for config in [
+        dict(small, version="v1", stem_stride=2, channels=1),
+        dict(small, version="v2", stem_stride=1, expansions=[1, 4], head_width=24, dropout=0.2),
+    ]:
+        # Eleven convolutions at most, of 64 terms (144 in the sums over pixels), there and back.
+        yield Case("mobilenet", config, {"x": normal(2, 13, 10, config.get("channels", 3))},
+                   mobilenet, 144, 64, frozen="running_")
 
 
 def image_model_cases():
