@@ -16,18 +16,31 @@ std::string recipes_folder() {
   return "";
 }
 
-std::vector<std::string> recipe_files() {
+namespace {
+
+/// The YAML files below the recipes' folder that are claims, or that are not, sorted.
+std::vector<std::string> yaml_files(bool claims) {
   std::vector<std::string> files;
   const std::string root = recipes_folder();
   if (root.empty()) return files;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root)) {
     if (entry.is_regular_file() && entry.path().extension() == ".yaml" &&
-        entry.path().filename() != "claim.yaml") {
+        (entry.path().filename() == "claim.yaml") == claims) {
       files.push_back(entry.path().string());
     }
   }
   std::sort(files.begin(), files.end());
   return files;
+}
+
+}  // namespace
+
+std::vector<std::string> recipe_files() { return yaml_files(false); }
+
+std::vector<std::string> claim_files() { return yaml_files(true); }
+
+std::string claim_slug(const std::string& claim_file) {
+  return fs::path(claim_file).parent_path().filename().string();
 }
 
 std::vector<std::string> paper_folders() {

@@ -13,6 +13,12 @@ std::string recipes_folder();
 /// The recipe files below that folder, sorted; "engine" (the C++ sources) left out.
 std::vector<std::string> recipe_files();
 
+/// The claims below that folder (claim.yaml files), sorted.
+std::vector<std::string> claim_files();
+
+/// The name that `heed reproduce` knows a claim by: its folder's.
+std::string claim_slug(const std::string& claim_file);
+
 /// Folders of recipes named after papers: all but "base" and "engine".
 std::vector<std::string> paper_folders();
 

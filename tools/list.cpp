@@ -1,12 +1,14 @@
 // heed list: what this build knows.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <memory>
 
 #include "data/registry.h"
 #include "nn/registry.h"
+#include "recipes/engine/claim.h"
 #include "recipes/engine/recipe_tree.h"
 #include "recipes/engine/task.h"
 #include "tools/command.h"
@@ -65,15 +67,31 @@ std::vector<Item> recipe_items() {
   return items;
 }
 
-std::vector<Item> papers() {
+std::vector<Item> claims() {
   std::vector<Item> items;
-  for (const std::string& slug : paper_folders()) items.push_back({slug, "", ""});
+  for (const std::string& file : claim_files()) {
+    const recipes::Claim claim = recipes::load_claim(file);
+    items.push_back({claim.slug, claim.title, claim.paper});
+  }
+  return items;
+}
+
+/// Papers by folder; the claim's title says what a paper is about.
+std::vector<Item> papers() {
+  const std::vector<Item> known = claims();
+  std::vector<Item> items;
+  for (const std::string& slug : paper_folders()) {
+    const auto claim = std::find_if(known.begin(), known.end(),
+                                    [&](const Item& item) { return item.name == slug; });
+    items.push_back(claim == known.end() ? Item{slug, "", ""} : *claim);
+  }
   return items;
 }
 
 const std::vector<Kind>& kinds() {
   static const std::vector<Kind> all = {
       {"papers", "papers that have recipes here", papers},
+      {"claims", "experiments that `heed reproduce NAME` runs", claims},
       {"models", "what a recipe's `model: {type: NAME}` can be", [] { return modules("model"); }},
       {"attentions", "what a model's `attention: {type: NAME}` can be",
        [] { return modules("attention"); }},
@@ -153,7 +171,8 @@ void add_list(CLI::App& heed) {
       add_command(heed, "list", "shows the models, layers, datasets, tasks and recipes there are",
                   "what there is");
   positional(command, "KIND", arguments->kind,
-             "papers, models, attentions, layers, losses, datasets, tasks or recipes; all in short "
+             "papers, claims, models, attentions, layers, losses, datasets, tasks or recipes; all "
+             "in short "
              "when left out");
   command->add_flag("--json", arguments->json, "print one JSON document");
   examples(command, {{"heed list", ""}, {"heed list layers", ""}});

@@ -93,6 +93,7 @@ int run(int argc, char** argv) {
   add_generate(heed);
   add_export(heed);
   add_report(heed);
+  add_reproduce(heed);
   add_describe(heed);
   add_list(heed);
   add_probe(heed);

@@ -4,11 +4,10 @@
 #include <filesystem>
 #include <memory>
 
-#include "core/readable.h"
 #include "recipes/engine/trainer.h"
 #include "tools/command.h"
 #include "tools/metrics.h"
-#include "tools/progress.h"
+#include "tools/train_printer.h"
 
 namespace heed::tools {
 namespace {
@@ -22,99 +21,6 @@ struct TrainArguments {
   bool resume = false;
   bool force = false;
   bool json = false;
-};
-
-/// Shows a run as it goes; silent under --json but for warnings.
-class TrainPrinter : public recipes::TrainObserver {
- public:
-  explicit TrainPrinter(bool silent) : silent_(silent), progress_(stdout) {}
-
-  void on_start(const recipes::StartReport& start) override {
-    start_ = start;
-    if (silent_) return;
-    progress_.line(fmt::format("{}: {} parameters, {} steps of {} {}, {} on {} {}", start.name,
-                               grouped(start.parameters), grouped(start.steps),
-                               grouped(start.items_per_step), start.item_name, start.precision,
-                               start.threads, start.threads == 1 ? "thread" : "threads"));
-    progress_.line("data  " + start.data);
-    progress_.line("run   " + start.run_dir);
-    if (!start.resumed_from.empty()) {
-      progress_.line(
-          fmt::format("going on from {} (step {})", start.resumed_from, grouped(start.first_step)));
-    }
-  }
-
-  void on_step(const recipes::StepReport& step) override {
-    const bool first = step.step == start_.first_step + 1;
-    if (first) first_step_seconds_ = seconds_since_start();
-    if (silent_) return;
-    std::string text = fmt::format("loss {:.3f}  lr {:.2g}  {} {}/s", step.loss, step.learning_rate,
-                                   compact(step.items_per_second), start_.item_name);
-    if (first) {
-      text += fmt::format("  (first step {} after the start)", duration_text(first_step_seconds_));
-    } else if (step.step < step.steps) {
-      text += fmt::format("  {} left", duration_text(step.seconds_left));
-    }
-    progress_.update("step", step.step, step.steps, text);
-  }
-
-  void on_baselines(const recipes::Metrics& metrics) override {
-    if (silent_) return;
-    progress_.line("baselines");
-    fmt::print("{}", comparison_table({}, metrics));
-  }
-
-  void on_eval_progress(int64_t done, int64_t total) override {
-    if (!silent_ && progress_.on_terminal()) progress_.update("eval", done, total, "");
-  }
-
-  void on_eval(const recipes::EvalReport& eval) override {
-    if (silent_) return;
-    progress_.line(fmt::format("eval {:>7}  {}{}", grouped(eval.step), metrics_text(eval.metrics),
-                               eval.best ? "  (best so far)" : ""));
-  }
-
-  void on_checkpoint(int64_t step, const std::string& folder) override {
-    if (!silent_ && !progress_.on_terminal()) {
-      progress_.line(fmt::format("saved {:>6}  {}", grouped(step), folder));
-    }
-  }
-
-  void on_sample(const recipes::SampleReport& sample) override {
-    if (silent_) return;
-    progress_.line(fmt::format("sample {:>5}", grouped(sample.step)));
-    const std::string text = sample.prompt + sample.text;
-    for (size_t begin = 0; begin <= text.size();) {
-      const size_t end = std::min(text.find('\n', begin), text.size());
-      progress_.line("  | " + text.substr(begin, end - begin));
-      begin = end + 1;
-    }
-  }
-
-  void on_warning(const std::string& message) override {
-    progress_.clear();
-    print_warning(message);
-  }
-
-  void on_end(const recipes::EndReport& end) override {
-    if (silent_ || end.interrupted) return;
-    progress_.line(
-        fmt::format("done: {} steps in {}", grouped(end.step), duration_text(end.seconds)));
-    fmt::print("{}", comparison_table(end.metrics, end.baselines));
-    if (!end.best.empty() && end.best_step != end.step) {
-      fmt::print("  best at step {}: {}\n", grouped(end.best_step), metrics_text(end.best));
-    }
-    fmt::print("saved in {0}\nnext: heed report {1}, heed generate {1}, heed export {1} FOLDER\n",
-               end.checkpoint, end.run_dir);
-  }
-
-  double first_step_seconds() const { return first_step_seconds_; }
-
- private:
-  bool silent_;
-  Progress progress_;
-  recipes::StartReport start_;
-  double first_step_seconds_ = 0.0;
 };
 
 // What a run folder holds; nothing else is ever removed.

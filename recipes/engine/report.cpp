@@ -4,7 +4,6 @@
 
 #include "recipes/engine/report/chart.h"
 #include "recipes/engine/report/page.h"
-#include "recipes/engine/report/style.h"
 
 namespace heed::recipes {
 
@@ -16,11 +15,7 @@ std::string report_page(const std::vector<std::string>& run_folders) {
 
   const std::string title =
       runs.size() == 1 ? runs.front().label : fmt::format("{} runs", runs.size());
-  std::string page = fmt::format(
-      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n<main>\n",
-      escaped(title), kReportStyle);
+  std::string page;
   page += header_part(runs);
   page += runs.size() == 1 ? cards_part(runs.front()) : table_part(runs);
   if (runs.size() == 1) page += baselines_part(runs.front());
@@ -28,9 +23,8 @@ std::string report_page(const std::vector<std::string>& run_folders) {
   page += samples_part(runs);
   page += environment_part(runs);
   page += recipes_part(runs);
-  page += "<footer>Made by heed from metrics.jsonl and recipe.yaml.</footer>\n</main>\n";
-  page += fmt::format("<script>{}</script>\n</body>\n</html>\n", kReportScript);
-  return page;
+  page += "<footer>Made by heed from metrics.jsonl and recipe.yaml.</footer>\n";
+  return html_page(title, page);
 }
 
 }  // namespace heed::recipes

@@ -12,7 +12,7 @@ using ::testing::StartsWith;
 
 const std::vector<std::string> kCommands = {"train",  "eval",   "generate", "export",
                                             "report", "list",   "describe", "probe",
-                                            "bench",  "schema", "doctor"};
+                                            "bench",  "schema", "doctor",   "reproduce"};
 
 class Help : public CommandTest {
  protected:
@@ -81,7 +81,7 @@ TEST_F(Help, WrongCommandLinesSayWhatWasMeant) {
       {{"bench"}, "error: heed bench: a command is missing"},
       {{"bench", "stop"}, "error: heed bench: unknown command 'stop' (did you mean 'step'?)"},
       {{"bench", "step", "a.yaml", "--steps", "0"}, "error: heed bench step: --steps"},
-      {{"schema", "now"}, "error: heed schema: unexpected argument 'now'"},
+      {{"doctor", "now"}, "error: heed doctor: unexpected argument 'now'"},
       {{"list", "layer"}, "error: list: there are no 'layer' (did you mean 'layers'?)"},
       {{"probe", "liner", "--out", "x"}, "(did you mean 'linear'?)"},
       {{"train", "a.yaml", "--resume", "--force"}, "error: train: --resume goes on"},

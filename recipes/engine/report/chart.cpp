@@ -43,12 +43,20 @@ std::string tick_label(double value) {
   return fmt::format("{:.4g}", value);
 }
 
-void drop_what_is_not_finite(Series& series) {
-  Series kept;
-  for (size_t i = 0; i < series.x.size(); ++i) {
-    if (std::isfinite(series.y[i])) kept.add(series.x[i], series.y[i]);
+void drop_what_is_not_finite(Line& line) {
+  const bool bars = line.low.size() == line.points.x.size() && line.high.size() == line.low.size();
+  Line kept;
+  for (size_t i = 0; i < line.points.x.size(); ++i) {
+    if (!std::isfinite(line.points.y[i])) continue;
+    kept.points.add(line.points.x[i], line.points.y[i]);
+    if (!bars) continue;
+    const bool finite = std::isfinite(line.low[i]) && std::isfinite(line.high[i]);
+    kept.low.push_back(finite ? line.low[i] : line.points.y[i]);
+    kept.high.push_back(finite ? line.high[i] : line.points.y[i]);
   }
-  series = std::move(kept);
+  line.points = std::move(kept.points);
+  line.low = std::move(kept.low);
+  line.high = std::move(kept.high);
 }
 
 Window window_of(const ChartOptions& options, const std::vector<Line>& lines) {
@@ -69,6 +77,14 @@ Window window_of(const ChartOptions& options, const std::vector<Line>& lines) {
       window.y0 = std::min(window.y0, y);
       if (line.dashed || line.points.x[i] >= start) window.y1 = std::max(window.y1, y);
     }
+    for (size_t i = 0; i < line.low.size() && !options.log_scale; ++i) {
+      window.y0 = std::min(window.y0, line.low[i]);
+      window.y1 = std::max(window.y1, line.high[i]);
+    }
+  }
+  if (!options.x_labels.empty()) {
+    window.x0 = -0.5;
+    window.x1 = static_cast<double>(options.x_labels.size()) - 0.5;
   }
   if (window.x1 <= window.x0) window.x1 = window.x0 + 1.0;
   if (options.from_zero && !options.log_scale) window.y0 = std::min(window.y0, 0.0);
@@ -91,7 +107,13 @@ std::vector<double> y_ticks(const Window& window) {
   return values;
 }
 
-std::string axes(const Window& window) {
+std::string x_tick(double at, const std::string& label) {
+  return fmt::format(
+      "<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n", at,
+      kHeight - kBottom + 20, escaped(label));
+}
+
+std::string axes(const ChartOptions& options, const Window& window) {
   std::string svg;
   for (const double value : y_ticks(window)) {
     const double y = window.y(value);
@@ -100,26 +122,36 @@ std::string axes(const Window& window) {
         "<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n",
         kLeft, kWidth - kRight, y, y, kLeft - 8, y + 4, tick_label(value));
   }
+  for (size_t i = 0; i < options.x_labels.size(); ++i) {
+    svg += x_tick(window.x(static_cast<double>(i)), options.x_labels[i]);
+  }
+  if (!options.x_labels.empty()) return svg;
   for (const double value : ticks(window.x0, window.x1, 7)) {
-    svg += fmt::format(
-        "<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n",
-        window.x(value), kHeight - kBottom + 20, tick_label(value));
+    svg += x_tick(window.x(value), tick_label(value));
   }
   return svg;
 }
 
 std::string path_of(const Line& line, const Window& window) {
-  std::string path;
-  for (size_t i = 0; i < line.points.x.size(); ++i) {
+  std::string path, svg;
+  for (size_t i = 0; i < line.low.size(); ++i) {
+    const double x = window.x(line.points.x[i]);
+    svg += fmt::format("<path class=\"line c{}\" d=\"M{:.1f} {:.1f}V{:.1f}\"/>", line.color, x,
+                       window.y(line.low[i]), window.y(line.high[i]));
+  }
+  for (size_t i = 0; i < line.points.x.size() && line.joined; ++i) {
     path += fmt::format("{}{:.1f} {:.1f}", i == 0 ? "M" : "L", window.x(line.points.x[i]),
                         window.y(line.points.y[i]));
   }
-  std::string svg = fmt::format("<path class=\"line c{}{}{}\" d=\"{}\"/>\n", line.color,
-                                line.faint ? " faint" : "", line.dashed ? " dashed" : "", path);
+  if (line.joined) {
+    svg += fmt::format("<path class=\"line c{}{}{}\" d=\"{}\"/>\n", line.color,
+                       line.faint ? " faint" : "", line.dashed ? " dashed" : "", path);
+  }
   if (line.dots || line.points.x.size() == 1) {
     for (size_t i = 0; i < line.points.x.size(); ++i) {
-      svg += fmt::format("<circle class=\"dot c{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3.2\"/>",
-                         line.color, window.x(line.points.x[i]), window.y(line.points.y[i]));
+      svg += fmt::format("<circle class=\"dot c{}{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3.2\"/>",
+                         line.color, line.faint ? " faint" : "", window.x(line.points.x[i]),
+                         window.y(line.points.y[i]));
     }
     svg += '\n';
   }
@@ -139,7 +171,8 @@ std::string legend(const std::vector<Line>& lines) {
 }
 
 /// What the script needs: where the points are drawn, and their values.
-std::string hover_data(const std::vector<Line>& lines, const Window& window) {
+std::string hover_data(const ChartOptions& options, const std::vector<Line>& lines,
+                       const Window& window) {
   Config list = Config::list();
   for (const Line& line : lines) {
     if (line.faint) continue;
@@ -148,7 +181,12 @@ std::string hover_data(const std::vector<Line>& lines, const Window& window) {
       Config point = Config::list();
       point.append(std::round(10.0 * window.x(line.points.x[i])) / 10.0);
       point.append(std::round(10.0 * window.y(line.points.y[i])) / 10.0);
-      point.append(line.points.x[i]);
+      const auto label = static_cast<size_t>(std::max(0.0, std::round(line.points.x[i])));
+      if (label < options.x_labels.size()) {
+        point.append(options.x_labels[label]);
+      } else {
+        point.append(line.points.x[i]);
+      }
       point.append(std::stod(fmt::format("{:.5g}", line.points.y[i])));
       points.append(point);
     }
@@ -242,10 +280,12 @@ std::string escaped(const std::string& text) {
 }
 
 std::string chart(const ChartOptions& options, std::vector<Line> lines) {
-  for (Line& line : lines) drop_what_is_not_finite(line.points);
+  for (Line& line : lines) drop_what_is_not_finite(line);
   std::erase_if(lines, [](const Line& line) { return line.points.empty(); });
   if (lines.empty()) return "";
-  for (Line& line : lines) line.points = thinned(line.points, kMostPoints);
+  for (Line& line : lines) {
+    if (line.low.empty()) line.points = thinned(line.points, kMostPoints);
+  }
 
   const Window window = window_of(options, lines);
   std::string drawing;
@@ -259,10 +299,10 @@ std::string chart(const ChartOptions& options, std::vector<Line> lines) {
       "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n{}"
       "<svg x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" viewBox=\"{} {} {} {}\">\n{}</svg>"
       "</svg></figure>\n",
-      escaped(hover_data(lines, window)), escaped(options.title),
+      escaped(hover_data(options, lines, window)), escaped(options.title),
       options.unit.empty() ? "" : fmt::format(" <small>{}</small>", escaped(options.unit)),
-      legend(lines), kWidth, kHeight, escaped(options.title), axes(window), x, y, width, height, x,
-      y, width, height, drawing);
+      legend(lines), kWidth, kHeight, escaped(options.title), axes(options, window), x, y, width,
+      height, x, y, width, height, drawing);
 }
 
 }  // namespace heed::recipes

@@ -16,14 +16,17 @@ struct Line {
   bool faint = false;   ///< raw values behind a smoothed line: neither in the legend nor hovered
   bool dots = false;    ///< mark the points (few, exact ones)
   bool dashed = false;  ///< a level to compare with
+  bool joined = true;   ///< a line through the points; else the points alone
+  std::vector<double> low = {}, high = {};  ///< a vertical bar at each point, or none
 };
 
 struct ChartOptions {
   std::string title;
-  std::string unit;         ///< after the title: "nats a token"
-  bool log_scale = false;   ///< of y, where all values are positive
-  bool skip_start = false;  ///< leave the first steps' high values outside
-  bool from_zero = false;   ///< y starts at 0
+  std::string unit;                        ///< after the title: "nats a token"
+  bool log_scale = false;                  ///< of y, where all values are positive
+  bool skip_start = false;                 ///< leave the first steps' high values outside
+  bool from_zero = false;                  ///< y starts at 0
+  std::vector<std::string> x_labels = {};  ///< names of x = 0, 1, ... in place of numbers
 };
 
 /// A figure of the lines; "" when there is nothing finite to draw. The points are repeated in a

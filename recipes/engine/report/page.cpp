@@ -8,6 +8,7 @@
 
 #include "core/readable.h"
 #include "recipes/engine/report/chart.h"
+#include "recipes/engine/report/style.h"
 #include "recipes/engine/report/summary.h"
 
 namespace heed::recipes {
@@ -26,6 +27,15 @@ std::string status_of(const RunData& run) {
 }
 
 }  // namespace
+
+std::string html_page(const std::string& title, const std::string& main) {
+  return fmt::format(
+      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+      "<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n<main>\n{}</main>\n"
+      "<script>{}</script>\n</body>\n</html>\n",
+      escaped(title), kReportStyle, main, kReportScript);
+}
 
 std::string header_part(const std::vector<RunData>& runs) {
   if (runs.size() == 1) {

@@ -8,6 +8,9 @@
 
 namespace heed::recipes {
 
+/// A whole page, self-contained, around the HTML of its main part.
+std::string html_page(const std::string& title, const std::string& main);
+
 /// Title, description and how far the run is; for several runs their number.
 std::string header_part(const std::vector<RunData>& runs);
 /// The numbers of one run, large.

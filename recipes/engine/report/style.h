@@ -109,7 +109,8 @@ for (const figure of document.querySelectorAll("figure.chart")) {
     if (!curves.length) return;
     const anchor = curves.map((line) => nearest(line.points, x))
       .reduce((a, b) => Math.abs(a[0] - x) <= Math.abs(b[0] - x) ? a : b);
-    tip.replaceChildren("step " + anchor[2].toLocaleString("en"));
+    tip.replaceChildren(
+      typeof anchor[2] === "string" ? anchor[2] : "step " + anchor[2].toLocaleString("en"));
     for (const line of lines) {
       const point = line.level ? line.points[0] : nearest(line.points, anchor[0]);
       if (!line.level && Math.abs(point[0] - anchor[0]) > 12) continue;
