@@ -8,6 +8,7 @@
 #include "nn/layers/alibi.h"
 #include "nn/layers/batch_norm.h"
 #include "nn/layers/conv.h"
+#include "nn/layers/conv_mlp.h"
 #include "nn/layers/drop_path.h"
 #include "nn/layers/dropout.h"
 #include "nn/layers/embedding.h"
@@ -20,6 +21,7 @@
 #include "nn/layers/lora.h"
 #include "nn/layers/mlp.h"
 #include "nn/layers/patch_embed.h"
+#include "nn/layers/patch_merging.h"
 #include "nn/layers/recurrent.h"
 #include "nn/layers/relative_position.h"
 #include "nn/layers/rms_norm.h"
@@ -34,6 +36,7 @@
 #include "nn/models/gpt.h"
 #include "nn/models/gru_classifier.h"
 #include "nn/models/mobilenet.h"
+#include "nn/models/pyramid.h"
 #include "nn/models/resnet.h"
 #include "nn/models/unet.h"
 #include "nn/models/vit.h"
@@ -213,6 +216,12 @@ std::vector<ModuleEntry> all_entries() {
           {"conv_transpose", "adjoint of a convolution, for upsampling", ""}),
       layer<PatchEmbed, PatchEmbedOptions>(
           {"patch_embed", "images to a grid of tokens", "arXiv 2010.11929, eq. 1"}),
+      layer<PatchMerging, PatchMergingOptions>({"patch_merging",
+                                                "four neighbouring tokens become one",
+                                                "arXiv 2103.14030, section 3.1"}),
+      layer<ConvMlp, ConvMlpOptions>({"conv_mlp",
+                                      "feed-forward layer with a depthwise convolution inside",
+                                      "arXiv 2106.13797; arXiv 2202.09741"}),
       layer<DropPath, DropPathOptions>(
           {"drop_path", "drops a sample's branch in training", "arXiv 1603.09382"}),
       layer<LayerScale, LayerScaleOptions>(
@@ -270,6 +279,10 @@ std::vector<ModuleEntry> all_entries() {
           {"mobilenet", "depthwise separable convolutions, v1 and v2",
            "arXiv 1704.04861; arXiv 1801.04381"},
           read_mobilenet_options),
+      image_classifier<Pyramid, PyramidOptions>(
+          {"pyramid", "hierarchical vision transformer; its stages are options",
+           "arXiv 2103.14030; arXiv 2204.07143; arXiv 2204.03645"},
+          read_pyramid_options),
       image_classifier<ResNet, ResNetOptions>(
           {"resnet", "residual convolutional network, ImageNet and CIFAR forms",
            "arXiv 1512.03385"},

@@ -46,6 +46,9 @@ struct AttentionContext {
   /// what comes out for them means nothing. Undefined: all. A mechanism that cannot leave keys out
   /// refuses it.
   Tensor lengths = {};
+  /// Extents [H, W] (or [T, H, W]) of the map whose pixels are x's tokens, row by row; empty when
+  /// the tokens are a sequence.
+  Shape grid = {};
 };
 
 class AttentionMechanism : public Module {

@@ -2,6 +2,7 @@
 
 #include "autograd/checkpoint.h"
 #include "autograd/ops/channel_norm.h"
+#include "autograd/ops/elementwise.h"
 #include "nn/init.h"
 
 namespace heed::nn {
@@ -36,6 +37,11 @@ Tensor BatchNorm::forward(const Tensor& x) {
     update_running(running_var, result.var, momentum);
   }
   return result.out;
+}
+
+std::pair<Tensor, Tensor> BatchNorm::forward_add(const Tensor& residual, const Tensor& x) {
+  const Tensor total = add(residual, x);
+  return {total, forward(total)};
 }
 
 }  // namespace heed::nn

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "core/options.h"
-#include "nn/module.h"
+#include "nn/layers/norm.h"
 
 namespace heed::nn {
 
@@ -17,15 +17,15 @@ struct BatchNormOptions {
   void options(Options& o);
 };
 
-struct BatchNorm : Module {
+struct BatchNorm : Norm {
   /// `weight_init` fills the weight (ones without it); zeros for the last norm of a residual branch
   /// let it start as the identity.
   explicit BatchNorm(const BatchNormOptions& options, Init weight_init = {});
 
   /// x [B, spatial..., C] -> the same shape. In training the running statistics move by `momentum`
   /// towards the batch's (its unbiased variance), but not when a checkpointed block runs again.
-  Tensor forward(const Tensor& x);
-  Tensor operator()(const Tensor& x) { return forward(x); }
+  Tensor forward(const Tensor& x) override;
+  std::pair<Tensor, Tensor> forward_add(const Tensor& residual, const Tensor& x) override;
 
   Tensor weight, bias;               // [C], or undefined
   Tensor running_mean, running_var;  // [C], buffers

@@ -1,5 +1,6 @@
 #include "nn/layers/norm.h"
 
+#include "nn/layers/batch_norm.h"
 #include "nn/layers/layer_norm.h"
 #include "nn/layers/rms_norm.h"
 
@@ -12,7 +13,10 @@ std::unique_ptr<Norm> make_norm(const std::string& kind, int64_t dim, double eps
   if (kind == "rms_norm") {
     return std::make_unique<RmsNorm>(RmsNormOptions{.dim = dim, .eps = eps});
   }
-  fail_request("norm: unknown kind '{}' (layer_norm or rms_norm)", kind);
+  if (kind == "batch_norm") {
+    return std::make_unique<BatchNorm>(BatchNormOptions{.dim = dim, .eps = eps});
+  }
+  fail_request("norm: unknown kind '{}' (layer_norm, rms_norm or batch_norm)", kind);
 }
 
 }  // namespace heed::nn

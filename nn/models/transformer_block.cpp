@@ -5,7 +5,6 @@
 #include "nn/attention/registry.h"
 
 namespace heed::nn {
-namespace {
 
 AttentionHost attention_host(const TransformerBlockOptions& o) {
   AttentionHost host;
@@ -20,8 +19,6 @@ AttentionHost attention_host(const TransformerBlockOptions& o) {
   host.init = {o.init, o.init};
   return host;
 }
-
-}  // namespace
 
 TransformerBlock::TransformerBlock(const TransformerBlockOptions& o)
     : norm1(make_norm(o.norm, o.dim, o.norm_eps, true)),

@@ -38,6 +38,9 @@ struct TransformerBlockOptions {
   int64_t layers = 1;
 };
 
+/// What the block asks of its attention.
+AttentionHost attention_host(const TransformerBlockOptions& options);
+
 struct TransformerBlock : Module {
   explicit TransformerBlock(const TransformerBlockOptions& options);
 

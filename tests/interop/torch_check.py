@@ -449,6 +449,75 @@ def unet(w, i, c):
     return [same_conv(w, x, "head.")]
 
 
+def patch_merging(w, x, prefix="", eps=1e-5):
+    x = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
+    x = torch.cat([x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)], -1)
+    return linear(w, layer_norm(w, x, prefix + "norm.", eps), prefix + "reduction.")
+
+
+def conv_mlp(w, x, activation, residual, prefix=""):
+    act = {"gelu": F.gelu, "relu": F.relu, "silu": F.silu}[activation]
+    x = linear(w, x, prefix + "up.")
+    mixed = same_conv(w, x, prefix + "depthwise.", 1, x.shape[-1])
+    return linear(w, act(x + mixed if residual else mixed), prefix + "down.")
+
+
+def pyramid_block(w, x, c, p, heads):
+    norms = {"layer_norm": layer_norm, "rms_norm": rms_norm, "batch_norm": batch_norm}
+    norm = lambda x, name: norms[c["norm"]](w, x, p + name, 1e-5)
+    around = lambda x, name: x + same_conv(w, x, p + name, 1, x.shape[-1])
+    scale = lambda x, name: x * w[p + name] if p + name in w else x
+    if c["conv_position"] != "none":
+        x = around(x, "position1.")
+    own = {"heads": heads, "dim": x.shape[-1], "causal": False}
+    attended = attention(w, norm(x, "norm1.").flatten(1, 2), own, p + "attn.").reshape(x.shape)
+    x = x + scale(attended, "scale1.scale")
+    if c["conv_position"] == "both":
+        x = around(x, "position2.")
+    normed = norm(x, "norm2.")
+    if c["mlp_conv"] == "none":
+        fed = feed_forward(w, normed, c["mlp"], p + "mlp.")
+    else:
+        fed = conv_mlp(w, normed, c["mlp"], c["mlp_conv"] == "residual", p + "mlp.")
+    return x + scale(fed, "scale2.scale")
+
+
+def pyramid(w, i, c):
+    c = dict({"mlp": "gelu", "mlp_conv": "none", "norm": "layer_norm", "conv_position": "none",
+              "embed_norm": "layer_norm", "stem": "patch", "downsample": "merge"}, **c)
+    norms = {"layer_norm": layer_norm, "rms_norm": rms_norm, "batch_norm": batch_norm}
+    embed_norm = lambda x, p: norms[c["embed_norm"]](w, x, p + "norm.", 1e-5)
+    step = lambda x, name, stride, padding: conv(w, x, {"stride": [stride], "padding": [padding]}, name)
+    x = i["x"]
+    for stage, depth in enumerate(c["depths"]):
+        p = f"embeds.{stage}."
+        if stage == 0:
+            patch = c["patch"]
+            if c["stem"] == "convs":
+                for n in range(int(math.log2(patch))):
+                    x = step(x, f"{p}convs.{n}.", 2, 1)
+            else:
+                x = step(x, p + "convs.0.", patch, patch - 1 if c["stem"] == "overlapping" else 0)
+            x = embed_norm(x, p)
+            x = x + w["position"] if "position" in w else x
+        elif c["downsample"] == "merge":
+            x = patch_merging(w, x, p + "merge.")
+        elif c["downsample"] == "conv":
+            x = embed_norm(step(x, p + "convs.0.", 2, 1), p)
+        else:
+            x = F.pad(embed_norm(x, p), (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
+            x = step(x, p + "convs.0.", 2, 0)
+        for n in range(depth):
+            x = pyramid_block(w, x, c, f"stages.{stage}.{n}.", c["heads"][stage])
+        if c.get("stage_norms"):
+            x = layer_norm(w, x, f"norms.{stage}.")
+    if c.get("pool_first"):
+        x = layer_norm(w, x.mean((1, 2)), "norms.0.")
+    else:
+        x = (x if c.get("stage_norms") else layer_norm(w, x, "norms.0.")).mean((1, 2))
+    return [linear(w, x, "head.")]
+
+
 def cross_entropy(w, i, c):
     loss = F.cross_entropy(
         i["logits"].flatten(0, -2),
@@ -608,6 +677,12 @@ def vision_layer_cases():
     yield Case("drop_path", {}, {"x": normal(9, 5)}, lambda w, i, c: [i["x"] * 1.0], 1, 1)
     yield Case("layer_scale", {"dim": 33}, {"x": normal(7, 33)},
                lambda w, i, c: [i["x"] * w["scale"]], 7, 1)
+    yield Case("patch_merging", {"dim": 5}, {"x": normal(2, 5, 4, 5)},
+               lambda w, i, c: [patch_merging(w, i["x"])], 20, 8)
+    for config in [{"dim": 6}, {"dim": 5, "hidden": 7, "residual": True, "activation": "silu"}]:
+        yield Case("conv_mlp", config, {"x": normal(2, 4, 5, config["dim"])},
+                   lambda w, i, c: [conv_mlp(w, i["x"], c.get("activation", "gelu"),
+                                             c.get("residual", False))], 40, 6)
     for config, shape in [({"dim": 32}, (3, 5, 4, 32)), ({"dim": 9, "hidden": 4}, (2, 6, 9))]:
         yield Case("squeeze_excite", config, {"x": normal(*shape)},
                    lambda w, i, c: [squeeze_excite(w, i["x"])], 40, 6)
@@ -751,6 +826,20 @@ def vision_model_cases():
         # Eleven convolutions at most, of 64 terms (144 in the sums over pixels), there and back.
         yield Case("mobilenet", config, {"x": normal(2, 13, 10, config.get("channels", 3))},
                    mobilenet, 144, 64, frozen="running_")
+
+    small = {"height": 18, "width": 12, "classes": 7, "depths": [1, 2], "dims": [12, 18],
+             "heads": [2, 3], "patch": 2}
+    for config in [
+        dict(small, position="learned", layer_scale=0.1, drop_path=0.1),
+        dict(small, stem="convs", patch=4, downsample="conv", downsample_bias=False, channels=1,
+             norm="batch_norm", embed_norm="batch_norm", stage_norms=True, mlp_conv="hidden"),
+        dict(small, stem="overlapping", downsample="norm_conv", conv_position="both",
+             pool_first=True, mlp_conv="residual", mlp="silu", checkpointing=True),
+        dict(small, conv_position="attention", mlp="swiglu", mlp_ratios=[2, 3], norm="rms_norm"),
+    ]:
+        # As for vit, three blocks of up to six sums; 108 pixels in the sums over a map.
+        yield Case("pyramid", config, {"x": normal(2, 18, 12, config.get("channels", 3))},
+                   pyramid, 144, 96, frozen="running_")
 
 
 def image_model_cases():
