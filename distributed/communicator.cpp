@@ -4,9 +4,9 @@
 
 namespace heed {
 
-double Communicator::all_reduce_number(double value, Reduction reduction) {
+double Communicator::all_reduce_number(double value, ReduceOp op) {
   Tensor tensor = Tensor::scalar(value);
-  all_reduce(tensor, reduction);
+  all_reduce(tensor, op);
   return tensor.item();
 }
 
@@ -30,7 +30,7 @@ class SelfCommunicator final : public Communicator {
   int rank() const override { return 0; }
   int size() const override { return 1; }
   std::string name() const override { return "self"; }
-  void all_reduce(Tensor&, Reduction) override {}
+  void all_reduce(Tensor&, ReduceOp) override {}
   void all_gather(const Tensor& tensor, Tensor& out) override { copy(tensor, out, "all_gather"); }
   void reduce_scatter(const Tensor& tensor, Tensor& out) override {
     copy(tensor, out, "reduce_scatter");

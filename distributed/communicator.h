@@ -10,7 +10,7 @@
 
 namespace heed {
 
-enum class Reduction { sum, mean, max, min };
+enum class ReduceOp { sum, mean, max, min };
 
 class Communicator {
  public:
@@ -22,7 +22,7 @@ class Communicator {
   virtual std::string name() const = 0;
 
   /// tensor := reduction over ranks of tensor, in place; equal shapes and dtypes everywhere.
-  virtual void all_reduce(Tensor& tensor, Reduction reduction = Reduction::sum) = 0;
+  virtual void all_reduce(Tensor& tensor, ReduceOp op = ReduceOp::sum) = 0;
   /// out [size * n, ...] := the ranks' tensors [n, ...], in order of rank.
   virtual void all_gather(const Tensor& tensor, Tensor& out) = 0;
   /// out [n, ...] := this rank's part of the sum over ranks of tensor [size * n, ...].
@@ -33,7 +33,7 @@ class Communicator {
   virtual void barrier() = 0;
 
   /// all_reduce of one number.
-  double all_reduce_number(double value, Reduction reduction = Reduction::sum);
+  double all_reduce_number(double value, ReduceOp op = ReduceOp::sum);
 };
 
 /// The communicator of one rank: every collective is the identity (or a copy).

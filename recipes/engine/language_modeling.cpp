@@ -1,12 +1,12 @@
 #include "recipes/engine/language_modeling.h"
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <numbers>
 
 #include "data/ngram.h"
 #include "data/registry.h"
+#include "recipes/engine/measures/likelihood.h"
 #include "recipes/engine/text_generator.h"
 
 namespace heed::recipes {
@@ -107,11 +107,7 @@ Metrics LanguageModeling::evaluate(const EvaluationOptions& options, Communicato
   nats = communicator.all_reduce_number(nats);
   const int64_t tokens = batches.predicted();
   const int64_t bytes = data::text_bytes(split.tokens, *tokenizer_, 1, tokens);
-  const double loss = nats / static_cast<double>(tokens);
-  return {{"loss", loss},
-          {"perplexity", std::exp(loss)},
-          {"bits_per_token", loss / std::numbers::ln2},
-          {"bits_per_byte", data::bits_per_byte(nats, bytes)}};
+  return likelihood_metrics(nats, tokens, bytes);
 }
 
 Metrics LanguageModeling::baselines(const EvaluationOptions& options) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "recipes/engine/classification.h"
 #include "recipes/engine/language_modeling.h"
 
 namespace heed::recipes {
@@ -13,11 +14,17 @@ const double* find_metric(const Metrics& metrics, const std::string& name) {
   return nullptr;
 }
 
-const Tensor& Batch::operator[](const std::string& name) const {
+const Tensor* Batch::find(const std::string& name) const {
   for (const auto& [key, tensor] : tensors) {
-    if (key == name) return tensor;
+    if (key == name) return &tensor;
   }
-  fail("batch: it holds no '{}'", name);
+  return nullptr;
+}
+
+const Tensor& Batch::operator[](const std::string& name) const {
+  const Tensor* tensor = find(name);
+  HEED_CHECK(tensor != nullptr, "batch: it holds no '{}'", name);
+  return *tensor;
 }
 
 Generated Task::generate(const std::string&, const GenerateOptions&, const TokenCallback&) {
@@ -30,7 +37,7 @@ std::vector<std::string> Task::write_samples(const std::string&, const std::stri
 }
 
 const std::vector<TaskEntry>& task_registry() {
-  static const std::vector<TaskEntry> entries = {language_modeling_entry()};
+  static const std::vector<TaskEntry> entries = {classification_entry(), language_modeling_entry()};
   return entries;
 }
 

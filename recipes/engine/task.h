@@ -26,7 +26,10 @@ struct Batch {
   std::vector<std::pair<std::string, Tensor>> tensors;
   int64_t count = 0;  ///< what its mean loss is over (targets); weighs it among micro-batches
 
+  /// The tensor of that name; an error without one.
   const Tensor& operator[](const std::string& name) const;
+  /// The same, or nullptr.
+  const Tensor* find(const std::string& name) const;
 };
 
 /// Told how far an evaluation is; may be empty.

@@ -189,7 +189,7 @@ double Trainer::accumulate(const std::vector<Batch>& batches) {
     mean += weight * loss.item();
     backward(loss, Tensor::full(loss.shape(), weight, loss.dtype()));
   }
-  return communicator_->all_reduce_number(mean, Reduction::mean);
+  return communicator_->all_reduce_number(mean, ReduceOp::mean);
 }
 
 void Trainer::train_step() {

@@ -15,7 +15,7 @@ TEST(SelfCommunicator, IsTheOnlyRank) {
 
 TEST(SelfCommunicator, ReductionsOfOneRankAreTheValueItself) {
   const auto communicator = self_communicator();
-  for (const Reduction r : {Reduction::sum, Reduction::mean, Reduction::max, Reduction::min}) {
+  for (const ReduceOp r : {ReduceOp::sum, ReduceOp::mean, ReduceOp::max, ReduceOp::min}) {
     EXPECT_EQ(communicator->all_reduce_number(2.5, r), 2.5);
   }
   Tensor x = Tensor::from(std::vector<float>{1, 2, 3}, {3});

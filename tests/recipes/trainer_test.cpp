@@ -12,6 +12,7 @@
 #include "recipes/engine/evaluate.h"
 #include "recipes/engine/metrics.h"
 #include "tests/core/raises.h"
+#include "tests/recipes/runs.h"
 #include "tests/recipes/tiny.h"
 
 namespace heed::recipes {
@@ -20,64 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
-
-/// Remembers what it hears, and calls `after_step` after every step.
-struct Recorder : TrainObserver {
-  std::vector<StepReport> steps;
-  std::vector<EvalReport> evals;
-  std::vector<std::string> warnings;
-  std::vector<SampleReport> samples;
-  Metrics baselines;
-  std::function<void(const StepReport&)> after_step;
-
-  void on_step(const StepReport& report) override {
-    steps.push_back(report);
-    if (after_step) after_step(report);
-  }
-  void on_eval(const EvalReport& report) override { evals.push_back(report); }
-  void on_warning(const std::string& message) override { warnings.push_back(message); }
-  void on_sample(const SampleReport& report) override { samples.push_back(report); }
-  void on_baselines(const Metrics& metrics) override { baselines = metrics; }
-};
-
-void expect_same_bits(const NamedTensors& a, const NamedTensors& b) {
-  ASSERT_EQ(a.size(), b.size());
-  const std::map<std::string, Tensor> by_name(b.begin(), b.end());
-  for (const auto& [name, tensor] : a) {
-    ASSERT_TRUE(by_name.contains(name)) << name;
-    EXPECT_TRUE(same_bits(tensor, by_name.at(name))) << name;
-  }
-}
-
-/// Everything but times, which no two runs share.
-void expect_same_run(const std::string& a, const std::string& b) {
-  const CheckpointContent x = read_checkpoint(find_checkpoint(a).path);
-  const CheckpointContent y = read_checkpoint(find_checkpoint(b).path);
-  expect_same_bits(x.model, y.model);
-  expect_same_bits(x.optimizer, y.optimizer);
-  expect_same_bits(x.ema, y.ema);
-  EXPECT_EQ(x.state.step, y.state.step);
-  EXPECT_EQ(x.state.items, y.state.items);
-  EXPECT_EQ(x.state.data, y.state.data);
-  EXPECT_EQ(x.state.best_value, y.state.best_value);
-
-  const auto comparable = [](const std::string& run) {
-    std::vector<Config> lines;
-    for (Config line : read_metrics(run + "/metrics.jsonl")) {
-      for (const char* key :
-           {"step_ms", "items_per_second", "seconds", "eval_seconds", "peak_bytes"}) {
-        line.erase(key);
-      }
-      lines.push_back(line);
-    }
-    return lines;
-  };
-  EXPECT_EQ(comparable(a), comparable(b));
-}
-
-struct Crash : std::runtime_error {
-  Crash() : std::runtime_error("crash") {}
-};
 
 TEST(Trainer, LearnsAndWritesItsFolder) {
   const Scratch folder;

@@ -1,0 +1,150 @@
+#include "recipes/engine/labelled_task.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+#include <variant>
+
+#include "core/files.h"
+#include "data/registry.h"
+
+namespace heed::recipes {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string tokenizer_file(const std::string& assets) {
+  return (fs::path(assets) / "tokenizer.json").string();
+}
+
+std::string names_file(const std::string& assets) {
+  return (fs::path(assets) / "class_names.json").string();
+}
+
+/// The task's name as the recipe has it: name() is not the derived class's yet in a constructor.
+const std::string& type_of(const Recipe& recipe) { return recipe.task.at("type").as_string(); }
+
+Batch as_batch(data::LabelledBatch labelled) {
+  if (auto* images = std::get_if<data::ImageBatch>(&labelled)) {
+    return {{{"x", images->images}, {"labels", images->labels}}, images->count};
+  }
+  const auto& texts = std::get<data::TextBatch>(labelled);
+  return {{{"x", texts.ids}, {"lengths", texts.lengths}, {"labels", texts.labels}}, texts.count};
+}
+
+nn::ClassifierInput input_of(const data::LabelledDataset& data) {
+  const Shape shape = data.example_shape();
+  if (const data::Tokenizer* tokenizer = data.tokenizer()) {
+    return nn::ClassifierInput::tokens(tokenizer->vocab_size(), shape[0]);
+  }
+  return nn::ClassifierInput::images(shape[0], shape[1], shape[2]);
+}
+
+}  // namespace
+
+void LabelledTask::open_data(const std::string& part, TaskUse use, const std::string& assets) {
+  if (use == TaskUse::generate && !assets.empty()) {  // the checkpoint has all that is needed
+    if (fs::exists(tokenizer_file(assets))) {
+      own_tokenizer_ = data::load_tokenizer(tokenizer_file(assets));
+      tokenizer_ = own_tokenizer_.get();
+    }
+    const Config names = read_json_file(names_file(assets));
+    for (const Config& class_name : names.as_list()) class_names_.push_back(class_name.as_string());
+    return;
+  }
+  Config config = recipe_.data;
+  const Config& type = config.at("type");
+  const data::DatasetEntry& entry = data::find_dataset(type.as_string(), type.where());
+  if (!entry.open_labelled) {
+    fail_request(type.where(),
+                 fmt::format("task {}: the dataset '{}' ({}) has no labelled examples",
+                             type_of(recipe_), entry.name, entry.kind));
+  }
+  if (!assets.empty() && fs::exists(tokenizer_file(assets))) {
+    Config saved = Config::map();
+    saved.set("file", tokenizer_file(assets));
+    config.set("tokenizer", std::move(saved));
+  }
+  data_ = entry.open_labelled(config);
+  tokenizer_ = data_->tokenizer();
+  class_names_ = data_->class_names();
+
+  const bool validation = data_->size(data::Part::validation) > 0;
+  part_ =
+      part == "test" || (part == "auto" && !validation) ? data::Part::test : data::Part::validation;
+  if (part != "auto" && data_->size(part_) == 0) {
+    fail_request(recipe_.task.at("part").where(),
+                 fmt::format("task {}: the data has no {} part ({})", type_of(recipe_), part,
+                             data_->summary()));
+  }
+}
+
+std::unique_ptr<nn::Classifier> LabelledTask::make_model(const Config& config,
+                                                         int64_t outputs) const {
+  return data_ ? nn::make_classifier(config, outputs, input_of(*data_))
+               : nn::make_classifier(config);
+}
+
+void LabelledTask::build_model(int64_t outputs) { model_ = make_model(recipe_.model, outputs); }
+
+void LabelledTask::start_labelled_batches() {
+  const data::LabelledBatchOptions options{.batch = rows_per_step(), .seed = seed(), .slice = {}};
+  start_batches([data = data_, options](int64_t step, const data::RowSlice& part) {
+    data::LabelledBatchOptions own = options;
+    own.slice = part;
+    return as_batch(data->train_batch(step, own));
+  });
+}
+
+Tensor LabelledTask::outputs(nn::Classifier& model, const Batch& batch) {
+  const Tensor* lengths = batch.find("lengths");
+  return model.forward(batch["x"], lengths == nullptr ? Tensor() : *lengths);
+}
+
+int64_t LabelledTask::walked(const EvaluationOptions& options) const {
+  const int64_t all = data_->size(part_);
+  return options.max_batches > 0 ? std::min(all, options.max_batches * evaluation_rows(options))
+                                 : all;
+}
+
+bool LabelledTask::walk(const EvaluationOptions& options, Communicator& communicator,
+                        const Progress& progress, const Row& row) {
+  const int64_t rows = evaluation_rows(options);
+  int64_t batches = data_->evaluation_batches(part_, rows);
+  if (options.max_batches > 0) batches = std::min(batches, options.max_batches);
+  if (batches == 0) return false;
+
+  const NoGrad no_grad;
+  const data::LabelledBatchOptions of_rank{
+      .batch = rows, .seed = seed(), .slice = {communicator.rank(), communicator.size()}};
+  data::Prefetcher<Batch> ahead([&, batches](int64_t index) {
+    if (index >= batches) return Batch();  // made ahead, not asked for
+    return as_batch(data_->evaluation_batch(part_, index, of_rank));
+  });
+  for (int64_t i = 0; i < batches; ++i) {
+    const Batch batch = ahead.next();
+    if (batch.count > 0) {
+      const Tensor result = outputs(*model_, batch);
+      const std::vector<float> values = result.to_vector<float>();
+      const std::vector<int64_t> labels = batch["labels"].to_vector<int64_t>();
+      const auto width = static_cast<size_t>(result.size(1));
+      for (size_t r = 0; r < labels.size(); ++r) {
+        if (labels[r] == data::kIgnoreTarget) continue;
+        row(std::span(values).subspan(r * width, width), labels[r]);
+      }
+    }
+    if (progress) progress(i + 1, batches);
+  }
+  return true;
+}
+
+std::vector<std::string> LabelledTask::save_assets(const std::string& folder) {
+  Config names = Config::list();
+  for (const std::string& name : class_names_) names.append(name);
+  write_file_atomically(names_file(folder), names.to_json(2) + "\n");
+  if (tokenizer_ == nullptr) return {names_file(folder)};
+  tokenizer_->save(tokenizer_file(folder));
+  return {names_file(folder), tokenizer_file(folder)};
+}
+
+}  // namespace heed::recipes

@@ -1,0 +1,197 @@
+#include "recipes/engine/classification.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "recipes/engine/describe.h"
+#include "recipes/engine/evaluate.h"
+#include "recipes/engine/export.h"
+#include "recipes/engine/generate.h"
+#include "tests/recipes/runs.h"
+#include "tests/recipes/tiny_images.h"
+
+namespace heed::recipes {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+
+TEST(Classification, LearnsImages) {
+  const Scratch folder;
+  const std::string recipe = write_tiny_images(folder);
+  Recorder recorder;
+  const EndReport end =
+      train_file(recipe, folder.path("run"), {"train.steps=80"}, false, &recorder);
+  EXPECT_NEAR(recorder.steps.front().loss, std::log(8.0), 1.0);  // knows nothing yet
+  EXPECT_GT(*find_metric(end.metrics, "accuracy"), 0.5);         // of 8 classes
+  EXPECT_EQ(recorder.steps.back().items, 80 * 12);
+  EXPECT_EQ(end.baselines.front().first, "majority.accuracy");
+  EXPECT_DOUBLE_EQ(end.baselines.front().second, 5.0 / 40.0);
+}
+
+TEST(Classification, LearnsTexts) {
+  const Scratch folder;
+  const std::string recipe = write_tiny_texts(folder);
+  for (const char* model :
+       {"model={type: gru_classifier, dim: 8, hidden: 8}",
+        "model={type: encoder, layers: 1, dim: 16, heads: 2, dropout: 0, attention_dropout: 0}"}) {
+    const std::string run = folder.path(std::string("run-") + model[14]);
+    const EndReport end = train_file(recipe, run, {"train.steps=60", model});
+    EXPECT_EQ(*find_metric(end.metrics, "accuracy"), 1.0) << model;
+    EXPECT_EQ(*find_metric(end.metrics, "auc"), 1.0) << model;
+    EXPECT_TRUE(fs::exists(end.checkpoint + "/tokenizer.json"));
+  }
+}
+
+TEST(Classification, TheBestCheckpointIsThatOfTheHighestAccuracy) {
+  const Scratch folder;
+  Recorder recorder;
+  const EndReport end = train_file(write_tiny_images(folder), folder.path("run"),
+                                   {"train.steps=40"}, false, &recorder);
+  double best = 0.0;
+  for (const EvalReport& report : recorder.evals) {
+    best = std::max(best, *find_metric(report.metrics, "accuracy"));
+  }
+  EXPECT_EQ(*find_metric(end.best, "accuracy"), best);
+}
+
+TEST(Classification, ResumesBitForBit) {
+  const Scratch folder;
+  expect_exact_resume(write_tiny_images(folder), folder.path("images"), 7,
+                      {"data.mixup=0.4", "data.cutmix=0.5"});
+  expect_exact_resume(write_tiny_texts(folder), folder.path("texts"), 7);
+}
+
+TEST(Classification, AccumulationSeesTheSameRows) {
+  const Scratch folder;
+  const std::string recipe = write_tiny_images(folder);
+  const auto whole =
+      make_task(load_recipe(recipe, {"train.batch_size=12", "train.accumulation=1"}));
+  const auto parts = make_task(load_recipe(recipe, {"train.batch_size=4", "train.accumulation=3"}));
+  for (int step = 0; step < 2; ++step) {
+    const Batch batch = whole->next_batch();
+    std::vector<float> images, expected = batch["x"].to_vector<float>();
+    for (int part = 0; part < 3; ++part) {
+      const Batch micro = parts->next_batch();
+      EXPECT_EQ(micro.count, 4);
+      for (const float value : micro["x"].to_vector<float>()) images.push_back(value);
+    }
+    EXPECT_EQ(images, expected);
+  }
+}
+
+TEST(Classification, EvaluatesWhatTheRecipeNames) {
+  const Scratch folder;
+  const std::string recipe = write_tiny_images(folder);
+  const EndReport end = train_file(recipe, folder.path("run"));
+  const Evaluation validation = evaluate(folder.path("run"));
+  EXPECT_EQ(validation.metrics, end.metrics);
+  const Evaluation test = evaluate(folder.path("run"), {"task.part=test", "task.top_k=2"});
+  EXPECT_DOUBLE_EQ(test.baselines.front().second, 3.0 / 24.0);
+  EXPECT_NE(find_metric(test.metrics, "top2_accuracy"), nullptr);
+  // 2 batches of 7 rows are the first 14 examples: 2 of each class, but one of the last two.
+  const Evaluation few =
+      evaluate(folder.path("run"), {"evaluation.max_batches=2", "evaluation.batch_size=7"});
+  EXPECT_DOUBLE_EQ(few.baselines.front().second, 2.0 / 14.0);
+}
+
+TEST(Classification, EvaluationDoesNotDependOnTheBatchSize) {
+  const Scratch folder;
+  train_file(write_tiny_texts(folder), folder.path("run"));
+  const Metrics one = evaluate(folder.path("run"), {"evaluation.batch_size=1"}).metrics;
+  const Metrics many = evaluate(folder.path("run"), {"evaluation.batch_size=64"}).metrics;
+  ASSERT_EQ(one.size(), many.size());
+  for (size_t i = 0; i < one.size(); ++i) EXPECT_NEAR(one[i].second, many[i].second, 1e-5);
+}
+
+TEST(Classification, EvaluationKeepsTheVocabularyOfTheRun) {
+  const Scratch folder;
+  train_file(write_tiny_texts(folder), folder.path("run"));
+  const Metrics before = evaluate(folder.path("run")).metrics;
+  folder.write("train.csv", "0,nothing that was seen before\n1,bad\n");
+  EXPECT_EQ(evaluate(folder.path("run")).metrics, before);
+}
+
+TEST(Classification, ComputesInBf16) {
+  const Scratch folder;
+  const EndReport end = train_file(write_tiny_images(folder), folder.path("run"),
+                                   {"train.precision=bf16", "train.steps=40"});
+  EXPECT_GT(*find_metric(end.metrics, "accuracy"), 0.25);
+}
+
+TEST(Classification, SmoothedAndMixedTargetsHaveTheSameMeaning) {
+  // A one-hot row is what its class is: both losses agree.
+  const Scratch folder;
+  const auto task = make_task(load_recipe(write_tiny_images(folder)));
+  task->module().initialise(1);
+  task->module().eval();
+  Batch batch = task->next_batch();
+  const double hard = task->loss(batch).item();
+  Tensor rows = Tensor::zeros({6, 8});
+  const std::vector<int64_t> labels = batch["labels"].to_vector<int64_t>();
+  for (size_t i = 0; i < 6; ++i) rows.data<float>()[static_cast<int64_t>(i) * 8 + labels[i]] = 1.0f;
+  batch.tensors[1].second = rows;
+  EXPECT_NEAR(task->loss(batch).item(), hard, 8 * 0x1p-23 * hard);
+}
+
+TEST(Classification, DescribesItself) {
+  const Scratch folder;
+  const Description d = describe(load_recipe(write_tiny_images(folder)));
+  EXPECT_EQ(d.items_per_step, 12);
+  EXPECT_EQ(d.item_name, "images");
+  EXPECT_GT(d.flops_per_step, 12.0 * 3 * 2 * 12 * 12 * 9 * 8 * 8);  // one of its convolutions
+  EXPECT_GT(d.activation_bytes, 6 * 12 * 12 * 8 * 4);               // one of its feature maps
+}
+
+TEST(Classification, ExportsTheClassNames) {
+  const Scratch folder;
+  train_file(write_tiny_texts(folder), folder.path("run"));
+  fs::remove(folder.path("train.csv"));  // the data are not needed
+  export_model(folder.path("run"), folder.path("out"), "safetensors");
+  const Config config = read_json_file(folder.path("out/config.json"));
+  EXPECT_EQ(config.at("type").as_string(), "gru_classifier");
+  EXPECT_EQ(read_json_file(folder.path("out/class_names.json")).as_list().size(), 2u);
+  EXPECT_EQ(slurp(folder.path("out/tokenizer.json")),
+            slurp(find_checkpoint(folder.path("run")).path + "/tokenizer.json"));
+}
+
+TEST(Classification, RefusesWhatDoesNotFitWithItsPlace) {
+  const Scratch folder;
+  const std::string images = write_tiny_images(folder), texts = write_tiny_texts(folder);
+  EXPECT_THAT(build_error(images, {"model={type: gru_classifier}"}),
+              HasSubstr("model 'gru_classifier' does not classify images"));
+  EXPECT_THAT(build_error(texts, {"model={type: resnet}"}),
+              HasSubstr("model 'resnet' does not classify tokens"));
+  EXPECT_THAT(build_error(images, {"model={type: gpt}"}), HasSubstr("gpt"));
+  EXPECT_THAT(build_error(images, {"evaluation.baselines=[unigram]"}),
+              HasSubstr("the task 'classification' knows no 'unigram'; it knows: majority"));
+  EXPECT_THAT(build_error(images, {"samples.every=10"}), HasSubstr("draws no samples"));
+
+  const auto placed = [&](const std::string& from, const std::string& key, const std::string& to) {
+    std::string text = slurp(from);
+    text.replace(text.find(key), key.size(), to);
+    return build_error(folder.write("wrong.yaml", text));
+  };
+  EXPECT_THAT(placed(images, "widths: [8]", "widths: [8], classes: 5"),
+              AllOf(HasSubstr("wrong.yaml:8:58:"), HasSubstr("classes is 5, but the data has 8")));
+  EXPECT_THAT(placed(images, "widths: [8]", "widths: [8], height: 32"),
+              AllOf(HasSubstr("wrong.yaml:8:57:"), HasSubstr("height is 32")));
+  EXPECT_THAT(placed(texts, "validation: [validation.csv], ", ""),
+              HasSubstr("no error"));  // trains without a held-out part
+  EXPECT_THAT(placed(texts, "{type: classification}", "{type: classification, part: test}"),
+              AllOf(HasSubstr("wrong.yaml:4:"), HasSubstr("the data has no test part")));
+  EXPECT_THAT(placed(texts, "text-table", "cpp-headers"), HasSubstr("wrong.yaml:5:"));
+}
+
+TEST(Classification, GeneratesNothing) {
+  const Scratch folder;
+  train_file(write_tiny_images(folder), folder.path("run"));
+  EXPECT_THAT(request_error([&] { generate(folder.path("run"), "a", {}); }),
+              HasSubstr("the task 'classification' writes no text"));
+}
+
+}  // namespace
+}  // namespace heed::recipes
