@@ -21,12 +21,14 @@
 #include "kernels/attention/tiles.h"
 #include "kernels/simd.h"
 #include "kernels/simd_math-inl.h"
+#include "kernels/transpose-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace heed::kernels::attn::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
+using simd::HWY_NAMESPACE::transpose;
 using F = hn::CappedTag<float, 16>;
 using V = hn::Vec<F>;
 inline constexpr F kF{};
@@ -118,34 +120,6 @@ HWY_INLINE V exp2(V x) {
   const V p = simd::HWY_NAMESPACE::polynomial(kF, f, 1.0f, 6.931469776e-01f, 2.402224209e-01f,
                                               5.550733743e-02f, 9.671512645e-03f, 1.326472712e-03f);
   return hn::Mul(p, power);
-}
-
-/// to[c][r] = from[r][c]; rows a multiple of 4, columns of kLanes.
-inline void transpose(const float* HWY_RESTRICT from, size_t from_stride, size_t rows,
-                      size_t columns, float* HWY_RESTRICT to, size_t to_stride) {
-  const hn::Full128<float> d4;
-  HWY_ALIGN float buffer[4 * kLanes];
-  for (size_t r = 0; r < rows; r += 4) {
-    for (size_t c = 0; c < columns; c += kLanes) {
-      const float* at = from + r * from_stride + c;
-      const V r0 = hn::Load(kF, at), r1 = hn::Load(kF, at + from_stride);
-      const V r2 = hn::Load(kF, at + 2 * from_stride), r3 = hn::Load(kF, at + 3 * from_stride);
-      const V l02 = hn::InterleaveLower(kF, r0, r2), u02 = hn::InterleaveUpper(kF, r0, r2);
-      const V l13 = hn::InterleaveLower(kF, r1, r3), u13 = hn::InterleaveUpper(kF, r1, r3);
-      // Block i of vector j: rows r .. r + 3 of column 4 i + j.
-      hn::Store(hn::InterleaveLower(kF, l02, l13), kF, buffer);
-      hn::Store(hn::InterleaveUpper(kF, l02, l13), kF, buffer + kLanes);
-      hn::Store(hn::InterleaveLower(kF, u02, u13), kF, buffer + 2 * kLanes);
-      hn::Store(hn::InterleaveUpper(kF, u02, u13), kF, buffer + 3 * kLanes);
-      float* target = to + c * to_stride + r;
-      for (size_t i = 0; i < kLanes / 4; ++i) {
-        for (size_t j = 0; j < 4; ++j) {
-          hn::Store(hn::Load(d4, buffer + j * kLanes + 4 * i), d4,
-                    target + (4 * i + j) * to_stride);
-        }
-      }
-    }
-  }
 }
 
 /// Rows of T as f32, zero-padded to `padded_rows` rows of to_stride elements.

@@ -10,6 +10,7 @@
 #include "kernels/elementwise/accumulate.h"
 #include "kernels/matmul/epilogue.h"
 #include "kernels/matmul/onednn.h"
+#include "kernels/matmul/packed.h"
 #include "kernels/matmul/product_f64.h"
 
 namespace heed::kernels {
@@ -38,11 +39,11 @@ struct Tiling {
 };
 
 Tiling plan_tiles(int64_t m, int64_t n, int64_t k) {
-  constexpr int64_t kRows = 256, kCols = 512, kUnit = 64;
+  constexpr int64_t kRows = 256, kCols = 512, kUnit = 64, kRowUnit = 32;
   constexpr double kLeastFlops = 8e6;
   const auto pieces = [](int64_t extent, int64_t most) { return (extent + most - 1) / most; };
-  const auto each = [&](int64_t extent, int64_t count) {
-    return std::min(extent, pieces(pieces(extent, count), kUnit) * kUnit);
+  const auto each = [&](int64_t extent, int64_t count, int64_t unit) {
+    return std::min(extent, pieces(pieces(extent, count), unit) * unit);
   };
   const double flops =
       2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
@@ -51,7 +52,7 @@ Tiling plan_tiles(int64_t m, int64_t n, int64_t k) {
   while (across * down < wanted && m >= 2 * kUnit * down) ++down;
   while (across * down < wanted && n >= 2 * kUnit * across) ++across;
   if (down > 1 && across * down % 2 == 1) ++down;  // an even count shares evenly between two cores
-  Tiling t{each(m, down), each(n, across), 0, 0};
+  Tiling t{each(m, down, kRowUnit), each(n, across, kUnit), 0, 0};
   t.down = pieces(m, t.rows);
   t.across = pieces(n, t.cols);
   return t;
@@ -83,6 +84,25 @@ struct Job {
   int64_t m, n, k;
   bool accumulate;
   Activation activation;
+
+  // One f32 matrix, by kernels/matmul/packed.h.
+  void whole() const {
+    const Tensor& target = activated.defined() ? activated : out;
+    packed_product({.m = m,
+                    .n = n,
+                    .k = k,
+                    .a = a.data<float>(),
+                    .b = b.data<float>(),
+                    .c = out.data<float>(),
+                    .lda = la.ld,
+                    .lb = lb,
+                    .ldc = out.stride(-2),
+                    .accumulate = accumulate,
+                    .bias = bias.defined() ? bias.data<float>() : nullptr,
+                    .activation = activation,
+                    .activated = target.data<float>(),
+                    .ld_activated = target.stride(-2)});
+  }
 
   void tile(int64_t which, const Tiling& tiling) const {
     const int64_t per_matrix = tiling.down * tiling.across;
@@ -203,6 +223,12 @@ void gemm(const Tensor& a, const Tensor& b, const Tensor& out, const GemmOptions
   }
   if (job.batch.rank() > 0) fold_batch(job);
 
+  if (job.batch.rank() == 0 && a.dtype() == DType::f32 &&
+      packed_pays(job.m, job.n, job.k, job.la)) {
+    job.whole();
+    out.bump_version();
+    return;
+  }
   const Tiling tiling = plan_tiles(job.m, job.n, job.k);
   const int64_t tiles = job.batch.numel() * tiling.down * tiling.across;
   const double flops =

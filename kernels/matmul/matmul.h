@@ -1,8 +1,9 @@
 // Matrix products: out (+)= a b, batched, with a fused bias and activation.
 //
-// f32 and bf16 run on oneDNN, one thread a tile: the tiles depend on the sizes alone, so a product
-// is bit for bit the same for every thread count. bf16 products accumulate in f32 and may be
-// written as f32. f64 (for checks) has a plain blocked kernel.
+// bf16 and small f32 products run on oneDNN, one thread a tile, large f32 products on kernels of
+// our own (packed.h); tiles depend on the sizes alone, so a product is bit for bit the same for
+// every thread count. bf16 products accumulate in f32 and may be written as f32. f64 (for checks)
+// has a plain blocked kernel.
 #pragma once
 
 #include "core/tensor.h"

@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "core/random.h"
 #include "core/views.h"
+#include "kernels/matmul/packed.h"
 
 namespace heed {
 namespace {
@@ -177,7 +178,7 @@ TEST(Gemm, BroadcastsBatches) {
 
 TEST(Gemm, IsBitwiseTheSameForEveryThreadCount) {
   const int threads = thread_count();
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {  // f32 is a packed product where it can be
     const Tensor a = random_tensor({700, 333}, dtype, 11), b = random_tensor({333, 517}, dtype, 12);
     std::vector<std::vector<float>> results;
     for (const int count : {1, 2, 3}) {
@@ -187,6 +188,65 @@ TEST(Gemm, IsBitwiseTheSameForEveryThreadCount) {
     set_thread_count(threads);
     EXPECT_EQ(results[0], results[1]);
     EXPECT_EQ(results[0], results[2]);
+  }
+}
+
+// packed_product itself, below the sizes at which gemm turns to it.
+TEST(PackedProduct, EqualsTheReferenceAndTouchesNothingElse) {
+  if (!kernels::packed_pays(4096, 4096, 4096, {4096, false})) {
+    GTEST_SKIP() << "packed products need AVX-512";
+  }
+  constexpr int64_t kMargin = 5;
+  for (const auto& [m, n, k] : std::vector<Case>{{1, 1, 1},
+                                                 {14, 32, 16},
+                                                 {15, 33, 17},
+                                                 {13, 31, 515},
+                                                 {29, 97, 1},
+                                                 {113, 300, 1031},
+                                                 {127, 64, 512},
+                                                 {300, 523, 48},
+                                                 {16, 2100, 40}}) {
+    for (const bool transposed : {false, true}) {
+      for (const bool accumulate : {false, true}) {
+        const std::string what =
+            fmt::format("{}x{}x{} transposed {} accumulate {}", m, n, k, transposed, accumulate);
+        const Tensor wide = random_tensor({m, k + kMargin}, DType::f32, 21);
+        const Tensor a = views::slice(wide, 1, kMargin, kMargin + k);
+        const Tensor stored = random_tensor(transposed ? Shape{n, k} : Shape{k, n}, DType::f32, 22);
+        const Tensor b = transposed ? views::transpose(stored, 0, 1) : stored;
+        const Tensor bias = random_tensor({n}, DType::f32, 23);
+        const Tensor out = Tensor::full({m, n + kMargin}, 3.0), beside = Tensor::full({m, n}, NAN);
+        kernels::packed_product({.m = m,
+                                 .n = n,
+                                 .k = k,
+                                 .a = a.data<float>(),
+                                 .b = b.data<float>(),
+                                 .c = out.data<float>(),
+                                 .lda = k + kMargin,
+                                 .lb = {transposed ? k : n, transposed},
+                                 .ldc = n + kMargin,
+                                 .accumulate = accumulate,
+                                 .bias = accumulate ? nullptr : bias.data<float>(),
+                                 .activation = Activation::relu,
+                                 .activated = beside.data<float>(),
+                                 .ld_activated = n});
+        std::vector<double> want = reference(a, b), activated;
+        for (size_t i = 0; i < want.size(); ++i) {
+          want[i] += accumulate
+                         ? 3.0
+                         : static_cast<double>(bias.data<float>()[i % static_cast<size_t>(n)]);
+          activated.push_back(std::max(want[i], 0.0));
+        }
+        const double tol = tolerance(DType::f32, DType::f32, k);
+        expect_near(views::slice(out, 1, 0, n), want, tol, what);
+        expect_near(beside, activated, tol, what + " activated");
+        for (int64_t r = 0; r < m; ++r) {
+          for (int64_t c = n; c < n + kMargin; ++c) {
+            ASSERT_EQ(out.data<float>()[r * (n + kMargin) + c], 3.0f) << what;
+          }
+        }
+      }
+    }
   }
 }
 
