@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "nn/attention/cross_attention.h"
 #include "nn/attention/registry.h"
 #include "nn/defaults.h"
 #include "nn/layers/alibi.h"
@@ -33,6 +34,7 @@
 #include "nn/losses/cross_entropy.h"
 #include "nn/models/dit.h"
 #include "nn/models/encoder.h"
+#include "nn/models/encoder_decoder.h"
 #include "nn/models/gpt.h"
 #include "nn/models/gru_classifier.h"
 #include "nn/models/mobilenet.h"
@@ -189,6 +191,38 @@ ModuleEntry encoder() {
   return e;
 }
 
+ModuleEntry cross_attention() {
+  ModuleEntry e =
+      layer<CrossAttention, CrossAttentionOptions>({"cross_attention",
+                                                    "attention of one sequence to another",
+                                                    "Vaswani et al. 2017, section 3.2.3",
+                                                    {"x", "memory", "lengths?"}});
+  e.forward = [](Module& module, const Inputs& inputs) {
+    auto& cross = static_cast<CrossAttention&>(module);
+    return std::vector<Tensor>{
+        cross.forward(inputs.at("x"), inputs.at("memory"), input(inputs, "lengths"))};
+  };
+  return e;
+}
+
+// The logits of the targets, read one behind another, and their loss.
+ModuleEntry encoder_decoder() {
+  ModuleEntry e = model<EncoderDecoder, EncoderDecoderOptions>(
+      {"encoder_decoder",
+       "sequence to sequence, T5 and transformer styles",
+       "Vaswani et al. 2017; arXiv 1910.10683",
+       {"ids", "targets", "lengths?"}},
+      read_encoder_decoder_options);
+  e.forward = [](Module& module, const Inputs& inputs) {
+    auto& model = static_cast<EncoderDecoder&>(module);
+    const Tensor &ids = inputs.at("ids"), &targets = inputs.at("targets");
+    const Tensor lengths = input(inputs, "lengths");
+    return std::vector<Tensor>{model.forward(ids, model.decoder_ids(targets), lengths),
+                               model.loss(ids, targets, lengths)};
+  };
+  return e;
+}
+
 std::vector<ModuleEntry> all_entries() {
   std::vector<ModuleEntry> entries = {
       layer<Linear, LinearOptions>({"linear", "y = x weight^T + bias", ""}),
@@ -272,6 +306,8 @@ std::vector<ModuleEntry> all_entries() {
                            "Radford et al. 2019; arXiv 2302.13971"},
                           read_gpt_options),
       encoder(),
+      cross_attention(),
+      encoder_decoder(),
       text_classifier<GruClassifier, GruClassifierOptions>(
           {"gru_classifier", "recurrent text classifier, GRU or LSTM", "arXiv 1406.1078"},
           read_gru_classifier_options),

@@ -49,6 +49,9 @@ struct AttentionContext {
   /// Extents [H, W] (or [T, H, W]) of the map whose pixels are x's tokens, row by row; empty when
   /// the tokens are a sequence.
   Shape grid = {};
+  /// [H, N, M] added to the scores of each head (M keys, a cache's included); undefined: nothing.
+  /// Hosts give it to mechanisms that have such scores alone.
+  Tensor bias = {};
 };
 
 class AttentionMechanism : public Module {

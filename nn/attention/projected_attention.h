@@ -26,7 +26,8 @@ class ProjectedAttention : public AttentionMechanism {
   Heads project(const Tensor& x, const AttentionContext& context);
   /// Whether heads must be taken apart before attention.
   bool per_head(const AttentionContext& context) const {
-    return host_.qk_norm || context.cache != nullptr || context.lengths.defined();
+    return host_.qk_norm || context.cache != nullptr || context.lengths.defined() ||
+           context.bias.defined();
   }
   /// [B, H, N, D] -> out projection of [B, N, H D].
   Tensor merge(const Tensor& heads);

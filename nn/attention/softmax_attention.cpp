@@ -1,5 +1,6 @@
 #include "nn/attention/softmax_attention.h"
 
+#include "nn/attention/biased_attention.h"
 #include "nn/attention/lengths.h"
 
 namespace heed::nn {
@@ -20,6 +21,9 @@ Tensor SoftmaxAttention::forward(const Tensor& x, const AttentionContext& contex
     return out(attention_qkv(packed, host().heads, host().kv_heads, how));
   }
   const Heads heads = project(x, context);
+  if (context.bias.defined()) {
+    return merge(biased_attention(heads.q, heads.k, heads.v, context.bias, context.lengths, how));
+  }
   if (context.lengths.defined()) {
     return merge(attention_of_lengths(heads.q, heads.k, heads.v, context.lengths, how));
   }

@@ -10,6 +10,8 @@ AttentionHost attention_host(const TransformerBlockOptions& o) {
   AttentionHost host;
   host.dim = o.dim;
   host.heads = o.heads;
+  host.head_dim = o.head_dim;
+  host.bias = o.bias;
   host.causal = o.causal;
   host.position = o.position;
   host.norm_eps = o.norm_eps;
@@ -21,10 +23,10 @@ AttentionHost attention_host(const TransformerBlockOptions& o) {
 }
 
 TransformerBlock::TransformerBlock(const TransformerBlockOptions& o)
-    : norm1(make_norm(o.norm, o.dim, o.norm_eps, true)),
-      norm2(make_norm(o.norm, o.dim, o.norm_eps, true)),
+    : norm1(make_norm(o.norm, o.dim, o.norm_eps, o.bias)),
+      norm2(make_norm(o.norm, o.dim, o.norm_eps, o.bias)),
       attn(make_attention(o.attention, attention_host(o))),
-      mlp(make_feed_forward(o.mlp, o.dim, o.hidden, true, 0.0, {o.init, o.init})),
+      mlp(make_feed_forward(o.mlp, o.dim, o.hidden, o.bias, 0.0, {o.init, o.init})),
       dropout1(o.dropout),
       dropout2(o.dropout),
       drop_path1(o.drop_path),

@@ -21,11 +21,13 @@ namespace heed::nn {
 struct TransformerBlockOptions {
   int64_t dim = 0;
   int64_t heads = 0;
-  int64_t hidden = 0;  ///< 0: the feed-forward layer's default
+  int64_t head_dim = 0;  ///< 0: dim / heads
+  int64_t hidden = 0;    ///< 0: the feed-forward layer's default
   std::string mlp = "gelu";
   std::string norm = "layer_norm";
   double norm_eps = 1e-5;
   bool norm_first = true;
+  bool bias = true;  ///< in linear layers and layer norms
   bool causal = false;
   std::string position = "none";  ///< inside attention: "none" or "rotary"
   double dropout = 0.0;

@@ -125,7 +125,7 @@ def alibi_bias(heads, queries, keys):
     return -alibi_slopes(heads)[:, None, None] * (i - torch.arange(keys)).double()
 
 
-def attention(w, x, c, prefix="", lengths=None):
+def attention(w, x, c, prefix="", lengths=None, bias=None):
     batch, count, _ = x.shape
     heads = c["heads"]
     kv_heads = c.get("kv_heads") or heads
@@ -142,6 +142,8 @@ def attention(w, x, c, prefix="", lengths=None):
     scores = q @ k.transpose(-1, -2) * (c.get("scale") or width**-0.5)
     if c.get("position") == "alibi":
         scores = scores + alibi_bias(heads, count, count)
+    if bias is not None:
+        scores = scores + bias
     if c.get("causal", True):
         future = torch.ones(count, count, dtype=torch.bool).triu(1)
         scores = scores.masked_fill(future, -math.inf)
@@ -518,6 +520,66 @@ def pyramid(w, i, c):
     return [linear(w, x, "head.")]
 
 
+def cross_attention(w, x, memory, heads, lengths, prefix="", scale=0.0):
+    by_head = lambda t: t.unflatten(-1, (heads, -1)).transpose(1, 2)
+    k, v = linear(w, memory, prefix + "kv.").chunk(2, -1)
+    q, k, v = by_head(linear(w, x, prefix + "q.")), by_head(k), by_head(v)
+    scores = q @ k.transpose(-1, -2) * (scale or q.shape[-1] ** -0.5)
+    if lengths is not None:
+        padding = torch.arange(memory.shape[1]) >= lengths[:, None]
+        scores = scores.masked_fill(padding[:, None, None], -math.inf)
+    mixed = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+    return linear(w, mixed, prefix + "out.")
+
+
+def encoder_decoder(w, i, c):
+    c = dict({"norm": "rms_norm", "norm_eps": 1e-6, "norm_first": True, "mlp": "relu",
+              "position": "t5", "scale": c.get("attention", {}).get("scale", 0)}, **c)
+    norms = {"layer_norm": layer_norm, "rms_norm": rms_norm}
+    norm = lambda x, name: norms[c["norm"]](w, x, name, c["norm_eps"])
+    lengths, targets = i.get("lengths"), i["targets"]
+    first = c["norm_first"]
+
+    def embed(ids, table):
+        x = w["embed.weight"][ids] * (c["dim"] ** 0.5 if c.get("scaled_embedding") else 1.0)
+        if c["position"] == "learned":
+            x = x + w[table][: ids.shape[1]]
+        return x + sinusoids(ids.shape[1], c["dim"]) if c["position"] == "sinusoidal" else x
+
+    def bias(name, count, both):
+        if c["position"] != "t5":
+            return None
+        own = {"buckets": c["buckets"], "max_distance": c["max_distance"], "bidirectional": both}
+        return t5_bias({"table": w[name]}, own, count, count)
+
+    def branch(x, name, fn):
+        return x + fn(norm(x, name)) if first else norm(x + fn(x), name)
+
+    def blocks(x, side, causal, bias, lengths, memory=None):
+        for n in range(c["layers"]):
+            p = f"{side}.{n}."
+            own = dict(c, causal=causal)
+            x = branch(x, p + "norm1.",
+                       lambda t: attention(w, t, own, p + "attn.", lengths, bias))
+            if memory is not None:
+                x = branch(x, p + "norm_cross.",
+                           lambda t: cross_attention(w, t, memory, c["heads"], i.get("lengths"),
+                                                     p + "cross.", c.get("cross_scale", 0)))
+            x = branch(x, p + "norm2.", lambda t: feed_forward(w, t, c["mlp"], p + "mlp."))
+        return x
+
+    memory = blocks(embed(i["ids"], "position.weight"), "encoder", False,
+                    bias("relative.table", i["ids"].shape[1], True), lengths)
+    memory = norm(memory, "norm.") if first else memory
+    before = F.pad(targets, (1, -1), value=c.get("start", 0))
+    y = blocks(embed(before, "decoder_position.weight"), "decoder", True,
+               bias("decoder_relative.table", targets.shape[1], False), None, memory)
+    y = norm(y, "decoder_norm.") if first else y
+    y = y * (c["dim"] ** -0.5 if c.get("scaled_logits") else 1.0)
+    logits = F.linear(y, w.get("head.weight", w["embed.weight"]))
+    return [logits, F.cross_entropy(logits.flatten(0, 1), targets.flatten())]
+
+
 def cross_entropy(w, i, c):
     loss = F.cross_entropy(
         i["logits"].flatten(0, -2),
@@ -795,6 +857,30 @@ def encoder_cases():
         yield Case("encoder", config, inputs, encoder, 144, 64)
 
 
+def sequence_to_sequence_cases():
+    for config in [{"dim": 12, "heads": 3}, {"dim": 10, "memory_dim": 7, "heads": 2, "head_dim": 8,
+                                             "bias": False, "scale": 0.2}]:
+        inputs = {"x": normal(3, 6, config["dim"]),
+                  "memory": normal(3, 9, config.get("memory_dim", config["dim"]))}
+        for more in ({}, {"lengths": lengths(1, 9, 3)}):
+            yield Case("cross_attention", config, {**inputs, **more},
+                       lambda w, i, c: [cross_attention(w, i["x"], i["memory"], c["heads"],
+                                                        i.get("lengths"), "", c.get("scale", 0))],
+                       27, 8)
+    small = {"vocab": 61, "layers": 2, "dim": 36, "heads": 3, "dropout": 0.0}
+    texts = {"ids": ids(61, 4, 19), "targets": ids(61, 4, 11), "lengths": lengths(1, 19, 4)}
+    for config in [
+        dict(small, buckets=12, max_distance=20, head_dim=10, scaled_logits=True,
+             attention={"type": "softmax", "scale": 0.5}, cross_scale=0.5, start=3),
+        dict(small, position="sinusoidal", norm="layer_norm", norm_first=False, bias=True,
+             scaled_embedding=True),
+        dict(small, position="rotary", tied=False, mlp="swiglu"),
+        dict(small, position="learned", context=19, mlp="gelu_tanh", hidden=50),
+    ]:
+        # Four blocks of two or three sub-blocks, each some eight sums deep, there and back.
+        yield Case("encoder_decoder", config, texts, encoder_decoder, 144, 160)
+
+
 def vision_model_cases():
     small = {"height": 12, "width": 16, "classes": 7, "layers": 2, "dim": 36, "heads": 3}
     for config in [
@@ -882,7 +968,8 @@ def loss_cases():
 def all_cases():
     return list(itertools.chain(layer_cases(), vision_layer_cases(), position_cases(),
                                 recurrent_cases(), attention_cases(), model_cases(),
-                                encoder_cases(), vision_model_cases(),
+                                encoder_cases(), sequence_to_sequence_cases(),
+                                vision_model_cases(),
                                 image_model_cases(), loss_cases()))
 
 
