@@ -8,6 +8,7 @@
 #include "autograd/ops/distribution_loss.h"
 #include "autograd/ops/einsum.h"
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/fft.h"
 #include "autograd/ops/index.h"
 #include "autograd/ops/interpolate.h"
 #include "autograd/ops/layout.h"
