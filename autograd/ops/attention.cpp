@@ -1,6 +1,9 @@
 #include "autograd/ops/attention.h"
 
+#include <array>
+
 #include "core/views.h"
+#include "kernels/copy/copy.h"
 #include "kernels/position/rotary.h"
 
 namespace heed {
@@ -41,21 +44,85 @@ Tensor split_heads(const Tensor& x, int64_t heads) {
                            {x.stride(0), head_dim * x.stride(2), x.stride(1), x.stride(2)});
 }
 
+constexpr size_t kScoreTensors = 5;
+
+/// The tensors of a score, in the order in which they follow an op's own inputs.
+std::array<Tensor*, kScoreTensors> score_tensors(AttentionScore& s) {
+  return {&s.query_temperature, &s.key_temperature, &s.bias, &s.table, &s.sink};
+}
+
+/// A spec kept for the backward pass: its tensors are saved, and stay out of the copy.
+class SavedSpec {
+ public:
+  explicit SavedSpec(AttentionSpec spec) : spec_(std::move(spec)) {
+    const auto tensors = score_tensors(spec_.score);
+    for (size_t t = 0; t < kScoreTensors; ++t) {
+      if (!tensors[t]->defined()) continue;
+      saved_[t] = save(*tensors[t]);
+      *tensors[t] = Tensor();
+    }
+  }
+  AttentionSpec restore() const {
+    AttentionSpec spec = spec_;
+    const auto tensors = score_tensors(spec.score);
+    for (size_t t = 0; t < kScoreTensors; ++t)
+      if (saved_[t].defined()) *tensors[t] = *saved_[t];
+    return spec;
+  }
+
+ private:
+  AttentionSpec spec_;
+  std::array<Saved, kScoreTensors> saved_;
+};
+
+/// The op's own inputs followed by the score's tensors, where they are defined.
+std::vector<Tensor> with_score(std::vector<Tensor> inputs, AttentionScore score) {
+  for (const Tensor* t : score_tensors(score))
+    if (t->defined()) inputs.push_back(*t);
+  return inputs;
+}
+
+/// Which of the score's tensors want a gradient; they are inputs `first` and following.
+kernels::ScoreWants score_wants(AttentionScore score, const Wanted& wanted, int first) {
+  kernels::ScoreWants wants;
+  const std::array<bool*, kScoreTensors> flags = {&wants.query_temperature, &wants.key_temperature,
+                                                  &wants.bias, &wants.table, &wants.sink};
+  const auto tensors = score_tensors(score);
+  for (size_t t = 0; t < kScoreTensors; ++t)
+    if (tensors[t]->defined()) *flags[t] = wanted[first++];
+  return wants;
+}
+
+/// Appends the gradients of the score's defined tensors, in the tensors' dtypes.
+void append_score(Gradients& to, const kernels::AttentionGradients& g, AttentionScore score) {
+  const std::array<const Tensor*, kScoreTensors> grads = {&g.query_temperature, &g.key_temperature,
+                                                          &g.bias, &g.table, &g.sink};
+  const auto tensors = score_tensors(score);
+  for (size_t t = 0; t < kScoreTensors; ++t) {
+    if (!tensors[t]->defined()) continue;
+    to.push_back(grads[t]->defined() ? kernels::cast(*grads[t], tensors[t]->dtype()) : Tensor());
+  }
+}
+
 }  // namespace
 
 AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v,
                           const AttentionSpec& spec) {
   const kernels::AttentionOutput y = kernels::attention(q, k, v, spec);
-  auto outputs = record_many(
-      "attention", {q, k, v}, {y.out, y.lse},
-      [q = save(q), k = save(k), v = save(v), out = save(y.out), lse = save(y.lse), spec](
-          const Gradients& grads, const Wanted& wanted) {
-        const Tensor dout =
-            grads[0].defined() ? grads[0] : Tensor::zeros(out->shape(), out->dtype());
-        auto [dq, dk, dv] = kernels::attention_backward(dout, grads[1], *q, *k, *v, {*out, *lse},
-                                                        spec, wanted[0], wanted[1] || wanted[2]);
-        return Gradients{dq, dk, dv};
-      });
+  auto outputs =
+      record_many("attention", with_score({q, k, v}, spec.score), {y.out, y.lse},
+                  [q = save(q), k = save(k), v = save(v), out = save(y.out), lse = save(y.lse),
+                   saved = SavedSpec(spec)](const Gradients& grads, const Wanted& wanted) {
+                    const AttentionSpec how = saved.restore();
+                    const Tensor dout =
+                        grads[0].defined() ? grads[0] : Tensor::zeros(out->shape(), out->dtype());
+                    const auto g = kernels::attention_backward(
+                        dout, grads[1], *q, *k, *v, {*out, *lse}, how, wanted[0],
+                        wanted[1] || wanted[2], {}, score_wants(how.score, wanted, 3));
+                    Gradients all{g.dq, g.dk, g.dv};
+                    append_score(all, g, how.score);
+                    return all;
+                  });
   return {outputs[0], outputs[1]};
 }
 
@@ -63,16 +130,19 @@ Tensor attention_qkv(const Tensor& qkv, int64_t heads, int64_t kv_heads,
                      const AttentionSpec& spec) {
   const PackedParts parts("attention_qkv", qkv, heads, kv_heads);
   const kernels::AttentionOutput y = kernels::attention(parts.q, parts.k, parts.v, spec);
-  return record("attention_qkv", {qkv}, merge_heads(y.out),
+  return record("attention_qkv", with_score({qkv}, spec.score), merge_heads(y.out),
                 [qkv = save(qkv), out = save(y.out), lse = save(y.lse), heads, kv_heads,
-                 spec](const Tensor& dy) {
+                 kept = SavedSpec(spec)](const Tensor& dy, const Wanted& wanted) {
+                  const AttentionSpec how = kept.restore();
                   const PackedParts saved("attention_qkv", *qkv, heads, kv_heads);
                   const Tensor dqkv = Tensor::empty(qkv->shape(), qkv->dtype());
                   const PackedParts into("attention_qkv", dqkv, heads, kv_heads);
-                  kernels::attention_backward(split_heads(dy, heads), Tensor(), saved.q, saved.k,
-                                              saved.v, {*out, *lse}, spec, true, true,
-                                              {into.q, into.k, into.v});
-                  return Gradients{dqkv};
+                  const auto g = kernels::attention_backward(
+                      split_heads(dy, heads), Tensor(), saved.q, saved.k, saved.v, {*out, *lse},
+                      how, true, true, {into.q, into.k, into.v}, score_wants(how.score, wanted, 1));
+                  Gradients all{dqkv};
+                  append_score(all, g, how.score);
+                  return all;
                 });
 }
 

@@ -15,13 +15,14 @@ struct AttentionResult {
 };
 
 /// q [B, H, N, D], k [B, Hkv, M, D], v [B, Hkv, M, Dv]; H a multiple of Hkv (grouped-query
-/// attention); any strides whose last dimension is contiguous. Differentiable in q, k, v through
-/// out and lse.
+/// attention); any strides whose last dimension is contiguous. Differentiable in q, k, v and the
+/// score's tensors (biases, temperatures, relative tables, sinks) through out and lse.
 AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v,
                           const AttentionSpec& spec);
 
 /// The same on one packed tensor [B, N, (H + 2 Hkv) D] holding q, k, v of each token; returns [B,
-/// N, H D]. The gradient is written straight into one packed tensor.
+/// N, H D]. The gradient is written straight into one packed tensor. Differentiable in qkv and the
+/// score's tensors.
 Tensor attention_qkv(const Tensor& qkv, int64_t heads, int64_t kv_heads, const AttentionSpec& spec);
 
 /// Rotary position embedding (Su et al. 2021): rotates pairs of x [B, H, N, D] by position *

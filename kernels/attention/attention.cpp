@@ -10,7 +10,6 @@ namespace heed::kernels {
 namespace {
 
 using attn::Extents;
-using attn::Plan;
 using attn::Problem;
 
 Problem make_problem(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionSpec& spec) {
@@ -30,11 +29,9 @@ Problem make_problem(const Tensor& q, const Tensor& k, const Tensor& v, const At
   HEED_CHECK(e.head_dim > 0 && e.value_dim > 0, "attention: empty head_dim, q {}, v {}", q, v);
   HEED_CHECK(q.dtype() == k.dtype() && q.dtype() == v.dtype(),
              "attention: q, k, v have different dtypes: {}, {}, {}", q, k, v);
-  HEED_CHECK(spec.score.alibi.empty() || static_cast<int64_t>(spec.score.alibi.size()) == e.heads,
-             "attention: {} ALiBi slopes for {} heads", spec.score.alibi.size(), e.heads);
   HEED_CHECK(spec.dropout >= 0.0 && spec.dropout < 1.0, "attention: dropout {} is not in [0, 1)",
              spec.dropout);
-  return {e, Plan(spec.pattern, e), spec};
+  return Problem(e, spec, q.dtype() == DType::f64 ? DType::f64 : DType::f32);
 }
 
 /// x itself when its rows are contiguous, else a copy.
@@ -59,7 +56,24 @@ void prepare_gradient(Tensor& gradient, const Tensor& of, const char* name) {
              "attention backward: {} is to go into {}, which does not fit {}", name, gradient, of);
 }
 
+/// Zeros for the gradients of the score's tensors.
+void prepare_score_gradients(AttentionGradients& g, const AttentionScore& s, const ScoreWants& w,
+                             DType dtype) {
+  const auto prepare = [&](bool wanted, const Tensor& of, Tensor& gradient) {
+    if (wanted && of.defined()) gradient = Tensor::zeros(of.shape(), dtype);
+  };
+  prepare(w.query_temperature, s.query_temperature, g.query_temperature);
+  prepare(w.key_temperature, s.key_temperature, g.key_temperature);
+  prepare(w.bias, s.bias, g.bias);
+  prepare(w.table, s.table, g.table);
+  prepare(w.sink, s.sink, g.sink);
+}
+
 }  // namespace
+
+int64_t attention_pairs(const AttentionPattern& pattern, const PatternExtents& extents) {
+  return attn::tile_plan(pattern, extents)->pairs();
+}
 
 AttentionOutput attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
                           const AttentionSpec& spec) {
@@ -81,7 +95,8 @@ AttentionOutput attention(const Tensor& q_in, const Tensor& k_in, const Tensor& 
 AttentionGradients attention_backward(const Tensor& dout, const Tensor& dlse, const Tensor& q_in,
                                       const Tensor& k_in, const Tensor& v_in,
                                       const AttentionOutput& forward, const AttentionSpec& spec,
-                                      bool want_q, bool want_kv, AttentionGradients into) {
+                                      bool want_q, bool want_kv, AttentionGradients into,
+                                      const ScoreWants& wants) {
   const Problem problem = make_problem(q_in, k_in, v_in, spec);
   const Tensor q = with_contiguous_rows(q_in), k = with_contiguous_rows(k_in),
                v = with_contiguous_rows(v_in);
@@ -93,6 +108,7 @@ AttentionGradients attention_backward(const Tensor& dout, const Tensor& dlse, co
     prepare_gradient(grads.dk = into.dk, k, "dk");
     prepare_gradient(grads.dv = into.dv, v, "dv");
   }
+  prepare_score_gradients(grads, spec.score, wants, statistics_dtype(q.dtype()));
   const Tensor dout_rows =
       with_contiguous_rows(dout.dtype() == q.dtype() ? dout : contiguous_as(dout, q.dtype()));
   const Tensor dlse_rows = dlse.defined() ? contiguous_as(dlse, forward.lse.dtype()) : dlse;

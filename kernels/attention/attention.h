@@ -1,31 +1,51 @@
 // Fused attention, forward and backward, with log-sum-exp.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "core/random.h"
 #include "core/tensor.h"
+#include "kernels/attention/pattern.h"
 
 namespace heed {
 
-/// Which (query i, key j) pairs exist.
-struct AttentionPattern {
-  enum class Kind { dense, causal };
-  Kind kind = Kind::dense;
-  /// Position of query 0 among the keys: causal allows j <= i + query_offset (decoding with a
-  /// cache).
-  int64_t query_offset = 0;
-
-  static AttentionPattern dense() { return {}; }
-  static AttentionPattern causal(int64_t query_offset = 0) { return {Kind::causal, query_offset}; }
+/// Which entry of a table a pair looks up: map[key[j] - query[i]], or key[j] - query[i] itself
+/// without a map; clamped to the table's entries.
+struct RelativeIndex {
+  std::vector<int32_t> query, key, map;
 };
 
-/// What happens between q.k and the softmax.
+/// By j - (i + query_offset), clamped to [-reach, reach]: tables of 2 reach + 1 entries.
+std::shared_ptr<const RelativeIndex> relative_positions(int64_t queries, int64_t keys,
+                                                        int64_t reach, int64_t query_offset = 0);
+/// By the offsets on a row-major grid, each within (-window, window): tables of prod(2 window - 1)
+/// entries, first axis slowest (Swin, arXiv 2103.14030; NAT, arXiv 2204.07143), counted in steps of
+/// the dilation. Pairs further apart than the window must not exist.
+std::shared_ptr<const RelativeIndex> relative_grid(const std::vector<int64_t>& grid,
+                                                   const std::vector<int64_t>& window,
+                                                   const std::vector<int64_t>& dilation = {});
+/// T5's buckets (arXiv 1910.10683, section 2.1): tables of `buckets` entries.
+std::shared_ptr<const RelativeIndex> relative_buckets(int64_t queries, int64_t keys,
+                                                      int64_t buckets, int64_t max_distance,
+                                                      bool bidirectional, int64_t query_offset = 0);
+
+/// What happens between q.k and the softmax:
+///   x     = scale query_temperature_i key_temperature_j q_i.k_j
+///   logit = softcap tanh(x / softcap) + bias_ij + table[index(i, j)] - alibi (i + offset - j)
+/// and one more logit, the sink's, that takes a share of each row's probability and has no value.
 struct AttentionScore {
   double scale = 0.0;             ///< 0 means 1/sqrt(D)
   std::vector<float> alibi = {};  ///< slope of each query head: adds -slope * (i + query_offset -
                                   ///< j) (Press et al. 2022); empty for none
+  double softcap = 0.0;           ///< bound of the scores (Gemma 2, arXiv 2408.00118); 0: none
+  Tensor query_temperature = {};  ///< [B or 1, H or 1, N]
+  Tensor key_temperature = {};    ///< [B or 1, H or 1, M]
+  Tensor bias = {};               ///< [B or 1, H or 1, N or 1, M or 1]
+  Tensor table = {};              ///< [H or 1, entries], looked up by `relative`
+  std::shared_ptr<const RelativeIndex> relative = {};
+  Tensor sink = {};  ///< [H] logits
 };
 
 struct AttentionSpec {
@@ -45,16 +65,28 @@ struct AttentionOutput {
 AttentionOutput attention(const Tensor& q, const Tensor& k, const Tensor& v,
                           const AttentionSpec& spec);
 
-struct AttentionGradients {
-  Tensor dq, dk, dv;
+/// Which tensors of the score want a gradient.
+struct ScoreWants {
+  bool query_temperature = false, key_temperature = false, bias = false, table = false,
+       sink = false;
 };
 
-/// `into` may hold tensors (strided views) that receive the gradients; undefined ones are allocated
+struct AttentionGradients {
+  Tensor dq, dk, dv;
+  /// Shaped as the score's tensors; f32 (f64 for f64).
+  Tensor query_temperature = {}, key_temperature = {}, bias = {}, table = {}, sink = {};
+};
+
+/// `into` may hold tensors (strided views) that receive dq, dk, dv; undefined ones are allocated
 /// laid out [B, N, H, D]. `dlse` may be undefined. A gradient that is not wanted stays undefined.
 AttentionGradients attention_backward(const Tensor& dout, const Tensor& dlse, const Tensor& q,
                                       const Tensor& k, const Tensor& v,
                                       const AttentionOutput& forward, const AttentionSpec& spec,
-                                      bool want_q, bool want_kv, AttentionGradients into = {});
+                                      bool want_q, bool want_kv, AttentionGradients into = {},
+                                      const ScoreWants& wants = {});
+
+/// Pairs that the pattern holds, over all batches and heads.
+int64_t attention_pairs(const AttentionPattern& pattern, const PatternExtents& extents);
 
 }  // namespace kernels
 }  // namespace heed

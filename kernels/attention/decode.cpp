@@ -2,6 +2,8 @@
 // Each of them is read once, in place, for all queries that share the key/value head; the keys are
 // cut into splits of fixed length, one task each, and the splits' results are merged through their
 // maxima and sums (flash-decoding).
+#include <vector>
+
 #include "kernels/attention/fused.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -21,6 +23,22 @@ struct DecodeRow {
   DecodeRow(const Extents& e, int64_t kv_head, int64_t row)
       : head(kv_head * e.group() + row / e.queries), query(row % e.queries) {}
 };
+
+/// Calls fn(key, how many keys follow at once) for the keys in [begin, end) that the row sees.
+template <class Fn>
+HWY_INLINE void for_keys(const TilePlan& plan, int64_t b, const DecodeRow& row, int64_t begin,
+                         int64_t end, const Fn& fn) {
+  for (const TileRun& run : plan.runs(b, row.head, 0)) {
+    const int64_t first = std::max(begin, run.first * kKeys);
+    const int64_t last = std::min(end, run.last * kKeys);
+    for (int64_t j = first; j < last; ++j) {
+      if (run.mask >= 0 &&
+          !((plan.mask(run.mask).bits[static_cast<size_t>(j % kKeys)] >> row.query) & 1))
+        continue;
+      fn(j, last - j);
+    }
+  }
+}
 
 /// What a split keeps of a row: values weighted relative to the maximum, the maximum (base 2), the
 /// sum of the weights.
@@ -86,7 +104,7 @@ void decode_split(const DecodeCall& c, int64_t pair, int64_t split) {
   float *query, *logits;
   const Scratch scratch(
       {{&query, padded(e.head_dim)}, {&logits, static_cast<size_t>(c.rows * kSplitKeys)}});
-  int64_t seen = 0;  // keys of the split that some row sees
+  std::vector<bool> seen(static_cast<size_t>(end - begin), false);  // by some row
   for (int64_t r = 0; r < c.rows; ++r) {
     const DecodeRow row(e, hk, r);
     const HeadScore score(c.p.spec.score, e, row.head);
@@ -96,28 +114,28 @@ void decode_split(const DecodeCall& c, int64_t pair, int64_t split) {
               static_cast<size_t>(e.head_dim), query, padded(e.head_dim), 1);
     const DecodePartial to(c, pair, r, split);
     float* s = logits + r * kSplitKeys;
-    const int64_t count = std::clamp<int64_t>(c.p.plan.key_end(row.query) - begin, 0, end - begin);
-    const int64_t position = row.query + c.p.plan.offset();
+    std::fill_n(s, kSplitKeys, -std::numeric_limits<float>::infinity());
+    const int64_t position = row.query + c.p.offset();
     float max = -hwy::HighestValue<float>();
-    for (int64_t j = 0; j < count; ++j) {
-      const T* key = ks.head(b, hk) + (begin + j) * ks.row_stride;
-      prefetch_row(key, ks.row_stride, e.head_dim, count - j);
+    for_keys(c.p.plan, b, row, begin, end, [&](int64_t key_index, int64_t left) {
+      const int64_t j = key_index - begin;
+      const T* key = ks.head(b, hk) + key_index * ks.row_stride;
+      prefetch_row(key, ks.row_stride, e.head_dim, left);
       s[j] =
-          factor * dot(query, key, e.head_dim) + slope * static_cast<float>(begin + j - position);
+          factor * dot(query, key, e.head_dim) + slope * static_cast<float>(key_index - position);
       max = std::max(max, s[j]);
-    }
-    std::fill(s + count, s + padded(count), -std::numeric_limits<float>::infinity());
+      seen[static_cast<size_t>(j)] = true;
+    });
     *to.max = max;
-    *to.sum = weigh(max, static_cast<int64_t>(padded(count)), s);
-    std::fill(s + padded(count), s + kSplitKeys, 0.0f);
-    seen = std::max(seen, count);
+    *to.sum = weigh(max, kSplitKeys, s);
     std::fill_n(to.out, e.value_dim, 0.0f);
   }
-  for (int64_t j = 0; j < seen; ++j) {
-    const T* value = vs.head(b, hk) + (begin + j) * vs.row_stride;
-    prefetch_row(value, vs.row_stride, e.value_dim, seen - j);
+  for (int64_t j = begin; j < end; ++j) {
+    if (!seen[static_cast<size_t>(j - begin)]) continue;
+    const T* value = vs.head(b, hk) + j * vs.row_stride;
+    prefetch_row(value, vs.row_stride, e.value_dim, end - j);
     for (int64_t r = 0; r < c.rows; ++r)
-      add_scaled(logits[r * kSplitKeys + j], value, e.value_dim,
+      add_scaled(logits[r * kSplitKeys + j - begin], value, e.value_dim,
                  DecodePartial(c, pair, r, split).out);
   }
 }
@@ -176,7 +194,9 @@ HWY_EXPORT(decode);
 bool suits_decode(const Problem& p) {
   const Extents& e = p.e;
   return e.queries * e.group() <= 16 && e.queries <= 4 && e.keys >= 4 * kRowUnit &&
-         e.head_dim % kRowUnit == 0 && e.value_dim % kRowUnit == 0 && p.spec.dropout == 0.0;
+         e.head_dim % kRowUnit == 0 && e.value_dim % kRowUnit == 0 && p.spec.dropout == 0.0 &&
+         p.plan.query_order() == nullptr && p.plan.key_order() == nullptr &&
+         !p.has_virtual_keys() && !p.tensors.sink.defined() && !p.terms<float>().any();
 }
 
 void decode_forward(const Problem& problem, const Tensor& q, const Tensor& k, const Tensor& v,

@@ -1,6 +1,7 @@
 // The fused kernels for f32 and bf16 (f32 accumulation). Rows of all tensors are contiguous.
 #pragma once
 
+#include "kernels/attention/score_sums.h"
 #include "kernels/attention/tiles.h"
 
 namespace heed::kernels::attn {
@@ -34,8 +35,12 @@ struct BackwardCall {
   const Tensor &dout, &dlse, &q, &k, &v;
   const AttentionOutput& forward;
   const AttentionGradients& grads;
+  ScoreTerms<float> terms;
   Tasks tasks;
-  Tensor dk_partial = {}, dv_partial = {};  // [slices, B Hkv, padded M, padded D] f32, with slices
+  // With slices: rows of dK and dV of each task's keys, f32; where each task's begin.
+  Tensor dk_partial = {}, dv_partial = {};
+  std::vector<int64_t> partial_rows = {};
+  ScoreSums sums;
 };
 
 }  // namespace heed::kernels::attn

@@ -18,6 +18,7 @@
 // after simd.h
 #include "core/parallel.h"
 #include "kernels/attention/dropout-inl.h"
+#include "kernels/attention/score-inl.h"
 #include "kernels/attention/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -29,28 +30,34 @@ struct BackwardBlock {
   QueryBlock block;
   LogitTerms terms;
   DropoutMask mask;
-  TileShape tile;
-  float *q, *q_t, *dout, *dout_t, *dq_t, *lse, *delta;
+  TileView tile;
+  TileCursor cursor;
+  float *q, *q_t, *dout, *dout_t, *dq_t, *lse, *delta, *positions;
+  LaneScores lanes;
+  HWY_ALIGN float dtemperature[kQueries];  // of the lanes
+  HWY_ALIGN float dbias[kQueries];
 };
 
 struct BackwardBuffers {
   size_t depth, value_depth;    // padded head_dim, value_dim
   size_t stride, value_stride;  // of packed rows
-  float *keys, *values, *dk, *dv, *p, *ds, *rows;
-  float *q, *q_t, *dout, *dout_t, *dq_t, *lse, *delta;  // of each block
+  float *keys, *values, *dk, *dv, *p, *ds, *raw, *slopes, *rows;
+  float *q, *q_t, *dout, *dout_t, *dq_t, *lse, *delta, *positions;  // of each block
   Scratch scratch;
 
-  explicit BackwardBuffers(const Extents& e)
+  BackwardBuffers(const Extents& e, int64_t tile_keys, bool own_sums)
       : depth(padded(e.head_dim)),
         value_depth(padded(e.value_dim)),
         stride(row_stride(e.head_dim)),
         value_stride(row_stride(e.value_dim)),
-        scratch({{&keys, padded(e.keys) * stride},
-                 {&values, padded(e.keys) * value_stride},
-                 {&dk, padded(e.keys) * stride},
-                 {&dv, padded(e.keys) * value_stride},
-                 {&p, kKeysBackward * kQueries},
-                 {&ds, kKeysBackward * kQueries},
+        scratch({{&keys, padded(tile_keys) * stride},
+                 {&values, padded(tile_keys) * value_stride},
+                 {&dk, own_sums ? padded(tile_keys) * stride : 0},
+                 {&dv, own_sums ? padded(tile_keys) * value_stride : 0},
+                 {&p, kKeys * kQueries},
+                 {&ds, kKeys * kQueries},
+                 {&raw, kKeys * kQueries},
+                 {&slopes, kKeys * kQueries},
                  {&rows, kQueries * stride},
                  {&q, kBlocksAtOnceBackward * kQueries * stride},
                  {&q_t, kBlocksAtOnceBackward * kQueries * depth},
@@ -58,28 +65,31 @@ struct BackwardBuffers {
                  {&dout_t, kBlocksAtOnceBackward * kQueries * value_depth},
                  {&dq_t, kBlocksAtOnceBackward * kQueries * depth},
                  {&lse, kBlocksAtOnceBackward * kQueries},
-                 {&delta, kBlocksAtOnceBackward * kQueries}}) {}
+                 {&delta, kBlocksAtOnceBackward * kQueries},
+                 {&positions, kBlocksAtOnceBackward * kQueries}}) {}
 };
 
 /// delta and the base-2 log-sum-exp of each lane. A row without keys gets an lse that makes its
-/// probabilities 0.
+/// probabilities 0. `out`, `lse` and `dlse` begin at the head's first token.
 template <class T>
-void row_statistics(const BackwardBlock& f, size_t dout_stride, const T* out, int64_t out_stride,
-                    const float* lse, const float* dlse, int64_t value_dim) {
+void row_statistics(const BackwardBlock& f, const TilePlan& plan, size_t dout_stride, const T* out,
+                    int64_t out_stride, const float* lse, const float* dlse, int64_t value_dim) {
   for (int64_t i = 0; i < kQueries; ++i) {
-    const bool used = i < f.block.rows && lse[i] != -std::numeric_limits<float>::infinity();
-    f.lse[i] = used ? lse[i] * kLog2E : hwy::HighestValue<float>();
+    f.lse[i] = hwy::HighestValue<float>();
     f.delta[i] = 0.0f;
-    if (!used) continue;
+    if (i >= f.block.rows) continue;
+    const int64_t token = plan.query_token(f.block.first + i);
+    if (lse[token] == -std::numeric_limits<float>::infinity()) continue;
+    f.lse[i] = lse[token] * kLog2E;
     const float* go = f.dout + static_cast<size_t>(i) * dout_stride;
-    const T* o = out + i * out_stride;
+    const T* o = out + token * out_stride;
     V sum = hn::Zero(kF);
     int64_t d = 0;
     for (; d + kLanes <= value_dim; d += kLanes)
       sum = hn::MulAdd(hn::Load(kF, go + d), simd::HWY_NAMESPACE::load_f32(kF, o + d), sum);
     float total = hn::GetLane(hn::SumOfLanes(kF, sum));
     for (; d < value_dim; ++d) total += go[d] * static_cast<float>(o[d]);
-    f.delta[i] = total - (dlse == nullptr ? 0.0f : dlse[i]);
+    f.delta[i] = total - (dlse == nullptr ? 0.0f : dlse[token]);
   }
 }
 
@@ -87,13 +97,15 @@ void row_statistics(const BackwardBlock& f, size_t dout_stride, const T* out, in
 HWY_INLINE void gradient_column(const BackwardBlock& f, float factor, int w, BackwardBuffers& x) {
   const V by = hn::Set(kF, factor), lse = hn::Load(kF, f.lse + w * kLanes);
   const V delta = hn::Load(kF, f.delta + w * kLanes);
-  for (int64_t r = 0; r < f.tile.extent[w]; ++r) {
-    float* at = x.p + r * kQueries + w * kLanes;
-    float* ds = x.ds + r * kQueries + w * kLanes;
-    const V p = exp2(hn::MulSub(hn::Load(kF, at), by, lse));
-    hn::Store(p, kF, at);
-    hn::Store(hn::Mul(p, hn::Sub(hn::Load(kF, ds), delta)), kF, ds);
-  }
+  f.tile.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
+    for (int64_t r = begin; r < end; ++r) {
+      float* at = x.p + r * kQueries + w * kLanes;
+      float* ds = x.ds + r * kQueries + w * kLanes;
+      const V p = exp2(hn::MulSub(hn::Load(kF, at), by, lse));
+      hn::Store(p, kF, at);
+      hn::Store(hn::Mul(p, hn::Sub(hn::Load(kF, ds), delta)), kF, ds);
+    }
+  });
 }
 
 /// The same under dropout.
@@ -103,152 +115,267 @@ HWY_INLINE void dropped_gradient_column(const BackwardBlock& f, float factor, in
   const V by = hn::Set(kF, factor), lse = hn::Load(kF, f.lse + w * kLanes);
   const V delta = hn::Load(kF, f.delta + w * kLanes);
   const V keep = hn::Set(kF, static_cast<float>(f.mask.keep_scale()));
-  for (int64_t r = 0; r < f.tile.extent[w]; r += 4) {
-    dropout.for_keys(f.tile.first_key + r, [&](int64_t i, auto kept) HWY_ATTR {
-      float* at = x.p + (r + i) * kQueries + w * kLanes;
-      float* ds = x.ds + (r + i) * kQueries + w * kLanes;
-      const V p = exp2(hn::MulSub(hn::Load(kF, at), by, lse));
-      const V dp = hn::IfThenElseZero(kept, hn::Mul(keep, hn::Load(kF, ds)));
-      hn::Store(hn::IfThenElseZero(kept, p), kF, at);
-      hn::Store(hn::Mul(p, hn::Sub(dp, delta)), kF, ds);
-    });
-  }
+  f.tile.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
+    for (int64_t r = begin; r < end; r += 4) {
+      dropout.for_keys(f.tile.first_key + r, [&](int64_t i, auto kept) HWY_ATTR {
+        float* at = x.p + (r + i) * kQueries + w * kLanes;
+        float* ds = x.ds + (r + i) * kQueries + w * kLanes;
+        const V p = exp2(hn::MulSub(hn::Load(kF, at), by, lse));
+        const V dp = hn::IfThenElseZero(kept, hn::Mul(keep, hn::Load(kF, ds)));
+        hn::Store(hn::IfThenElseZero(kept, p), kF, at);
+        hn::Store(hn::Mul(p, hn::Sub(dp, delta)), kF, ds);
+      });
+    }
+  });
 }
 
-/// Rows that only pad the last group of the tile may be keys that a later block sees: they get 0.
-HWY_INLINE void clear_padding(const TileShape& t, int w, BackwardBuffers& x) {
-  for (int64_t r = t.extent[w]; r < static_cast<int64_t>(padded(t.extent[w])); ++r) {
+/// Rows that only pad the tile's last group get 0.
+HWY_INLINE void clear_padding(const TileView& t, int w, BackwardBuffers& x) {
+  for (int64_t r = t.keys; r < static_cast<int64_t>(padded(t.keys)); ++r) {
     hn::Store(hn::Zero(kF), kF, x.p + r * kQueries + w * kLanes);
     hn::Store(hn::Zero(kF), kF, x.ds + r * kQueries + w * kLanes);
   }
 }
 
-/// Gradients of one key/value head's rows, to where they belong.
+/// `rows` rows of f32 from slot `first` on to the tokens of one key/value head.
 template <class T>
-void store_head(const float* from, size_t stride, const Tensor& to, int64_t b, int64_t h,
-                double factor) {
-  const Rows<T> rows(to);
-  unpack_rows(from, stride, static_cast<size_t>(to.size(2)), static_cast<size_t>(to.size(3)),
-              static_cast<float>(factor), rows.head(b, h), rows.row_stride);
+void store_rows(const float* from, size_t stride, const TilePlan& plan, const Tensor& to, int64_t b,
+                int64_t h, int64_t first, int64_t rows, double factor) {
+  const Rows<T> out(to);
+  unpack_tokens(from, stride, rows, to.size(3), static_cast<float>(factor), out.head(b, h),
+                out.row_stride, plan.key_order(), first);
+}
+
+/// Zeros for keys that no task sees.
+template <class T>
+void clear_rows(const TilePlan& plan, const Tensor& to, int64_t b, int64_t h, int64_t first,
+                int64_t last) {
+  const Rows<T> out(to);
+  for (int64_t slot = first; slot < last; ++slot)
+    std::fill_n(out.head(b, h) + plan.key_token(slot) * out.row_stride, to.size(3), T{});
 }
 
 /// The factors of dK (the sign is in the packed queries) and dV that tiles leave out.
 double key_factor(const Problem& p) { return std::abs(HeadScore(p.spec.score, p.e, 0).scale); }
 double value_factor(const Problem& p) { return 1.0 / (1.0 - p.spec.dropout); }
 
-/// One slice of the query blocks of one (batch, key/value head).
 template <class T>
 class BackwardTask {
  public:
-  BackwardTask(const BackwardCall& c, int64_t task)
+  BackwardTask(const BackwardCall& c, int64_t index)
       : c_(c),
         e_(c.p.e),
-        pair_(task / c.tasks.slices),
-        slice_(task % c.tasks.slices),
-        b_(pair_ / e_.kv_heads),
-        kv_head_(pair_ % e_.kv_heads),
-        x_(e_) {
+        plan_(c.p.plan),
+        index_(index),
+        task_(c.tasks.list[static_cast<size_t>(index)]),
+        b_(task_.b),
+        scores_(c.p, c.terms, task_.b),
+        keys_(std::min(task_.keys(), e_.keys - task_.first_key())),
+        x_(e_, keys_, c.tasks.slices == 1 && c.grads.dk.defined()),
+        packed_(static_cast<size_t>(task_.last_tile - task_.first_tile), false) {
     blocks_.reserve(kBlocksAtOnceBackward);
   }
 
   void run() {
-    start_head();
-    const int64_t end = c_.tasks.begin(slice_ + 1);
-    for (int64_t first = c_.tasks.begin(slice_); first < end; first += kBlocksAtOnceBackward) {
+    start_sums();
+    for (int64_t first = task_.begin; first < task_.end; first += kBlocksAtOnceBackward) {
       blocks_.clear();
-      int64_t limit = 0;
-      for (int64_t i = first; i < std::min(first + kBlocksAtOnceBackward, end); ++i) {
-        start(i);
-        limit = std::max(limit, blocks_.back().tile.limit);
-      }
-      for (int64_t key = 0; key < limit; key += kKeysBackward) {
+      for (int64_t i = first; i < std::min(first + kBlocksAtOnceBackward, task_.end); ++i) start(i);
+      for (;;) {
+        int32_t tile = TileCursor::kEnd;
+        for (const BackwardBlock& f : blocks_) tile = std::min(tile, f.cursor.tile());
+        if (tile == TileCursor::kEnd) break;
+        pack(tile);
         for (BackwardBlock& f : blocks_) {
-          if (key < f.tile.limit) pass_tile(f, key);
+          if (f.cursor.tile() == tile) pass_tile(f, tile);
         }
       }
-      if (!c_.grads.dq.defined()) continue;
       for (const BackwardBlock& f : blocks_) finish(f);
     }
     if (c_.tasks.slices > 1 || !c_.grads.dk.defined()) return;
-    store_head<T>(x_.dk, x_.stride, c_.grads.dk, b_, kv_head_, key_factor(c_.p));
-    store_head<T>(x_.dv, x_.value_stride, c_.grads.dv, b_, kv_head_, value_factor(c_.p));
+    const int64_t first = task_.first_key(), last = first + keys_;
+    store_rows<T>(x_.dk, x_.stride, plan_, c_.grads.dk, b_, task_.kv_head, first, keys_,
+                  key_factor(c_.p));
+    store_rows<T>(x_.dv, x_.value_stride, plan_, c_.grads.dv, b_, task_.kv_head, first, keys_,
+                  value_factor(c_.p));
+    for (const Tensor* to : {&c_.grads.dk, &c_.grads.dv}) {
+      clear_rows<T>(plan_, *to, b_, task_.kv_head, 0, first);
+      clear_rows<T>(plan_, *to, b_, task_.kv_head, last, e_.keys);
+    }
   }
 
  private:
-  void start_head() {
-    const Rows<const T> k(c_.k), v(c_.v);
-    const size_t rows = padded(e_.keys);
-    pack_rows(k.head(b_, kv_head_), k.row_stride, static_cast<size_t>(e_.keys),
-              static_cast<size_t>(e_.head_dim), x_.keys, x_.stride, rows);
-    pack_rows(v.head(b_, kv_head_), v.row_stride, static_cast<size_t>(e_.keys),
-              static_cast<size_t>(e_.value_dim), x_.values, x_.value_stride, rows);
+  void start_sums() {
     if (!c_.grads.dk.defined()) return;
     if (c_.tasks.slices > 1) {
-      const auto at = static_cast<size_t>(slice_ * c_.tasks.pairs + pair_) * rows;
+      const auto at = static_cast<size_t>(c_.partial_rows[static_cast<size_t>(index_)]);
       x_.dk = c_.dk_partial.data<float>() + at * x_.stride;
       x_.dv = c_.dv_partial.data<float>() + at * x_.value_stride;
     }
-    std::fill_n(x_.dk, rows * x_.stride, 0.0f);
-    std::fill_n(x_.dv, rows * x_.value_stride, 0.0f);
+    std::fill_n(x_.dk, padded(keys_) * x_.stride, 0.0f);
+    std::fill_n(x_.dv, padded(keys_) * x_.value_stride, 0.0f);
+  }
+
+  void pack(int32_t tile) {
+    const auto at = static_cast<size_t>(tile - task_.first_tile);
+    if (packed_[at]) return;
+    packed_[at] = true;
+    const int64_t first = tile * kKeys, count = std::min(kKeys, e_.keys - first);
+    const Rows<const T> k(c_.k), v(c_.v);
+    pack_tokens(k.head(b_, task_.kv_head), k.row_stride, plan_.key_order(), first, count,
+                e_.head_dim, x_.keys + at * kKeys * x_.stride, x_.stride, padded(count));
+    pack_tokens(v.head(b_, task_.kv_head), v.row_stride, plan_.key_order(), first, count,
+                e_.value_dim, x_.values + at * kKeys * x_.value_stride, x_.value_stride,
+                padded(count));
   }
 
   void start(int64_t i) {
-    const QueryBlock block(e_, kv_head_, i);
+    const QueryBlock block(e_, task_.kv_head, i);
     const size_t at = blocks_.size() * kQueries;
-    const BackwardBlock f{block,
-                          LogitTerms(HeadScore(c_.p.spec.score, e_, block.head)),
-                          DropoutMask(c_.p.spec, b_, block.head),
-                          TileShape(c_.p.plan, block),
-                          x_.q + at * x_.stride,
-                          x_.q_t + at * x_.depth,
-                          x_.dout + at * x_.value_stride,
-                          x_.dout_t + at * x_.value_depth,
-                          x_.dq_t + at * x_.depth,
-                          x_.lse + at,
-                          x_.delta + at};
+    blocks_.push_back({block,
+                       LogitTerms(HeadScore(c_.p.spec.score, e_, block.head)),
+                       DropoutMask(c_.p.spec, b_, block.head),
+                       TileView(block),
+                       TileCursor(plan_.runs(b_, block.head, block.index)),
+                       x_.q + at * x_.stride,
+                       x_.q_t + at * x_.depth,
+                       x_.dout + at * x_.value_stride,
+                       x_.dout_t + at * x_.value_depth,
+                       x_.dq_t + at * x_.depth,
+                       x_.lse + at,
+                       x_.delta + at,
+                       x_.positions + at,
+                       {},
+                       {},
+                       {}});
+    BackwardBlock& f = blocks_.back();
     const Rows<const T> q(c_.q), dout(c_.dout), out(c_.forward.out);
-    pack_queries(q.head(b_, block.head) + block.first * q.row_stride, q.row_stride, block.rows,
-                 e_.head_dim, f.terms.sign, f.q, f.q_t);
-    pack_queries(dout.head(b_, block.head) + block.first * dout.row_stride, dout.row_stride,
-                 block.rows, e_.value_dim, 1.0f, f.dout, f.dout_t);
-    const int64_t row = (b_ * e_.heads + block.head) * e_.queries + block.first;
-    row_statistics(f, x_.value_stride, out.head(b_, block.head) + block.first * out.row_stride,
-                   out.row_stride, c_.forward.lse.data<float>() + row,
+    pack_queries(q.head(b_, block.head), q.row_stride, plan_.query_order(), block, e_.head_dim,
+                 f.terms.sign, f.q, f.q_t);
+    pack_queries(dout.head(b_, block.head), dout.row_stride, plan_.query_order(), block,
+                 e_.value_dim, 1.0f, f.dout, f.dout_t);
+    const int64_t row = (b_ * e_.heads + block.head) * e_.queries;
+    row_statistics(f, plan_, x_.value_stride, out.head(b_, block.head), out.row_stride,
+                   c_.forward.lse.data<float>() + row,
                    c_.dlse.defined() ? c_.dlse.data<float>() + row : nullptr, e_.value_dim);
+    lane_positions(c_.p, block, f.positions);
+    if (scores_.active()) scores_.start(block, f.lanes);
     std::fill_n(f.dq_t, kQueries * x_.depth, 0.0f);
-    blocks_.push_back(f);
   }
 
-  void pass_tile(BackwardBlock& f, int64_t key) {
-    TileShape& t = f.tile;
-    t.move_to(c_.p.plan, f.block, key, std::min(kKeysBackward, t.limit - key));
-    score_products(t, x_.keys, x_.stride, f.q_t, static_cast<size_t>(e_.head_dim), x_.p);
-    score_products(t, x_.values, x_.value_stride, f.dout_t, static_cast<size_t>(e_.value_dim),
-                   x_.ds);
+  void pass_tile(BackwardBlock& f, int32_t tile) {
+    TileView& t = f.tile;
+    t.move_to(plan_, e_.keys, tile, f.cursor.mask());
+    f.cursor.advance();
+    const auto at = static_cast<size_t>(tile - task_.first_tile) * kKeys;
+    score_products(t, x_.keys + at * x_.stride, x_.stride, f.q_t, static_cast<size_t>(e_.head_dim),
+                   x_.p);
+    score_products(t, x_.values + at * x_.value_stride, x_.value_stride, f.dout_t,
+                   static_cast<size_t>(e_.value_dim), x_.ds);
+    const bool more = scores_.active();
+    if (more) {
+      std::copy_n(x_.p, kKeys * kQueries, x_.raw);
+      scores_.logits(t, f.terms, f.block, f.lanes, f.positions, x_.p, x_.slopes);
+    }
     for (int w = 0; w < t.vectors; ++w) {
-      const float factor = finish_logits(t, f.terms, f.block.first + c_.p.plan.offset(), w, x_.p);
+      const float factor = more ? 1.0f : finish_logits(t, plan_, f.terms, f.positions, w, x_.p);
       if (c_.p.spec.dropout > 0.0)
         dropped_gradient_column(f, factor, w, x_);
       else
         gradient_column(f, factor, w, x_);
       clear_padding(t, w, x_);
+      if (more) score_gradients(f, w);
     }
-    if (c_.grads.dk.defined()) add_key_gradients(f);
-    if (c_.grads.dq.defined()) {
-      const float* keys = x_.keys + static_cast<size_t>(key) * x_.stride;
-      t.for_column_groups([&](int w, int n, int64_t rows) {
-        product<true>(x_.depth, n, static_cast<size_t>(rows), {keys, 1, x_.stride},
-                      x_.ds + w * kLanes, kQueries, f.dq_t + w * kLanes, kQueries);
+    if (more) add_table_and_bias(f);
+    if (more) to_product_gradients(f);
+    if (c_.grads.dk.defined()) add_key_gradients(f, at);
+    if (c_.grads.dq.defined())
+      weighted_rows(t, x_.keys + at * x_.stride, x_.stride, x_.depth, x_.ds, f.dq_t);
+  }
+
+  /// Gradients of temperatures and of biases by query or by key alone, from dS of column w.
+  void score_gradients(BackwardBlock& f, int w) {
+    const ScoreSums& sums = c_.sums;
+    if (!sums.any()) return;
+    const ScoreTerms<float>& terms = c_.terms;
+    const auto head = static_cast<size_t>(index_ * e_.group() + f.block.head % e_.group());
+    const auto keys = static_cast<size_t>(e_.keys);
+    float* dkey =
+        sums.key_temperature.defined() ? sums.key_temperature.data<float>() + head * keys : nullptr;
+    float* dbias = sums.key_bias.defined() ? sums.key_bias.data<float>() + head * keys : nullptr;
+    const V scale = hn::Set(kF, f.terms.factor / kLog2E);
+    const V query = hn::Load(kF, f.lanes.scale + w * kLanes);
+    V dt = hn::Load(kF, f.dtemperature + w * kLanes), db = hn::Load(kF, f.dbias + w * kLanes);
+    f.tile.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
+      for (int64_t r = begin; r < end; ++r) {
+        const int64_t at = r * kQueries + w * kLanes;
+        const int64_t j = plan_.key_token(f.tile.first_key + r);
+        const V ds = hn::Load(kF, x_.ds + at);
+        db = hn::Add(db, ds);
+        if (dbias) dbias[j] += hn::GetLane(hn::SumOfLanes(kF, ds));
+        V dx = hn::Mul(scale, hn::Mul(ds, hn::Load(kF, x_.raw + at)));
+        if (terms.softcap != 0.0) dx = hn::Mul(dx, hn::Load(kF, x_.slopes + at));
+        if (dkey) dkey[j] += hn::GetLane(hn::SumOfLanes(kF, hn::Mul(dx, query)));
+        if (terms.key_temperature)
+          dx = hn::Mul(dx, hn::Set(kF, terms.key_temperature.at(b_, f.block.head, 0, j)));
+        dt = hn::Add(dt, dx);
+      }
+    });
+    hn::Store(dt, kF, f.dtemperature + w * kLanes);
+    hn::Store(db, kF, f.dbias + w * kLanes);
+  }
+
+  /// dS into the gradients of a relative table and of a bias by query and key.
+  void add_table_and_bias(const BackwardBlock& f) {
+    const ScoreSums& sums = c_.sums;
+    const ScoreTerms<float>& terms = c_.terms;
+    float* table = nullptr;
+    if (sums.table.defined()) {
+      table = sums.table.data<float>() +
+              (index_ * e_.group() + f.block.head % e_.group()) * terms.entries;
+    }
+    float* bias = sums.bias.defined()
+                      ? sums.bias.data<float>() + b_ * terms.bias.b + f.block.head * terms.bias.h
+                      : nullptr;
+    if (table == nullptr && bias == nullptr) return;
+    const int64_t lanes = f.block.rows;
+    for (int64_t l = 0; l < lanes; ++l) {
+      const int64_t i = plan_.query_token(f.block.first + l);
+      f.tile.for_rows(static_cast<int>(l) / kLanes, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+          if (f.tile.mask && !((f.tile.mask->bits[static_cast<size_t>(r)] >> l) & 1)) continue;
+          const float ds = x_.ds[r * kQueries + l];
+          const int64_t j = plan_.key_token(f.tile.first_key + r);
+          if (bias) bias[i * terms.bias.i + j] += ds;
+          if (table) table[terms.entry(i, j)] += ds;
+        }
       });
     }
   }
 
-  /// dV += P^T dO, dK += dS^T Q, over the lanes that see a row.
-  void add_key_gradients(const BackwardBlock& f) {
-    f.tile.for_row_groups([&](int64_t row, int64_t rows, int w) {
-      const auto to = static_cast<size_t>(f.tile.first_key + row);
-      const auto first = static_cast<size_t>(w * kLanes);
-      const auto lanes = static_cast<size_t>((f.tile.vectors - w) * kLanes);
+  /// dS to the gradient of q.k over the scale.
+  void to_product_gradients(const BackwardBlock& f) {
+    const ScoreTerms<float>& terms = c_.terms;
+    if (terms.softcap == 0.0 && !terms.query_temperature && !terms.key_temperature) return;
+    for (int w = 0; w < f.tile.vectors; ++w) {
+      f.tile.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
+        for (int64_t r = begin; r < end; ++r) {
+          const int64_t at = r * kQueries + w * kLanes;
+          const int64_t j = plan_.key_token(f.tile.first_key + r);
+          V ds =
+              hn::Mul(hn::Load(kF, x_.ds + at), scores_.temperature(f.lanes, f.block.head, j, w));
+          if (terms.softcap != 0.0) ds = hn::Mul(ds, hn::Load(kF, x_.slopes + at));
+          hn::Store(ds, kF, x_.ds + at);
+        }
+      });
+    }
+  }
+
+  /// dV += P^T dO, dK += dS^T Q; `at`: the tile's first row.
+  void add_key_gradients(const BackwardBlock& f, size_t at) {
+    f.tile.for_rects([&](int64_t row, int64_t rows, int w, int n) {
+      const size_t to = at + static_cast<size_t>(row);
+      const auto first = static_cast<size_t>(w * kLanes), lanes = static_cast<size_t>(n * kLanes);
       const size_t from = static_cast<size_t>(row) * kQueries + first;
       product<true>(static_cast<size_t>(rows), static_cast<int>(x_.value_depth) / kLanes, lanes,
                     {x_.p + from, kQueries, 1}, f.dout + first * x_.value_stride, x_.value_stride,
@@ -259,48 +386,81 @@ class BackwardTask {
     });
   }
 
-  /// dQ^T, times the scale, to rows of dq.
+  /// dQ^T, times the scale, to rows of dq; the gradients of single rows to their places.
   void finish(const BackwardBlock& f) {
+    const int64_t row = (b_ * e_.heads + f.block.head) * e_.queries;
+    for (int64_t l = 0; l < f.block.rows; ++l) {
+      const int64_t i = row + plan_.query_token(f.block.first + l);
+      const ScoreSums& sums = c_.sums;
+      if (sums.query_temperature.defined())
+        sums.query_temperature.data<float>()[i] = f.dtemperature[l];
+      if (sums.query_bias.defined()) sums.query_bias.data<float>()[i] = f.dbias[l];
+      if (sums.sink.defined()) {
+        const float logit = c_.terms.sink.at(0, f.block.head, 0, 0);
+        sums.sink.data<float>()[i] = -std::exp(logit - f.lse[l] / kLog2E) * f.delta[l];
+      }
+    }
+    if (!c_.grads.dq.defined()) return;
     const Rows<T> dq(c_.grads.dq);
     transpose(f.dq_t, kQueries, x_.depth, static_cast<size_t>(f.tile.vectors * kLanes), x_.rows,
               x_.stride);
-    unpack_rows(x_.rows, x_.stride, static_cast<size_t>(f.block.rows),
-                static_cast<size_t>(e_.head_dim),
-                static_cast<float>(HeadScore(c_.p.spec.score, e_, f.block.head).scale),
-                dq.head(b_, f.block.head) + f.block.first * dq.row_stride, dq.row_stride);
+    unpack_tokens(x_.rows, x_.stride, f.block.rows, e_.head_dim,
+                  static_cast<float>(HeadScore(c_.p.spec.score, e_, f.block.head).scale),
+                  dq.head(b_, f.block.head), dq.row_stride, plan_.query_order(), f.block.first);
   }
 
   const BackwardCall& c_;
   const Extents& e_;
-  int64_t pair_, slice_, b_, kv_head_;
+  const TilePlan& plan_;
+  int64_t index_;
+  Task task_;
+  int64_t b_;
+  TileScores scores_;
+  int64_t keys_;
   BackwardBuffers x_;
+  std::vector<bool> packed_;  // tiles
   std::vector<BackwardBlock> blocks_;
 };
 
-/// Adds the slices of one pair into the first of them.
-void add_slices(const BackwardCall& c, const Tensor& partial, int64_t pair) {
-  const int64_t count = partial.size(-2) * partial.size(-1);
-  float* sum = partial.data<float>() + pair * count;
-  for (int64_t s = 1; s < c.tasks.slices; ++s) {
-    const float* more = sum + s * c.tasks.pairs * count;
-    for (int64_t i = 0; i < count; i += kLanes)
-      hn::Store(hn::Add(hn::Load(kF, sum + i), hn::Load(kF, more + i)), kF, sum + i);
+/// The sums of one pair's tasks over a range of keys (slots), in the order of tasks.
+template <class T>
+void store_sums(const BackwardCall& c, const Tensor& partial, const Tensor& to, int64_t pair,
+                int64_t first, int64_t last, double factor) {
+  const int64_t b = pair / c.p.e.kv_heads, hk = pair % c.p.e.kv_heads;
+  const auto stride = static_cast<size_t>(partial.size(1));
+  std::vector<float> sum(static_cast<size_t>(last - first) * stride, 0.0f);
+  for (int64_t s = 0; s < c.tasks.slices; ++s) {
+    const auto index = static_cast<size_t>(pair * c.tasks.slices + s);
+    const Task& task = c.tasks.list[index];
+    const int64_t from = std::max(first, task.first_key());
+    const int64_t end = std::min(last, task.first_key() + task.keys());
+    if (from >= end) continue;
+    const float* more =
+        partial.data<float>() +
+        static_cast<size_t>(c.partial_rows[index] + from - task.first_key()) * stride;
+    float* into = sum.data() + static_cast<size_t>(from - first) * stride;
+    for (size_t i = 0; i < static_cast<size_t>(end - from) * stride; i += kLanes)
+      hn::StoreU(hn::Add(hn::LoadU(kF, into + i), hn::LoadU(kF, more + i)), kF, into + i);
   }
+  store_rows<T>(sum.data(), stride, c.p.plan, to, b, hk, first, last - first, factor);
 }
 
 template <class T>
 void backward_as(const BackwardCall& c) {
-  parallel_for(c.tasks.count(), 1, [&](int64_t task, int64_t) { BackwardTask<T>(c, task).run(); });
+  const int64_t chains =
+      c.sums.chain.empty() ? 0 : *std::max_element(c.sums.chain.begin(), c.sums.chain.end()) + 1;
+  parallel_for(chains, 1, [&](int64_t chain, int64_t) {
+    for (int64_t i = 0; i < c.tasks.count(); ++i)
+      if (c.sums.chain[static_cast<size_t>(i)] == chain) BackwardTask<T>(c, i).run();
+  });
   if (!c.dk_partial.defined()) return;
-  parallel_for(c.tasks.pairs, 1, [&](int64_t pair, int64_t) {
-    const int64_t b = pair / c.p.e.kv_heads, hk = pair % c.p.e.kv_heads;
-    for (const bool key : {true, false}) {
-      const Tensor& partial = key ? c.dk_partial : c.dv_partial;
-      add_slices(c, partial, pair);
-      store_head<T>(partial.data<float>() + pair * partial.size(-2) * partial.size(-1),
-                    static_cast<size_t>(partial.size(-1)), key ? c.grads.dk : c.grads.dv, b, hk,
-                    key ? key_factor(c.p) : value_factor(c.p));
-    }
+  constexpr int64_t kRows = 4 * kKeys;
+  const int64_t parts = (c.p.e.keys + kRows - 1) / kRows;
+  parallel_for(c.p.e.batch * c.p.e.kv_heads * parts, 1, [&](int64_t i, int64_t) {
+    const int64_t pair = i / parts, first = i % parts * kRows;
+    const int64_t last = std::min(first + kRows, c.p.e.keys);
+    store_sums<T>(c, c.dk_partial, c.grads.dk, pair, first, last, key_factor(c.p));
+    store_sums<T>(c, c.dv_partial, c.grads.dv, pair, first, last, value_factor(c.p));
   });
 }
 
@@ -324,15 +484,21 @@ void fused_backward(const Problem& problem, const Tensor& dout, const Tensor& dl
                     const Tensor& k, const Tensor& v, const AttentionOutput& forward,
                     const AttentionGradients& grads) {
   const Extents& e = problem.e;
-  BackwardCall call{problem, dout, dlse, q, k, v, forward, grads, Tasks(e, 8, 4)};
-  if (call.tasks.slices > 1 && grads.dk.defined()) {
-    const auto rows = static_cast<int64_t>(padded(e.keys));
-    const auto width = [](int64_t n) { return static_cast<int64_t>(row_stride(n)); };
-    call.dk_partial = Tensor::empty({call.tasks.slices, call.tasks.pairs, rows, width(e.head_dim)});
-    call.dv_partial =
-        Tensor::empty({call.tasks.slices, call.tasks.pairs, rows, width(e.value_dim)});
+  const auto terms = problem.terms<float>();
+  const Tasks tasks(e, problem.plan, shares_bias(problem, terms, grads) ? 1 : 8, 4);
+  BackwardCall call{problem, dout,  dlse,  q,  k,  v,  forward,
+                    grads,   terms, tasks, {}, {}, {}, ScoreSums(problem, terms, tasks, grads)};
+  if (tasks.slices > 1 && grads.dk.defined()) {
+    int64_t rows = 0;
+    for (const Task& task : tasks.list) {
+      call.partial_rows.push_back(rows);
+      rows += task.keys();
+    }
+    call.dk_partial = Tensor::empty({rows, static_cast<int64_t>(row_stride(e.head_dim))});
+    call.dv_partial = Tensor::empty({rows, static_cast<int64_t>(row_stride(e.value_dim))});
   }
   HWY_DYNAMIC_DISPATCH(backward)(call);
+  call.sums.finish(terms, tasks, grads);
 }
 
 }  // namespace heed::kernels::attn

@@ -6,7 +6,8 @@
 //   l = l 2^(m - m') + sum_rows P^T                   O^T = O^T 2^(m - m') + V^T P^T
 //
 // 4 N M D multiply-adds a head (half of it causal); Q, K, V and O are read or written once. Logits
-// are kept in base 2. A task packs its keys and values (as f32) once for all its query blocks.
+// are kept in base 2. A task packs its keys and values (as f32) once for all its query blocks;
+// tiles that the pattern's plan does not list are neither packed nor computed.
 #include <vector>
 
 #include "kernels/attention/fused.h"
@@ -17,6 +18,7 @@
 // after simd.h
 #include "core/parallel.h"
 #include "kernels/attention/dropout-inl.h"
+#include "kernels/attention/score-inl.h"
 #include "kernels/attention/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -28,52 +30,58 @@ struct ForwardBlock {
   QueryBlock block;
   LogitTerms terms;
   DropoutMask mask;
-  TileShape tile;
-  float *q_t, *out_t, *max, *sum;
+  TileView tile;
+  TileCursor cursor;
+  float *q_t, *out_t, *max, *sum, *positions;
+  LaneScores lanes;
 };
 
 struct ForwardBuffers {
   size_t depth, value_depth;    // padded head_dim, value_dim
   size_t stride, value_stride;  // of packed rows
-  float *keys, *values, *rows, *scores, *q_t, *out_t, *max, *sum;
+  float *keys, *values, *rows, *scores, *q_t, *out_t, *max, *sum, *positions;
   Scratch scratch;
 
-  explicit ForwardBuffers(const Extents& e)
+  ForwardBuffers(const Extents& e, int64_t tile_keys)
       : depth(padded(e.head_dim)),
         value_depth(padded(e.value_dim)),
         stride(row_stride(e.head_dim)),
         value_stride(row_stride(e.value_dim)),
-        scratch({{&keys, padded(e.keys) * stride},
-                 {&values, padded(e.keys) * value_stride},
+        scratch({{&keys, padded(tile_keys) * stride},
+                 {&values, padded(tile_keys) * value_stride},
                  {&rows, kQueries * std::max(stride, value_stride)},
                  {&scores, kKeys * kQueries},
                  {&q_t, kBlocksAtOnce * kQueries * depth},
                  {&out_t, kBlocksAtOnce * kQueries * value_depth},
                  {&max, kBlocksAtOnce * kQueries},
-                 {&sum, kBlocksAtOnce * kQueries}}) {}
+                 {&sum, kBlocksAtOnce * kQueries},
+                 {&positions, kBlocksAtOnce * kQueries}}) {}
 };
 
 /// Logits of column w to probabilities relative to the lanes' new maximum; rescales O^T.
 HWY_INLINE void softmax_column(const ForwardBlock& f, float factor, int w, size_t value_depth,
                                float* scores) {
   float* column = scores + w * kLanes;
-  const int64_t rows = f.tile.extent[w];
   const V old_max = hn::Load(kF, f.max + w * kLanes), by = hn::Set(kF, factor);
   V top = hn::Neg(hn::Inf(kF)), top2 = top;
-  int64_t r = 0;
-  for (; r + 2 <= rows; r += 2) {
-    top = hn::Max(top, hn::Load(kF, column + r * kQueries));
-    top2 = hn::Max(top2, hn::Load(kF, column + (r + 1) * kQueries));
-  }
-  if (r < rows) top = hn::Max(top, hn::Load(kF, column + r * kQueries));
+  f.tile.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
+    int64_t r = begin;
+    for (; r + 2 <= end; r += 2) {
+      top = hn::Max(top, hn::Load(kF, column + r * kQueries));
+      top2 = hn::Max(top2, hn::Load(kF, column + (r + 1) * kQueries));
+    }
+    if (r < end) top = hn::Max(top, hn::Load(kF, column + r * kQueries));
+  });
   const V max = hn::Max(old_max, hn::Mul(by, hn::Max(top, top2)));
   V sum = hn::Zero(kF);
-  for (r = 0; r < rows; ++r) {
-    float* at = column + r * kQueries;
-    const V p = exp2(hn::MulSub(hn::Load(kF, at), by, max));
-    sum = hn::Add(sum, p);
-    hn::Store(p, kF, at);
-  }
+  f.tile.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
+    for (int64_t r = begin; r < end; ++r) {
+      float* at = column + r * kQueries;
+      const V p = exp2(hn::MulSub(hn::Load(kF, at), by, max));
+      sum = hn::Add(sum, p);
+      hn::Store(p, kF, at);
+    }
+  });
   const V rescale = exp2(hn::Sub(old_max, max));
   hn::Store(max, kF, f.max + w * kLanes);
   hn::Store(hn::MulAdd(hn::Load(kF, f.sum + w * kLanes), rescale, sum), kF, f.sum + w * kLanes);
@@ -84,45 +92,47 @@ HWY_INLINE void softmax_column(const ForwardBlock& f, float factor, int w, size_
   }
 }
 
-HWY_INLINE void drop_column(const TileShape& t, const TileDropout& dropout, int w, float* scores) {
-  for (int64_t r = 0; r < t.extent[w]; r += 4) {
-    dropout.for_keys(t.first_key + r, [&](int64_t i, auto kept) HWY_ATTR {
-      float* at = scores + (r + i) * kQueries + w * kLanes;
-      hn::Store(hn::IfThenElseZero(kept, hn::Load(kF, at)), kF, at);
-    });
-  }
+HWY_INLINE void drop_column(const TileView& t, const TileDropout& dropout, int w, float* scores) {
+  t.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
+    for (int64_t r = begin; r < end; r += 4) {
+      dropout.for_keys(t.first_key + r, [&](int64_t i, auto kept) HWY_ATTR {
+        float* at = scores + (r + i) * kQueries + w * kLanes;
+        hn::Store(hn::IfThenElseZero(kept, hn::Load(kF, at)), kF, at);
+      });
+    }
+  });
 }
 
-/// One slice of the query blocks of one (batch, key/value head).
 template <class T>
 class ForwardTask {
  public:
-  ForwardTask(const Problem& p, const Tensor& q, const Tensor& k, const Tensor& v,
-              const Tensor& out, const Tensor& lse, int64_t pair)
+  ForwardTask(const Problem& p, const ScoreTerms<float>& terms, const Task& task, const Tensor& q,
+              const Tensor& k, const Tensor& v, const Tensor& out, const Tensor& lse)
       : p_(p),
-        b_(pair / p.e.kv_heads),
-        kv_head_(pair % p.e.kv_heads),
+        task_(task),
+        b_(task.b),
+        scores_(p, terms, task.b),
         q_(q),
         k_(k),
         v_(v),
         out_(out),
         lse_(lse.data<float>()),
-        x_(p.e) {
+        x_(p.e, std::min(task.keys(), p.e.keys)),
+        packed_(static_cast<size_t>(task.last_tile - task.first_tile), false) {
     blocks_.reserve(kBlocksAtOnce);
   }
 
-  void run(int64_t begin, int64_t end) {
-    for (int64_t first = begin; first < end; first += kBlocksAtOnce) {
+  void run() {
+    for (int64_t first = task_.begin; first < task_.end; first += kBlocksAtOnce) {
       blocks_.clear();
-      int64_t limit = 0;
-      for (int64_t i = first; i < std::min(first + kBlocksAtOnce, end); ++i) {
-        start(i);
-        limit = std::max(limit, blocks_.back().tile.limit);
-      }
-      pack_up_to(limit);
-      for (int64_t key = 0; key < limit; key += kKeys) {
+      for (int64_t i = first; i < std::min(first + kBlocksAtOnce, task_.end); ++i) start(i);
+      for (;;) {
+        int32_t tile = TileCursor::kEnd;
+        for (const ForwardBlock& f : blocks_) tile = std::min(tile, f.cursor.tile());
+        if (tile == TileCursor::kEnd) break;
+        pack(tile);
         for (ForwardBlock& f : blocks_) {
-          if (key < f.tile.limit) pass_tile(f, key);
+          if (f.cursor.tile() == tile) pass_tile(f, tile);
         }
       }
       for (const ForwardBlock& f : blocks_) finish(f);
@@ -132,52 +142,71 @@ class ForwardTask {
  private:
   void start(int64_t i) {
     const Extents& e = p_.e;
-    const QueryBlock block(e, kv_head_, i);
+    const QueryBlock block(e, task_.kv_head, i);
     const size_t at = blocks_.size();
-    const ForwardBlock f{block,
-                         LogitTerms(HeadScore(p_.spec.score, e, block.head)),
-                         DropoutMask(p_.spec, b_, block.head),
-                         TileShape(p_.plan, block),
-                         x_.q_t + at * kQueries * x_.depth,
-                         x_.out_t + at * kQueries * x_.value_depth,
-                         x_.max + at * kQueries,
-                         x_.sum + at * kQueries};
-    pack_queries(q_.head(b_, block.head) + block.first * q_.row_stride, q_.row_stride, block.rows,
-                 e.head_dim, f.terms.sign, x_.rows, f.q_t);
+    blocks_.push_back({block,
+                       LogitTerms(HeadScore(p_.spec.score, e, block.head)),
+                       DropoutMask(p_.spec, b_, block.head),
+                       TileView(block),
+                       TileCursor(p_.plan.runs(b_, block.head, block.index)),
+                       x_.q_t + at * kQueries * x_.depth,
+                       x_.out_t + at * kQueries * x_.value_depth,
+                       x_.max + at * kQueries,
+                       x_.sum + at * kQueries,
+                       x_.positions + at * kQueries,
+                       {}});
+    ForwardBlock& f = blocks_.back();
+    pack_queries(q_.head(b_, block.head), q_.row_stride, p_.plan.query_order(), block, e.head_dim,
+                 f.terms.sign, x_.rows, f.q_t);
     std::fill_n(f.max, kQueries, -hwy::HighestValue<float>());
     std::fill_n(f.sum, kQueries, 0.0f);
     std::fill_n(f.out_t, kQueries * x_.value_depth, 0.0f);
-    blocks_.push_back(f);
+    lane_positions(p_, block, f.positions);
+    if (scores_.active()) scores_.start(block, f.lanes);
+    if (scores_.terms().sink || p_.has_virtual_keys()) start_valueless(f);
   }
 
-  void pack_up_to(int64_t limit) {
-    if (limit <= packed_) return;
-    const auto done = static_cast<size_t>(packed_), more = static_cast<size_t>(limit) - done;
-    const size_t rows = padded(limit) - done;
-    pack_rows(k_.head(b_, kv_head_) + packed_ * k_.row_stride, k_.row_stride, more,
-              static_cast<size_t>(p_.e.head_dim), x_.keys + done * x_.stride, x_.stride, rows);
-    pack_rows(v_.head(b_, kv_head_) + packed_ * v_.row_stride, v_.row_stride, more,
-              static_cast<size_t>(p_.e.value_dim), x_.values + done * x_.value_stride,
-              x_.value_stride, rows);
-    packed_ = limit;
+  /// The sink and virtual keys come before all others.
+  void start_valueless(const ForwardBlock& f) {
+    for (int64_t l = 0; l < f.block.rows; ++l) {
+      const int64_t count = p_.virtual_keys(p_.plan.query_token(f.block.first + l));
+      const float logit = valueless_logit(scores_.terms(), f.block.head, count);
+      if (std::isinf(logit)) continue;
+      f.max[l] = logit * kLog2E;
+      f.sum[l] = 1.0f;
+    }
   }
 
-  void pass_tile(ForwardBlock& f, int64_t key) {
-    TileShape& t = f.tile;
-    t.move_to(p_.plan, f.block, key, std::min(kKeys, t.limit - key));
-    score_products(t, x_.keys, x_.stride, f.q_t, static_cast<size_t>(p_.e.head_dim), x_.scores);
+  void pack(int32_t tile) {
+    const auto at = static_cast<size_t>(tile - task_.first_tile);
+    if (packed_[at]) return;
+    packed_[at] = true;
+    const int64_t first = tile * kKeys, count = std::min(kKeys, p_.e.keys - first);
+    pack_tokens(k_.head(b_, task_.kv_head), k_.row_stride, p_.plan.key_order(), first, count,
+                p_.e.head_dim, x_.keys + at * kKeys * x_.stride, x_.stride, padded(count));
+    pack_tokens(v_.head(b_, task_.kv_head), v_.row_stride, p_.plan.key_order(), first, count,
+                p_.e.value_dim, x_.values + at * kKeys * x_.value_stride, x_.value_stride,
+                padded(count));
+  }
+
+  void pass_tile(ForwardBlock& f, int32_t tile) {
+    TileView& t = f.tile;
+    t.move_to(p_.plan, p_.e.keys, tile, f.cursor.mask());
+    f.cursor.advance();
+    const auto at = static_cast<size_t>(tile - task_.first_tile) * kKeys;
+    score_products(t, x_.keys + at * x_.stride, x_.stride, f.q_t,
+                   static_cast<size_t>(p_.e.head_dim), x_.scores);
+    const bool more = scores_.active();
+    if (more) scores_.logits(t, f.terms, f.block, f.lanes, f.positions, x_.scores, nullptr);
     for (int w = 0; w < t.vectors; ++w) {
       const float factor =
-          finish_logits(t, f.terms, f.block.first + p_.plan.offset(), w, x_.scores);
+          more ? 1.0f : finish_logits(t, p_.plan, f.terms, f.positions, w, x_.scores);
       softmax_column(f, factor, w, x_.value_depth, x_.scores);
       if (p_.spec.dropout > 0.0)
         drop_column(t, TileDropout(f.mask, f.block.first, w), w, x_.scores);
     }
-    const float* values = x_.values + static_cast<size_t>(key) * x_.value_stride;
-    t.for_column_groups([&](int w, int n, int64_t rows) {
-      product<true>(x_.value_depth, n, static_cast<size_t>(rows), {values, 1, x_.value_stride},
-                    x_.scores + w * kLanes, kQueries, f.out_t + w * kLanes, kQueries);
-    });
+    weighted_rows(t, x_.values + at * x_.value_stride, x_.value_stride, x_.value_depth, x_.scores,
+                  f.out_t);
   }
 
   /// O^T / l to rows of `out`, and the log-sum-exp in base e.
@@ -195,35 +224,38 @@ class ForwardTask {
       hn::Store(hn::IfThenElse(empty, hn::Neg(hn::Inf(kF)), log), kF, f.sum + w * kLanes);
     }
     const Extents& e = p_.e;
-    std::copy_n(f.sum, f.block.rows,
-                lse_ + (b_ * e.heads + f.block.head) * e.queries + f.block.first);
+    float* lse = lse_ + (b_ * e.heads + f.block.head) * e.queries;
+    for (int64_t l = 0; l < f.block.rows; ++l)
+      lse[p_.plan.query_token(f.block.first + l)] = f.sum[l];
     transpose(f.out_t, kQueries, x_.value_depth, static_cast<size_t>(f.tile.vectors * kLanes),
               x_.rows, x_.value_stride);
-    unpack_rows(x_.rows, x_.value_stride, static_cast<size_t>(f.block.rows),
-                static_cast<size_t>(e.value_dim), 1.0f,
-                out_.head(b_, f.block.head) + f.block.first * out_.row_stride, out_.row_stride);
+    unpack_tokens(x_.rows, x_.value_stride, f.block.rows, e.value_dim, 1.0f,
+                  out_.head(b_, f.block.head), out_.row_stride, p_.plan.query_order(),
+                  f.block.first);
   }
 
   const Problem& p_;
-  int64_t b_, kv_head_;
+  Task task_;
+  int64_t b_;
+  TileScores scores_;
   Rows<const T> q_, k_, v_;
   Rows<T> out_;
   float* lse_;
   ForwardBuffers x_;
-  int64_t packed_ = 0;  // keys and values
+  std::vector<bool> packed_;  // tiles
   std::vector<ForwardBlock> blocks_;
 };
 
 void forward(const Problem& p, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
              const Tensor& lse) {
-  const Tasks tasks(p.e, kForwardTasks, kBlocksAtOnce);
-  parallel_for(tasks.count(), 1, [&](int64_t task, int64_t) {
-    const int64_t pair = task / tasks.slices, slice = task % tasks.slices;
-    const int64_t begin = tasks.begin(slice), end = tasks.begin(slice + 1);
+  const Tasks tasks(p.e, p.plan, kForwardTasks, kBlocksAtOnce);
+  const auto terms = p.terms<float>();
+  parallel_for(tasks.count(), 1, [&](int64_t index, int64_t) {
+    const Task& task = tasks.list[static_cast<size_t>(index)];
     if (q.dtype() == DType::bf16)
-      ForwardTask<bfloat16>(p, q, k, v, out, lse, pair).run(begin, end);
+      ForwardTask<bfloat16>(p, terms, task, q, k, v, out, lse).run();
     else
-      ForwardTask<float>(p, q, k, v, out, lse, pair).run(begin, end);
+      ForwardTask<float>(p, terms, task, q, k, v, out, lse).run();
   });
 }
 

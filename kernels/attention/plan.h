@@ -1,4 +1,4 @@
-// The plan of an attention: sizes, the tiles of a pattern, the rows of a strided tensor.
+// One attention problem: sizes, the plan of its pattern, its score, the rows of strided tensors.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +9,8 @@
 
 #include "core/tensor.h"
 #include "kernels/attention/attention.h"
+#include "kernels/attention/scores.h"
+#include "kernels/attention/tile_plan.h"
 
 namespace heed::kernels::attn {
 
@@ -34,35 +36,6 @@ struct Rows {
   T* head(int64_t b, int64_t h) const { return data + b * batch_stride + h * head_stride; }
 };
 
-/// What a tile of (query, key) pairs holds.
-enum class Tile { empty, partial, full };
-
-/// The pattern of one problem: which pairs exist, by row and by tile.
-class Plan {
- public:
-  Plan(const AttentionPattern& pattern, const Extents& e)
-      : causal_(pattern.kind == AttentionPattern::Kind::causal),
-        offset_(pattern.query_offset),
-        keys_(e.keys) {}
-
-  /// Query i sees the keys [0, key_end(i)).
-  int64_t key_end(int64_t i) const {
-    return causal_ ? std::clamp<int64_t>(i + offset_ + 1, 0, keys_) : keys_;
-  }
-  /// The tile of queries [q0, q1) and keys [k0, k1), both within range.
-  Tile tile(int64_t q0, int64_t q1, int64_t k0, int64_t k1) const {
-    if (key_end(q0) >= k1) return Tile::full;
-    return key_end(q1 - 1) > k0 ? Tile::partial : Tile::empty;
-  }
-  /// Position of query 0 among the keys.
-  int64_t offset() const { return offset_; }
-
- private:
-  bool causal_;
-  int64_t offset_;
-  int64_t keys_;
-};
-
 /// The score of one query head: logit(i, j) = scale q_i.k_j - slope (i + offset - j).
 struct HeadScore {
   double scale = 1.0;
@@ -74,7 +47,8 @@ struct HeadScore {
                                   : static_cast<double>(score.alibi[static_cast<size_t>(head)])) {}
 };
 
-/// Which probabilities of one (batch, head) survive dropout: a pure function of (key, b, h, i, j).
+/// Which probabilities of one (batch, head) survive dropout: a pure function of (key, b, h, i, j),
+/// where i and j are slots of the plan.
 /// The draw of (i, j) is word j % 4 of Philox block (i << 30) + j / 4 of the head's stream.
 class DropoutMask {
  public:
@@ -104,8 +78,31 @@ class DropoutMask {
 /// One call: everything that forward and backward share.
 struct Problem {
   Extents e;
-  Plan plan;
+  std::shared_ptr<const TilePlan> shared_plan;
+  const TilePlan& plan;
   const AttentionSpec& spec;
+  ScoreTensors tensors;
+
+  Problem(const Extents& extents, const AttentionSpec& wanted, DType dtype)
+      : e(extents),
+        shared_plan(tile_plan(wanted.pattern, {e.batch, e.heads, e.queries, e.keys})),
+        plan(*shared_plan),
+        spec(wanted),
+        tensors(wanted.score, e, dtype) {}
+
+  template <class A>
+  ScoreTerms<A> terms() const {
+    return ScoreTerms<A>(spec.score, tensors);
+  }
+  /// Position of query 0 among the keys.
+  int64_t offset() const { return spec.pattern.query_offset; }
+  /// Keys of logit and value 0 in the row of query token i.
+  int64_t virtual_keys(int64_t i) const {
+    return spec.pattern.is_dense() ? 0 : spec.pattern.rule()->virtual_keys(i);
+  }
+  bool has_virtual_keys() const {
+    return !spec.pattern.is_dense() && spec.pattern.rule()->has_virtual_keys();
+  }
 };
 
 }  // namespace heed::kernels::attn

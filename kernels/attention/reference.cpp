@@ -1,9 +1,10 @@
-// Row i of head (b, h), with the keys j that it sees:
-//   s_j = scale q_i.k_j - slope (i + offset - j)     lse = log sum_j exp(s_j)
-//   p_j = exp(s_j - lse)                             o   = sum_j m_j p_j v_j     (m: dropout)
+// Row i of head (b, h), over the keys j that its pattern allows:
+//   x_j = scale t_i t'_j q_i.k_j      s_j = cap(x_j) + added_ij - slope (i + offset - j)
+//   lse = log (e^sink + sum_j e^s_j)  p_j = exp(s_j - lse)      o = sum_j m_j p_j v_j  (m: dropout)
 // and backwards, from the row's do and dlse:
-//   delta = do.o - dlse      ds_j = p_j (m_j do.v_j - delta)
-//   dq = scale sum_j ds_j k_j      dk_j += scale ds_j q      dv_j += m_j p_j do
+//   delta = do.o - dlse      ds_j = p_j (m_j do.v_j - delta)      dsink = -p_sink delta
+//   dx_j  = cap'(x_j) ds_j   dq = scale sum_j t_i t'_j dx_j k_j   dk_j += scale t_i t'_j dx_j q
+//   dv_j += m_j p_j do       dt_i = sum_j dx_j x_j / t_i          dadded_ij = ds_j
 // One row of scores at a time is kept: O(M) memory a thread.
 #include "kernels/attention/reference.h"
 
@@ -21,22 +22,35 @@ A dot(const T* a, const T* b, int64_t n) {
   return sum;
 }
 
-/// One query row's logits over the keys it sees.
+/// A key that a row sees: its place, q.k, the capped score and the logit.
+template <class A>
+struct Seen {
+  int64_t j;
+  A product, capped, logit;
+};
+
+/// The keys of query i of (batch b, head h).
 template <class A, class T>
-void row_logits(const Problem& p, const HeadScore& score, int64_t i, const T* q, const T* k,
-                int64_t k_stride, A* s) {
-  const int64_t end = p.plan.key_end(i);
-  for (int64_t j = 0; j < end; ++j) {
-    const auto distance = static_cast<double>(i + p.plan.offset() - j);
-    s[j] = static_cast<A>(score.scale) * dot<A>(q, k + j * k_stride, p.e.head_dim) -
-           static_cast<A>(score.slope * distance);
+void row_logits(const Problem& p, const ScoreTerms<A>& terms, int64_t b, int64_t h, int64_t i,
+                const T* q, const T* k, int64_t k_stride, std::vector<Seen<A>>& row) {
+  const HeadScore score(p.spec.score, p.e, h);
+  row.clear();
+  for (int64_t j = 0; j < p.e.keys; ++j) {
+    if (!p.spec.pattern.allowed(b, h, i, j)) continue;
+    const A product = dot<A>(q, k + j * k_stride, p.e.head_dim);
+    const A capped =
+        terms.capped(static_cast<A>(score.scale) * terms.temperature(b, h, i, j) * product);
+    const auto distance = static_cast<double>(i + p.offset() - j);
+    row.push_back({j, product, capped,
+                   capped + terms.added(b, h, i, j) - static_cast<A>(score.slope * distance)});
   }
 }
 
 template <class A>
 A dropout_factor(const Problem& p, const DropoutMask& mask, int64_t i, int64_t j) {
   if (p.spec.dropout == 0.0) return A{1};
-  return mask.keeps(i, j) ? static_cast<A>(mask.keep_scale()) : A{0};
+  return mask.keeps(p.plan.query_slot(i), p.plan.key_slot(j)) ? static_cast<A>(mask.keep_scale())
+                                                              : A{0};
 }
 
 template <class T>
@@ -46,34 +60,53 @@ void forward(const Problem& p, const Tensor& q, const Tensor& k, const Tensor& v
   const Extents& e = p.e;
   const Rows<const T> qs(q), ks(k), vs(v);
   const Rows<T> outs(out);
+  const auto terms = p.terms<A>();
   parallel_for(e.batch * e.heads * e.queries, 16, [&](int64_t begin, int64_t end) {
-    std::vector<A> s(static_cast<size_t>(e.keys)), o(static_cast<size_t>(e.value_dim));
+    std::vector<Seen<A>> seen;
+    std::vector<A> o(static_cast<size_t>(e.value_dim));
     for (int64_t row = begin; row < end; ++row) {
       const int64_t i = row % e.queries, bh = row / e.queries;
       const int64_t b = bh / e.heads, h = bh % e.heads, hk = h / e.group();
-      const HeadScore score(p.spec.score, e, h);
       const DropoutMask mask(p.spec, b, h);
-      const int64_t count = p.plan.key_end(i);
-      row_logits<A>(p, score, i, qs.head(b, h) + i * qs.row_stride, ks.head(b, hk), ks.row_stride,
-                    s.data());
-      A max = -std::numeric_limits<A>::infinity(), sum = 0;
-      for (int64_t j = 0; j < count; ++j) max = std::max(max, s[static_cast<size_t>(j)]);
+      row_logits<A>(p, terms, b, h, i, qs.head(b, h) + i * qs.row_stride, ks.head(b, hk),
+                    ks.row_stride, seen);
+      const A valueless = valueless_logit(terms, h, p.virtual_keys(i));
+      A max = valueless;
+      for (const Seen<A>& s : seen) max = std::max(max, s.logit);
+      const bool empty = max == -std::numeric_limits<A>::infinity();
+      A sum = empty ? A{1} : std::exp(valueless - max);
       std::fill(o.begin(), o.end(), A{0});
-      for (int64_t j = 0; j < count; ++j) {
-        const A w = std::exp(s[static_cast<size_t>(j)] - max);
+      for (const Seen<A>& s : seen) {
+        const A w = std::exp(s.logit - max), wm = w * dropout_factor<A>(p, mask, i, s.j);
         sum += w;
-        const A wm = w * dropout_factor<A>(p, mask, i, j);
-        const T* value = vs.head(b, hk) + j * vs.row_stride;
+        const T* value = vs.head(b, hk) + s.j * vs.row_stride;
         for (int64_t d = 0; d < e.value_dim; ++d)
           o[static_cast<size_t>(d)] += wm * static_cast<A>(value[d]);
       }
       T* to = outs.head(b, h) + i * outs.row_stride;
       for (int64_t d = 0; d < e.value_dim; ++d)
-        to[d] = static_cast<T>(count == 0 ? A{0} : o[static_cast<size_t>(d)] / sum);
-      lse.data<A>()[row] = count == 0 ? max : max + std::log(sum);
+        to[d] = static_cast<T>(o[static_cast<size_t>(d)] / sum);
+      lse.data<A>()[row] = max + std::log(sum);
     }
   });
 }
+
+/// Where the gradient of element (b, h, i, j) of a score's tensor is added.
+template <class A>
+struct ScoreGradient {
+  A* data = nullptr;
+  int64_t b = 0, h = 0, i = 0, j = 0;
+
+  ScoreGradient(const Tensor& gradient, const Broadcast4<A>& of)
+      : data(gradient.defined() ? gradient.data<A>() : nullptr),
+        b(of.b),
+        h(of.h),
+        i(of.i),
+        j(of.j) {}
+  void add(int64_t bb, int64_t hh, int64_t ii, int64_t jj, A value) const {
+    if (data) data[bb * b + hh * h + ii * i + jj * j] += value;
+  }
+};
 
 template <class T>
 void backward(const Problem& p, const Tensor& dout, const Tensor& dlse, const Tensor& q,
@@ -84,49 +117,75 @@ void backward(const Problem& p, const Tensor& dout, const Tensor& dlse, const Te
   const Rows<const T> qs(q), ks(k), vs(v), outs(fwd.out), douts(dout);
   const bool want_q = grads.dq.defined(), want_kv = grads.dk.defined();
   const auto D = static_cast<size_t>(e.head_dim), Dv = static_cast<size_t>(e.value_dim);
-  parallel_for(e.batch * e.kv_heads, 1, [&](int64_t first, int64_t) {
-    const int64_t b = first / e.kv_heads, hk = first % e.kv_heads;
-    const T *key = ks.head(b, hk), *value = vs.head(b, hk);
+  const auto terms = p.terms<A>();
+  const ScoreGradient<A> d_tq(grads.query_temperature, terms.query_temperature),
+      d_tk(grads.key_temperature, terms.key_temperature), d_bias(grads.bias, terms.bias),
+      d_table(grads.table, terms.table), d_sink(grads.sink, terms.sink);
+  const bool shares = d_tq.data || d_tk.data || d_bias.data || d_table.data || d_sink.data;
+  // Gradients that broadcast are added up by one thread.
+  const int64_t pairs = e.batch * e.kv_heads;
+  parallel_for(pairs, shares ? pairs : 1, [&](int64_t begin, int64_t end) {
     const auto M = static_cast<size_t>(e.keys);
-    std::vector<A> s(M), dk(M * D), dv(M * Dv), dq(D);
-    for (int64_t h = hk * e.group(); h < (hk + 1) * e.group(); ++h) {
-      const HeadScore score(p.spec.score, e, h);
-      const DropoutMask mask(p.spec, b, h);
-      const A scale = static_cast<A>(score.scale);
-      for (int64_t i = 0; i < e.queries; ++i) {
-        const int64_t row = (b * e.heads + h) * e.queries + i;
-        const T* query = qs.head(b, h) + i * qs.row_stride;
-        const T* go = douts.head(b, h) + i * douts.row_stride;
-        const A lse = fwd.lse.data<A>()[row];
-        const A delta = dot<A>(go, outs.head(b, h) + i * outs.row_stride, e.value_dim) -
-                        (dlse.defined() ? dlse.data<A>()[row] : A{0});
-        row_logits<A>(p, score, i, query, key, ks.row_stride, s.data());
-        std::fill(dq.begin(), dq.end(), A{0});
-        for (int64_t j = 0; j < p.plan.key_end(i); ++j) {
-          const auto js = static_cast<size_t>(j);
-          const A prob = std::exp(s[js] - lse), factor = dropout_factor<A>(p, mask, i, j);
-          const A dp = factor * dot<A>(go, value + j * vs.row_stride, e.value_dim);
-          const A ds = scale * prob * (dp - delta);
-          for (size_t d = 0; d < D; ++d) {
-            dq[d] += ds * static_cast<A>(key[j * ks.row_stride + static_cast<int64_t>(d)]);
-            dk[js * D + d] += ds * static_cast<A>(query[d]);
+    std::vector<Seen<A>> seen;
+    std::vector<A> dk(M * D), dv(M * Dv), dq(D);
+    for (int64_t pair = begin; pair < end; ++pair) {
+      const int64_t b = pair / e.kv_heads, hk = pair % e.kv_heads;
+      const T *key = ks.head(b, hk), *value = vs.head(b, hk);
+      std::fill(dk.begin(), dk.end(), A{0});
+      std::fill(dv.begin(), dv.end(), A{0});
+      for (int64_t h = hk * e.group(); h < (hk + 1) * e.group(); ++h) {
+        const DropoutMask mask(p.spec, b, h);
+        const A scale = static_cast<A>(HeadScore(p.spec.score, e, h).scale);
+        for (int64_t i = 0; i < e.queries; ++i) {
+          const int64_t row = (b * e.heads + h) * e.queries + i;
+          const T* query = qs.head(b, h) + i * qs.row_stride;
+          const T* go = douts.head(b, h) + i * douts.row_stride;
+          const A lse = fwd.lse.data<A>()[row];
+          const A delta = dot<A>(go, outs.head(b, h) + i * outs.row_stride, e.value_dim) -
+                          (dlse.defined() ? dlse.data<A>()[row] : A{0});
+          row_logits<A>(p, terms, b, h, i, query, key, ks.row_stride, seen);
+          std::fill(dq.begin(), dq.end(), A{0});
+          if (terms.sink)
+            d_sink.add(0, h, 0, 0, -std::exp(terms.sink.at(0, h, 0, 0) - lse) * delta);
+          for (const Seen<A>& s : seen) {
+            const auto js = static_cast<size_t>(s.j);
+            const A prob = std::exp(s.logit - lse), factor = dropout_factor<A>(p, mask, i, s.j);
+            const A dp = factor * dot<A>(go, value + s.j * vs.row_stride, e.value_dim);
+            const A ds = prob * (dp - delta);
+            const A dx = terms.slope(s.capped) * ds;
+            const A dproduct = scale * terms.temperature(b, h, i, s.j) * dx;
+            for (size_t d = 0; d < D; ++d) {
+              dq[d] +=
+                  dproduct * static_cast<A>(key[s.j * ks.row_stride + static_cast<int64_t>(d)]);
+              dk[js * D + d] += dproduct * static_cast<A>(query[d]);
+            }
+            for (size_t d = 0; d < Dv; ++d)
+              dv[js * Dv + d] += factor * prob * static_cast<A>(go[d]);
+            d_bias.add(b, h, i, s.j, ds);
+            if (d_table.data) d_table.add(0, h, 0, terms.entry(i, s.j), ds);
+            const A dt = scale * s.product * dx;
+            if (d_tq.data)
+              d_tq.add(b, h, i, 0,
+                       terms.key_temperature ? dt * terms.key_temperature.at(b, h, 0, s.j) : dt);
+            if (d_tk.data)
+              d_tk.add(b, h, 0, s.j,
+                       terms.query_temperature ? dt * terms.query_temperature.at(b, h, i, 0) : dt);
           }
-          for (size_t d = 0; d < Dv; ++d) dv[js * Dv + d] += factor * prob * static_cast<A>(go[d]);
-        }
-        if (want_q) {
-          const Rows<T> dqs(grads.dq);
-          T* to = dqs.head(b, h) + i * dqs.row_stride;
-          for (size_t d = 0; d < D; ++d) to[d] = static_cast<T>(dq[d]);
+          if (want_q) {
+            const Rows<T> dqs(grads.dq);
+            T* to = dqs.head(b, h) + i * dqs.row_stride;
+            for (size_t d = 0; d < D; ++d) to[d] = static_cast<T>(dq[d]);
+          }
         }
       }
-    }
-    if (!want_kv) return;
-    const Rows<T> dks(grads.dk), dvs(grads.dv);
-    for (size_t j = 0; j < M; ++j) {
-      T* to_k = dks.head(b, hk) + static_cast<int64_t>(j) * dks.row_stride;
-      T* to_v = dvs.head(b, hk) + static_cast<int64_t>(j) * dvs.row_stride;
-      for (size_t d = 0; d < D; ++d) to_k[d] = static_cast<T>(dk[j * D + d]);
-      for (size_t d = 0; d < Dv; ++d) to_v[d] = static_cast<T>(dv[j * Dv + d]);
+      if (!want_kv) continue;
+      const Rows<T> dks(grads.dk), dvs(grads.dv);
+      for (size_t j = 0; j < M; ++j) {
+        T* to_k = dks.head(b, hk) + static_cast<int64_t>(j) * dks.row_stride;
+        T* to_v = dvs.head(b, hk) + static_cast<int64_t>(j) * dvs.row_stride;
+        for (size_t d = 0; d < D; ++d) to_k[d] = static_cast<T>(dk[j * D + d]);
+        for (size_t d = 0; d < Dv; ++d) to_v[d] = static_cast<T>(dv[j * Dv + d]);
+      }
     }
   });
 }

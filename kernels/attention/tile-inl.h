@@ -1,4 +1,4 @@
-// A tile of scores and what the pattern and the score terms make of it.
+// A tile of scores and what the pattern makes of it.
 //
 // Included once for each instruction set, after kernels/simd.h, within no namespace.
 #if defined(HEED_KERNELS_ATTENTION_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -14,68 +14,55 @@ HWY_BEFORE_NAMESPACE();
 namespace heed::kernels::attn::HWY_NAMESPACE {
 
 inline constexpr float kLog2E = 1.44269504f;
+inline constexpr int kUnitVectors = kTileUnit / kLanes;  // of the lanes of a unit
 
-/// The keys of a query block as its lanes see them, and the shape of the current tile: full, or
-/// with one extent a vector of lanes, so that a causal tile costs little above its diagonal.
-struct TileShape {
-  HWY_ALIGN int32_t ends[kQueries];  // key_end of each lane
-  int vectors = 0;                   // in use
-  int64_t first_key = 0, keys = 0;   // of the tile
-  bool full = true;
-  int64_t extent[kVectors] = {};  // rows of the tile that vector w takes part in
-  int64_t limit = 0;              // keys that some lane sees
+/// The current tile of a query block: all pairs of `keys` keys and the block's queries, or those of
+/// a mask, of which only the rectangles around its pairs are computed.
+struct TileView {
+  int vectors = 0;        // of lanes in use
+  int64_t first_key = 0;  // slot
+  int64_t keys = 0;
+  const TileMask* mask = nullptr;
 
-  TileShape(const Plan& plan, const QueryBlock& block)
-      : vectors(static_cast<int>((block.rows + kLanes - 1) / kLanes)) {
-    for (int64_t i = 0; i < kQueries; ++i) {
-      const int64_t end = plan.key_end(block.first + std::min(i, block.rows - 1));
-      ends[i] = static_cast<int32_t>(end);
-      limit = std::max(limit, end);
-    }
+  explicit TileView(const QueryBlock& block)
+      : vectors(static_cast<int>((block.rows + kLanes - 1) / kLanes)) {}
+
+  void move_to(const TilePlan& plan, int64_t all_keys, int32_t tile, int32_t mask_index) {
+    first_key = tile * kKeys;
+    keys = std::min(kKeys, all_keys - first_key);
+    mask = mask_index < 0 ? nullptr : &plan.mask(mask_index);
   }
 
-  /// Moves on to the keys [begin, begin + count), within the limit.
-  void move_to(const Plan& plan, const QueryBlock& block, int64_t begin, int64_t count) {
-    first_key = begin;
-    keys = count;
-    full = plan.tile(block.first, block.first + block.rows, begin, begin + count) == Tile::full;
-    for (int w = 0; w < vectors; ++w) {
-      const int64_t end = *std::max_element(ends + w * kLanes, ends + (w + 1) * kLanes);
-      const int64_t seen = (std::max<int64_t>(end - begin, 0) + kRowUnit - 1) / kRowUnit * kRowUnit;
-      extent[w] = full ? count : std::min(seen, count);
-    }
-  }
-
-  /// The first vector that takes part in the rows from `row` on.
-  int first_vector(int64_t row) const {
-    int w = 0;
-    while (w < vectors && extent[w] <= row) ++w;
-    return w;
-  }
-
-  /// Calls fn(first row, rows (a multiple of kRowUnit), first vector) for groups of rows.
+  /// Calls fn(first row, rows (a multiple of kRowUnit), first vector, vectors) for rectangles that
+  /// cover all pairs.
   template <class Fn>
-  void for_row_groups(const Fn& fn) const {
-    const int64_t rows = static_cast<int64_t>(padded(keys));
-    if (full) return fn(int64_t{0}, rows, 0);
-    for (int64_t row = 0; row < rows;) {
-      const int first = first_vector(row);
-      int64_t end = row + kRowUnit;
-      while (end < rows && first_vector(end) == first) end += kRowUnit;
-      if (first < vectors) fn(row, end - row, first);
-      row = end;
+  HWY_INLINE void for_rects(const Fn& fn) const {
+    if (mask == nullptr) return fn(int64_t{0}, static_cast<int64_t>(padded(keys)), 0, vectors);
+    for (int i = 0; i < mask->rect_count; ++i) {
+      const TileRect& r = mask->rects[i];
+      fn(int64_t{r.row} * kRowUnit, int64_t{r.rows} * kRowUnit, r.lane * kUnitVectors,
+         r.lanes * kUnitVectors);
     }
   }
 
-  /// Calls fn(first vector, vectors, rows) for groups of neighbouring vectors of equal extent.
+  /// Calls fn(first row, end) for the rows of vector w that rectangles hold.
   template <class Fn>
-  void for_column_groups(const Fn& fn) const {
-    for (int w = 0; w < vectors;) {
-      int end = w + 1;
-      while (end < vectors && extent[end] == extent[w]) ++end;
-      if (extent[w] > 0) fn(w, end - w, extent[w]);
-      w = end;
+  HWY_INLINE void for_rows(int w, const Fn& fn) const {
+    if (mask == nullptr) return fn(int64_t{0}, keys);
+    const int lane = w / kUnitVectors;
+    for (int r = 0; r < 4; ++r) {
+      if (!((mask->active >> (4 * r + lane)) & 1)) continue;
+      int end = r + 1;
+      while (end < 4 && ((mask->active >> (4 * end + lane)) & 1)) ++end;
+      fn(int64_t{r} * kRowUnit, std::min<int64_t>(int64_t{end} * kRowUnit, keys));
+      r = end;
     }
+  }
+
+  /// The lanes of vector w that see row r of a masked tile.
+  HWY_INLINE hn::Mask<F> seen(int64_t r, int w) const {
+    const uint64_t word = mask->bits[static_cast<size_t>(r)] >> (w * kLanes);
+    return hn::LoadMaskBits(kF, reinterpret_cast<const uint8_t*>(&word));
   }
 };
 
@@ -92,66 +79,112 @@ struct LogitTerms {
         slope(static_cast<float>(score.slope * 1.4426950408889634)) {}
 };
 
+/// Rows of the tokens in slots [first, first + rows), zero-padded to `padded_rows`.
+template <class T>
+void pack_tokens(const T* head, int64_t head_stride, const int32_t* order, int64_t first,
+                 int64_t rows, int64_t width, float* to, size_t to_stride, size_t padded_rows) {
+  const auto w = static_cast<size_t>(width);
+  if (order == nullptr) {
+    pack_rows(head + first * head_stride, head_stride, static_cast<size_t>(rows), w, to, to_stride,
+              padded_rows);
+    return;
+  }
+  for (int64_t r = 0; r < rows; ++r, to += to_stride)
+    pack_rows(head + order[first + r] * head_stride, 0, 1, w, to, to_stride, 1);
+  std::fill_n(to, (padded_rows - static_cast<size_t>(rows)) * to_stride, 0.0f);
+}
+
+/// The reverse: rows of f32, times `factor`, to their tokens.
+template <class T>
+void unpack_tokens(const float* from, size_t from_stride, int64_t rows, int64_t width, float factor,
+                   T* head, int64_t head_stride, const int32_t* order, int64_t first) {
+  const auto w = static_cast<size_t>(width);
+  if (order == nullptr) {
+    unpack_rows(from, from_stride, static_cast<size_t>(rows), w, factor, head + first * head_stride,
+                head_stride);
+    return;
+  }
+  for (int64_t r = 0; r < rows; ++r, from += from_stride)
+    unpack_rows(from, 0, 1, w, factor, head + order[first + r] * head_stride, 0);
+}
+
 /// The queries of a block with the scale's sign, as rows and transposed.
 template <class T>
-void pack_queries(const T* from, int64_t from_stride, int64_t rows, int64_t width, float sign,
-                  float* to, float* to_transposed) {
+void pack_queries(const T* head, int64_t head_stride, const int32_t* order, const QueryBlock& block,
+                  int64_t width, float sign, float* to, float* to_transposed) {
   const size_t stride = row_stride(width);
-  pack_rows(from, from_stride, static_cast<size_t>(rows), static_cast<size_t>(width), to, stride,
-            kQueries);
+  pack_tokens(head, head_stride, order, block.first, block.rows, width, to, stride, kQueries);
   if (sign < 0.0f) {
     for (size_t i = 0; i < stride * kQueries; ++i) to[i] = -to[i];
   }
   transpose(to, stride, kQueries, padded(width), to_transposed, kQueries);
 }
 
+/// Where the lanes' queries stand among the keys.
+inline void lane_positions(const Problem& p, const QueryBlock& block, float* positions) {
+  for (int64_t l = 0; l < kQueries; ++l) {
+    const int64_t slot = block.first + std::min(l, block.rows - 1);
+    positions[l] = static_cast<float>(p.plan.query_token(slot) + p.offset());
+  }
+}
+
 // Features of a product that are summed at once: as many as keep Q^T in the first-level cache.
 inline constexpr size_t kDepthChunk = 64;
 
-/// S^T = K Q^T for the pairs of the tile, in units of q.k.
-inline void score_products(const TileShape& t, const float* k, size_t k_stride, const float* q_t,
+/// S^T = K Q^T for the pairs of the tile, in units of q.k; `k` are the tile's rows.
+inline void score_products(const TileView& t, const float* k, size_t k_stride, const float* q_t,
                            size_t depth, float* s) {
-  t.for_row_groups([&](int64_t row, int64_t rows, int w) {
-    const float* keys = k + static_cast<size_t>(t.first_key + row) * k_stride;
+  t.for_rects([&](int64_t row, int64_t rows, int w, int n) {
+    const float* keys = k + static_cast<size_t>(row) * k_stride;
     float* to = s + row * kQueries + w * kLanes;
     const size_t first = std::min(depth, kDepthChunk);
-    product<false>(static_cast<size_t>(rows), t.vectors - w, first, {keys, k_stride, 1},
-                   q_t + w * kLanes, kQueries, to, kQueries);
+    product<false>(static_cast<size_t>(rows), n, first, {keys, k_stride, 1}, q_t + w * kLanes,
+                   kQueries, to, kQueries);
     for (size_t d = first; d < depth; d += kDepthChunk) {
-      product<true>(static_cast<size_t>(rows), t.vectors - w, std::min(depth - d, kDepthChunk),
+      product<true>(static_cast<size_t>(rows), n, std::min(depth - d, kDepthChunk),
                     {keys + d, k_stride, 1}, q_t + d * kQueries + w * kLanes, kQueries, to,
                     kQueries);
     }
   });
 }
 
-/// Turns column w of the tile into base-2 logits where ALiBi or a partial tile asks for it:
-/// -infinity where the pattern has no pair. Returns the factor that is still to be multiplied in.
-HWY_INLINE float finish_logits(const TileShape& t, const LogitTerms& terms, int64_t first_position,
-                               int w, float* s) {
-  const hn::RebindToSigned<F> di;
+/// C^T += rows^T S over the tile's pairs: `rows` are the tile's keys or values (V^T P^T, K^T dS^T).
+inline void weighted_rows(const TileView& t, const float* rows, size_t stride, size_t depth,
+                          const float* s, float* c_t) {
+  t.for_rects([&](int64_t row, int64_t count, int w, int n) {
+    product<true>(depth, n, static_cast<size_t>(std::min(count, t.keys - row)),
+                  {rows + static_cast<size_t>(row) * stride, 1, stride},
+                  s + row * kQueries + w * kLanes, kQueries, c_t + w * kLanes, kQueries);
+  });
+}
+
+/// Turns column w of the tile into base-2 logits where ALiBi or a mask asks for it: -infinity where
+/// the pattern has no pair. `positions` are those of the lanes' queries among the keys. Returns the
+/// factor that is still to be multiplied in.
+HWY_INLINE float finish_logits(const TileView& t, const TilePlan& plan, const LogitTerms& terms,
+                               const float* positions, int w, float* s) {
   float* column = s + w * kLanes;
   const V factor = hn::Set(kF, terms.factor);
   const bool alibi = terms.slope != 0.0f;
   if (alibi) {
-    const V slope = hn::Set(kF, terms.slope);
-    const auto distance = static_cast<float>(t.first_key - first_position - w * kLanes);
-    V d = hn::Sub(hn::Set(kF, distance), hn::Iota(kF, 0.0f));  // key - query position
-    for (int64_t r = 0; r < t.extent[w]; ++r, d = hn::Add(d, hn::Set(kF, 1.0f))) {
-      float* at = column + r * kQueries;
-      hn::Store(hn::MulAdd(slope, d, hn::Mul(factor, hn::Load(kF, at))), kF, at);
-    }
+    const V slope = hn::Set(kF, terms.slope), position = hn::Load(kF, positions + w * kLanes);
+    t.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
+      for (int64_t r = begin; r < end; ++r) {
+        float* at = column + r * kQueries;
+        const V key = hn::Set(kF, static_cast<float>(plan.key_token(t.first_key + r)));
+        hn::Store(hn::MulAdd(slope, hn::Sub(key, position), hn::Mul(factor, hn::Load(kF, at))), kF,
+                  at);
+      }
+    });
   }
-  if (!t.full) {
-    const auto ends = hn::Load(di, t.ends + w * kLanes);
-    const int64_t all_see = *std::min_element(t.ends + w * kLanes, t.ends + (w + 1) * kLanes);
+  if (t.mask != nullptr) {
     const V hidden = hn::Neg(hn::Inf(kF));
-    for (int64_t r = std::max<int64_t>(all_see - t.first_key, 0); r < t.extent[w]; ++r) {
-      float* at = column + r * kQueries;
-      const auto key = hn::Set(di, static_cast<int32_t>(t.first_key + r));
-      const auto seen = hn::RebindMask(kF, hn::Lt(key, ends));
-      hn::Store(hn::IfThenElse(seen, hn::Load(kF, at), hidden), kF, at);
-    }
+    t.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
+      for (int64_t r = begin; r < end; ++r) {
+        float* at = column + r * kQueries;
+        hn::Store(hn::IfThenElse(t.seen(r, w), hn::Load(kF, at), hidden), kF, at);
+      }
+    });
   }
   return alibi ? 1.0f : terms.factor;
 }

@@ -55,6 +55,47 @@ TEST(AttentionGradient, AgreesWithDifferencesThroughLseAlone) {
       "");
 }
 
+TEST(AttentionGradient, OfPatternsAndScoreTermsAgreesWithDifferences) {
+  const int64_t N = 12;
+  const Tensor q = random({2, 2, N, 4}, DType::f64, 1), k = random({2, 1, N, 4}, DType::f64, 2),
+               v = random({2, 1, N, 3}, DType::f64, 3);
+  const Tensor warm = Tensor::full({2, 2, N}, 1.5, DType::f64);
+  const Tensor key_warm = random({1, 2, N}, DType::f64, 5),
+               bias = random({1, 2, N, N}, DType::f64, 6);
+  const Tensor key_bias = random({2, 1, 1, N}, DType::f64, 7), sink = random({2}, DType::f64, 8);
+  const Tensor table = random({2, 5 * 5}, DType::f64, 9);
+  const std::vector<AttentionPattern> patterns = {
+      AttentionPattern::window(3, 1),
+      AttentionPattern::neighborhood({{.length = 3, .window = 2}, {.length = 4, .window = 3}}),
+      AttentionPattern::causal() &
+          AttentionPattern::segments({0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2})};
+  for (const AttentionPattern& pattern : patterns) {
+    EXPECT_EQ(gradcheck(
+                  [&](const std::vector<Tensor>& x) {
+                    AttentionSpec spec{.pattern = pattern};
+                    spec.score.softcap = 1.3;
+                    spec.score.query_temperature = x[3];
+                    spec.score.key_temperature = x[4];
+                    spec.score.bias = x[5];
+                    spec.score.table = x[6];
+                    spec.score.relative = relative_grid({3, 4}, {3, 3});
+                    spec.score.sink = x[7];
+                    const AttentionResult y = attention(x[0], x[1], x[2], spec);
+                    return std::vector<Tensor>{y.out, y.lse};
+                  },
+                  {q, k, v, warm, key_warm, bias, table, sink}),
+              "")
+        << pattern.text();
+    EXPECT_EQ(gradcheck(
+                  [&](const std::vector<Tensor>& x) {
+                    AttentionSpec spec{.pattern = pattern, .score = {.bias = x[1]}};
+                    return attention_qkv(x[0], 2, 1, spec);
+                  },
+                  {random({2, N, 4 * 3}, DType::f64, 10), key_bias}),
+              "");
+  }
+}
+
 TEST(AttentionGradient, OfPackedTensorAgreesWithDifferences) {
   const Tensor qkv = random({2, 5, (4 + 2 * 2) * 3}, DType::f64, 4);
   for (const AttentionSpec& spec : specs(4)) {

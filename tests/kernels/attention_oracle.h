@@ -3,6 +3,7 @@
 // tests derive how far a result in finite precision may lie.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -25,6 +26,7 @@ struct Bounded {
 
 struct AttentionOracle {
   Bounded out, lse, dq, dk, dv;
+  Bounded d_query_temperature, d_key_temperature, d_bias, d_table, d_sink;
   double logit_size = 0;  // largest scale * sum |q||k| (plus ALiBi's term)
 
   AttentionOracle(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& dout,
@@ -39,8 +41,40 @@ struct AttentionOracle {
     dq = Bounded(qs.size()), dk = Bounded(ks.size()), dv = Bounded(vs.size());
     const double scale =
         spec.score.scale != 0 ? spec.score.scale : 1 / std::sqrt(static_cast<double>(D));
-    const bool causal = spec.pattern.kind == AttentionPattern::Kind::causal;
     const int64_t offset = spec.pattern.query_offset;
+    const auto plan = kernels::attn::tile_plan(spec.pattern, {B, H, N, M});
+    const AttentionScore& score = spec.score;
+    // A tensor of the score: its elements, and the place of (b, h, i, j) in it.
+    struct Part {
+      std::vector<double> values;
+      std::vector<int64_t> extents;
+      size_t at(std::initializer_list<int64_t> place) const {
+        size_t flat = 0, d = 0;
+        for (const int64_t p : place) {
+          const int64_t n = extents[d++];
+          flat = flat * static_cast<size_t>(n) + static_cast<size_t>(n == 1 ? 0 : p);
+        }
+        return flat;
+      }
+    };
+    const auto part = [](const Tensor& t, Bounded& gradient) {
+      Part p;
+      if (!t.defined()) return p;
+      p.values = t.to_vector<double>();
+      for (int d = 0; d < t.rank(); ++d) p.extents.push_back(t.size(d));
+      gradient = Bounded(p.values.size());
+      return p;
+    };
+    const Part tq = part(score.query_temperature, d_query_temperature);
+    const Part tk = part(score.key_temperature, d_key_temperature);
+    const Part bias = part(score.bias, d_bias), table = part(score.table, d_table);
+    const Part sink = part(score.sink, d_sink);
+    const auto entry = [&](int64_t i, int64_t j) -> int64_t {
+      const RelativeIndex& r = *score.relative;
+      int64_t x = r.key[static_cast<size_t>(j)] - r.query[static_cast<size_t>(i)];
+      if (!r.map.empty()) x = r.map.at(static_cast<size_t>(x));
+      return std::clamp<int64_t>(x, 0, table.extents[1] - 1);
+    };
     for (int64_t b = 0; b < B; ++b) {
       for (int64_t h = 0; h < H; ++h) {
         const int64_t hk = h / (H / Hkv);
@@ -56,31 +90,55 @@ struct AttentionOracle {
           };
           const auto row = static_cast<size_t>((b * H + h) * N + i);
           std::vector<double> s(static_cast<size_t>(M), -std::numeric_limits<double>::infinity());
-          double max = -std::numeric_limits<double>::infinity(), sum = 0;
+          std::vector<double> products(s.size()), slopes(s.size(), 1.0), heat(s.size(), 1.0);
+          const int64_t beyond = spec.pattern.is_dense() ? 0 : spec.pattern.rule()->virtual_keys(i);
+          const double none = -std::numeric_limits<double>::infinity();
+          const double sink_logit = sink.values.empty() ? none : sink.values[sink.at({h})];
+          double max = std::max(sink_logit, beyond > 0 ? 0.0 : none), sum = 0;
           for (int64_t j = 0; j < M; ++j) {
-            if (causal && j > i + offset) continue;
+            if (!spec.pattern.allowed(b, h, i, j)) continue;
+            const auto js = static_cast<size_t>(j);
             double dot = 0, size = 0;
             for (int64_t d = 0; d < D; ++d) {
-              dot += scale * qs[qi(d)] * ks[kj(j, d)];
-              size += std::abs(scale * qs[qi(d)] * ks[kj(j, d)]);
+              dot += qs[qi(d)] * ks[kj(j, d)];
+              size += std::abs(qs[qi(d)] * ks[kj(j, d)]);
             }
-            if (!spec.score.alibi.empty()) {
-              const double bias = -static_cast<double>(spec.score.alibi[static_cast<size_t>(h)]) *
-                                  static_cast<double>(i + offset - j);
-              dot += bias;
-              size += std::abs(bias);
+            products[js] = dot;
+            if (!tq.values.empty()) heat[js] *= tq.values[tq.at({b, h, i})];
+            if (!tk.values.empty()) heat[js] *= tk.values[tk.at({b, h, j})];
+            double x = scale * heat[js] * dot;
+            size *= std::abs(scale * heat[js]);
+            if (score.softcap != 0) {
+              const double bent = std::tanh(x / score.softcap);
+              slopes[js] = 1 - bent * bent;
+              x = score.softcap * bent;
+              size += score.softcap;
             }
+            const auto add = [&](double term) {
+              x += term;
+              size += std::abs(term);
+            };
+            if (!bias.values.empty()) add(bias.values[bias.at({b, h, i, j})]);
+            if (!table.values.empty()) add(table.values[table.at({h, entry(i, j)})]);
+            if (!score.alibi.empty())
+              add(-static_cast<double>(score.alibi[static_cast<size_t>(h)]) *
+                  static_cast<double>(i + offset - j));
             logit_size = std::max(logit_size, size);
-            s[static_cast<size_t>(j)] = dot;
-            max = std::max(max, dot);
+            s[js] = x;
+            max = std::max(max, x);
           }
           for (const double x : s) sum += std::isinf(x) ? 0 : std::exp(x - max);
+          if (!std::isinf(sink_logit)) sum += std::exp(sink_logit - max);
+          if (beyond > 0) sum += static_cast<double>(beyond) * std::exp(-max);
           lse.value[row] = sum == 0 ? max : max + std::log(sum);
           lse.magnitude[row] = 1 + std::abs(max);
           auto p = [&](int64_t j) { return std::exp(s[static_cast<size_t>(j)] - lse.value[row]); };
           auto seen = [&](int64_t j) { return !std::isinf(s[static_cast<size_t>(j)]); };
           auto factor = [&](int64_t j) {
-            return spec.dropout == 0 ? 1.0 : (mask.keeps(i, j) ? 1 / (1 - spec.dropout) : 0.0);
+            return spec.dropout == 0 ? 1.0
+                                     : (mask.keeps(plan->query_slot(i), plan->key_slot(j))
+                                            ? 1 / (1 - spec.dropout)
+                                            : 0.0);
           };
           double delta = -dls[row], delta_size = std::abs(dls[row]);
           for (int64_t j = 0; j < M; ++j) {
@@ -94,6 +152,10 @@ struct AttentionOracle {
             delta += dos[oi(d)] * out.value[oi(d)];
             delta_size += std::abs(dos[oi(d)]) * out.magnitude[oi(d)];
           }
+          if (!sink.values.empty()) {
+            const double share = std::exp(sink_logit - lse.value[row]);
+            d_sink.add(sink.at({h}), -share * delta, share * delta_size);
+          }
           for (int64_t j = 0; j < M; ++j) {
             if (!seen(j)) continue;
             double dp = 0, dp_size = 0;
@@ -103,8 +165,24 @@ struct AttentionOracle {
               const double term = factor(j) * p(j) * dos[oi(d)];
               dv.add(vj(j, d), term, std::abs(term));
             }
-            const double ds = scale * p(j) * (dp - delta);
-            const double ds_size = std::abs(scale) * p(j) * (dp_size + delta_size);
+            const auto js = static_cast<size_t>(j);
+            const double dlogit = p(j) * (dp - delta), dlogit_size = p(j) * (dp_size + delta_size);
+            if (!bias.values.empty()) d_bias.add(bias.at({b, h, i, j}), dlogit, dlogit_size);
+            if (!table.values.empty()) d_table.add(table.at({h, entry(i, j)}), dlogit, dlogit_size);
+            const double dx = dlogit * slopes[js], dx_size = dlogit_size;
+            const double t = scale * products[js];
+            if (!tq.values.empty()) {
+              const size_t at = tq.at({b, h, i});
+              const double by = t * heat[js] / tq.values[at];
+              d_query_temperature.add(at, dx * by, dx_size * (std::abs(by) + logit_size));
+            }
+            if (!tk.values.empty()) {
+              const size_t at = tk.at({b, h, j});
+              const double by = t * heat[js] / tk.values[at];
+              d_key_temperature.add(at, dx * by, dx_size * (std::abs(by) + logit_size));
+            }
+            const double ds = scale * heat[js] * dx;
+            const double ds_size = std::abs(scale * heat[js]) * dx_size;
             for (int64_t d = 0; d < D; ++d) {
               dq.add(qi(d), ds * ks[kj(j, d)], ds_size * std::abs(ks[kj(j, d)]));
               dk.add(kj(j, d), ds * qs[qi(d)], ds_size * std::abs(qs[qi(d)]));

@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include "core/allocator.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "core/views.h"
 #include "kernels/attention/plan.h"
+#include "kernels/copy/copy.h"
 #include "tests/kernels/attention_oracle.h"
+#include "tests/kernels/attention_random_spec.h"
 
 namespace heed {
 namespace {
@@ -58,7 +61,7 @@ struct Results {
 Results run(const Inputs& in, const AttentionSpec& spec) {
   const AttentionOutput forward = kernels::attention(in.q, in.k, in.v, spec);
   return {forward, kernels::attention_backward(in.dout, in.dlse, in.q, in.k, in.v, forward, spec,
-                                               true, true)};
+                                               true, true, {}, {true, true, true, true, true})};
 }
 
 // Probabilities under f32's 2^-126 may be zero; a thousand of them, times inputs of 1, add less.
@@ -100,6 +103,17 @@ void expect_matches(const Sizes& s, DType dtype, const AttentionSpec& spec, doub
   expect_within(got.grads.dq, want.dq, gradient + 4 * r, "dq", where);
   expect_within(got.grads.dk, want.dk, gradient + 4 * r, "dk", where);
   expect_within(got.grads.dv, want.dv, gradient + 4 * r, "dv", where);
+  // The score's gradients add up whole rows, heads and batches.
+  const double sums = gradient + 4 * r + static_cast<double>(s.batch * s.heads * s.queries) * u;
+  const auto expect_score = [&](const Tensor& g, const Bounded& bound, const char* what) {
+    ASSERT_EQ(g.defined(), !bound.value.empty()) << what;
+    if (g.defined()) expect_within(g, bound, sums, what, where);
+  };
+  expect_score(got.grads.query_temperature, want.d_query_temperature, "d query_temperature");
+  expect_score(got.grads.key_temperature, want.d_key_temperature, "d key_temperature");
+  expect_score(got.grads.bias, want.d_bias, "d bias");
+  expect_score(got.grads.table, want.d_table, "d table");
+  expect_score(got.grads.sink, want.d_sink, "d sink");
 }
 
 constexpr Sizes kSizes[] = {
@@ -321,6 +335,161 @@ TEST(Attention, WrongShapesAreNamed) {
             std::string::npos);
   EXPECT_NE(message(in.q, random({1, 2, 7, 8}, DType::bf16, 1), in.v, {}).find("dtype"),
             std::string::npos);
+}
+
+TEST(Attention, RandomPatternsAndScoresEqualMaterialisedScores) {
+  for (uint64_t seed = 0; seed < 400; ++seed) {
+    testing::Draw draw(seed);
+    const PatternExtents e = testing::random_extents(draw);
+    const int64_t kv_heads = draw.one_in(2) ? e.heads : 1;
+    const Sizes s{e.batch, e.heads, kv_heads, e.queries, e.keys, draw(1, 24), draw(1, 24)};
+    AttentionSpec spec{.pattern = testing::random_pattern(draw, e)};
+    if (draw.one_in(2)) spec.score = testing::random_score(draw, e);
+    if (draw.one_in(5)) spec.dropout = 0.2, spec.dropout_key = {seed, 1, 2};
+    SCOPED_TRACE(fmt::format("seed {}: {}", seed, spec.pattern.text()));
+    expect_matches(s, kDTypes[seed % 3], spec);
+    if (HasFailure()) return;
+  }
+}
+
+TEST(Attention, EveryTermOfTheScoreEqualsMaterialisedScores) {
+  const Sizes s{2, 4, 2, 77, 91, 20, 24};
+  testing::Draw draw(5);
+  const auto tensor = [&](const Shape& shape, float low) {
+    return testing::random_tensor(draw, shape, low, low + 1.5f);
+  };
+  std::vector<AttentionScore> scores;
+  scores.push_back({.softcap = 0.7});
+  scores.push_back({.query_temperature = tensor({2, 4, 77}, 0.5f)});
+  scores.push_back({.key_temperature = tensor({1, 4, 91}, 0.5f)});
+  for (const Shape& shape :
+       {Shape{2, 4, 77, 91}, Shape{1, 4, 77, 91}, Shape{2, 1, 77, 91}, Shape{1, 1, 77, 91},
+        Shape{2, 1, 1, 91}, Shape{1, 4, 77, 1}, Shape{1, 4, 1, 91}, Shape{1, 1, 1, 1}})
+    scores.push_back({.bias = tensor(shape, -1.0f)});
+  scores.push_back(
+      {.table = tensor({4, 21}, -1.0f), .relative = relative_positions(77, 91, 10, 3)});
+  scores.push_back(
+      {.table = tensor({1, 16}, -1.0f), .relative = relative_buckets(77, 91, 16, 40, true)});
+  scores.push_back({.sink = tensor({4}, -1.0f)});
+  for (const AttentionScore& score : scores) {
+    for (const AttentionPattern& pattern :
+         {AttentionPattern::dense(), AttentionPattern::window(20, 9, 3)}) {
+      for (const DType dtype : kDTypes) expect_matches(s, dtype, {pattern, score});
+    }
+  }
+}
+
+TEST(Attention, RelativeTablesOnAGridEqualMaterialisedScores) {
+  const Sizes s{1, 2, 2, 120, 120, 16, 16};
+  testing::Draw draw(6);
+  AttentionSpec spec{.pattern =
+                         AttentionPattern::neighborhood({{.length = 10, .window = 3, .dilation = 2},
+                                                         {.length = 12, .window = 5}})};
+  spec.score.table = testing::random_tensor(draw, {2, 5 * 9});
+  spec.score.relative = relative_grid({10, 12}, {3, 5}, {2, 1});
+  for (const DType dtype : kDTypes) expect_matches(s, dtype, spec);
+  // The first axis's offset is the slow one; both are 0 in the middle of the table.
+  const RelativeIndex& index = *spec.score.relative;
+  EXPECT_EQ(index.key[17] - index.query[17], 2 * 9 + 4);
+  EXPECT_EQ(index.key[2 * 12 + 1] - index.query[0], 3 * 9 + 5);
+}
+
+TEST(Attention, VirtualKeysCountInTheSoftmax) {
+  // HaloNet, arXiv 2103.12731: equal logits, values 0 .. 15: means over 16 places, some of them 0.
+  const std::vector<HaloAxis> axes(2, {.length = 4, .block = 2, .halo = 1});
+  for (const DType dtype : kDTypes) {
+    std::vector<double> numbers(16);
+    for (size_t i = 0; i < 16; ++i) numbers[i] = static_cast<double>(i);
+    const Tensor zero = Tensor::zeros({1, 1, 16, 1}, dtype);
+    const Tensor values = kernels::cast(Tensor::from(numbers, {1, 1, 16, 1}), dtype);
+    const auto out = [&](Border border) {
+      return kernels::attention(zero, zero, values, {AttentionPattern::halo(axes, border)})
+          .out.to_vector<double>();
+    };
+    const double r = dtype == DType::bf16 ? 0x1p-8 : 1e-6;
+    EXPECT_NEAR(out(Border::virtual_keys)[0], 45.0 / 16, 45.0 / 16 * r);
+    EXPECT_NEAR(out(Border::virtual_keys)[15], 90.0 / 16, 90.0 / 16 * r);
+    EXPECT_NEAR(out(Border::crop)[0], 5.0, 5 * r);
+    EXPECT_NEAR(out(Border::crop)[15], 10.0, 10 * r);
+    for (const Border border : {Border::crop, Border::shift, Border::virtual_keys})
+      expect_matches({2, 2, 1, 16, 16, 8, 9}, dtype, {AttentionPattern::halo(axes, border)});
+  }
+}
+
+TEST(Attention, PatternsThatHoldEveryPairEqualDense) {
+  const Inputs in({2, 4, 2, 130, 130, 32, 24}, DType::f32);
+  const Results dense = run(in, {});
+  std::vector<int32_t> all;
+  for (int64_t i = 0; i < 130; ++i)
+    for (int32_t j = 0; j < 130; ++j) all.push_back(j);
+  for (const AttentionPattern& pattern :
+       {AttentionPattern::window(200, 200), AttentionPattern::neighborhood({{130, 130}}),
+        AttentionPattern::windows({130}, {130}), AttentionPattern::prefix(130),
+        AttentionPattern::segments(std::vector<int32_t>(130, 3)),
+        AttentionPattern::lengths({130, 130}), AttentionPattern::indices(all, 1, 1, 130, 130),
+        AttentionPattern::causal() | AttentionPattern::window(0, 130)}) {
+    const Results got = run(in, {pattern});
+    EXPECT_EQ(got.forward.out.to_vector<float>(), dense.forward.out.to_vector<float>());
+    EXPECT_EQ(got.grads.dq.to_vector<float>(), dense.grads.dq.to_vector<float>());
+    EXPECT_EQ(got.grads.dk.to_vector<float>(), dense.grads.dk.to_vector<float>());
+    EXPECT_EQ(got.grads.dv.to_vector<float>(), dense.grads.dv.to_vector<float>());
+  }
+}
+
+TEST(Attention, SparseResultsDoNotDependOnTheThreadCount) {
+  const int threads = thread_count();
+  testing::Draw draw(9);
+  const Sizes s{2, 4, 2, 576, 576, 16, 16};
+  const Inputs in(s, DType::f32);
+  AttentionSpec spec{.pattern = AttentionPattern::neighborhood({{24, 7}, {24, 7}})};
+  spec.score.bias = testing::random_tensor(draw, {1, 4, 576, 576});
+  spec.score.table = testing::random_tensor(draw, {4, 169});
+  spec.score.relative = relative_grid({24, 24}, {7, 7});
+  spec.score.key_temperature = testing::random_tensor(draw, {2, 1, 576}, 0.5f, 2.0f);
+  std::vector<std::vector<float>> first;
+  for (const int count : {1, 2, 3}) {
+    set_thread_count(count);
+    const Results got = run(in, spec);
+    std::vector<std::vector<float>> all;
+    for (const Tensor& t : {got.forward.out, got.grads.dq, got.grads.dk, got.grads.dv,
+                            got.grads.bias, got.grads.table, got.grads.key_temperature})
+      all.push_back(t.to_vector<float>());
+    if (first.empty()) first = all;
+    EXPECT_TRUE(first == all) << count;
+  }
+  set_thread_count(threads);
+}
+
+TEST(Attention, UnionsOfDisjointPatternsMergeThroughTheirLse) {
+  const Inputs in({1, 2, 2, 150, 150, 16, 8}, DType::f64);
+  const auto near = AttentionPattern::window(10, 0);
+  const auto far = AttentionPattern::blocks(
+      1, 150, 150, [](int64_t i, int64_t j) { return i - j > 10 && (i - j) % 7 == 0; });
+  const auto a = kernels::attention(in.q, in.k, in.v, {near});
+  const auto b = kernels::attention(in.q, in.k, in.v, {far});
+  const auto whole = kernels::attention(in.q, in.k, in.v, {near | far});
+  const auto la = a.lse.to_vector<double>(), lb = b.lse.to_vector<double>();
+  const auto oa = a.out.to_vector<double>(), ob = b.out.to_vector<double>();
+  const auto want = whole.out.to_vector<double>();
+  for (size_t i = 0; i < la.size(); ++i) {
+    const double merged = std::log(std::exp(la[i]) + std::exp(lb[i]));
+    for (size_t d = 0; d < 8; ++d)
+      ASSERT_NEAR(
+          want[i * 8 + d],
+          std::exp(la[i] - merged) * oa[i * 8 + d] + std::exp(lb[i] - merged) * ob[i * 8 + d],
+          1e-13);
+  }
+}
+
+TEST(Attention, ALongCausalWindowNeedsMemoryByTheToken) {
+  constexpr int64_t kTokens = 65536;
+  const Inputs in({1, 2, 1, kTokens, kTokens, 16, 16}, DType::f32);
+  allocator::reset_peak();
+  const int64_t before = allocator::stats().in_use_bytes;
+  const Results got = run(in, {AttentionPattern::window(127, 0)});
+  EXPECT_TRUE(std::isfinite(got.grads.dq.to_vector<float>()[kTokens]));
+  // A few rows of q, k, v and their gradients a token; one matrix of scores would be 16 GiB.
+  EXPECT_LT(allocator::stats().peak_bytes - before, int64_t{128} << 20);
 }
 
 }  // namespace

@@ -1,0 +1,35 @@
+// Gradients of a score's tensors on their way: what tasks add up by themselves, in memory of their
+// own, and how it is summed into the gradients afterwards, in a fixed order.
+#pragma once
+
+#include "kernels/attention/tiles.h"
+
+namespace heed::kernels::attn {
+
+struct ScoreSums {
+  // By row [B, H, N]; each row belongs to one task.
+  Tensor query_temperature, query_bias, sink;
+  // By task and head of its group [tasks, group, M or entries].
+  Tensor key_temperature, key_bias, table;
+  // A bias by query and key is added to in place; tasks that share parts of it run one after
+  // another: those of equal number in here.
+  Tensor bias;
+  std::vector<int64_t> chain;
+
+  ScoreSums(const Problem& p, const ScoreTerms<float>& terms, const Tasks& tasks,
+            const AttentionGradients& grads);
+
+  /// Sums everything into the gradients.
+  void finish(const ScoreTerms<float>& terms, const Tasks& tasks,
+              const AttentionGradients& grads) const;
+
+  bool any() const {
+    return query_temperature.defined() || query_bias.defined() || key_temperature.defined() ||
+           key_bias.defined() || table.defined() || bias.defined();
+  }
+};
+
+/// Whether tasks that differ in batch or head add to the same elements of the bias.
+bool shares_bias(const Problem& p, const ScoreTerms<float>& terms, const AttentionGradients& grads);
+
+}  // namespace heed::kernels::attn

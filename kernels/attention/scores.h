@@ -1,0 +1,108 @@
+// The tensors of a score as the kernels read them: converted once, broadcast through zero strides.
+#pragma once
+
+#include <cmath>
+#include <limits>
+
+#include "core/tensor.h"
+#include "kernels/attention/attention.h"
+
+namespace heed::kernels::attn {
+
+struct Extents;
+
+/// Element (b, h, i, j) of a tensor that broadcasts along some of them.
+template <class A>
+struct Broadcast4 {
+  const A* data = nullptr;
+  int64_t b = 0, h = 0, i = 0, j = 0;  // strides
+  A at(int64_t bb, int64_t hh, int64_t ii, int64_t jj) const {
+    return data[bb * b + hh * h + ii * i + jj * j];
+  }
+  explicit operator bool() const { return data != nullptr; }
+};
+
+/// Contiguous copies of a score's tensors in the dtype of statistics, all rank 4; shapes checked.
+struct ScoreTensors {
+  Tensor query_temperature, key_temperature, bias, table, sink;
+
+  ScoreTensors(const AttentionScore& score, const Extents& e, DType dtype);
+};
+
+/// One problem's score: what AttentionScore describes, ready to compute with.
+template <class A>
+struct ScoreTerms {
+  double softcap = 0.0;
+  Broadcast4<A> query_temperature, key_temperature, bias, table, sink;
+  const RelativeIndex* relative = nullptr;
+  int64_t entries = 0;
+
+  ScoreTerms(const AttentionScore& score, const ScoreTensors& t)
+      : softcap(score.softcap),
+        query_temperature(view(t.query_temperature)),
+        key_temperature(view(t.key_temperature)),
+        bias(view(t.bias)),
+        table(view(t.table)),
+        sink(view(t.sink)),
+        relative(score.relative.get()),
+        entries(t.table.defined() ? t.table.size(3) : 0) {}
+
+  /// Whether the logits need more than scale, ALiBi and the pattern.
+  bool any() const {
+    return softcap != 0.0 || query_temperature || key_temperature || bias || table;
+  }
+  /// The table's entry of a pair.
+  int64_t entry(int64_t i, int64_t j) const {
+    return entry_of(relative->key[static_cast<size_t>(j)] -
+                    relative->query[static_cast<size_t>(i)]);
+  }
+  int64_t entry_of(int64_t index) const {
+    const auto& map = relative->map;
+    if (!map.empty()) {
+      index = map[static_cast<size_t>(
+          std::clamp<int64_t>(index, 0, static_cast<int64_t>(map.size()) - 1))];
+    }
+    return std::clamp<int64_t>(index, 0, entries - 1);
+  }
+  A temperature(int64_t b, int64_t h, int64_t i, int64_t j) const {
+    const A q = query_temperature ? query_temperature.at(b, h, i, 0) : A{1};
+    return key_temperature ? q * key_temperature.at(b, h, 0, j) : q;
+  }
+  /// What is added to a capped score.
+  A added(int64_t b, int64_t h, int64_t i, int64_t j) const {
+    A sum = bias ? bias.at(b, h, i, j) : A{0};
+    if (table) sum += table.at(0, h, 0, entry(i, j));
+    return sum;
+  }
+  A capped(A x) const {
+    if (softcap == 0.0) return x;
+    const A cap = static_cast<A>(softcap);
+    return cap * std::tanh(x / cap);
+  }
+  /// d capped / dx, from the capped score.
+  A slope(A capped) const {
+    if (softcap == 0.0) return A{1};
+    const A t = capped / static_cast<A>(softcap);
+    return A{1} - t * t;
+  }
+
+ private:
+  static Broadcast4<A> view(const Tensor& t) {
+    if (!t.defined()) return {};
+    const auto stride = [&](int d) { return t.size(d) == 1 ? int64_t{0} : t.stride(d); };
+    return {t.data<A>(), stride(0), stride(1), stride(2), stride(3)};
+  }
+};
+
+/// The logit of what has no value (the sink, and `count` virtual keys of logit 0); -infinity
+/// without either.
+template <class A>
+A valueless_logit(const ScoreTerms<A>& terms, int64_t h, int64_t count) {
+  const A none = -std::numeric_limits<A>::infinity();
+  const A a = terms.sink ? terms.sink.at(0, h, 0, 0) : none;
+  const A b = count > 0 ? std::log(static_cast<A>(count)) : none;
+  const A most = std::max(a, b);
+  return most == none ? none : most + std::log(std::exp(a - most) + std::exp(b - most));
+}
+
+}  // namespace heed::kernels::attn
