@@ -1,5 +1,4 @@
-// Attention with an additive bias of the scores that is learned, composed of products and a
-// softmax: the scores are held in memory, [B, H, N, M].
+// Fused attention with an additive bias of the scores that is learned.
 #pragma once
 
 #include "autograd/ops/attention.h"
@@ -8,7 +7,7 @@ namespace heed::nn {
 
 /// softmax(scale q k^T + bias) v: q [B, H, N, D], k and v [B, Hkv, M, D], bias [H, N, M] -> [B, H,
 /// N, D]. `lengths` [B] i64 are the keys that count in each row (all, when undefined); rows without
-/// any mean nothing. Differentiable in q, k, v and bias. `spec`'s slopes are refused.
+/// any are 0. Differentiable in q, k, v and bias. `spec`'s slopes are refused.
 Tensor biased_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& bias,
                         const Tensor& lengths, const AttentionSpec& spec);
 

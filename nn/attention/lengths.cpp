@@ -26,22 +26,9 @@ Tensor attention_of_lengths(const Tensor& q, const Tensor& k, const Tensor& v,
                             const Tensor& lengths, const AttentionSpec& spec) {
   HEED_CHECK(q.size(2) == k.size(2), "attention: lengths want as many queries as keys, got {}, {}",
              q, k);
-  const int64_t batch = q.size(0), tokens = q.size(2);
-  const std::vector<int64_t> counts = lengths.to_vector<int64_t>();
-  std::vector<Tensor> rows;
-  for (int64_t b = 0; b < batch; ++b) {
-    const int64_t count = counts[static_cast<size_t>(b)];
-    const auto own = [&](const Tensor& t) { return slice(slice(t, 0, b, b + 1), 2, 0, count); };
-    AttentionSpec how = spec;
-    how.dropout_key = spec.dropout_key.derive(static_cast<uint64_t>(b));
-    std::vector<Tensor> parts;  // [1, tokens, H, D]: attention's own layout in memory
-    if (count > 0) parts.push_back(transpose(attention(own(q), own(k), own(v), how).out, 1, 2));
-    if (count < tokens) {
-      parts.push_back(Tensor::zeros({1, tokens - count, q.size(1), v.size(3)}, q.dtype()));
-    }
-    rows.push_back(parts.size() == 1 ? parts[0] : concat(parts, 1));
-  }
-  return transpose(concat(rows, 0), 1, 2);
+  AttentionSpec how = spec;
+  how.pattern = spec.pattern & AttentionPattern::lengths(lengths.to_vector<int64_t>());
+  return attention(q, k, v, how).out;
 }
 
 Tensor mean_of_lengths(const Tensor& x, const Tensor& lengths) {
