@@ -19,12 +19,7 @@ int64_t smallest_divisor(int64_t n) {
 }  // namespace
 
 void IndexedTask::start_batches(BatchMaker make) {
-  HEED_CHECK(!prefetcher_, "task {}: its batches were started before", name());
   make_ = std::move(make);
-  const int64_t parts = recipe_.train.accumulation;
-  prefetcher_ = std::make_unique<data::Prefetcher<Batch>>([make = make_, parts](int64_t index) {
-    return make(index / parts, {index % parts, parts});
-  });
 }
 
 const IndexedTask::BatchMaker& IndexedTask::maker() const {
@@ -32,22 +27,29 @@ const IndexedTask::BatchMaker& IndexedTask::maker() const {
   return make_;
 }
 
+void IndexedTask::make_ahead(int64_t start) {
+  const int64_t parts = recipe_.train.accumulation;
+  prefetcher_ = std::make_unique<data::Prefetcher<Batch>>(
+      [make = maker(), parts](int64_t index) {
+        return make(index / parts, {index % parts, parts});
+      },
+      data::PrefetchOptions{.start = start});
+}
+
 Batch IndexedTask::next_batch() {
-  maker();
+  if (!prefetcher_) make_ahead(0);
   return prefetcher_->next();
 }
 
 Config IndexedTask::data_position() {
-  maker();
   Config position = Config::map();
-  position.set("step", prefetcher_->position() / recipe_.train.accumulation);
+  position.set("step", prefetcher_ ? prefetcher_->position() / recipe_.train.accumulation : 0);
   return position;
 }
 
 void IndexedTask::seek_data(const Config& position) {
-  maker();
   const Config* step = position.find("step");
-  prefetcher_->seek(step == nullptr ? 0 : step->as_integer() * recipe_.train.accumulation);
+  make_ahead(step == nullptr ? 0 : step->as_integer() * recipe_.train.accumulation);
 }
 
 double IndexedTask::flops_per_step() {

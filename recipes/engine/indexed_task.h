@@ -33,7 +33,8 @@ class IndexedTask : public Task {
   /// from background threads, also while the derived task is being destroyed: it owns, or shares,
   /// what it reads.
   using BatchMaker = std::function<Batch(int64_t step, const data::RowSlice& part)>;
-  /// Begins to make batches, from step 0; once, by the constructor of a task that will train.
+  /// Where batches come from; called once, by the constructor of a task that will train. They are
+  /// made ahead from the first next_batch() or seek_data() on.
   void start_batches(BatchMaker make);
 
   int64_t rows_per_step() const { return recipe_.train.batch_size * recipe_.train.accumulation; }
@@ -52,6 +53,7 @@ class IndexedTask : public Task {
 
  private:
   const BatchMaker& maker() const;
+  void make_ahead(int64_t start);
 
   BatchMaker make_;
   std::unique_ptr<data::Prefetcher<Batch>> prefetcher_;
