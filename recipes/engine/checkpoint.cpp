@@ -187,4 +187,15 @@ CheckpointContent read_checkpoint(const std::string& path) {
   return content;
 }
 
+NamedTensors inference_weights(const CheckpointContent& content, bool averaged) {
+  NamedTensors weights = content.model;
+  if (!averaged) return weights;
+  for (const auto& [name, average] : content.ema) {
+    for (auto& [own_name, tensor] : weights) {
+      if (own_name == name) tensor = average;
+    }
+  }
+  return weights;
+}
+
 }  // namespace heed::recipes

@@ -67,6 +67,10 @@ CheckpointInfo find_checkpoint(const std::string& run_or_checkpoint, const Warni
 
 /// Reads what write_checkpoint wrote (assets stay in the folder).
 CheckpointContent read_checkpoint(const std::string& path);
+
+/// The weights to use a checkpoint's model with: where `averaged`, the averages of those that it
+/// holds averages of.
+NamedTensors inference_weights(const CheckpointContent& content, bool averaged);
 TrainState read_train_state(const std::string& path);
 
 }  // namespace heed::recipes

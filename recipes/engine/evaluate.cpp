@@ -14,15 +14,6 @@ Recipe saved_recipe(const std::string& checkpoint, const std::vector<std::string
   return load_recipe(path, overrides);
 }
 
-/// The averaged parameters in place of the model's own.
-void put_averages(NamedTensors& model, const NamedTensors& averages) {
-  for (const auto& [name, average] : averages) {
-    for (auto& [own_name, tensor] : model) {
-      if (own_name == name) tensor = average;
-    }
-  }
-}
-
 }  // namespace
 
 LoadedRun load_run(const std::string& run_or_checkpoint, TaskUse use,
@@ -32,9 +23,9 @@ LoadedRun load_run(const std::string& run_or_checkpoint, TaskUse use,
   run.recipe = saved_recipe(run.checkpoint.path, overrides);
   run.task = make_task(run.recipe, use, run.checkpoint.path);
 
-  CheckpointContent content = read_checkpoint(run.checkpoint.path);
-  if (run.recipe.evaluation.use_ema) put_averages(content.model, content.ema);
-  nn::load_state_dict(run.task->module(), content.model);
+  const CheckpointContent content = read_checkpoint(run.checkpoint.path);
+  nn::load_state_dict(run.task->module(),
+                      inference_weights(content, run.recipe.evaluation.use_ema));
   run.task->module().eval();
   return run;
 }

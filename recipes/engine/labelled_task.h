@@ -56,6 +56,7 @@ class LabelledTask : public IndexedTask {
 
   double flops_per_row() override { return model_->flops(); }
 
+  const std::vector<std::string>& class_names() const { return class_names_; }
   int64_t classes() const { return static_cast<int64_t>(class_names_.size()); }
 
   std::shared_ptr<const data::LabelledDataset> data_;

@@ -1,48 +1,22 @@
 #include "recipes/engine/language_modeling.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <numbers>
 
 #include "data/ngram.h"
-#include "data/registry.h"
 #include "recipes/engine/measures/likelihood.h"
 #include "recipes/engine/text_generator.h"
 
 namespace heed::recipes {
-namespace {
-
-namespace fs = std::filesystem;
-
-std::string tokenizer_file(const std::string& assets) {
-  return (fs::path(assets) / "tokenizer.json").string();
-}
-
-}  // namespace
-
-void LanguageModelingOptions::options(Options& o) {
-  o.field("sampling", sampling,
-          "training windows: random starts (as nanoGPT), or epochs: every window once an epoch",
-          {.one_of = {"random", "epochs"}});
-}
+void LanguageModelingOptions::options(Options& o) { sampling_option(o, sampling); }
 
 LanguageModeling::LanguageModeling(const Recipe& recipe, TaskUse use, const std::string& assets)
-    : IndexedTask(recipe),
+    : TextTask(recipe),
       options_(read_options<LanguageModelingOptions>(recipe.task, "task language_modeling")) {
-  if (use == TaskUse::generate && !assets.empty()) {
-    own_tokenizer_ = data::load_tokenizer(tokenizer_file(assets));
-    tokenizer_ = own_tokenizer_.get();
-  } else {
-    open_data(assets);
-  }
-  model_ = nn::make_language_model(recipe_.model, tokenizer_->vocab_size());
+  open_text(use, assets);
+  model_ = nn::make_language_model(recipe_.model, tokenizer().vocab_size());
   if (use != TaskUse::train) return;
-  check_length();
-  data::WindowOptions window;
-  window.batch = rows_per_step();
-  window.context = model_->context();
-  window.seed = seed();
-  window.sampling = options_.sampling;
+  const data::WindowOptions window = training_windows(model_->context(), options_.sampling);
   start_batches([data = data_, window](int64_t step, const data::RowSlice& part) -> Batch {
     data::WindowOptions own = window;
     own.slice = part;
@@ -50,38 +24,6 @@ LanguageModeling::LanguageModeling(const Recipe& recipe, TaskUse use, const std:
     return {{{"inputs", batch.inputs}, {"targets", batch.targets}}, batch.count};
   });
 }
-
-void LanguageModeling::open_data(const std::string& assets) {
-  Config config = recipe_.data;
-  // A run that goes on keeps the tokenizer that it began with.
-  if (!assets.empty() && fs::exists(tokenizer_file(assets))) {
-    Config saved = Config::map();
-    saved.set("file", tokenizer_file(assets));
-    config.set("tokenizer", std::move(saved));
-  }
-  const Config* type = config.find("type");
-  const data::DatasetEntry& entry =
-      data::find_dataset(type == nullptr ? "text" : type->as_string(),
-                         type == nullptr ? config.where() : type->where());
-  if (!entry.open_text) {
-    fail_request(type->where(),
-                 "task language_modeling: the dataset '" + entry.name + "' is no text");
-  }
-  data_ = entry.open_text(config);
-  tokenizer_ = data_->tokenizer.get();
-}
-
-void LanguageModeling::check_length() const {
-  const int64_t tokens = data_->train.tokens.size();
-  if (tokens > model_->context()) return;
-  const Config* context = recipe_.model.find("context");
-  fail_request(context == nullptr ? recipe_.model.where() : context->where(),
-               fmt::format("model: a context of {} needs {} training tokens at least, and the data "
-                           "have {}",
-                           model_->context(), model_->context() + 1, tokens));
-}
-
-std::string LanguageModeling::data_summary() { return data_ ? data_->summary : ""; }
 
 Tensor LanguageModeling::loss(const Batch& batch) {
   return model_->loss(batch["inputs"], batch["targets"]);
@@ -91,9 +33,8 @@ Metrics LanguageModeling::evaluate(const EvaluationOptions& options, Communicato
                                    const Progress& progress) {
   const data::Split& split = data_->validation;
   if (split.tokens.size() < 2) return {};
-  const data::EvaluationBatches batches(split.tokens, evaluation_rows(options), model_->context(),
-                                        options.max_batches,
-                                        {communicator.rank(), communicator.size()});
+  const data::EvaluationBatches batches =
+      evaluation_windows(options, model_->context(), communicator);
   double nats = 0.0;
   for (int64_t i = 0; i < batches.size(); ++i) {
     const data::Batch batch = batches(i);
@@ -106,7 +47,7 @@ Metrics LanguageModeling::evaluate(const EvaluationOptions& options, Communicato
   }
   nats = communicator.all_reduce_number(nats);
   const int64_t tokens = batches.predicted();
-  const int64_t bytes = data::text_bytes(split.tokens, *tokenizer_, 1, tokens);
+  const int64_t bytes = data::text_bytes(split.tokens, tokenizer(), 1, tokens);
   return likelihood_metrics(nats, tokens, bytes);
 }
 
@@ -117,7 +58,7 @@ Metrics LanguageModeling::baselines(const EvaluationOptions& options) {
     const auto order = static_cast<int>(name == "unigram" ? 1 : options.ngram_order);
     const std::string label = name == "unigram" ? name : fmt::format("{}-gram", order);
     const data::Score score =
-        data::Ngram(data_->train.tokens, order).score(data_->validation.tokens, *tokenizer_);
+        data::Ngram(data_->train.tokens, order).score(data_->validation.tokens, tokenizer());
     metrics.emplace_back(label + ".loss", score.bits_per_token() * std::numbers::ln2);
     metrics.emplace_back(label + ".bits_per_byte", score.bits_per_byte());
   }
@@ -126,12 +67,7 @@ Metrics LanguageModeling::baselines(const EvaluationOptions& options) {
 
 Generated LanguageModeling::generate(const std::string& prompt, const GenerateOptions& options,
                                      const TokenCallback& on_token) {
-  return generate_text(*model_, *tokenizer_, prompt, options, on_token);
-}
-
-std::vector<std::string> LanguageModeling::save_assets(const std::string& folder) {
-  tokenizer_->save(tokenizer_file(folder));
-  return {tokenizer_file(folder)};
+  return generate_text(*model_, tokenizer(), prompt, options, on_token);
 }
 
 double LanguageModeling::flops_per_row() {

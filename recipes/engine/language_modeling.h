@@ -5,9 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "data/text_dataset.h"
 #include "nn/models/language_model.h"
-#include "recipes/engine/indexed_task.h"
+#include "recipes/engine/text_task.h"
 
 namespace heed::recipes {
 
@@ -16,17 +15,14 @@ struct LanguageModelingOptions {
   void options(Options& o);
 };
 
-class LanguageModeling : public IndexedTask {
+class LanguageModeling : public TextTask {
  public:
   LanguageModeling(const Recipe& recipe, TaskUse use, const std::string& assets);
 
   const char* name() const override { return "language_modeling"; }
   nn::Module& module() override { return *model_; }
   nn::LanguageModel& model() { return *model_; }
-  const data::Tokenizer& tokenizer() const { return *tokenizer_; }
 
-  std::string data_summary() override;
-  const char* item_name() const override { return "tokens"; }
   void resolve(Recipe& recipe) override { recipe.model = model_->config(); }
 
   /// Batches hold "inputs" and "targets", i64 [batch_size, context].
@@ -44,21 +40,15 @@ class LanguageModeling : public IndexedTask {
   /// See generate_text().
   Generated generate(const std::string& prompt, const GenerateOptions& options,
                      const TokenCallback& on_token) override;
-  std::vector<std::string> save_assets(const std::string& folder) override;
   Config export_config() override { return model_->config(); }
 
   int64_t activation_bytes() override;
 
  private:
-  void open_data(const std::string& assets);
-  void check_length() const;
   int64_t items_per_row() const override { return model_->context(); }
   double flops_per_row() override;
 
   LanguageModelingOptions options_;
-  std::shared_ptr<const data::TextDataset> data_;   // null when only generating
-  std::unique_ptr<data::Tokenizer> own_tokenizer_;  // then
-  const data::Tokenizer* tokenizer_ = nullptr;
   std::unique_ptr<nn::LanguageModel> model_;
 };
 

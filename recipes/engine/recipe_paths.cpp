@@ -83,6 +83,7 @@ std::string resolve_path(const Config& value) {
 }
 
 void resolve_paths(Config& tree) {
+  if (Config* task = tree.find("task")) resolve_in(*task, "teacher");
   Config* data = tree.find("data");
   if (data == nullptr || !data->is_map()) return;
   for (const char* key : {"files", "validation_files", "test_files", "fallback", "folder", "file",

@@ -3,7 +3,10 @@
 #include <algorithm>
 
 #include "recipes/engine/classification.h"
+#include "recipes/engine/distillation.h"
 #include "recipes/engine/language_modeling.h"
+#include "recipes/engine/masked_language_modeling.h"
+#include "recipes/engine/regression.h"
 
 namespace heed::recipes {
 
@@ -37,7 +40,10 @@ std::vector<std::string> Task::write_samples(const std::string&, const std::stri
 }
 
 const std::vector<TaskEntry>& task_registry() {
-  static const std::vector<TaskEntry> entries = {classification_entry(), language_modeling_entry()};
+  static const std::vector<TaskEntry> entries = {
+      classification_entry(),           distillation_entry(), language_modeling_entry(),
+      masked_language_modeling_entry(), regression_entry(),
+  };
   return entries;
 }
 
