@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/parallel.h"
+#include "kernels/conv/depthwise.h"
 #include "kernels/conv/direct.h"
 #include "kernels/conv/onednn.h"
 #include "kernels/elementwise/accumulate.h"
@@ -15,6 +16,8 @@ constexpr double kLeastFlops =
     8e6;  // of a chunk of images: below that, threads cost more than they give
 constexpr int64_t kMostPartials = 32;        // weight gradients summed at the end,
 constexpr int64_t kPartialBytes = 64 << 20;  // and the memory they may take together
+constexpr int64_t kLeastPixels = 1024;       // behind each of their elements: less, and adding them
+constexpr int64_t kLeastPartials = 4;        // up costs too much; unless there are so few of them
 
 // Images of a chunk: fixed by the problem. Few enough that every core finds work.
 int64_t images_per_chunk(const ConvPlan& p) {
@@ -81,6 +84,11 @@ Tensor conv(const Tensor& x, const Tensor& weight, const Tensor& bias,
                      bias.defined() ? master_bias.data<double>() : nullptr, y.data<double>());
     return y;
   }
+  if (own_depthwise(p, ConvPass::forward)) {
+    depthwise_forward(p, dtype, images.raw(), contiguous_as(weight, DType::f32).data<float>(),
+                      bias.defined() ? master_bias.data<float>() : nullptr, out(y, 0));
+    return y;
+  }
   const int64_t chunk = images_per_chunk(p);
   const ChunkWeights weights(p, chunk, ConvPass::forward, dtype, weight, bias.defined());
   parallel_for(p.batch, chunk, [&](int64_t begin, int64_t end) {
@@ -105,6 +113,11 @@ Tensor conv_input_gradient(const Tensor& dy, const Tensor& weight, const Shape& 
   if (dtype == DType::f64) {
     conv_input_gradient_f64(p, gradient.data<double>(), contiguous_as(weight, dtype).data<double>(),
                             dx.data<double>());
+    return dx;
+  }
+  if (own_depthwise(p, ConvPass::input_gradient)) {
+    depthwise_input_gradient(p, dtype, gradient.raw(),
+                             contiguous_as(weight, DType::f32).data<float>(), out(dx, 0));
     return dx;
   }
   const int64_t chunk = images_per_chunk(p);
@@ -133,9 +146,17 @@ Tensor conv_weight_gradient(const Tensor& dy, const Tensor& x, const Shape& weig
     conv_weight_gradient_f64(p, gradient.data<double>(), images.data<double>(), dw.data<double>());
     return dw;
   }
+  if (own_depthwise(p, ConvPass::weight_gradient)) {
+    const Tensor dw = Tensor::empty(weight, DType::f32, x.device());
+    depthwise_weight_gradient(p, dtype, gradient.raw(), images.raw(), dw.data<float>());
+    return dw;
+  }
   const int64_t size = weight.numel();
   const int64_t affordable = std::clamp<int64_t>(kPartialBytes / (size * 4), 1, kMostPartials);
-  const int64_t chunk = std::max(images_per_chunk(p), (p.batch + affordable - 1) / affordable);
+  const int64_t worthwhile = std::min((kLeastPixels + p.out_pixels() - 1) / p.out_pixels(),
+                                      (p.batch + kLeastPartials - 1) / kLeastPartials);
+  const int64_t chunk =
+      std::max({images_per_chunk(p), (p.batch + affordable - 1) / affordable, worthwhile});
   const int64_t chunks = (p.batch + chunk - 1) / chunk;
   const Tensor partials = Tensor::empty({chunks, size});
   parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {

@@ -6,9 +6,9 @@
 // x [B, spatial..., C], weight [Cout, kernel..., C / groups], y [B, out..., Cout], with
 // out = (in + 2 padding - dilation (kernel - 1) - 1) / stride + 1.
 //
-// f32 and bf16 run on oneDNN (depthwise ones with dilation on our own kernel), a chunk of the batch
-// at a time on one thread; weight gradients are summed over fixed chunks. So results do not depend
-// on the thread count. f64 (for checks) has a plain kernel.
+// f32 and bf16 run on oneDNN (depthwise ones partly on our own kernels: depthwise.h), a chunk of
+// the batch at a time on one thread; weight gradients are summed over fixed chunks. So results do
+// not depend on the thread count. f64 (for checks) has a plain kernel.
 #pragma once
 
 #include "core/tensor.h"

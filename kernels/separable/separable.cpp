@@ -1,6 +1,6 @@
 // Each result pixel gathers its taps: no scattering, so that rows of results are independent and
-// nothing depends on the thread count. Vectors run along the channels, four at a time, which stay
-// in registers while the taps pass by.
+// nothing depends on the thread count. A row's taps are listed once. Vectors run along the
+// channels, four at a time, which stay in registers while the taps pass by.
 #include "kernels/separable/separable.h"
 
 #include <algorithm>
@@ -21,42 +21,55 @@ namespace heed::kernels {
 namespace HWY_NAMESPACE {
 namespace {
 
-template <class T>
-void weighted(const T* x, const Taps& taps, T* y) {
+// Calls fn(weight, element) for every tap of pixel o.
+template <class T, class Fn>
+HWY_INLINE void for_taps(const T* x, const RowTaps& taps, int64_t o, const Fn& fn) {
   using A = accumulate_t<T>;
-  const hn::ScalableTag<A> d;
-  const size_t n = static_cast<size_t>(taps.channels), lanes = hn::Lanes(d), count = taps.count;
-  size_t c = 0;
-  for (; c + 4 * lanes <= n; c += 4 * lanes) {
-    auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
-    for (size_t k = 0; k < count; ++k) {
-      const T* from = x + taps.offset[k] + c;
-      const auto w = hn::Set(d, static_cast<A>(taps.weight[k]));
-      s0 = hn::MulAdd(w, load_row(d, from, Whole{}), s0);
-      s1 = hn::MulAdd(w, load_row(d, from + lanes, Whole{}), s1);
-      s2 = hn::MulAdd(w, load_row(d, from + 2 * lanes, Whole{}), s2);
-      s3 = hn::MulAdd(w, load_row(d, from + 3 * lanes, Whole{}), s3);
+  const int64_t begin = taps.start[o], end = taps.start[o + 1];
+  for (size_t r = 0; r < taps.rows; ++r) {
+    const T* row = x + taps.row_offset[r];
+    for (int64_t k = begin; k < end; ++k) {
+      fn(static_cast<A>(taps.row_weight[r] * taps.weight[k]), row + taps.index[k] * taps.channels);
     }
-    store_row(d, s0, y + c, Whole{});
-    store_row(d, s1, y + c + lanes, Whole{});
-    store_row(d, s2, y + c + 2 * lanes, Whole{});
-    store_row(d, s3, y + c + 3 * lanes, Whole{});
   }
-  const auto one = [&](size_t at, auto width) HWY_ATTR {
-    auto s = hn::Zero(d);
-    for (size_t k = 0; k < count; ++k) {
-      const auto w = hn::Set(d, static_cast<A>(taps.weight[k]));
-      s = hn::MulAdd(w, load_row(d, x + taps.offset[k] + at, width), s);
-    }
-    store_row(d, s, y + at, width);
-  };
-  for (; c + lanes <= n; c += lanes) one(c, Whole{});
-  if (c < n) one(c, n - c);
 }
 
-void weighted_f32(const float* x, const Taps& taps, float* y) { weighted(x, taps, y); }
-void weighted_bf16(const bfloat16* x, const Taps& taps, bfloat16* y) { weighted(x, taps, y); }
-void weighted_f64(const double* x, const Taps& taps, double* y) { weighted(x, taps, y); }
+template <class T>
+void weighted(const T* x, const RowTaps& taps, T* y) {
+  using A = accumulate_t<T>;
+  const hn::ScalableTag<A> d;
+  const size_t n = static_cast<size_t>(taps.channels), lanes = hn::Lanes(d);
+  for (int64_t o = 0; o < taps.pixels; ++o, y += n) {
+    size_t c = 0;
+    for (; c + 4 * lanes <= n; c += 4 * lanes) {
+      auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
+      for_taps(x + c, taps, o, [&](A weight, const T* from) HWY_ATTR {
+        const auto w = hn::Set(d, weight);
+        s0 = hn::MulAdd(w, load_row(d, from, Whole{}), s0);
+        s1 = hn::MulAdd(w, load_row(d, from + lanes, Whole{}), s1);
+        s2 = hn::MulAdd(w, load_row(d, from + 2 * lanes, Whole{}), s2);
+        s3 = hn::MulAdd(w, load_row(d, from + 3 * lanes, Whole{}), s3);
+      });
+      store_row(d, s0, y + c, Whole{});
+      store_row(d, s1, y + c + lanes, Whole{});
+      store_row(d, s2, y + c + 2 * lanes, Whole{});
+      store_row(d, s3, y + c + 3 * lanes, Whole{});
+    }
+    const auto one = [&](size_t at, auto width) HWY_ATTR {
+      auto s = hn::Zero(d);
+      for_taps(x + at, taps, o, [&](A weight, const T* from) HWY_ATTR {
+        s = hn::MulAdd(hn::Set(d, weight), load_row(d, from, width), s);
+      });
+      store_row(d, s, y + at, width);
+    };
+    for (; c + lanes <= n; c += lanes) one(c, Whole{});
+    if (c < n) one(c, n - c);
+  }
+}
+
+void weighted_f32(const float* x, const RowTaps& taps, float* y) { weighted(x, taps, y); }
+void weighted_bf16(const bfloat16* x, const RowTaps& taps, bfloat16* y) { weighted(x, taps, y); }
+void weighted_f64(const double* x, const RowTaps& taps, double* y) { weighted(x, taps, y); }
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
@@ -71,13 +84,13 @@ HWY_EXPORT(weighted_f32);
 HWY_EXPORT(weighted_bf16);
 HWY_EXPORT(weighted_f64);
 
-void weighted_pixel(const float* x, const Taps& taps, float* y) {
+void weighted_row(const float* x, const RowTaps& taps, float* y) {
   HWY_DYNAMIC_DISPATCH(weighted_f32)(x, taps, y);
 }
-void weighted_pixel(const bfloat16* x, const Taps& taps, bfloat16* y) {
+void weighted_row(const bfloat16* x, const RowTaps& taps, bfloat16* y) {
   HWY_DYNAMIC_DISPATCH(weighted_bf16)(x, taps, y);
 }
-void weighted_pixel(const double* x, const Taps& taps, double* y) {
+void weighted_row(const double* x, const RowTaps& taps, double* y) {
   HWY_DYNAMIC_DISPATCH(weighted_f64)(x, taps, y);
 }
 
@@ -88,25 +101,21 @@ template <class T>
 void result_row(const T* x, const std::array<const AxisMap*, 3>& axes, int64_t row,
                 int64_t channels, std::vector<int64_t>& offset, std::vector<double>& weight, T* y) {
   const AxisMap &a0 = *axes[0], &a1 = *axes[1], &a2 = *axes[2];
-  const int64_t o1 = row % a1.out(), o0 = row / a1.out() % a0.out();
+  const auto o1 = static_cast<size_t>(row % a1.out());
+  const auto o0 = static_cast<size_t>(row / a1.out() % a0.out());
   const T* image = x + row / (a0.out() * a1.out()) * a0.in * a1.in * a2.in * channels;
-  for (int64_t o2 = 0; o2 < a2.out(); ++o2) {
-    offset.clear();
-    weight.clear();
-    for (size_t i = static_cast<size_t>(a0.start[static_cast<size_t>(o0)]);
-         i < static_cast<size_t>(a0.start[static_cast<size_t>(o0) + 1]); ++i) {
-      for (size_t j = static_cast<size_t>(a1.start[static_cast<size_t>(o1)]);
-           j < static_cast<size_t>(a1.start[static_cast<size_t>(o1) + 1]); ++j) {
-        for (size_t k = static_cast<size_t>(a2.start[static_cast<size_t>(o2)]);
-             k < static_cast<size_t>(a2.start[static_cast<size_t>(o2) + 1]); ++k) {
-          offset.push_back(((a0.index[i] * a1.in + a1.index[j]) * a2.in + a2.index[k]) * channels);
-          weight.push_back(a0.weight[i] * a1.weight[j] * a2.weight[k]);
-        }
-      }
+  offset.clear();
+  weight.clear();
+  for (auto i = static_cast<size_t>(a0.start[o0]); i < static_cast<size_t>(a0.start[o0 + 1]); ++i) {
+    for (auto j = static_cast<size_t>(a1.start[o1]); j < static_cast<size_t>(a1.start[o1 + 1]);
+         ++j) {
+      offset.push_back((a0.index[i] * a1.in + a1.index[j]) * a2.in * channels);
+      weight.push_back(a0.weight[i] * a1.weight[j]);
     }
-    weighted_pixel(image, Taps{offset.data(), weight.data(), offset.size(), channels},
-                   y + (row * a2.out() + o2) * channels);
   }
+  const RowTaps taps{offset.data(),   weight.data(),    offset.size(), a2.start.data(),
+                     a2.index.data(), a2.weight.data(), a2.out(),      channels};
+  weighted_row(image, taps, y + row * a2.out() * channels);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What separable.cpp's SIMD functions sum: pixels of `channels` neighbouring elements.
+// What separable.cpp's SIMD functions sum: rows of pixels of `channels` neighbouring elements.
 #pragma once
 
 #include <cstddef>
@@ -6,11 +6,16 @@
 
 namespace heed::kernels {
 
-struct Taps {
-  const int64_t* offset;  ///< elements from the image's first one
+/// The entries of one result row: those of the outer axes, the same for all of its pixels, and for
+/// pixel o the entries start[o] ... start[o + 1] of the innermost axis.
+struct RowTaps {
+  const int64_t* row_offset;  ///< elements from the image's first one
+  const double* row_weight;
+  size_t rows;
+  const int64_t* start;
+  const int64_t* index;  ///< pixels along the innermost axis
   const double* weight;
-  size_t count;
-  int64_t channels;
+  int64_t pixels, channels;
 };
 
 }  // namespace heed::kernels

@@ -40,6 +40,10 @@ const std::vector<Case>& cases() {
       {"depthwise", {2, 9, 8, 19}, {19, 3, 3, 1}, {{1, 1}, {1, 1}, {1, 1}, 19}},
       {"depthwise, stride 2", {2, 9, 8, 16}, {16, 5, 5, 1}, {{2, 2}, {2, 2}, {1, 1}, 16}},
       {"depthwise, dilated", {2, 20, 22, 33}, {33, 7, 7, 1}, {{1, 1}, {9, 9}, {3, 3}, 33}},
+      {"depthwise, 7x7", {3, 10, 9, 35}, {35, 7, 7, 1}, {{1, 1}, {3, 3}, {1, 1}, 35}},
+      {"depthwise, uneven", {2, 23, 11, 17}, {17, 3, 5, 1}, {{2, 1}, {0, 3}, {2, 3}, 17}},
+      {"depthwise, wide", {2, 9, 30, 5}, {5, 1, 11, 1}, {{1, 1}, {0, 4}, {1, 2}, 5}},
+      {"depthwise, far padding", {1, 5, 4, 3}, {3, 2, 2, 1}, {{1, 1}, {5, 3}, {2, 2}, 3}},
       {"1-D", {3, 31, 5}, {7, 4, 5}, {{1}, {3}, {1}}},
       {"1-D depthwise", {3, 31, 20}, {20, 3, 1}, {{1}, {2}, {2}, 20}},
       {"3-D", {2, 5, 6, 4, 3}, {8, 3, 3, 2, 3}, {{2, 1, 2}, {1, 1, 0}, {1, 1, 1}}},
@@ -112,11 +116,15 @@ TEST(Conv, GradientsAreAdjoint) {
 
 TEST(Conv, IsBitwiseTheSameForEveryThreadCount) {
   const int threads = thread_count();
-  const Shape shape{13, 16, 16, 32}, weight{48, 3, 3, 32};
-  const ConvGeometry g{{1, 1}, {1, 1}, {1, 1}};
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  const Shape shape{13, 16, 16, 32};
+  const std::pair<Shape, ConvGeometry> kinds[] = {
+      {{48, 3, 3, 32}, {{1, 1}, {1, 1}, {1, 1}}},
+      {{32, 7, 7, 1}, {{1, 1}, {9, 9}, {3, 3}, 32}},  // our own kernels
+  };
+  for (const auto& [kind, dtype] : {std::pair{0, DType::f32}, {0, DType::bf16}, {1, DType::f32}}) {
+    const auto& [weight, g] = kinds[kind];
     const Tensor x = random_tensor(shape, dtype, 1), w = random_tensor(weight, DType::f32, 2);
-    const Tensor dy = random_tensor({13, 16, 16, 48}, dtype, 3);
+    const Tensor dy = random_tensor({13, 16, 16, weight[0]}, dtype, 3);
     std::vector<std::vector<float>> results[3];
     for (const int count : {1, 2, 3}) {
       set_thread_count(count);
