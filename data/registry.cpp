@@ -2,6 +2,7 @@
 
 #include "data/image_formats.h"
 #include "data/procedural_images.h"
+#include "data/synthetic_users.h"
 #include "data/system_headers.h"
 #include "data/text_classification.h"
 
@@ -55,6 +56,13 @@ const std::vector<DatasetEntry>& dataset_registry() {
                                                    "shapes, gratings or textures made by formulas"),
       labelled<SentencesOptions, open_sentences>("sentences", "texts",
                                                  "a file of sentences for each class, one a line"),
+      {"synthetic-users", "sequences",
+       "users' items made by formulas: tastes, successors and noise",
+       describe_options<SyntheticUserOptions>, nullptr, nullptr,
+       [](const Config& config) {
+         return make_user_items(
+             read_options<SyntheticUserOptions>(config, "dataset synthetic-users"));
+       }},
       {"text", "text", "text files, folders or glob patterns", describe_options<TextDatasetOptions>,
        open_files, nullptr},
       labelled<TextTableOptions, open_text_table>("text-table", "texts",

@@ -40,6 +40,7 @@
 #include "nn/models/mobilenet.h"
 #include "nn/models/pyramid.h"
 #include "nn/models/resnet.h"
+#include "nn/models/sequential_recommender.h"
 #include "nn/models/unet.h"
 #include "nn/models/vit.h"
 
@@ -167,6 +168,30 @@ ModuleEntry image_model(Description d, O (*read)(const Config&)) {
 
 UnetOptions read_unet_options(const Config& config) {
   return read_options<UnetOptions>(config, "model unet");
+}
+
+SequentialRecommenderOptions read_recommender_options(const Config& config) {
+  return read_options<SequentialRecommenderOptions>(config, "model sequential_recommender");
+}
+
+// Scores of all items after each row, then the losses that targets and negatives allow.
+ModuleEntry recommender() {
+  ModuleEntry e = model<SequentialRecommender, SequentialRecommenderOptions>(
+      {"sequential_recommender",
+       "a user's next item from those before, SASRec style",
+       "arXiv 1808.09781",
+       {"items", "targets?", "negatives?"}},
+      read_recommender_options);
+  e.forward = [](Module& module, const Inputs& inputs) {
+    auto& model = static_cast<SequentialRecommender&>(module);
+    const Tensor items = inputs.at("items"), targets = input(inputs, "targets");
+    const Tensor negatives = input(inputs, "negatives");
+    std::vector<Tensor> outputs{model.forward(items)};
+    if (targets.defined()) outputs.push_back(model.loss(items, targets));
+    if (negatives.defined()) outputs.push_back(model.sampled_loss(items, targets, negatives));
+    return outputs;
+  };
+  return e;
 }
 
 // Hidden states, then what each head makes of them: the pooled vector, logits of classes and of
@@ -306,6 +331,7 @@ std::vector<ModuleEntry> all_entries() {
                            "Radford et al. 2019; arXiv 2302.13971"},
                           read_gpt_options),
       encoder(),
+      recommender(),
       cross_attention(),
       encoder_decoder(),
       text_classifier<GruClassifier, GruClassifierOptions>(

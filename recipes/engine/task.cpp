@@ -7,6 +7,7 @@
 #include "recipes/engine/language_modeling.h"
 #include "recipes/engine/masked_language_modeling.h"
 #include "recipes/engine/regression.h"
+#include "recipes/engine/sequential_recommendation.h"
 
 namespace heed::recipes {
 
@@ -42,7 +43,7 @@ std::vector<std::string> Task::write_samples(const std::string&, const std::stri
 const std::vector<TaskEntry>& task_registry() {
   static const std::vector<TaskEntry> entries = {
       classification_entry(),           distillation_entry(), language_modeling_entry(),
-      masked_language_modeling_entry(), regression_entry(),
+      masked_language_modeling_entry(), regression_entry(),   sequential_recommendation_entry(),
   };
   return entries;
 }

@@ -200,6 +200,34 @@ def block(w, x, c, p, lengths=None):
     return norm(x + feed(x), "norm2.")
 
 
+def recommender(w, i, c):
+    c = dict({"causal": True, "norm_eps": 1e-8, "layers": 2, "heads": 1, "mlp": "relu"}, **c)
+    items = i["items"]
+    lengths = (items > 0).sum(1)
+    x = w["embed.weight"][(items - 1).clamp(min=0)]
+    if c.get("scale_embedding", True):
+        x = x * math.sqrt(c["dim"])
+    if "position.weight" in w:
+        slots = c["context"] - lengths[:, None] + torch.arange(items.shape[1])
+        x = x + w["position.weight"][slots.clamp(max=c["context"] - 1)]
+    norm = {"layer_norm": layer_norm, "rms_norm": rms_norm}[c.get("norm", "layer_norm")]
+    for n in range(c["layers"]):
+        p = f"blocks.{n}."
+        x = x + attention(w, norm(w, x, p + "norm1.", c["norm_eps"]), c, p + "attn.")
+        x = x + feed_forward(w, norm(w, x, p + "norm2.", c["norm_eps"]), c["mlp"], p + "mlp.")
+    x = norm(w, x, "norm.", c["norm_eps"])
+    out = [x[torch.arange(len(x)), lengths - 1] @ w["embed.weight"].T]
+    if "targets" in i:
+        wanted = i["targets"] > 0
+        target, state = i["targets"][wanted] - 1, x[wanted]
+        out.append(F.cross_entropy(state @ w["embed.weight"].T, target))
+    if "negatives" in i:
+        score = lambda ids: (state[:, None] * w["embed.weight"][ids]).sum(-1)
+        out.append(F.softplus(-score(target[:, None])).mean()
+                   + F.softplus(score(i["negatives"][wanted] - 1)).mean())
+    return out
+
+
 def encoder(w, i, c):
     ids, lengths = i["ids"], i.get("lengths")
     c = dict({"norm_eps": 1e-12, "norm_first": False, "pool": "cls", "position": "learned"}, **c)
@@ -608,6 +636,10 @@ def normal(*shape):
     return ("normal", shape)
 
 
+def given(tensor):
+    return ("given", tensor)
+
+
 def ids(vocab, *shape):
     return ("ids", shape, vocab)
 
@@ -842,6 +874,26 @@ def model_cases():
     yield Case("gpt", gpt2, {"ids": ids(61, 1, 1)}, gpt, 144, 64)
 
 
+def recommender_cases():
+    # Rows of 1, 5 and 7 items and their padding.
+    items = torch.tensor([[3, 0, 0, 0, 0, 0, 0], [5, 2, 9, 4, 1, 0, 0], [11, 7, 6, 6, 2, 8, 10]])
+    targets = torch.roll(items, -1, 1) * (torch.roll(items, -1, 1) > 0)
+    targets[:, -1] = 0
+    targets[0, 0] = 5
+    negatives = (torch.arange(3 * 7 * 2).reshape(3, 7, 2) % 11 + 1) * (items > 0)[..., None]
+    inputs = {"items": given(items), "targets": given(targets), "negatives": given(negatives)}
+    small = {"items": 11, "context": 9, "dim": 16, "dropout": 0.3, "init_std": 0.5}
+    for config, names in (
+        (small, inputs),
+        (dict(small, heads=2, position="rotary", norm="rms_norm", norm_eps=1e-6, mlp="gelu"), inputs),
+        (dict(small, layers=1, position="none", hidden=24, scale_embedding=False),
+         ("items", "targets")),
+        (dict(small, context=7, heads=4), ("items",)),
+    ):
+        yield Case("sequential_recommender", config, {name: inputs[name] for name in names}, recommender,
+                   48, 24)
+
+
 def encoder_cases():
     bert = {"vocab": 61, "context": 21, "layers": 2, "dim": 36, "heads": 3, "token_types": 2,
             "classes": 5, "mlm": True}
@@ -968,7 +1020,7 @@ def loss_cases():
 def all_cases():
     return list(itertools.chain(layer_cases(), vision_layer_cases(), position_cases(),
                                 recurrent_cases(), attention_cases(), model_cases(),
-                                encoder_cases(), sequence_to_sequence_cases(),
+                                encoder_cases(), recommender_cases(), sequence_to_sequence_cases(),
                                 vision_model_cases(),
                                 image_model_cases(), loss_cases()))
 
@@ -977,6 +1029,8 @@ def all_cases():
 
 
 def draw(spec, random):
+    if spec[0] == "given":
+        return spec[1]
     if spec[0] == "ids":
         return torch.from_numpy(random.integers(0, spec[2], spec[1]))
     if spec[0] == "lengths":
