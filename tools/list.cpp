@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "data/registry.h"
+#include "nn/attention/registry.h"
 #include "nn/registry.h"
 #include "recipes/engine/claim.h"
 #include "recipes/engine/recipe_tree.h"
@@ -35,6 +36,18 @@ std::vector<Item> modules(const std::string& kind) {
   std::vector<Item> items;
   for (const nn::ModuleEntry& entry : nn::module_registry()) {
     if (entry.kind == kind) items.push_back({entry.name, entry.summary, entry.source});
+  }
+  return items;
+}
+
+/// Mechanisms, and the models that each suits.
+std::vector<Item> attentions() {
+  std::vector<Item> items;
+  for (const nn::AttentionEntry& entry : nn::attention_registry()) {
+    const char* suits = entry.causal && entry.bidirectional ? "any model"
+                        : entry.causal                      ? "causal models"
+                                                            : "bidirectional models";
+    items.push_back({entry.name, fmt::format("{}; {}", entry.summary, suits), entry.source});
   }
   return items;
 }
@@ -93,8 +106,7 @@ const std::vector<Kind>& kinds() {
       {"papers", "papers that have recipes here", papers},
       {"claims", "experiments that `heed reproduce NAME` runs", claims},
       {"models", "what a recipe's `model: {type: NAME}` can be", [] { return modules("model"); }},
-      {"attentions", "what a model's `attention: {type: NAME}` can be",
-       [] { return modules("attention"); }},
+      {"attentions", "what a model's `attention: {type: NAME}` can be", attentions},
       {"layers", "parts that models are made of", [] { return modules("layer"); }},
       {"losses", "what is minimised", [] { return modules("loss"); }},
       {"datasets", "what a recipe's `data: {type: NAME}` can be", datasets},

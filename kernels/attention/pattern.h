@@ -106,7 +106,10 @@ class AttentionPattern {
   static AttentionPattern regions(const std::vector<KeyRegion>& regions);
   /// One pattern for each query head.
   static AttentionPattern per_head(const std::vector<AttentionPattern>& heads);
-  /// Any pure function of (batch, head, query, key); `name` must tell different ones apart.
+  /// Any pure function of (query, key), or of (batch, head, query, key); `name` must tell different
+  /// ones apart.
+  static AttentionPattern where(const std::string& name,
+                                const std::function<bool(int64_t, int64_t)>& allowed);
   static AttentionPattern where(
       const std::string& name,
       const std::function<bool(int64_t, int64_t, int64_t, int64_t)>& allowed);

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
+#include "nn/attention/grid_attention.h"
+#include "nn/attention/power_attention.h"
 #include "nn/attention/softmax_attention.h"
+#include "nn/attention/window_attention.h"
 #include "nn/defaults.h"
 
 namespace heed::nn {
@@ -55,6 +58,42 @@ std::vector<AttentionEntry> all_entries() {
            {"full"},
            "softmax over all pairs, multi-head or grouped-query",
            "Vaswani et al. 2017, eq. 1; arXiv 2305.13245"}),
+      entry<WindowAttention, WindowAttentionOptions>(
+          {"window",
+           {"sliding_window", "local"},
+           "softmax over a sliding window, with sink tokens",
+           "arXiv 2004.05150, section 3; arXiv 2309.17453"}),
+      entry<PowerAttention, PowerAttentionOptions>(
+          {"power",
+           {},
+           "blocks at distances of powers of two, nearest and first blocks",
+           "arXiv 2503.03588, algorithm 1",
+           true,
+           false,
+           "it looks into the past alone"}),
+      entry<NeighborhoodAttention, NeighborhoodOptions>(
+          {"neighborhood",
+           {"dilated_neighborhood"},
+           "the nearest tokens on a map or sequence, with dilation and stride",
+           "arXiv 2403.04690; arXiv 2504.16922",
+           false,
+           true,
+           "a neighborhood reaches to both sides"}),
+      entry<WindowPartitionAttention, WindowPartitionOptions>(
+          {"window_partition",
+           {"swin"},
+           "windows side by side on a map or sequence, shifted in every second layer if asked",
+           "arXiv 2103.14030; arXiv 2204.03645",
+           false,
+           true,
+           "its windows hold tokens to both sides"}),
+      entry<HaloAttention, HaloOptions>({"halo",
+                                         {},
+                                         "blocks of a map or sequence that see a halo around them",
+                                         "arXiv 2103.12731",
+                                         false,
+                                         true,
+                                         "a halo reaches to both sides"}),
   };
   std::sort(entries.begin(), entries.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });

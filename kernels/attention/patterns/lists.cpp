@@ -123,18 +123,20 @@ class Indices : public PatternRule {
 class Where : public PatternRule {
  public:
   using Allowed = std::function<bool(int64_t, int64_t, int64_t, int64_t)>;
-  Where(std::string name, Allowed allowed) : name_(std::move(name)), allowed_(std::move(allowed)) {}
+  Where(std::string name, bool varies, Allowed allowed)
+      : name_(std::move(name)), varies_(varies), allowed_(std::move(allowed)) {}
 
   bool allowed(int64_t b, int64_t h, int64_t i, int64_t j) const override {
     return allowed_(b, h, i, j);
   }
   void check(const PatternExtents&) const override {}
   std::string text() const override { return "where(" + name_ + ")"; }
-  bool varies_by_batch() const override { return true; }
-  bool varies_by_head() const override { return true; }
+  bool varies_by_batch() const override { return varies_; }
+  bool varies_by_head() const override { return varies_; }
 
  private:
   std::string name_;
+  bool varies_;
   Allowed allowed_;
 };
 
@@ -169,10 +171,16 @@ AttentionPattern AttentionPattern::indices(const std::vector<int32_t>& ids, int6
   return AttentionPattern(std::make_shared<Indices>(ids, batch, heads, queries, count));
 }
 
+AttentionPattern AttentionPattern::where(const std::string& name,
+                                         const std::function<bool(int64_t, int64_t)>& allowed) {
+  return AttentionPattern(std::make_shared<Where>(
+      name, false, [allowed](int64_t, int64_t, int64_t i, int64_t j) { return allowed(i, j); }));
+}
+
 AttentionPattern AttentionPattern::where(
     const std::string& name,
     const std::function<bool(int64_t, int64_t, int64_t, int64_t)>& allowed) {
-  return AttentionPattern(std::make_shared<Where>(name, allowed));
+  return AttentionPattern(std::make_shared<Where>(name, true, allowed));
 }
 
 }  // namespace heed

@@ -1,0 +1,124 @@
+#include "nn/attention/grid_attention.h"
+
+#include <algorithm>
+
+#include "nn/init.h"
+
+namespace heed::nn {
+namespace {
+
+// Of relative position biases (arXiv 2103.14030, section 3.2).
+constexpr double kTableStd = 0.02;
+
+int64_t table_entries(int64_t window, int64_t axes) {
+  int64_t entries = 1;
+  for (int64_t a = 0; a < axes; ++a) entries *= 2 * window - 1;
+  return entries;
+}
+
+/// Looks the table up by the offsets on the grid.
+void add_table(AttentionScore& score, const Tensor& table, const Shape& grid, int64_t window,
+               int64_t axes, int64_t dilation) {
+  HEED_CHECK(grid.rank() == axes,
+             "attention: a relative table of {} axes for tokens on {} axes: set `axes`", axes,
+             grid.rank());
+  std::vector<int64_t> lengths, windows, dilations;
+  for (int a = 0; a < grid.rank(); ++a) {
+    lengths.push_back(grid[a]);
+    windows.push_back(window);
+    dilations.push_back(std::min(dilation, grid[a]));
+  }
+  score.table = table;
+  score.relative = relative_grid(lengths, windows, dilations);
+}
+
+}  // namespace
+
+void NeighborhoodOptions::options(Options& o) {
+  o.field("window", window, "tokens that a token sees along an axis", {.min = 1});
+  o.field("dilation", dilation, "distance between neighbouring ones", {.min = 1});
+  o.field("stride", stride, "tokens in a row that share one window", {.min = 1});
+  o.field("relative", relative, "learned biases by relative offset");
+  o.field("axes", axes, "of the table with `relative`: 1 for sequences, 2 for maps, 3 for clips",
+          {.min = 1, .max = 3});
+  o.check(stride <= window, "stride",
+          fmt::format("stride ({}) must be at most window ({})", stride, window));
+}
+
+NeighborhoodAttention::NeighborhoodAttention(const AttentionHost& given,
+                                             const NeighborhoodOptions& options)
+    : PatternAttention(given), options_(options) {
+  if (!options_.relative) return;
+  table = Tensor::empty({host().heads, table_entries(options_.window, options_.axes)});
+  parameters({{"table", table, init::truncated_normal(kTableStd)}});
+}
+
+AttentionPattern NeighborhoodAttention::pattern(const PatternRequest& request) const {
+  std::vector<NeighborhoodAxis> axes;
+  for (int a = 0; a < request.grid.rank(); ++a) {
+    NeighborhoodAxis axis{.length = request.grid[a]};
+    axis.dilation = std::min(options_.dilation, axis.length);
+    axis.window = std::min(options_.window, axis.length / axis.dilation);
+    axis.stride = std::min(options_.stride, axis.window);
+    axes.push_back(axis);
+  }
+  return AttentionPattern::neighborhood(axes);
+}
+
+void NeighborhoodAttention::add_terms(AttentionScore& score, const PatternRequest& request) const {
+  if (options_.relative)
+    add_table(score, table, request.grid, options_.window, options_.axes, options_.dilation);
+}
+
+void WindowPartitionOptions::options(Options& o) {
+  o.field("window", window, "tokens of a window along an axis", {.min = 1});
+  o.field("shift", shift, "shift the windows by half of one in every second layer");
+  o.field("relative", relative, "learned biases by relative offset");
+  o.field("axes", axes, "of the table with `relative`: 1 for sequences, 2 for maps, 3 for clips",
+          {.min = 1, .max = 3});
+}
+
+WindowPartitionAttention::WindowPartitionAttention(const AttentionHost& given,
+                                                   const WindowPartitionOptions& options)
+    : PatternAttention(given), options_(options) {
+  if (!options_.relative) return;
+  table = Tensor::empty({host().heads, table_entries(options_.window, options_.axes)});
+  parameters({{"table", table, init::truncated_normal(kTableStd)}});
+}
+
+AttentionPattern WindowPartitionAttention::pattern(const PatternRequest& request) const {
+  std::vector<int64_t> grid, window, shift;
+  for (int a = 0; a < request.grid.rank(); ++a) {
+    grid.push_back(request.grid[a]);
+    window.push_back(options_.window);
+    const bool shifted =
+        options_.shift && host().layer % 2 == 1 && options_.window < request.grid[a];
+    shift.push_back(shifted ? options_.window / 2 : 0);
+  }
+  return AttentionPattern::windows(grid, window, shift);
+}
+
+void WindowPartitionAttention::add_terms(AttentionScore& score,
+                                         const PatternRequest& request) const {
+  if (options_.relative) add_table(score, table, request.grid, options_.window, options_.axes, 1);
+}
+
+void HaloOptions::options(Options& o) {
+  o.field("block", block, "tokens of a block along an axis", {.min = 1});
+  o.field("halo", halo, "tokens that a block sees beyond itself on either side", {.min = 0});
+  o.field("border", border,
+          "beyond the map: keys of zeros that count in the softmax, none, or a shift inwards",
+          {.one_of = {"virtual", "crop", "shift"}});
+}
+
+AttentionPattern HaloAttention::pattern(const PatternRequest& request) const {
+  std::vector<HaloAxis> axes;
+  for (int a = 0; a < request.grid.rank(); ++a)
+    axes.push_back({.length = request.grid[a], .block = options_.block, .halo = options_.halo});
+  const Border border = options_.border == "crop"    ? Border::crop
+                        : options_.border == "shift" ? Border::shift
+                                                     : Border::virtual_keys;
+  return AttentionPattern::halo(axes, border);
+}
+
+}  // namespace heed::nn

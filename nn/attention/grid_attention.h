@@ -1,0 +1,82 @@
+// Attention by neighbourhood on a map (or a sequence): the same options along every axis.
+//   neighborhood      the `window` nearest tokens (FNA, arXiv 2403.04690), in steps of a dilation,
+//                     queries in groups of a stride (GNA, arXiv 2504.16922)
+//   window_partition  windows side by side, shifted by half in every second layer when asked
+//                     (Swin, arXiv 2103.14030; DaViT, arXiv 2204.03645)
+//   halo              blocks that see a halo around themselves (HaloNet, arXiv 2103.12731)
+// A learned table may add a bias for every relative offset within the window.
+#pragma once
+
+#include "nn/attention/pattern_attention.h"
+
+namespace heed::nn {
+
+struct NeighborhoodOptions {
+  int64_t window = 7;
+  int64_t dilation = 1;
+  int64_t stride = 1;
+  bool relative = false;
+  int64_t axes = 2;
+
+  void options(Options& o);
+};
+
+/// Windows and dilations shrink to fit maps that are smaller.
+class NeighborhoodAttention : public PatternAttention {
+ public:
+  NeighborhoodAttention(const AttentionHost& host, const NeighborhoodOptions& options);
+
+  Tensor table;  ///< [heads, (2 window - 1)^axes] with `relative`
+
+ protected:
+  AttentionPattern pattern(const PatternRequest& request) const override;
+  void add_terms(AttentionScore& score, const PatternRequest& request) const override;
+
+ private:
+  NeighborhoodOptions options_;
+};
+
+struct WindowPartitionOptions {
+  int64_t window = 7;
+  bool shift = false;
+  bool relative = false;
+  int64_t axes = 2;
+
+  void options(Options& o);
+};
+
+class WindowPartitionAttention : public PatternAttention {
+ public:
+  WindowPartitionAttention(const AttentionHost& host, const WindowPartitionOptions& options);
+
+  Tensor table;  ///< [heads, (2 window - 1)^axes] with `relative`
+
+ protected:
+  AttentionPattern pattern(const PatternRequest& request) const override;
+  void add_terms(AttentionScore& score, const PatternRequest& request) const override;
+
+ private:
+  WindowPartitionOptions options_;
+};
+
+struct HaloOptions {
+  int64_t block = 8;
+  int64_t halo = 3;
+  std::string border = "virtual";
+
+  void options(Options& o);
+};
+
+class HaloAttention : public PatternAttention {
+ public:
+  HaloAttention(const AttentionHost& host, const HaloOptions& options)
+      : PatternAttention(host), options_(options) {}
+
+ protected:
+  AttentionPattern pattern(const PatternRequest& request) const override;
+
+ private:
+  HaloOptions options_;
+};
+
+}  // namespace heed::nn

@@ -1,0 +1,38 @@
+// Softmax attention over the pairs of a pattern (kernels/attention/pattern.h): the frame of the
+// mechanisms that differ in the pattern alone.
+#pragma once
+
+#include <memory>
+
+#include "nn/attention/projected_attention.h"
+
+namespace heed::nn {
+
+/// What a mechanism makes its pattern for.
+struct PatternRequest {
+  int64_t queries = 0;
+  int64_t keys = 0;
+  int64_t offset = 0;  ///< of query 0 among the keys (a cache's)
+  Shape grid = {};     ///< of the tokens; {tokens} when they are a sequence
+};
+
+class PatternAttention : public ProjectedAttention {
+ public:
+  using ProjectedAttention::ProjectedAttention;
+
+  using AttentionMechanism::forward;
+  Tensor forward(const Tensor& x, const AttentionContext& context) override;
+  /// Counts the pattern's pairs on a square map where `tokens` is a square, else on a sequence.
+  double flops(int64_t tokens) const override;
+
+ protected:
+  /// Causality is added for causal hosts.
+  virtual AttentionPattern pattern(const PatternRequest& request) const = 0;
+  /// Terms of the score beside what the host asks for.
+  virtual void add_terms(AttentionScore&, const PatternRequest&) const {}
+
+ private:
+  AttentionPattern whole_pattern(const PatternRequest& request) const;
+};
+
+}  // namespace heed::nn

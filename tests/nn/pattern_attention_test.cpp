@@ -1,0 +1,178 @@
+// Mechanisms whose attention follows a pattern: whom a token hears, decoding, gradients.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "core/views.h"
+#include "nn/attention/registry.h"
+#include "tests/nn/support.h"
+
+namespace heed::nn {
+namespace {
+
+using testing::random_tensor;
+using testing::relative_distance;
+
+std::unique_ptr<AttentionMechanism> made(const std::string& slot, const AttentionHost& host) {
+  auto mechanism = make_attention(parse_yaml(slot, "test"), host);
+  mechanism->initialise(1);
+  mechanism->convert(DType::f64);
+  testing::randomise(*mechanism);
+  return mechanism;
+}
+
+/// Which tokens a token hears: those whose change changes its output.
+std::vector<std::vector<bool>> hearing(AttentionMechanism& mechanism, int64_t tokens, int64_t dim,
+                                       const AttentionContext& context) {
+  // Small, so that no pair's probability vanishes.
+  std::vector<double> small = random_tensor({1, tokens, dim}, "x", DType::f64).to_vector<double>();
+  for (double& value : small) value *= 0.1;
+  const Tensor x = Tensor::from(small, {1, tokens, dim});
+  const auto before = mechanism.forward(x, context).to_vector<double>();
+  std::vector<std::vector<bool>> hears(static_cast<size_t>(tokens),
+                                       std::vector<bool>(static_cast<size_t>(tokens)));
+  for (int64_t j = 0; j < tokens; ++j) {
+    auto values = x.to_vector<double>();
+    for (int64_t d = 0; d < dim; ++d) values[static_cast<size_t>(j * dim + d)] += 0.5;
+    const auto after =
+        mechanism.forward(Tensor::from(values, x.shape()), context).to_vector<double>();
+    for (int64_t i = 0; i < tokens; ++i)
+      for (int64_t d = 0; d < dim; ++d) {
+        const auto at = static_cast<size_t>(i * dim + d);
+        if (before[at] != after[at]) hears[static_cast<size_t>(i)][static_cast<size_t>(j)] = true;
+      }
+  }
+  return hears;
+}
+
+template <class Fn>
+void expect_hearing(const std::string& slot, const AttentionHost& host, int64_t tokens,
+                    const AttentionContext& context, const Fn& expected) {
+  const auto mechanism = made(slot, host);
+  const auto hears = hearing(*mechanism, tokens, host.dim, context);
+  for (int64_t i = 0; i < tokens; ++i)
+    for (int64_t j = 0; j < tokens; ++j)
+      EXPECT_EQ(hears[static_cast<size_t>(i)][static_cast<size_t>(j)], expected(i, j))
+          << slot << ": " << i << " hears " << j;
+}
+
+const AttentionHost kCausal{.dim = 8, .heads = 2};
+const AttentionHost kBoth{.dim = 8, .heads = 2, .causal = false};
+const AttentionHost kSecondLayer{.dim = 8, .heads = 2, .causal = false, .layer = 1, .layers = 2};
+
+TEST(PatternAttention, TokensHearWhomThePatternSays) {
+  expect_hearing("{type: window, window: 3, sinks: 1}", kCausal, 9, {},
+                 [](int64_t i, int64_t j) { return j <= i && (j == 0 || i - j < 3); });
+  expect_hearing("{type: window, window: 4}", kBoth, 9, {},
+                 [](int64_t i, int64_t j) { return std::abs(i - j) <= 2; });
+  expect_hearing("{type: power, block: 2, window: 1, sinks: 0}", kCausal, 18, {},
+                 [](int64_t i, int64_t j) {
+                   const int64_t d = i / 2 - j / 2;
+                   return j <= i && (d & (d - 1)) == 0;
+                 });
+  const AttentionContext map{.grid = {4, 6}};
+  expect_hearing("{type: neighborhood, window: 3}", kBoth, 24, map, [](int64_t i, int64_t j) {
+    const int64_t row = std::clamp<int64_t>(i / 6 - 1, 0, 1);
+    const int64_t column = std::clamp<int64_t>(i % 6 - 1, 0, 3);
+    return j / 6 >= row && j / 6 < row + 3 && j % 6 >= column && j % 6 < column + 3;
+  });
+  expect_hearing(
+      "{type: window_partition, window: 2, shift: true}", kBoth, 24, map,
+      [](int64_t i, int64_t j) { return i / 6 / 2 == j / 6 / 2 && i % 6 / 2 == j % 6 / 2; });
+  expect_hearing("{type: window_partition, window: 2, shift: true}", kSecondLayer, 24, map,
+                 [](int64_t i, int64_t j) {
+                   return (i / 6 + 1) / 2 == (j / 6 + 1) / 2 && (i % 6 + 1) / 2 == (j % 6 + 1) / 2;
+                 });
+  expect_hearing("{type: halo, block: 2, halo: 1}", kBoth, 24, map, [](int64_t i, int64_t j) {
+    const int64_t row = i / 6 / 2 * 2, column = i % 6 / 2 * 2;
+    return j / 6 >= row - 1 && j / 6 < row + 3 && j % 6 >= column - 1 && j % 6 < column + 3;
+  });
+}
+
+TEST(PatternAttention, PatternsThatHoldEveryPairEqualSoftmax) {
+  const Tensor x = random_tensor({2, 16, 8}, "x", DType::f64);
+  const AttentionContext map{.grid = {4, 4}};
+  const auto expect_equal = [&](const std::string& slot, const AttentionHost& host) {
+    const Tensor want = made("softmax", host)->forward(x, map);
+    EXPECT_LT(relative_distance(made(slot, host)->forward(x, map), want), 1e-13) << slot;
+  };
+  expect_equal("{type: window, window: 16}", kCausal);
+  expect_equal("{type: window, window: 32}", kBoth);
+  expect_equal("{type: power, block: 4, window: 4}", kCausal);
+  expect_equal("{type: neighborhood, window: 9}", kBoth);
+  expect_equal("{type: window_partition, window: 4}", kBoth);
+  expect_equal("{type: halo, block: 4, halo: 0}", kBoth);
+}
+
+TEST(PatternAttention, DecodingWithACacheEqualsTheWholePass) {
+  for (const char* slot :
+       {"{type: window, window: 5, sinks: 2}", "{type: power, block: 4, window: 1}"}) {
+    for (const char* position : {"rotary", "alibi"}) {
+      AttentionHost host = kCausal;
+      host.position = position;
+      const auto mechanism = made(slot, host);
+      mechanism->eval();
+      const NoGrad none;
+      const Tensor x = random_tensor({2, 23, 8}, "x", DType::f64);
+      const Tensor whole = mechanism->forward(x);
+      KvCache cache(1);
+      int64_t done = 0;
+      for (const int64_t tokens : {8, 1, 1, 5, 1, 1, 6}) {
+        const Tensor part =
+            mechanism->forward(views::slice(x, 1, done, done + tokens), {.cache = &cache});
+        cache.advance(tokens);
+        EXPECT_LT(relative_distance(part, views::slice(whole, 1, done, done + tokens)), 1e-13)
+            << slot << " " << position << " " << done;
+        done += tokens;
+      }
+    }
+  }
+}
+
+TEST(PatternAttention, GradientsEqualCentralDifferences) {
+  const Tensor x = random_tensor({1, 6, 4}, "x", DType::f64);
+  const auto check = [&](const char* name, const std::string& config) {
+    EXPECT_EQ(testing::gradcheck_module(name, "attention", parse_yaml(config, "test"), {{"x", x}}),
+              "")
+        << name;
+  };
+  check("window", "{dim: 4, heads: 2, window: 3, sinks: 1}");
+  check("power", "{dim: 4, heads: 2, block: 1, window: 1}");
+  check("neighborhood", "{dim: 4, heads: 2, causal: false, window: 3, relative: true, axes: 1}");
+  check("window_partition",
+        "{dim: 4, heads: 2, causal: false, window: 4, relative: true, axes: 1}");
+  check("halo", "{dim: 4, heads: 2, causal: false, block: 2, halo: 1}");
+}
+
+TEST(PatternAttention, PaddingIsNotHeard) {
+  const auto mechanism = made("{type: window, window: 4}", kBoth);
+  const AttentionContext context{.lengths = Tensor::from(std::vector<int64_t>{5}, {1})};
+  const auto hears = hearing(*mechanism, 8, 8, context);
+  for (size_t i = 0; i < 5; ++i)
+    for (size_t j = 5; j < 8; ++j) EXPECT_FALSE(hears[i][j]);
+}
+
+TEST(PatternAttention, HostsThatDoNotSuitSayWhy) {
+  const auto message = [](const char* slot, const AttentionHost& host) {
+    try {
+      made(slot, host);
+    } catch (const RequestError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_NE(message("neighborhood", kCausal).find("both sides"), std::string::npos);
+  EXPECT_NE(message("power", kBoth).find("past alone"), std::string::npos);
+}
+
+TEST(PatternAttention, OperationsCountThePairsThatExist) {
+  const double projections = 2.0 * 16 * (8 * 24 + 8 * 8);
+  EXPECT_EQ(made("{type: neighborhood, window: 3}", kBoth)->flops(16),
+            projections + 4.0 * 16 * 9 * 8);
+  EXPECT_EQ(made("{type: window, window: 4}", kCausal)->flops(16),
+            projections + 4.0 * (16 * 4 - 6) * 8);
+}
+
+}  // namespace
+}  // namespace heed::nn
