@@ -20,8 +20,8 @@
 namespace heed::data {
 
 struct ImageBatch {
-  Tensor images;      ///< f32 [B, H, W, C]
-  Tensor labels;      ///< i64 [B]; f32 [B, K] (each row sums to 1) where images are mixed
+  Tensor images;  ///< f32 [B, H, W, C]; clips [B, T, H, W, C]
+  Tensor labels;  ///< i64 [B], of "masks" [B, H, W]; f32 [B, K] (each row sums to 1) where mixed
   int64_t index = 0;  ///< its number, from 0
   int64_t count = 0;  ///< rows that are not padding
 };
@@ -57,12 +57,12 @@ class LabelledDataset {
  public:
   virtual ~LabelledDataset() = default;
 
-  /// "images" or "texts": the batch's kind.
+  /// "images", "clips", "masks" (images with a class for each pixel) or "texts".
   virtual const char* kind() const = 0;
   /// Examples of a part; 0 where there is none.
   virtual int64_t size(Part part) const = 0;
   virtual int64_t label(Part part, int64_t example) const = 0;
-  /// [H, W, C] of every image in a batch; [longest N] of texts.
+  /// [H, W, C] of every image in a batch, [T, H, W, C] of clips; [longest N] of texts.
   virtual Shape example_shape() const = 0;
   /// Texts only: the tokenizer (null for images), and the id that pads.
   virtual const Tokenizer* tokenizer() const { return nullptr; }

@@ -1,71 +1,15 @@
 #include "data/procedural_images.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <numbers>
+
+#include "data/procedural_figures.h"
 
 namespace heed::data {
 namespace {
 
 constexpr double kPi = std::numbers::pi;
-
-using Colour = std::array<float, 3>;
-
-struct Draws {
-  explicit Draws(const RandomKey& key) : stream(key) {}
-  double uniform(double low, double high) {
-    return low + (high - low) * static_cast<double>(stream.uniform(next++));
-  }
-  Colour colour(double low, double high) {
-    Colour out{};
-    for (float& value : out) value = static_cast<float>(uniform(low, high));
-    return out;
-  }
-  RandomStream stream;
-  uint64_t next = 0;
-};
-
-// How far (x, y) lies outside a shape of radius 1 about the origin; negative within.
-double distance_to(int64_t shape, double x, double y) {
-  const double r = std::hypot(x, y), ax = std::abs(x), ay = std::abs(y);
-  switch (shape) {
-    case 0:
-      return r - 1;  // disc
-    case 1:
-      return std::max(ax, ay) - 0.8;  // square
-    case 2:
-      return std::max(0.866 * ax + 0.5 * y, -y) - 0.5;  // triangle
-    case 3:
-      return std::abs(r - 0.75) - 0.25;  // ring
-    case 4:
-      return std::max(std::min(ax, ay) - 0.25, std::max(ax, ay) - 1);  // cross
-    default:
-      return std::max(ax - 1, ay - 0.3);  // bar
-  }
-}
-
-struct Figure {
-  int64_t shape = 0;
-  double x = 0, y = 0, radius = 1, turn = 0;  // pixels, radians
-  Colour colour{};
-};
-
-// Paints the figure with an edge one pixel wide; `pixels` is [size, size, 3].
-void paint(const Figure& figure, int64_t size, float* pixels) {
-  const double c = std::cos(figure.turn), s = std::sin(figure.turn);
-  for (int64_t y = 0; y < size; ++y) {
-    for (int64_t x = 0; x < size; ++x) {
-      const double dx = (static_cast<double>(x) - figure.x) / figure.radius;
-      const double dy = (static_cast<double>(y) - figure.y) / figure.radius;
-      const double outside =
-          distance_to(figure.shape, c * dx + s * dy, c * dy - s * dx) * figure.radius;
-      const auto cover = static_cast<float>(std::clamp(0.5 - outside, 0.0, 1.0));
-      float* pixel = pixels + (y * size + x) * 3;
-      for (size_t k = 0; k < 3; ++k) pixel[k] += cover * (figure.colour[k] - pixel[k]);
-    }
-  }
-}
 
 Image shape_image(int64_t label, int64_t size, const RandomKey& key) {
   Draws draws(key);

@@ -2,6 +2,7 @@
 
 #include "data/image_formats.h"
 #include "data/procedural_images.h"
+#include "data/procedural_scenes.h"
 #include "data/synthetic_users.h"
 #include "data/system_headers.h"
 #include "data/text_classification.h"
@@ -52,10 +53,14 @@ const std::vector<DatasetEntry>& dataset_registry() {
       labelled<IdxOptions, open_idx>("idx", "images", "IDX files: MNIST and its kin"),
       labelled<ImageFolderOptions, open_image_folder>(
           "image-folder", "images", "a folder of JPEG and PNG files for each class"),
+      labelled<MovingShapesOptions, open_moving_shapes>("moving-shapes", "clips",
+                                                        "clips of shapes that move and bounce"),
       labelled<ProceduralOptions, open_procedural>("procedural-images", "images",
                                                    "shapes, gratings or textures made by formulas"),
       labelled<SentencesOptions, open_sentences>("sentences", "texts",
                                                  "a file of sentences for each class, one a line"),
+      labelled<ShapeScenesOptions, open_shape_scenes>(
+          "shape-scenes", "masks", "scenes of shapes over each other, with every pixel's class"),
       {"synthetic-users", "sequences",
        "users' items made by formulas: tastes, successors and noise",
        describe_options<SyntheticUserOptions>, nullptr, nullptr,

@@ -15,7 +15,8 @@ namespace heed::data {
 
 struct DatasetEntry {
   std::string name;
-  std::string kind;  ///< "text" (a stream of tokens), "images" or "texts" (labelled), "sequences"
+  /// "text" (a stream of tokens), "images", "clips", "masks" or "texts" (labelled), "sequences"
+  std::string kind;
   std::string summary;             ///< one line
   std::function<Config()> schema;  ///< JSON Schema of its options
   std::function<std::unique_ptr<TextDataset>(const Config&)> open_text;          ///< or null
