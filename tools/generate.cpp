@@ -1,4 +1,4 @@
-// heed generate: text from a trained language model.
+// heed generate: text from a trained language model, pictures from a trained generator of images.
 #include "recipes/engine/generate.h"
 
 #include <fmt/format.h>
@@ -23,6 +23,8 @@ struct GenerateArguments {
   std::optional<double> temperature, top_p;
   std::vector<std::string> stop;
   bool greedy = false;
+  std::string out;
+  int64_t count = 0;
   bool json = false;
 };
 
@@ -40,7 +42,21 @@ recipes::GenerateOptions options_of(const GenerateArguments& arguments) {
   return read_options<recipes::GenerateOptions>(write_options(options), "generate");
 }
 
+void generate_pictures(const GenerateArguments& arguments) {
+  const std::vector<std::string> files =
+      recipes::generate_files(arguments.run, arguments.out, arguments.count, arguments.seed,
+                              arguments.overrides, print_warning);
+  if (!arguments.json) {
+    for (const std::string& file : files) fmt::print("{}\n", file);
+    return;
+  }
+  Config list = Config::list();
+  for (const std::string& file : files) list.append(file);
+  print_json(Config::Map{{"files", list}});
+}
+
 void generate(const GenerateArguments& arguments) {
+  if (!arguments.out.empty()) return generate_pictures(arguments);
   std::string prompt = arguments.prompt;
   if (prompt == "-") prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
   const recipes::GenerateOptions options = options_of(arguments);
@@ -79,11 +95,12 @@ void generate(const GenerateArguments& arguments) {
 
 void add_generate(CLI::App& heed) {
   auto arguments = std::make_shared<GenerateArguments>();
-  CLI::App* command =
-      add_command(heed, "generate", "writes text with a trained language model", "train and use");
+  CLI::App* command = add_command(
+      heed, "generate", "writes text, or draws pictures, with a trained model", "train and use");
   details(command,
           "The prompt and its continuation go to standard output as they are made. What is not "
-          "given here is taken from the `samples` section of the run's recipe.");
+          "given here is taken from the `samples` section of the run's recipe. A model of images "
+          "draws into a PNG file (--out).");
   positional(command, "RUN", arguments->run,
              "a run's folder (its latest good checkpoint) or a checkpoint's folder")
       ->required();
@@ -108,10 +125,15 @@ void add_generate(CLI::App& heed) {
       ->type_name("TEXT")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command->add_option("--seed", arguments->seed, "of the draws: equal seeds give equal text")
+  option(command, "--out", "FILE.png", arguments->out, "where pictures go", false);
+  command->add_option("--count", arguments->count, "how many pictures; 0: as the recipe says")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--seed", arguments->seed, "of the draws: equal seeds give equal results")
       ->type_name("N");
   command->add_flag("--json", arguments->json, "print one JSON document");
   examples(command, {{"heed generate runs/quickstart --prompt 'template <' --max-tokens 300", ""},
+                     {"heed generate runs/shapes-ddpm --out shapes.png --count 36", ""},
                      {"heed generate runs/quickstart --greedy --stop ';' --json", ""}});
   command->callback([arguments] { generate(*arguments); });
 }

@@ -62,7 +62,9 @@ void TrainPrinter::on_checkpoint(int64_t step, const std::string& folder) {
 
 void TrainPrinter::on_sample(const recipes::SampleReport& sample) {
   if (silent_) return;
-  progress_.line(fmt::format("sample {:>5}", grouped(sample.step)));
+  progress_.line(fmt::format("sample {:>5}{}{}", grouped(sample.step),
+                             sample.file.empty() ? "" : "  ", sample.file));
+  if (!sample.file.empty()) return;
   const std::string text = sample.prompt + sample.text;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());

@@ -36,9 +36,8 @@ std::vector<double> betas(const std::string& schedule, int64_t steps) {
 void DiffusionOptions::options(Options& o) {
   o.field("schedule", schedule, "how data turns into noise",
           {.one_of = {"linear", "cosine", "flow"}});
-  o.field("prediction", prediction,
-          "what the model predicts; default: noise, and velocity for a flow",
-          {.one_of = {"", "noise", "velocity"}});
+  o.field("prediction", prediction, "what the model predicts; auto: noise, and velocity for a flow",
+          {.one_of = {"auto", "noise", "velocity"}});
   o.field("steps", steps, "of linear and cosine", {.min = 1, .max = 1e6});
   o.field("shift", shift, "of a flow's times towards noise: above 1 for large images",
           {.above = 0});
@@ -48,7 +47,7 @@ void DiffusionOptions::options(Options& o) {
 }
 
 DiffusionProcess::DiffusionProcess(const DiffusionOptions& options) : options_(options) {
-  if (options_.prediction.empty()) options_.prediction = is_flow() ? "velocity" : "noise";
+  if (options_.prediction == "auto") options_.prediction = is_flow() ? "velocity" : "noise";
   if (is_flow()) return;
   double kept = 1.0;  // alpha^2
   levels_.push_back({1.0, 0.0});

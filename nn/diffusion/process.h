@@ -18,7 +18,7 @@ namespace heed::nn {
 
 struct DiffusionOptions {
   std::string schedule = "linear";
-  std::string prediction;
+  std::string prediction = "auto";
   int64_t steps = 1000;
   double shift = 1.0;
 

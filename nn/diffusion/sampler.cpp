@@ -10,20 +10,20 @@
 namespace heed::nn {
 namespace {
 
-// Normal draws; row r by key.derive(r), so that a sample does not depend on how many are made.
-Tensor noise_rows(const Shape& shape, const RandomKey& key) {
+// Normal draws; of sample n by key.derive(n), so that it does not depend on how many are made.
+Tensor noise_rows(const Shape& shape, const RandomKey& key, int64_t first) {
   Tensor noise = Tensor::empty(shape, DType::f32);
   for (int64_t row = 0; row < shape[0]; ++row) {
     kernels::fill_normal(views::slice(noise, 0, row, row + 1), 0.0, 1.0,
-                         key.derive(static_cast<uint64_t>(row)));
+                         key.derive(static_cast<uint64_t>(first + row)));
   }
   return noise;
 }
 
 std::string type_of(const DiffusionProcess& process, const SamplerOptions& options) {
-  const std::string type = !options.type.empty() ? options.type
-                           : process.is_flow()   ? "euler"
-                                                 : "ddim";
+  const std::string type = options.type != "auto" ? options.type
+                           : process.is_flow()    ? "euler"
+                                                  : "ddim";
   if (type == "euler" && !process.is_flow()) {
     fail_request("sampler euler: for flows; a diffusion is sampled by ddim or ancestral");
   }
@@ -36,8 +36,8 @@ std::string type_of(const DiffusionProcess& process, const SamplerOptions& optio
 }  // namespace
 
 void SamplerOptions::options(Options& o) {
-  o.field("type", type, "default: ddim, and euler for a flow",
-          {.one_of = {"", "ddim", "ancestral", "euler"}});
+  o.field("type", type, "how the steps go; auto: ddim, and euler for a flow",
+          {.one_of = {"auto", "ddim", "ancestral", "euler"}});
   o.field("steps", steps, "evaluations of the model for a sample", {.min = 1, .max = 1e5});
   o.field("clip", clip, "keep the estimate of the data within [-1, 1]");
   o.field("guidance", guidance,
@@ -45,7 +45,7 @@ void SamplerOptions::options(Options& o) {
 }
 
 Tensor sample(const DiffusionProcess& process, const SamplerOptions& options, const Shape& shape,
-              const RandomKey& key, const Denoiser& model) {
+              const RandomKey& key, const Denoiser& model, int64_t first) {
   const NoGrad no_grad;
   const std::string type = type_of(process, options);
   // The times are those that training would draw from evenly spaced numbers.
@@ -56,7 +56,7 @@ Tensor sample(const DiffusionProcess& process, const SamplerOptions& options, co
   }
   times.push_back(0.0);
 
-  Tensor x = noise_rows(shape, key.derive("start"));
+  Tensor x = noise_rows(shape, key.derive("start"), first);
   for (size_t i = 0; i + 1 < times.size(); ++i) {
     if (times[i] == times[i + 1]) continue;  // more steps than the process has
     const auto now = process.level(times[i]), next = process.level(times[i + 1]);
@@ -79,7 +79,8 @@ Tensor sample(const DiffusionProcess& process, const SamplerOptions& options, co
     const double kept = std::sqrt(std::max(next.sigma * next.sigma - fresh, 0.0));
     x = add(mul(x0, next.alpha), mul(noise, kept));
     if (fresh > 0.0) {
-      x = add(x, mul(noise_rows(shape, key.derive(static_cast<uint64_t>(i))), std::sqrt(fresh)));
+      x = add(
+          x, mul(noise_rows(shape, key.derive(static_cast<uint64_t>(i)), first), std::sqrt(fresh)));
     }
   }
   return x;

@@ -16,7 +16,7 @@
 namespace heed::nn {
 
 struct SamplerOptions {
-  std::string type;
+  std::string type = "auto";
   int64_t steps = 50;
   bool clip = true;
   double guidance = 1.0;
@@ -28,11 +28,12 @@ struct SamplerOptions {
 /// for or, for guidance, without.
 using Denoiser = std::function<Tensor(const Tensor& x, const Tensor& times, bool with_labels)>;
 
-/// Samples of `shape`, each a function of the key, its own row and the model alone: f32, about
-/// [-1, 1]. With clip the estimate of the data is held within [-1, 1] at every step. guidance g
-/// takes u + g (c - u) of the predictions with (c) and without labels (u) (Ho & Salimans, arXiv
-/// 2207.12598); 1 evaluates c alone. RequestError for a sampler that does not suit the process.
+/// Samples of `shape`, each a function of the key, its own number and the model alone, numbered
+/// from `first` on: f32, about [-1, 1]. With clip the estimate of the data is held within [-1, 1]
+/// at every step. guidance g takes u + g (c - u) of the predictions with (c) and without labels (u)
+/// (Ho & Salimans, arXiv 2207.12598); 1 evaluates c alone. RequestError for a sampler that does not
+/// suit the process.
 Tensor sample(const DiffusionProcess& process, const SamplerOptions& options, const Shape& shape,
-              const RandomKey& key, const Denoiser& model);
+              const RandomKey& key, const Denoiser& model, int64_t first = 0);
 
 }  // namespace heed::nn

@@ -211,13 +211,19 @@ Shape Dit::grid() const {
           options_.height / options_.patch, options_.width / options_.patch};
 }
 
+Shape Dit::attended_grid() const {
+  const Shape g = grid();
+  return options_.frames > 0 ? g : Shape{g[1], g[2]};
+}
+
 ImageGeometry Dit::geometry() const {
   return {.frames = options_.frames,
           .height = options_.height,
           .width = options_.width,
           .channels = options_.channels,
           .outputs = outputs(options_),
-          .classes = options_.classes};
+          .classes = options_.classes,
+          .timed = true};
 }
 
 Config Dit::config() const { return with_defaults(Config(Config::Map{{"type", "dit"}}), options_); }
@@ -255,7 +261,7 @@ Tensor Dit::forward(const Tensor& images, const Tensor& times, const Tensor& giv
   Tensor c = time(times);
   if (labels) c = add(c, (*labels)(given.defined() ? given : labels->none(batch)));
   c = silu(c);
-  const AttentionContext context{.positions = position_ids(0, tokens())};
+  const AttentionContext context{.positions = position_ids(0, tokens()), .grid = attended_grid()};
   const bool again = o.checkpointing && recording();
   for (const auto& block : blocks) {
     const auto run = [&block, context](const std::vector<Tensor>& in) {

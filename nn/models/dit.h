@@ -70,7 +70,6 @@ class Dit : public ImageModel {
   explicit Dit(const DitOptions& options);
 
   ImageGeometry geometry() const override;
-  bool timed() const override { return true; }
   bool unconditional() const override { return !labels || labels->has_none(); }
   Config config() const override;
   using ImageModel::forward;
@@ -89,6 +88,8 @@ class Dit : public ImageModel {
  private:
   /// Extents of the grid of tokens: frames, rows, columns.
   Shape grid() const;
+  /// As mechanisms see it: without frames for images.
+  Shape attended_grid() const;
   int64_t tokens() const { return grid().numel(); }
   Tensor positioned(const Tensor& x);
 

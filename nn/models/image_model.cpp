@@ -41,6 +41,14 @@ std::unique_ptr<ImageModel> make_image_model(const Config& config, const ImageGe
   settle(own, entry, schema, "channels", data.channels);
   settle(own, entry, schema, "outputs", data.outputs);
   settle(own, entry, schema, "classes", data.classes);
+  if (data.timed && takes(schema, "time")) {
+    const Config* time = own.find("time");
+    if (time != nullptr && time->is_bool() && !time->as_bool()) {
+      fail_request(time->where(),
+                   fmt::format("model {}: without times it is no denoiser", entry.name));
+    }
+    own.set("time", true);
+  }
   std::unique_ptr<Module> made = entry.make(own);
   auto* model = dynamic_cast<ImageModel*>(made.get());
   if (model == nullptr) {

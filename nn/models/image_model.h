@@ -15,13 +15,14 @@ struct ImageGeometry {
   int64_t height = 0, width = 0, channels = 0;
   int64_t outputs = 0;  ///< channels of the result
   int64_t classes = 0;  ///< labels that the result depends on
+  bool timed = false;   ///< the result depends on a time
 };
 
 class ImageModel : public Module {
  public:
   virtual ImageGeometry geometry() const = 0;
   /// Whether forward takes times (a denoiser), or must be given none.
-  virtual bool timed() const = 0;
+  bool timed() const { return geometry().timed; }
   /// Whether labels may be left out though there are classes.
   virtual bool unconditional() const = 0;
   /// The whole configuration, `type` first, defaults filled in: make_image_model of it gives the
@@ -39,8 +40,8 @@ class ImageModel : public Module {
 };
 
 /// The model that config's `type` names, not yet initialised. The data's geometry stands in where
-/// the config leaves a key (`frames`, `height`, `width`, `channels`, `outputs`, `classes`) out or
-/// has 0; a RequestError where both have a number and they differ (`classes` may be more).
+/// the config leaves a key (`frames`, `height`, `width`, `channels`, `outputs`, `classes`, `time`)
+/// out or has 0; a RequestError where both have a number and they differ (`classes` may be more).
 std::unique_ptr<ImageModel> make_image_model(const Config& config, const ImageGeometry& data = {});
 
 }  // namespace heed::nn

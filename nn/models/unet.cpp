@@ -128,7 +128,8 @@ UnetAttention::UnetAttention(const UnetOptions& o, int64_t channels, int64_t lay
 
 Tensor UnetAttention::forward(const Tensor& x) {
   const Tensor tokens = reshape(norm(x), {x.size(0), -1, x.size(3)});
-  return add(x, reshape(attn->forward(tokens), x.shape()));
+  const AttentionContext context{.grid = {x.size(1), x.size(2)}};
+  return add(x, reshape(attn->forward(tokens, context), x.shape()));
 }
 
 UnetLevel::UnetLevel(const UnetOptions& o, const UnetLevelOptions& level) {
@@ -214,7 +215,8 @@ ImageGeometry Unet::geometry() const {
           .width = options_.width,
           .channels = options_.channels,
           .outputs = options_.outputs,
-          .classes = options_.classes};
+          .classes = options_.classes,
+          .timed = options_.time};
 }
 
 Config Unet::config() const {

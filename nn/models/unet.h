@@ -95,7 +95,6 @@ class Unet : public ImageModel {
   explicit Unet(const UnetOptions& options);
 
   ImageGeometry geometry() const override;
-  bool timed() const override { return options_.time; }
   bool unconditional() const override { return !labels || labels->has_none(); }
   Config config() const override;
   using ImageModel::forward;

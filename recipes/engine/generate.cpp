@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "core/files.h"
 #include "recipes/engine/evaluate.h"
 
 namespace heed::recipes {
@@ -39,6 +40,22 @@ Generated generate(const std::string& run_or_checkpoint, const std::string& prom
                    const std::vector<std::string>& overrides, const Warning& warn) {
   const LoadedRun run = load_run(run_or_checkpoint, TaskUse::generate, overrides, warn);
   return run.task->generate(prompt, options, on_token);
+}
+
+std::vector<std::string> generate_files(const std::string& run_or_checkpoint,
+                                        const std::string& path, int64_t count,
+                                        std::optional<int64_t> seed,
+                                        const std::vector<std::string>& overrides,
+                                        const Warning& warn) {
+  const std::filesystem::path file(path);
+  if (file.extension() != ".png") fail_request("{}: pictures are written as .png files", path);
+  const LoadedRun run = load_run(run_or_checkpoint, TaskUse::generate, overrides, warn);
+  SampleOptions options = run.recipe.samples;
+  if (count > 0) options.count = count;
+  const std::string folder = file.has_parent_path() ? file.parent_path().string() : ".";
+  make_directories(folder);
+  return run.task->write_samples(folder, file.stem().string(), options,
+                                 seed.value_or(run.recipe.seed));
 }
 
 }  // namespace heed::recipes

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,15 @@ Generated generate(const std::string& run_or_checkpoint, const std::string& prom
                    const GenerateOptions& options, const TokenCallback& on_token = {},
                    const std::vector<std::string>& overrides = {},
                    const std::function<void(const std::string&)>& warn = {});
+
+/// Writes samples of a task whose samples are files: `count` of them (0: as many as the recipe
+/// says) drawn by `seed` (the recipe's when not given), named after `path` (FOLDER/NAME.png).
+/// Returns the files; a RequestError for other tasks, and for a path without the files' ending.
+std::vector<std::string> generate_files(const std::string& run_or_checkpoint,
+                                        const std::string& path, int64_t count,
+                                        std::optional<int64_t> seed,
+                                        const std::vector<std::string>& overrides = {},
+                                        const std::function<void(const std::string&)>& warn = {});
 
 /// The options that a recipe, or the recipe of a checkpoint, suggests under `samples:`.
 GenerateOptions options_from(const Recipe& recipe);

@@ -55,9 +55,10 @@ void LabelledTask::open_data(const std::string& part, TaskUse use, const std::st
   Config config = recipe_.data;
   const Config& type = config.at("type");
   const data::DatasetEntry& entry = data::find_dataset(type.as_string(), type.where());
-  if (!entry.open_labelled) {
+  if (entry.kind != "images" && entry.kind != "texts") {
     fail_request(type.where(),
-                 fmt::format("task {}: the dataset '{}' ({}) has no labelled examples",
+                 fmt::format("task {}: the dataset '{}' ({}) has no images or texts of one "
+                             "class each",
                              type_of(recipe_), entry.name, entry.kind));
   }
   if (!assets.empty() && fs::exists(tokenizer_file(assets))) {

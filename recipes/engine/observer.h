@@ -48,6 +48,7 @@ struct SampleReport {
   int64_t step = 0;
   std::string prompt;
   std::string text;
+  std::string file = {};  ///< instead of text: relative to the run's folder
 };
 
 struct EndReport {

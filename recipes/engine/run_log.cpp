@@ -60,7 +60,9 @@ void RunLog::eval(const EvalReport& report, double seconds) {
 }
 
 void RunLog::sample(const SampleReport& report) {
-  write("sample", report.step, Config::Map{{"prompt", report.prompt}, {"text", report.text}});
+  Config::Map fields{{"prompt", report.prompt}, {"text", report.text}};
+  if (!report.file.empty()) fields = {{"file", report.file}};
+  write("sample", report.step, fields);
 }
 
 void RunLog::end(const EndReport& report) {

@@ -3,10 +3,12 @@
 #include <algorithm>
 
 #include "recipes/engine/classification.h"
+#include "recipes/engine/denoising.h"
 #include "recipes/engine/distillation.h"
 #include "recipes/engine/language_modeling.h"
 #include "recipes/engine/masked_language_modeling.h"
 #include "recipes/engine/regression.h"
+#include "recipes/engine/segmentation.h"
 #include "recipes/engine/sequential_recommendation.h"
 
 namespace heed::recipes {
@@ -32,6 +34,9 @@ const Tensor& Batch::operator[](const std::string& name) const {
 }
 
 Generated Task::generate(const std::string&, const GenerateOptions&, const TokenCallback&) {
+  if (samples() == Samples::files) {
+    fail_request("the task '{}' draws pictures: heed generate RUN --out FILE.png", name());
+  }
   fail_request("the task '{}' writes no text: there is nothing to generate", name());
 }
 
@@ -42,8 +47,14 @@ std::vector<std::string> Task::write_samples(const std::string&, const std::stri
 
 const std::vector<TaskEntry>& task_registry() {
   static const std::vector<TaskEntry> entries = {
-      classification_entry(),           distillation_entry(), language_modeling_entry(),
-      masked_language_modeling_entry(), regression_entry(),   sequential_recommendation_entry(),
+      classification_entry(),
+      denoising_entry(),
+      distillation_entry(),
+      language_modeling_entry(),
+      masked_language_modeling_entry(),
+      regression_entry(),
+      segmentation_entry(),
+      sequential_recommendation_entry(),
   };
   return entries;
 }

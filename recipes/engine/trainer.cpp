@@ -297,14 +297,15 @@ void Trainer::sample() {
     make_directories(folder);
     const std::string prefix = fmt::format("step-{:08}", state_.step);
     for (const auto& path : task_->write_samples(folder, prefix, samples, recipe_.seed)) {
-      reports.push_back({state_.step, "", path});
+      const std::string file = fs::path(path).lexically_relative(run_dir_).generic_string();
+      reports.push_back({.step = state_.step, .prompt = {}, .text = {}, .file = file});
     }
   } else {
     GenerateOptions options = options_from(recipe_);
     for (int64_t i = 0; i < samples.count; ++i) {
       options.seed = recipe_.seed + i;
       const Generated generated = task_->generate(samples.prompt, options, {});
-      reports.push_back({state_.step, samples.prompt, generated.text});
+      reports.push_back({state_.step, samples.prompt, generated.text, {}});
     }
   }
   for (const SampleReport& report : reports) {

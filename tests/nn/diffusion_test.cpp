@@ -121,6 +121,8 @@ TEST(Sampler, SamplesDoNotDependOnTheirNumber) {
   const Tensor many = sample(process, options, {5, 6}, {1, 2, 3}, model);
   const auto a = few.to_vector<float>(), b = many.to_vector<float>();
   EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin()));
+  const auto last = sample(process, options, {2, 6}, {1, 2, 3}, model, 3).to_vector<float>();
+  EXPECT_TRUE(std::equal(last.begin(), last.end(), b.begin() + 18));
   EXPECT_FALSE(bitwise_equal(few, sample(process, options, {2, 6}, {1, 2, 4}, model)));
 }
 

@@ -86,5 +86,18 @@ TEST(ErrorSums, AgainstHandComputedValues) {
   }
 }
 
+TEST(Confusion, IntersectionOverUnion) {
+  Confusion confusion(4);
+  for (const auto& [truth, predicted] :
+       {std::pair(0, 0), std::pair(1, 0), std::pair(1, 1), std::pair(2, 1), std::pair(0, 0)}) {
+    confusion.add(truth, predicted);
+  }
+  EXPECT_DOUBLE_EQ(confusion.iou(0), 2.0 / 3);
+  EXPECT_DOUBLE_EQ(confusion.iou(1), 1.0 / 3);
+  EXPECT_DOUBLE_EQ(confusion.iou(2), 0.0);
+  EXPECT_TRUE(std::isnan(confusion.iou(3))) << "neither there nor said to be";
+  EXPECT_DOUBLE_EQ(confusion.mean_iou(), 1.0 / 3);
+}
+
 }  // namespace
 }  // namespace heed::recipes

@@ -30,26 +30,36 @@ double Confusion::accuracy() const {
   return static_cast<double>(right) / static_cast<double>(total());
 }
 
-double Confusion::f1(int64_t of_class) const {
-  int64_t truths = 0, predictions = 0;
-  for (int64_t c = 0; c < classes(); ++c) {
-    truths += count(of_class, c);
-    predictions += count(c, of_class);
-  }
-  return 2.0 * static_cast<double>(count(of_class, of_class)) /
-         static_cast<double>(truths + predictions);
+Confusion::Sides Confusion::sides(int64_t of_class) const {
+  int64_t either = 0;
+  for (int64_t c = 0; c < classes(); ++c) either += count(of_class, c) + count(c, of_class);
+  return {static_cast<double>(count(of_class, of_class)), static_cast<double>(either)};
 }
 
-double Confusion::macro_f1() const {
+double Confusion::f1(int64_t of_class) const {
+  const auto [both, either] = sides(of_class);
+  return 2.0 * both / either;
+}
+
+double Confusion::iou(int64_t of_class) const {
+  const auto [both, either] = sides(of_class);
+  return both / (either - both);
+}
+
+double Confusion::mean_over_occurring(double (Confusion::*measure)(int64_t) const) const {
   double sum = 0.0;
   int64_t occurring = 0;
   for (int64_t c = 0; c < classes(); ++c) {
-    const double value = f1(c);
+    const double value = (this->*measure)(c);
     if (std::isnan(value)) continue;
     sum += value;
     ++occurring;
   }
   return sum / static_cast<double>(occurring);
 }
+
+double Confusion::macro_f1() const { return mean_over_occurring(&Confusion::f1); }
+
+double Confusion::mean_iou() const { return mean_over_occurring(&Confusion::iou); }
 
 }  // namespace heed::recipes

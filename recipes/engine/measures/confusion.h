@@ -27,8 +27,20 @@ class Confusion {
   double f1(int64_t of_class) const;
   /// Mean F1 of the classes that occur (as truth or prediction); NaN without examples.
   double macro_f1() const;
+  /// Intersection over union of a class, TP / (TP + FP + FN); NaN for a class that is neither true
+  /// nor predicted.
+  double iou(int64_t of_class) const;
+  /// Mean over the classes that occur (as truth or prediction); NaN without examples.
+  double mean_iou() const;
 
  private:
+  /// True positives; examples of the class or predicted as it, those counted twice.
+  struct Sides {
+    double both, either;
+  };
+  Sides sides(int64_t of_class) const;
+  double mean_over_occurring(double (Confusion::*measure)(int64_t) const) const;
+
   Tensor counts_;  // i64 [truth, predicted]
 };
 

@@ -1,6 +1,7 @@
 #include "recipes/engine/report/page.h"
 
 #include <fmt/format.h>
+#include <openssl/evp.h>
 
 #include <algorithm>
 #include <map>
@@ -24,6 +25,16 @@ std::string status_of(const RunData& run) {
   }
   return fmt::format("<span class=\"status\">at step {} of {}</span>", grouped(run.last_step),
                      grouped(run.steps));
+}
+
+// A picture within the page: a data URL, in base64.
+std::string picture(const std::string& png) {
+  std::string encoded((png.size() + 2) / 3 * 4 + 1, '\0');  // and the function's final 0
+  const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
+                                     reinterpret_cast<const unsigned char*>(png.data()),
+                                     static_cast<int>(png.size()));
+  encoded.resize(static_cast<size_t>(length));
+  return fmt::format("<img alt=\"samples\" src=\"data:image/png;base64,{}\">", encoded);
 }
 
 }  // namespace
@@ -142,10 +153,13 @@ std::string samples_part(const std::vector<RunData>& runs) {
     std::string folded;
     for (size_t i = 0; i < run.samples.size(); ++i) {
       const RunSample& sample = run.samples[run.samples.size() - 1 - i];
+      const std::string content =
+          sample.image.empty()
+              ? fmt::format("<pre><b>{}</b>{}</pre>", escaped(sample.prompt), escaped(sample.text))
+              : picture(sample.image);
       const std::string box = fmt::format(
-          "<div class=\"box sample\"><header>{}step {}</header><pre><b>{}</b>{}</pre></div>\n",
-          runs.size() > 1 ? escaped(run.label) + ", " : "", grouped(sample.step),
-          escaped(sample.prompt), escaped(sample.text));
+          "<div class=\"box sample\"><header>{}step {}</header>{}</div>\n",
+          runs.size() > 1 ? escaped(run.label) + ", " : "", grouped(sample.step), content);
       (i < kOpen ? html : folded) += box;
     }
     if (!folded.empty()) {

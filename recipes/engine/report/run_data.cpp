@@ -35,6 +35,13 @@ void add_numbers(const Config& line, std::map<std::string, Series>& series,
   }
 }
 
+// The bytes of a sample's PNG file; empty for other files and ones that are gone.
+std::string picture(const std::string& folder, const std::string& file) {
+  const fs::path path = fs::path(folder) / file;
+  if (path.extension() != ".png" || !fs::is_regular_file(path)) return "";
+  return read_file(path.string());
+}
+
 void add_line(const Config& line, RunData& run) {
   if (!line.is_map()) return;
   const std::string kind = text_of(line, "kind");
@@ -52,7 +59,7 @@ void add_line(const Config& line, RunData& run) {
     }
   } else if (kind == "sample") {
     run.samples.push_back({static_cast<int64_t>(number_of(line, "step")), text_of(line, "prompt"),
-                           text_of(line, "text")});
+                           text_of(line, "text"), picture(run.folder, text_of(line, "file"))});
   } else if (kind == "end") {
     run.finished = true;
   }

@@ -25,6 +25,7 @@ struct RunSample {
   int64_t step = 0;
   std::string prompt;
   std::string text;
+  std::string image;  ///< instead: the bytes of a PNG file
 };
 
 struct RunData {
