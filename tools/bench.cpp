@@ -1,4 +1,4 @@
-// heed bench step: how fast a recipe trains.
+// heed bench: how fast a recipe trains, and attention patterns run.
 //
 // The trainer itself runs the steps, in a temporary folder, so that data loading, clipping, the
 // optimiser and logging are part of what is measured.
@@ -17,6 +17,7 @@
 #include "core/readable.h"
 #include "recipes/engine/describe.h"
 #include "recipes/engine/trainer.h"
+#include "tools/attention_bench.h"
 #include "tools/command.h"
 #include "tools/metrics.h"
 #include "tools/op_profile.h"
@@ -225,6 +226,7 @@ void add_bench(CLI::App& heed) {
       {{"heed bench step recipes/base/shakespeare-char.yaml", ""},
        {"heed bench step recipes/base/shakespeare-small.yaml train.precision=bf16 --profile", ""}});
   command->callback([arguments] { bench_step(*arguments); });
+  add_bench_attention(*bench);
 }
 
 }  // namespace heed::tools

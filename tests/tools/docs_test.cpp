@@ -239,7 +239,10 @@ TEST_F(Docs, CommandsShownAreKnown) {
         const Outcome outcome = heed({command, "--help"});
         EXPECT_EQ(outcome.status, 0) << name << ": heed " << command;
         help[command] = outcome.out;
-        if (command == "bench") help[command] += heed({"bench", "step", "--help"}).out;
+        if (command == "bench") {
+          help[command] += heed({"bench", "step", "--help"}).out;
+          help[command] += heed({"bench", "attention", "--help"}).out;
+        }
       }
       const std::string rest = (*match)[2].str();
       const std::regex option(R"( (--[a-z-]+))");

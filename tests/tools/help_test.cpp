@@ -39,6 +39,7 @@ class Help : public CommandTest {
 TEST_F(Help, OfEveryCommandIsComplete) {
   for (const std::string& command : kCommands) expect_good_help({command});
   expect_good_help({"bench", "step"});
+  expect_good_help({"bench", "attention"});
 }
 
 TEST_F(Help, OfHeedNamesEveryCommand) {

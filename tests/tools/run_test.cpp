@@ -68,6 +68,8 @@ TEST_F(Run, EveryJsonOutputIsOneDocument) {
       {"doctor", "--json"},
       {"schema"},
       {"bench", "step", "tiny.yaml", "--steps", "3", "--profile", "--json"},
+      {"bench", "attention", "neighborhood", "--grid", "8x9", "--seconds", "0", "--materialised",
+       "--json"},
   };
   for (const std::vector<std::string>& command : commands) {
     SCOPED_TRACE(command[0]);
