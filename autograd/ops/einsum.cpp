@@ -26,6 +26,16 @@ std::string filter(const std::string& labels, Keep&& keep) {
   return kept;
 }
 
+// Letters that the equation does not use, for dimensions without one.
+std::string free_letters(const std::string& equation, size_t count) {
+  std::string letters;
+  for (const char c : std::string("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")) {
+    if (letters.size() < count && !has(equation, c)) letters.push_back(c);
+  }
+  HEED_CHECK(letters.size() == count, "einsum: '{}' leaves no letters for its ...", equation);
+  return letters;
+}
+
 struct Equation {
   std::vector<std::string> operands;
   std::string result;
@@ -59,6 +69,65 @@ Equation parse(const std::string& text) {
                "einsum: the result's label '{}' is in no operand of '{}'", c, text);
   }
   return parsed;
+}
+
+// The equation and its operands with letters in the place of "...". Of dimensions that broadcast,
+// those of extent 1 are taken away.
+std::pair<std::string, std::vector<Tensor>> spelled_out(const std::string& text,
+                                                        const std::vector<Tensor>& operands) {
+  const std::string dots = "...", equation = filter(text, [](char c) { return c != ' '; });
+  const size_t arrow = equation.find("->");
+  if (equation.find(dots) == std::string::npos || arrow == std::string::npos) {
+    return {equation, operands};
+  }
+  std::vector<std::string> labels(1);
+  for (const char c : equation.substr(0, arrow)) {
+    if (c == ',') labels.emplace_back();
+    if (c != ',') labels.back().push_back(c);
+  }
+  HEED_CHECK(labels.size() == operands.size(), "einsum: '{}' for {} operands", text,
+             operands.size());
+  size_t most = 0;
+  std::vector<size_t> hidden;  // dimensions behind each operand's "..."
+  for (size_t i = 0; i < labels.size(); ++i) {
+    const bool open = labels[i].find(dots) != std::string::npos;
+    const int64_t named = static_cast<int64_t>(labels[i].size()) - (open ? 3 : 0);
+    HEED_CHECK(!open || operands[i].rank() >= named, "einsum: '{}' of '{}' beside an operand {}",
+               labels[i], text, operands[i]);
+    hidden.push_back(open ? static_cast<size_t>(operands[i].rank() - named) : 0);
+    most = std::max(most, hidden.back());
+  }
+  const std::string letters = free_letters(equation, most);
+  std::map<char, int64_t> extents;
+  const auto first = [&](size_t i) { return static_cast<int>(labels[i].find(dots)); };
+  const auto own = [&](size_t i) { return letters.substr(most - hidden[i]); };
+  for (size_t i = 0; i < labels.size(); ++i) {
+    for (size_t k = 0; k < hidden[i]; ++k) {
+      int64_t& extent = extents.emplace(own(i)[k], 1).first->second;
+      extent = std::max(extent, operands[i].size(first(i) + static_cast<int>(k)));
+    }
+  }
+  std::string spelled;
+  std::vector<Tensor> tensors;
+  for (size_t i = 0; i < labels.size(); ++i) {
+    Tensor x = operands[i];
+    std::string term = labels[i];
+    if (first(i) >= 0) {
+      std::string kept = own(i);
+      for (size_t k = hidden[i]; k-- > 0;) {
+        const int dim = first(i) + static_cast<int>(k);
+        if (x.size(dim) != 1 || extents[kept[k]] == 1) continue;
+        x = squeeze(x, dim);
+        kept.erase(k, 1);
+      }
+      term.replace(static_cast<size_t>(first(i)), 3, kept);
+    }
+    spelled += (i == 0 ? "" : ",") + term;
+    tensors.push_back(x);
+  }
+  std::string result = equation.substr(arrow);
+  if (const size_t at = result.find(dots); at != std::string::npos) result.replace(at, 3, letters);
+  return {spelled + result, tensors};
 }
 
 void check_extents(const std::string& text, const std::vector<Term>& terms) {
@@ -132,7 +201,8 @@ Term contracted(const Term& left, const Term& right, const std::string& needed) 
 
 }  // namespace
 
-Tensor einsum(const std::string& equation, const std::vector<Tensor>& operands) {
+Tensor einsum(const std::string& text, const std::vector<Tensor>& given) {
+  const auto [equation, operands] = spelled_out(text, given);
   const Equation parsed = parse(equation);
   HEED_CHECK(parsed.operands.size() == operands.size(), "einsum: '{}' for {} operands", equation,
              operands.size());

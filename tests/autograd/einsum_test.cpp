@@ -107,6 +107,29 @@ std::string message_of(const std::string& equation, const Inputs& x) {
   return "no error";
 }
 
+TEST(Einsum, DotsAreTheDimensionsWithoutALetter) {
+  const auto equal = [](const Tensor& got, const Tensor& expected) {
+    EXPECT_EQ(got.shape(), expected.shape());
+    EXPECT_EQ(got.to_vector<double>(), expected.to_vector<double>());
+  };
+  const Tensor q = strided({2, 3, 4, 5}), k = uniform({2, 3, 6, 5}), m = uniform({6, 5});
+  equal(einsum("...nd,...md->...nm", {q, k}), einsum("bhnd,bhmd->bhnm", {q, k}));
+  equal(einsum("...nd, md -> n...m", {q, m}), einsum("bhnd,md->nbhm", {q, m}));
+  equal(einsum("...->...", {q}), q);
+  equal(einsum("a...->...a", {q}), einsum("abcd->bcda", {q}));
+  equal(einsum("...d->d", {m}), einsum("ad->d", {m}));
+  // Aligned from the last, extents of 1 broadcast.
+  const Tensor one = uniform({3, 1, 6, 5});
+  equal(einsum("...nd,...md->...nm", {uniform({2, 4, 5}), one}),
+        einsum("bnd,amd->abnm", {uniform({2, 4, 5}), views::reshape(one, {3, 6, 5})}));
+  expect_gradients([](const Inputs& in) { return einsum("...nd,...md->...nm", in); },
+                   {uniform({2, 3, 2}), uniform({2, 1, 4, 2})});
+  EXPECT_THROW(einsum("...nd,nd->...", {uniform({3}), uniform({2, 3})}), Error);
+  EXPECT_THROW(einsum("...a...->...", {m}), Error);
+  EXPECT_THROW(einsum("..a->a", {m}), Error);
+  EXPECT_THROW(einsum("...a,...a->...", {uniform({2, 3}), uniform({4, 3})}), Error);
+}
+
 TEST(Einsum, WrongEquations) {
   const Tensor x = uniform({2, 3}), y = uniform({4, 2});
   EXPECT_NE(message_of("ij", {x}).find("'->'"), std::string::npos);
