@@ -43,7 +43,7 @@ inline std::string tar_of(const std::vector<std::pair<std::string, std::string>>
 
 inline std::string little_endian(uint64_t value, int bytes) {
   std::string out;
-  for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> 8 * i);
+  for (int i = 0; i < bytes; ++i) out += i < 8 ? static_cast<char>(value >> 8 * i) : '\0';
   return out;
 }
 

@@ -1,5 +1,4 @@
-// make_seeds DIR writes small valid inputs into DIR/{safetensors,npy,json,yaml,tokenizer}/, for the
-// fuzzers to start from.
+// make_seeds DIR writes small valid inputs into DIR/<harness>/, for the fuzzers to start from.
 #include <cstdio>
 #include <string>
 
@@ -10,6 +9,8 @@
 #include "data/bpe.h"
 #include "data/byte_tokenizer.h"
 #include "data/char_tokenizer.h"
+#include "data/image_codec.h"
+#include "tests/data/archives.h"
 
 namespace heed {
 namespace {
@@ -51,6 +52,40 @@ void make_tokenizers(const std::string& dir) {
       .save(dir + "/tokenizer/bpe");
 }
 
+void make_archives(const std::string& dir) {
+  using data::tar_member;
+  const std::vector<std::pair<std::string, std::string>> files = {
+      {"a.txt", "some text, some text"}, {"folder/b", std::string(600, 'b')}, {"empty", ""}};
+  write_file_atomically(dir + "/tar/files", data::tar_of(files));
+  write_file_atomically(
+      dir + "/tar/folder",
+      tar_member("folder/", "", '5') + tar_member("folder/link", "", '2') + data::tar_end());
+  write_file_atomically(dir + "/tar/long",
+                        tar_member("././@LongLink", std::string(150, 'n') + '\0', 'L') +
+                            tar_member("short", "content") + data::tar_end());
+  write_file_atomically(dir + "/tar/pax", tar_member("pax", "16 path=a/b/c.d\n12 size=700\n", 'x') +
+                                              tar_member("short", std::string(700, 'c')) +
+                                              data::tar_end());
+  write_file_atomically(dir + "/zip/stored", data::zip_of(files, false));
+  write_file_atomically(dir + "/zip/deflated", data::zip_of(files, true));
+}
+
+void make_images(const std::string& dir) {
+  for (const int64_t channels : {1, 3}) {
+    data::ByteImage image(9, 17, channels);
+    for (size_t i = 0; i < image.values.size(); ++i) image.values[i] = static_cast<uint8_t>(i * 7);
+    const std::string name = std::to_string(channels);
+    write_file_atomically(dir + "/image/png" + name, data::encode_png(image));
+    write_file_atomically(dir + "/image/jpeg" + name, data::encode_jpeg(image, 80));
+  }
+}
+
+void make_tables(const std::string& dir) {
+  write_file_atomically(dir + "/delimited/csv",
+                        "a,b,c\r\n1,\"two, \"\"2\"\"\",\n\n\"a\nline\",,4\n");
+  write_file_atomically(dir + "/delimited/tsv", "a\tb\\t\\n\\\\\tc\n\t\n");
+}
+
 }  // namespace
 }  // namespace heed
 
@@ -60,11 +95,15 @@ int main(int count, char** arguments) {
     return 2;
   }
   const std::string dir = arguments[1];
-  for (const char* kind : {"safetensors", "npy", "json", "yaml", "tokenizer"}) {
+  for (const char* kind :
+       {"safetensors", "npy", "json", "yaml", "tokenizer", "tar", "zip", "image", "delimited"}) {
     heed::make_directories(dir + "/" + kind);
   }
   heed::make_tensor_files(dir);
   heed::make_texts(dir);
   heed::make_tokenizers(dir);
+  heed::make_archives(dir);
+  heed::make_images(dir);
+  heed::make_tables(dir);
   return 0;
 }
