@@ -1,8 +1,10 @@
 #include "data/registry.h"
 
 #include "data/image_formats.h"
+#include "data/listops.h"
 #include "data/procedural_images.h"
 #include "data/procedural_scenes.h"
+#include "data/synthetic.h"
 #include "data/synthetic_users.h"
 #include "data/system_headers.h"
 #include "data/text_classification.h"
@@ -53,6 +55,8 @@ const std::vector<DatasetEntry>& dataset_registry() {
       labelled<IdxOptions, open_idx>("idx", "images", "IDX files: MNIST and its kin"),
       labelled<ImageFolderOptions, open_image_folder>(
           "image-folder", "images", "a folder of JPEG and PNG files for each class"),
+      labelled<ListOpsOptions, open_listops>("listops", "texts",
+                                             "nested operations on digits and their value"),
       labelled<MovingShapesOptions, open_moving_shapes>("moving-shapes", "clips",
                                                         "clips of shapes that move and bounce"),
       labelled<ProceduralOptions, open_procedural>("procedural-images", "images",
@@ -61,6 +65,9 @@ const std::vector<DatasetEntry>& dataset_registry() {
                                                  "a file of sentences for each class, one a line"),
       labelled<ShapeScenesOptions, open_shape_scenes>(
           "shape-scenes", "masks", "scenes of shapes over each other, with every pixel's class"),
+      {"synthetic", "synthetic",
+       "made sequences with answers: copying, recall, passkeys, induction, Markov chains, ListOps",
+       describe_options<SyntheticDataOptions>, nullptr, nullptr},
       {"synthetic-users", "sequences",
        "users' items made by formulas: tastes, successors and noise",
        describe_options<SyntheticUserOptions>, nullptr, nullptr,

@@ -16,6 +16,7 @@ namespace heed::data {
 struct DatasetEntry {
   std::string name;
   /// "text" (a stream of tokens), "images", "clips", "masks" or "texts" (labelled), "sequences"
+  /// (users and items), "synthetic" (made sequences with answers)
   std::string kind;
   std::string summary;             ///< one line
   std::function<Config()> schema;  ///< JSON Schema of its options

@@ -229,6 +229,11 @@ void SyntheticOptions::options(Options& o) {
   o.field("depth", depth, "nesting of listops, at most", {.min = 1, .max = 64});
 }
 
+void SyntheticDataOptions::options(Options& o) {
+  sequences.options(o);
+  o.field("validation", validation, "held-out examples, the same for every run", {.min = 0});
+}
+
 int64_t synthetic_vocab(const SyntheticOptions& options) {
   return options.task == "listops" ? kClose + 1 : kFirstSymbol + options.symbols;
 }

@@ -57,6 +57,14 @@ SyntheticExample synthetic_example(const SyntheticOptions& options, uint64_t see
 /// Tokens of the task: 3 + symbols (listops: 3 + 10 digits + 4 operators and the closing bracket).
 int64_t synthetic_vocab(const SyntheticOptions& options);
 
+/// The `data:` of a recipe: sequences made without end, and so many held out.
+struct SyntheticDataOptions {
+  SyntheticOptions sequences;
+  int64_t validation = 512;
+
+  void options(Options& o);
+};
+
 struct SyntheticBatch {
   Batch tokens;   ///< inputs and targets [B, length]
   Tensor second;  ///< two_channel: i64 [B, length]; else undefined

@@ -5,6 +5,7 @@
 
 #include "data/ngram.h"
 #include "recipes/engine/measures/likelihood.h"
+#include "recipes/engine/sequence_modeling.h"
 #include "recipes/engine/text_generator.h"
 
 namespace heed::recipes {
@@ -88,11 +89,16 @@ int64_t LanguageModeling::activation_bytes() {
 }
 
 TaskEntry language_modeling_entry() {
-  return {"language_modeling", "predict the next token of a text",
-          [] { return describe_options<LanguageModelingOptions>(); },
-          [](const Recipe& recipe, TaskUse use, const std::string& assets) {
-            return std::make_unique<LanguageModeling>(recipe, use, assets);
-          }};
+  return {
+      "language_modeling", "predict the next token of a text",
+      [] { return describe_options<LanguageModelingOptions>(); },
+      [](const Recipe& recipe, TaskUse use, const std::string& assets) -> std::unique_ptr<Task> {
+        const Config* data = recipe.data.is_map() ? recipe.data.find("type") : nullptr;
+        if (data != nullptr && data->is_string() && data->as_string() == "synthetic") {
+          return std::make_unique<SequenceModeling>(recipe, use);
+        }
+        return std::make_unique<LanguageModeling>(recipe, use, assets);
+      }};
 }
 
 }  // namespace heed::recipes

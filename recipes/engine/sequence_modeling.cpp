@@ -1,0 +1,91 @@
+#include "recipes/engine/sequence_modeling.h"
+
+#include <algorithm>
+
+#include "autograd/ops/loss.h"
+#include "autograd/ops/reduce.h"
+
+namespace heed::recipes {
+
+SequenceModeling::SequenceModeling(const Recipe& recipe, TaskUse use)
+    : IndexedTask(recipe),
+      data_(read_options<data::SyntheticDataOptions>(recipe.data, "dataset synthetic")) {
+  const data::SyntheticOptions& sequences = data_.sequences;
+  if (sequences.task == "two_channel") {
+    fail_request(recipe.data.where(),
+                 "dataset synthetic: two_channel has a second channel of inputs, which a language "
+                 "model does not take");
+  }
+  data::synthetic_example(sequences, 0, 0);  // refuses what does not fit
+  model_ =
+      nn::make_language_model(recipe.model, data::synthetic_vocab(sequences), sequences.length);
+  if (model_->context() < sequences.length) {
+    fail_request(recipe.model.where(), fmt::format("model: a context of {} for sequences of {}",
+                                                   model_->context(), sequences.length));
+  }
+  if (use != TaskUse::train) return;
+  start_batches([sequences, rows = rows_per_step(), seed = seed()](
+                    int64_t step, const data::RowSlice& part) -> Batch {
+    const data::Batch batch = data::synthetic_batch(sequences, rows, seed, step, part).tokens;
+    return {{{"inputs", batch.inputs}, {"targets", batch.targets}}, batch.count};
+  });
+}
+
+std::string SequenceModeling::data_summary() {
+  return fmt::format("{}: made without end for training, {} held out; {} tokens of {}",
+                     data_.sequences.task, data_.validation, data_.sequences.length,
+                     data::synthetic_vocab(data_.sequences));
+}
+
+Tensor SequenceModeling::loss(const Batch& batch) {
+  return model_->loss(batch["inputs"], batch["targets"]);
+}
+
+Metrics SequenceModeling::evaluate(const EvaluationOptions& options, Communicator& communicator,
+                                   const Progress& progress) {
+  const NoGrad no_grad;
+  const int64_t rows = evaluation_rows(options), length = data_.sequences.length;
+  int64_t batches = (data_.validation + rows - 1) / rows;
+  if (options.max_batches > 0) batches = std::min(batches, options.max_batches);
+  const data::RowSlice slice{communicator.rank(), communicator.size()};
+  double nats = 0, answers = 0, right = 0, examples = 0, whole = 0;
+  for (int64_t i = 0; i < batches; ++i) {
+    const data::Batch batch =
+        data::synthetic_batch(data_.sequences, rows, hash_name("data/held-out"), i, slice).tokens;
+    std::vector<int64_t> targets = batch.targets.to_vector<int64_t>();
+    const int64_t first = i * rows + data::rows_of(slice, rows).begin;
+    const int64_t kept = std::clamp<int64_t>(data_.validation - first, 0, batch.inputs.size(0));
+    std::fill(targets.begin() + kept * length, targets.end(), data::kIgnoreTarget);
+    const Tensor logits = model_->forward(batch.inputs);
+    const Tensor counted = Tensor::from(targets, batch.targets.shape());
+    nats += cross_entropy(logits, counted, {.reduction = Reduction::sum}).item();
+    const std::vector<int64_t> said = argmax(logits, -1).to_vector<int64_t>();
+    for (int64_t row = 0; row < kept; ++row) {
+      bool all = true;
+      for (auto p = static_cast<size_t>(row * length); p < static_cast<size_t>((row + 1) * length);
+           ++p) {
+        if (targets[p] == data::kIgnoreTarget) continue;
+        answers += 1;
+        right += said[p] == targets[p];
+        all = all && said[p] == targets[p];
+      }
+      examples += 1;
+      whole += all;
+    }
+    if (progress) progress(i + 1, batches);
+  }
+  for (double* number : {&nats, &answers, &right, &examples, &whole}) {
+    *number = communicator.all_reduce_number(*number);
+  }
+  if (answers == 0) return {};
+  return {{"loss", nats / answers},
+          {"accuracy", right / answers},
+          {"example_accuracy", whole / examples}};
+}
+
+double SequenceModeling::flops_per_row() {
+  const int64_t length = data_.sequences.length;
+  return model_->flops_per_token(length) * static_cast<double>(length);
+}
+
+}  // namespace heed::recipes
