@@ -65,32 +65,13 @@ Tensor CrossAttention::forward(const Tensor& x, const CrossMemory& memory, const
     spec.dropout = dropout_;
     spec.dropout_key = current_key(purpose());
   }
-  const auto merged = [](const Tensor& heads) {  // [B, H, N, D] -> [B, N, H D]
-    return reshape(transpose(heads, 1, 2),
-                   {heads.size(0), heads.size(2), heads.size(1) * heads.size(3)});
-  };
-  const Tensor counts = checked_lengths(lengths, batch, memory.keys.size(2));
-  if (!counts.defined()) {
-    return out(merged(attention(queries, memory.keys, memory.values, spec).out));
+  if (const Tensor counts = checked_lengths(lengths, batch, memory.keys.size(2));
+      counts.defined()) {
+    spec.pattern = AttentionPattern::lengths(
+        std::vector<int64_t>(static_cast<size_t>(batch), tokens), counts.to_vector<int64_t>());
   }
-  std::vector<Tensor> rows;
-  const std::vector<int64_t> values = counts.to_vector<int64_t>();
-  for (int64_t b = 0; b < batch; ++b) {
-    const int64_t count = values[static_cast<size_t>(b)];
-    if (count == 0) {
-      rows.push_back(Tensor::zeros({1, tokens, heads_ * head_dim_}, queries.dtype()));
-      continue;
-    }
-    AttentionSpec how = spec;
-    how.dropout_key = spec.dropout_key.derive(static_cast<uint64_t>(b));
-    const auto own = [&](const Tensor& t, int64_t end) {
-      return slice(slice(t, 0, b, b + 1), 2, 0, end);
-    };
-    rows.push_back(merged(
-        attention(own(queries, tokens), own(memory.keys, count), own(memory.values, count), how)
-            .out));
-  }
-  return out(concat(rows, 0));
+  const Tensor mixed = attention(queries, memory.keys, memory.values, spec).out;
+  return out(reshape(transpose(mixed, 1, 2), {batch, tokens, heads_ * head_dim_}));
 }
 
 double CrossAttention::flops(int64_t queries, int64_t keys) const {
