@@ -104,7 +104,7 @@ void decode_split(const DecodeCall& c, int64_t pair, int64_t split) {
   float *query, *logits;
   const Scratch scratch(
       {{&query, padded(e.head_dim)}, {&logits, static_cast<size_t>(c.rows * kSplitKeys)}});
-  std::vector<bool> seen(static_cast<size_t>(end - begin), false);  // by some row
+  std::vector<uint8_t> seen(static_cast<size_t>(end - begin), 0);  // by some row
   for (int64_t r = 0; r < c.rows; ++r) {
     const DecodeRow row(e, hk, r);
     const HeadScore score(c.p.spec.score, e, row.head);
@@ -117,14 +117,14 @@ void decode_split(const DecodeCall& c, int64_t pair, int64_t split) {
     std::fill_n(s, kSplitKeys, -std::numeric_limits<float>::infinity());
     const int64_t position = row.query + c.p.offset();
     float max = -hwy::HighestValue<float>();
-    for_keys(c.p.plan, b, row, begin, end, [&](int64_t key_index, int64_t left) {
+    for_keys(c.p.plan, b, row, begin, end, [&](int64_t key_index, int64_t left) HWY_ATTR {
       const int64_t j = key_index - begin;
       const T* key = ks.head(b, hk) + key_index * ks.row_stride;
       prefetch_row(key, ks.row_stride, e.head_dim, left);
       s[j] =
           factor * dot(query, key, e.head_dim) + slope * static_cast<float>(key_index - position);
       max = std::max(max, s[j]);
-      seen[static_cast<size_t>(j)] = true;
+      seen[static_cast<size_t>(j)] = 1;
     });
     *to.max = max;
     *to.sum = weigh(max, kSplitKeys, s);

@@ -187,7 +187,7 @@ void expect_plan_matches(const AttentionPattern& pattern, const PatternExtents& 
 }
 
 TEST(AttentionPlan, HoldsExactlyTheAllowedPairsOfRandomPatterns) {
-  for (uint64_t seed = 0; seed < 600; ++seed) {
+  for (uint64_t seed = 0; seed < 2000; ++seed) {
     testing::Draw draw(seed);
     const PatternExtents e = testing::random_extents(draw);
     expect_plan_matches(random_pattern(draw, e), e, seed);
