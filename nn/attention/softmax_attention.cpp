@@ -2,20 +2,29 @@
 
 #include "nn/attention/biased_attention.h"
 #include "nn/attention/lengths.h"
+#include "nn/init.h"
 
 namespace heed::nn {
 
 void SoftmaxAttentionOptions::options(Options& o) {
   o.field("scale", scale, "factor on the scores; 0 means 1/sqrt(head_dim)", {.min = 0});
+  o.field("softcap", softcap, "bound of the scores, by tanh (Gemma 2); 0 means none", {.min = 0});
+  o.field("sink", sink, "a learned logit of each head that takes probability and has no value");
 }
 
 SoftmaxAttention::SoftmaxAttention(const AttentionHost& host,
                                    const SoftmaxAttentionOptions& options)
-    : ProjectedAttention(host), scale_(options.scale) {}
+    : ProjectedAttention(host), options_(options) {
+  if (!options_.sink) return;
+  sink = Tensor::empty({this->host().heads});
+  parameters({{"sink", sink, init::zeros()}});
+}
 
 Tensor SoftmaxAttention::forward(const Tensor& x, const AttentionContext& context) {
   AttentionSpec how = spec(context);
-  how.score.scale = scale_;
+  how.score.scale = options_.scale;
+  how.score.softcap = options_.softcap;
+  how.score.sink = sink;
   if (!per_head(context)) {
     const Tensor packed = project_packed(x, context);
     return out(attention_qkv(packed, host().heads, host().kv_heads, how));

@@ -9,6 +9,8 @@ namespace heed::nn {
 
 struct SoftmaxAttentionOptions {
   double scale = 0.0;
+  double softcap = 0.0;
+  bool sink = false;
 
   void options(Options& o);
 };
@@ -21,8 +23,10 @@ class SoftmaxAttention : public ProjectedAttention {
   Tensor forward(const Tensor& x, const AttentionContext& context) override;
   double flops(int64_t tokens) const override;
 
+  Tensor sink;  ///< [heads] logits without a value, with the option
+
  private:
-  double scale_;
+  SoftmaxAttentionOptions options_;
 };
 
 }  // namespace heed::nn

@@ -107,7 +107,8 @@ TEST(PatternAttention, PatternsThatHoldEveryPairEqualSoftmax) {
 
 TEST(PatternAttention, DecodingWithACacheEqualsTheWholePass) {
   for (const char* slot :
-       {"{type: window, window: 5, sinks: 2}", "{type: power, block: 4, window: 1}"}) {
+       {"{type: softmax, softcap: 2, sink: true}", "{type: window, window: 5, sinks: 2}",
+        "{type: power, block: 4, window: 1}"}) {
     for (const char* position : {"rotary", "alibi"}) {
       AttentionHost host = kCausal;
       host.position = position;
@@ -137,6 +138,7 @@ TEST(PatternAttention, GradientsEqualCentralDifferences) {
               "")
         << name;
   };
+  check("softmax", "{dim: 4, heads: 2, softcap: 1.5, sink: true}");
   check("window", "{dim: 4, heads: 2, window: 3, sinks: 1}");
   check("power", "{dim: 4, heads: 2, block: 1, window: 1}");
   check("neighborhood", "{dim: 4, heads: 2, causal: false, window: 3, relative: true, axes: 1}");
