@@ -168,10 +168,10 @@ class Walk {
       const RunningOp running(node.op);
       results = node.backward(grads, node.wanted);
     }
+    if (observer().backward) observer().backward(node.op, grads, results);
     grads.clear();  // a result that is one of them may now be the memory's only owner
     HEED_CHECK(results.size() == node.edges.size(), "backward of {}: {} gradients for {} inputs",
                node.op, results.size(), node.edges.size());
-    if (observer().backward) observer().backward(node.op, results);
     if (!keep_) node.backward = nullptr;  // frees what it saved
     for (size_t i = 0; i < results.size(); ++i) {
       Node::Edge& edge = node.edges[i];
@@ -274,7 +274,7 @@ bool needs_grad(const std::vector<Tensor>& tensors) {
 
 std::vector<Tensor> record_many(const char* op, const std::vector<Tensor>& inputs,
                                 const std::vector<Tensor>& outputs, BackwardFn backward) {
-  if (observer().forward) observer().forward(op, outputs);
+  if (observer().forward) observer().forward(op, inputs, outputs);
   if (!needs_grad(inputs)) return outputs;
   auto node = std::make_shared<Node>();
   node->op = op;

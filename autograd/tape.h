@@ -138,11 +138,15 @@ bool recording();
 /// The op whose closure runs now, for messages; "" outside a backward pass.
 const char* current_backward_op();
 
-/// Called after every recorded op with its name and outputs, and after every closure with its op's
-/// name and the gradients: for watches (NaN) and profiles. One at a time; empty removes it.
+/// Called after every recorded op with its name, inputs and outputs, and after every closure with
+/// its op's name, the gradients of its outputs and those of its inputs: for watches (NaN) and
+/// profiles. One at a time; empty removes it.
 struct TapeObserver {
-  std::function<void(const char* op, const std::vector<Tensor>& outputs)> forward;
-  std::function<void(const char* op, const Gradients& gradients)> backward;
+  std::function<void(const char* op, const std::vector<Tensor>& inputs,
+                     const std::vector<Tensor>& outputs)>
+      forward;
+  std::function<void(const char* op, const Gradients& of_outputs, const Gradients& of_inputs)>
+      backward;
 };
 void set_tape_observer(TapeObserver observer);
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -120,6 +121,8 @@ Config profile_config(const OpProfile& profile, int64_t steps) {
     entry.set("op", line.op);
     entry.set("calls", line.calls / steps);
     entry.set("ms", 1e3 * line.seconds / static_cast<double>(steps));
+    entry.set("bytes", line.bytes / steps);
+    entry.set("flops", line.flops / static_cast<double>(steps));
     list.append(entry);
   }
   return list;
@@ -128,11 +131,22 @@ Config profile_config(const OpProfile& profile, int64_t steps) {
 std::string profile_text(const OpProfile& profile, int64_t steps) {
   double total = 0.0;
   for (const OpProfile::Line& line : profile.lines()) total += line.seconds;
-  Table table({"op", "calls", "ms a step", "share"}, {1, 2, 3});
+  Table table({"op", "calls", "ms a step", "share", "MiB", "GiB/s", "GFLOP", "GFLOP/s"},
+              {1, 2, 3, 4, 5, 6, 7});
+  // Rates of what takes no time to speak of say nothing.
+  const auto rate = [](double amount, double seconds) {
+    return amount == 0.0 || seconds < 1e-6 ? "" : fmt::format("{:.1f}", amount / seconds);
+  };
   for (const OpProfile::Line& line : profile.lines()) {
+    const double per_step = 1.0 / static_cast<double>(steps);
+    const double mib = std::ldexp(static_cast<double>(line.bytes), -20);
     table.row({line.op, fmt::format("{}", line.calls / steps),
-               fmt::format("{:.3f}", 1e3 * line.seconds / static_cast<double>(steps)),
-               fmt::format("{:.1f}%", 100.0 * line.seconds / total)});
+               fmt::format("{:.3f}", 1e3 * line.seconds * per_step),
+               fmt::format("{:.1f}%", 100.0 * line.seconds / total),
+               line.bytes == 0 ? "" : fmt::format("{:.1f}", mib * per_step),
+               rate(std::ldexp(mib, -10), line.seconds),
+               line.flops == 0.0 ? "" : fmt::format("{:.3f}", 1e-9 * line.flops * per_step),
+               rate(1e-9 * line.flops, line.seconds)});
   }
   return table.to_string();
 }
@@ -219,7 +233,8 @@ void add_bench(CLI::App& heed) {
       ->check(CLI::Range(int64_t{1}, int64_t{1000000}));
   option(command, "--warmup", "N", arguments->warmup, "steps before them")
       ->check(CLI::Range(int64_t{1}, int64_t{1000000}));
-  command->add_flag("--profile", arguments->profile, "also show the time of every op");
+  command->add_flag("--profile", arguments->profile,
+                    "also show time, memory traffic and arithmetic of every op");
   command->add_flag("--json", arguments->json, "print one JSON document");
   examples(
       command,

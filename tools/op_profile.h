@@ -1,4 +1,4 @@
-// Time per op of a training step, from what the tape reports.
+// Time, memory traffic and arithmetic per op of a training step, from what the tape reports.
 #pragma once
 
 #include <chrono>
@@ -19,8 +19,8 @@ class OpProfile {
   OpProfile(const OpProfile&) = delete;
   OpProfile& operator=(const OpProfile&) = delete;
 
-  /// The time since the last report goes to `what`.
-  void mark(const std::string& what);
+  /// The time and the arithmetic since the last report go to `what`, and so do `bytes`.
+  void mark(const std::string& what, int64_t bytes = 0);
   /// Forgets what was measured so far.
   void reset();
 
@@ -28,6 +28,10 @@ class OpProfile {
     std::string op;
     int64_t calls = 0;
     double seconds = 0.0;
+    /// Operands and results, each once: forward inputs and outputs; backward the outputs'
+    /// gradients, and the inputs' twice (a gradient and what was saved of the input).
+    int64_t bytes = 0;
+    double flops = 0.0;  ///< of products, convolutions and attention (core/work.h)
   };
   /// By descending time.
   std::vector<Line> lines() const;
@@ -36,6 +40,7 @@ class OpProfile {
   using Clock = std::chrono::steady_clock;
   std::vector<Line> lines_;
   Clock::time_point last_ = Clock::now();
+  double last_flops_ = 0.0;
 };
 
 }  // namespace heed::tools

@@ -1,6 +1,7 @@
 #include "kernels/attention/attention.h"
 
 #include "core/views.h"
+#include "core/work.h"
 #include "kernels/attention/fused.h"
 #include "kernels/attention/plan.h"
 #include "kernels/attention/reference.h"
@@ -69,6 +70,12 @@ void prepare_score_gradients(AttentionGradients& g, const AttentionScore& s, con
   prepare(w.sink, s.sink, g.sink);
 }
 
+/// Products of each pair: `keys` as long as a key, `values` as long as a value.
+void count_products(const Problem& problem, int64_t keys, int64_t values) {
+  const int64_t width = keys * problem.e.head_dim + values * problem.e.value_dim;
+  count_flops(2.0 * static_cast<double>(problem.plan.pairs()) * static_cast<double>(width));
+}
+
 }  // namespace
 
 int64_t attention_pairs(const AttentionPattern& pattern, const PatternExtents& extents) {
@@ -81,6 +88,7 @@ AttentionOutput attention(const Tensor& q_in, const Tensor& k_in, const Tensor& 
   const Tensor q = with_contiguous_rows(q_in), k = with_contiguous_rows(k_in),
                v = with_contiguous_rows(v_in);
   const Extents& e = problem.e;
+  count_products(problem, 1, 1);
   AttentionOutput result{token_major(e.batch, e.heads, e.queries, e.value_dim, q.dtype()),
                          Tensor::empty({e.batch, e.heads, e.queries}, statistics_dtype(q.dtype()))};
   if (q.dtype() == DType::f64)
@@ -102,6 +110,7 @@ AttentionGradients attention_backward(const Tensor& dout, const Tensor& dlse, co
                v = with_contiguous_rows(v_in);
   HEED_CHECK(dout.shape() == forward.out.shape(), "attention backward: out is {}, its gradient {}",
              forward.out, dout);
+  count_products(problem, 3, 2);
   AttentionGradients grads;
   if (want_q) prepare_gradient(grads.dq = into.dq, q, "dq");
   if (want_kv) {

@@ -77,6 +77,7 @@ Tensor conv(const Tensor& x, const Tensor& weight, const Tensor& bias,
   const Tensor y =
       Tensor::empty(conv_output_shape(x.shape(), weight.shape(), geometry), dtype, x.device());
   if (y.numel() == 0) return y;
+  p.count();
   const Tensor images = plain(x);
   const Tensor master_bias = bias.defined() ? contiguous_as(bias, master_dtype(dtype)) : Tensor();
   if (dtype == DType::f64) {
@@ -109,6 +110,7 @@ Tensor conv_input_gradient(const Tensor& dy, const Tensor& weight, const Shape& 
   const DType dtype = product_dtype(dy, "conv input gradient");
   const Tensor dx = Tensor::empty(x, dtype, dy.device());
   if (dx.numel() == 0) return dx;
+  p.count();
   const Tensor gradient = plain(dy);
   if (dtype == DType::f64) {
     conv_input_gradient_f64(p, gradient.data<double>(), contiguous_as(weight, dtype).data<double>(),
@@ -141,6 +143,7 @@ Tensor conv_weight_gradient(const Tensor& dy, const Tensor& x, const Shape& weig
   const DType dtype = product_dtype(x, "conv weight gradient");
   const Tensor images = plain(x), gradient = plain(dy);
   if (p.batch == 0) return Tensor::zeros(weight, master_dtype(dtype), x.device());
+  p.count();
   if (dtype == DType::f64) {
     const Tensor dw = Tensor::empty(weight, DType::f64, x.device());
     conv_weight_gradient_f64(p, gradient.data<double>(), images.data<double>(), dw.data<double>());

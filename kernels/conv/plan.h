@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "core/work.h"
 #include "kernels/conv/conv.h"
 
 namespace heed::kernels {
@@ -23,6 +24,8 @@ struct ConvPlan {
     return 2.0 * static_cast<double>(out_pixels() * taps() * out_channels) *
            static_cast<double>(in_channels / groups);
   }
+  /// Reports the arithmetic of one pass (core/work.h).
+  void count() const { count_flops(flops_per_image() * static_cast<double>(batch)); }
   bool operator==(const ConvPlan&) const = default;
 };
 

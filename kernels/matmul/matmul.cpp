@@ -7,6 +7,7 @@
 
 #include "core/parallel.h"
 #include "core/views.h"
+#include "core/work.h"
 #include "kernels/elementwise/accumulate.h"
 #include "kernels/matmul/epilogue.h"
 #include "kernels/matmul/onednn.h"
@@ -222,6 +223,8 @@ void gemm(const Tensor& a, const Tensor& b, const Tensor& out, const GemmOptions
     job.bias = contiguous_as(options.bias, a.dtype() == DType::f64 ? DType::f64 : DType::f32);
   }
   if (job.batch.rank() > 0) fold_batch(job);
+  count_flops(2.0 * static_cast<double>(job.batch.numel() * job.m) *
+              static_cast<double>(job.n * job.k));
 
   if (job.batch.rank() == 0 && a.dtype() == DType::f32 &&
       packed_pays(job.m, job.n, job.k, job.la)) {

@@ -85,10 +85,10 @@ std::string explain_nonfinite(nn::Module& module, const std::function<void()>& s
   {
     const Watch watch(
         {.forward =
-             [&](const char* op, const std::vector<Tensor>& outputs) {
+             [&](const char* op, const auto& /*inputs*/, const std::vector<Tensor>& outputs) {
                first.look("an output", op, outputs);
              },
-         .backward = [&](const char* op,
+         .backward = [&](const char* op, const auto& /*of_outputs*/,
                          const Gradients& gradients) { first.look("a gradient", op, gradients); }});
     step();
   }

@@ -291,11 +291,17 @@ TEST(TapeObserver, SeesEveryOpForwardAndBackward) {
   const Tensor x = leaf(2.0);
   std::vector<std::string> seen;
   set_tape_observer(
-      {.forward = [&](const char* op, const auto&) { seen.emplace_back(op); },
-       .backward = [&](const char* op, const auto&) { seen.push_back(std::string("d ") + op); }});
-  backward(exp(square(x)));
+      {.forward =
+           [&](const char* op, const auto& inputs, const auto& outputs) {
+             seen.push_back(fmt::format("{} {} {}", op, inputs.size(), outputs.size()));
+           },
+       .backward =
+           [&](const char* op, const auto& of_outputs, const auto& of_inputs) {
+             seen.push_back(fmt::format("d {} {} {}", op, of_outputs.size(), of_inputs.size()));
+           }});
+  backward(mul(square(x), x));
   set_tape_observer({});
-  EXPECT_EQ(seen, (std::vector<std::string>{"square", "exp", "d exp", "d square"}));
+  EXPECT_EQ(seen, (std::vector<std::string>{"square 1 1", "mul 2 1", "d mul 1 2", "d square 1 1"}));
 }
 
 }  // namespace
