@@ -86,8 +86,8 @@ void TrainPrinter::on_end(const recipes::EndReport& end) {
   if (!end.best.empty() && end.best_step != end.step) {
     fmt::print("  best at step {}: {}\n", grouped(end.best_step), metrics_text(end.best));
   }
-  fmt::print("saved in {0}\nnext: heed report {1}, heed generate {1}, heed export {1} FOLDER\n",
-             end.checkpoint, end.run_dir);
+  fmt::print("saved in {0}\nnext: heed report {1}, heed {2} {1}, heed export {1} FOLDER\n",
+             end.checkpoint, end.run_dir, start_.writes_text ? "generate" : "eval");
 }
 
 }  // namespace heed::tools

@@ -20,6 +20,7 @@ struct StartReport {
   std::string device;
   std::string precision;
   int threads = 0;
+  bool writes_text = false;  ///< `heed generate` can continue a prompt
   std::string resumed_from;  ///< the checkpoint, or empty
 };
 

@@ -96,7 +96,8 @@ std::string plot(const ClaimResult& result) {
       .title = metric_text(result),
       .unit = result.plan.claim.axis.empty() ? "" : "against " + result.plan.claim.axis};
   for (const ClaimPoint& point : points) options.x_labels.push_back(point.name);
-  return "<h2>Means, 95% intervals and every seed</h2>\n<div class=\"charts\">\n" +
+  return "<h2>Means, 95% intervals and every seed</h2>\n<div class=\"charts\" "
+         "style=\"max-width:760px\">\n" +
          chart(options, std::move(lines)) + "</div>\n";
 }
 
