@@ -87,7 +87,7 @@ void TrainPrinter::on_end(const recipes::EndReport& end) {
     fmt::print("  best at step {}: {}\n", grouped(end.best_step), metrics_text(end.best));
   }
   fmt::print("saved in {0}\nnext: heed report {1}, heed {2} {1}, heed export {1} FOLDER\n",
-             end.checkpoint, end.run_dir, start_.writes_text ? "generate" : "eval");
+             end.checkpoint, end.run_dir, start_.generates ? "generate" : "eval");
 }
 
 }  // namespace heed::tools

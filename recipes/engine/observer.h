@@ -20,7 +20,7 @@ struct StartReport {
   std::string device;
   std::string precision;
   int threads = 0;
-  bool writes_text = false;  ///< `heed generate` can continue a prompt
+  bool generates = false;    ///< `heed generate` works on its checkpoints
   std::string resumed_from;  ///< the checkpoint, or empty
 };
 

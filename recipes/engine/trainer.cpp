@@ -170,7 +170,7 @@ void Trainer::report_start() {
   report.device = recipe_.device;
   report.precision = recipe_.train.precision;
   report.threads = thread_count();
-  report.writes_text = task_->samples() == Task::Samples::text;
+  report.generates = task_->samples() != Task::Samples::none;
   report.resumed_from = resumed_from_;
   observer_.on_start(report);
 
