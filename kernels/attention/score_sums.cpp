@@ -19,7 +19,7 @@ void sum_rows(const Tensor& rows, const Broadcast4<float>& as, const Tensor& to)
       for (int64_t i = 0; i < rows.size(2); ++i) out[b * as.b + h * as.h + i * as.i] += *from++;
 }
 
-/// Sums [tasks, group, n] into a gradient that broadcasts along batch and head.
+/// Sums [tasks, group, n] into a gradient that broadcasts.
 void sum_tasks(const Tensor& parts, const Broadcast4<float>& as, const Tasks& tasks,
                const Tensor& to) {
   if (!parts.defined()) return;
@@ -29,7 +29,7 @@ void sum_tasks(const Tensor& parts, const Broadcast4<float>& as, const Tasks& ta
   for (const Task& task : tasks.list) {
     for (int64_t g = 0; g < group; ++g) {
       float* row = out + task.b * as.b + (task.kv_head * group + g) * as.h;
-      for (int64_t i = 0; i < n; ++i) row[i] += *from++;
+      for (int64_t i = 0; i < n; ++i) row[i * as.j] += *from++;
     }
   }
 }

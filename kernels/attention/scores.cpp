@@ -69,17 +69,16 @@ std::vector<int32_t> ascending(int64_t n, int64_t first) {
   return values;
 }
 
-/// Positions so that key - query is 0 for the farthest past pair; with the map's length.
-RelativeIndex by_distance(int64_t queries, int64_t keys, int64_t query_offset) {
-  // j - i - offset is least at j = 0, i = queries - 1
-  return {ascending(queries, query_offset - (queries - 1 + query_offset)), ascending(keys, 0), {}};
+/// Positions so that key - query is 0 for the farthest past pair, j = 0 and i = queries - 1.
+RelativeIndex by_distance(int64_t queries, int64_t keys) {
+  return {ascending(queries, 1 - queries), ascending(keys, 0), {}};
 }
 
 }  // namespace
 
 std::shared_ptr<const RelativeIndex> relative_positions(int64_t queries, int64_t keys,
                                                         int64_t reach, int64_t query_offset) {
-  RelativeIndex index = by_distance(queries, keys, query_offset);
+  RelativeIndex index = by_distance(queries, keys);
   const int64_t least = -(queries - 1 + query_offset);
   for (int64_t d = least; d <= keys - 1 - query_offset; ++d)
     index.map.push_back(static_cast<int32_t>(std::clamp(d, -reach, reach) + reach));
@@ -115,7 +114,7 @@ std::shared_ptr<const RelativeIndex> relative_buckets(int64_t queries, int64_t k
                                                       bool bidirectional, int64_t query_offset) {
   HEED_CHECK(buckets >= (bidirectional ? 4 : 2) && max_distance > buckets / 2,
              "attention: {} relative buckets up to distance {}", buckets, max_distance);
-  RelativeIndex index = by_distance(queries, keys, query_offset);
+  RelativeIndex index = by_distance(queries, keys);
   const int64_t side = bidirectional ? buckets / 2 : buckets, exact = side / 2;
   const int64_t least = -(queries - 1 + query_offset);
   for (int64_t d = least; d <= keys - 1 - query_offset; ++d) {

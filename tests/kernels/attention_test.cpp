@@ -362,6 +362,8 @@ TEST(Attention, EveryTermOfTheScoreEqualsMaterialisedScores) {
   scores.push_back({.softcap = 0.7});
   scores.push_back({.query_temperature = tensor({2, 4, 77}, 0.5f)});
   scores.push_back({.key_temperature = tensor({1, 4, 91}, 0.5f)});
+  scores.push_back({.query_temperature = tensor({1, 4, 1}, 0.5f)});
+  scores.push_back({.key_temperature = tensor({2, 1, 1}, 0.5f)});
   for (const Shape& shape :
        {Shape{2, 4, 77, 91}, Shape{1, 4, 77, 91}, Shape{2, 1, 77, 91}, Shape{1, 1, 77, 91},
         Shape{2, 1, 1, 91}, Shape{1, 4, 77, 1}, Shape{1, 4, 1, 91}, Shape{1, 1, 1, 1}})
