@@ -1,27 +1,12 @@
 #include "nn/layers/conv_mlp.h"
 
 #include "autograd/ops/elementwise.h"
+#include "nn/layers/activate.h"
 
 namespace heed::nn {
 namespace {
 
 int64_t hidden_width(const ConvMlpOptions& o) { return o.hidden > 0 ? o.hidden : 4 * o.dim; }
-
-Tensor activate(const Tensor& x, Activation activation) {
-  switch (activation) {
-    case Activation::none:
-      return x;
-    case Activation::relu:
-      return relu(x);
-    case Activation::gelu:
-      return gelu(x);
-    case Activation::gelu_tanh:
-      return gelu_tanh(x);
-    case Activation::silu:
-      return silu(x);
-  }
-  fail("conv_mlp: unknown activation");
-}
 
 }  // namespace
 

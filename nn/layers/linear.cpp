@@ -1,6 +1,10 @@
 #include "nn/layers/linear.h"
 
+#include "autograd/ops/elementwise.h"
+#include "kernels/copy/copy.h"
 #include "nn/init.h"
+#include "nn/layers/activate.h"
+#include "nn/layers/low_rank.h"
 
 namespace heed::nn {
 
@@ -19,6 +23,29 @@ Linear::Linear(int64_t in, int64_t out, bool with_bias, Init weight_init) {
     bias = Tensor::empty({out});
     parameters({{"bias", bias, given ? init::zeros() : init::linear_default(in)}});
   }
+}
+
+Linear::Linear(const LinearOptions& options) : Linear(options.in, options.out, options.bias) {}
+
+Linear::~Linear() = default;
+
+Tensor Linear::forward(const Tensor& x, Activation activation) {
+  if (!lora || merged_) return linear(x, weight, bias, activation);
+  return activate(add(linear(x, weight, bias), lora->forward(x)), activation);
+}
+
+void Linear::adapt(const LowRankOptions& options) {
+  HEED_CHECK(!lora, "linear: it has a low-rank update already");
+  freeze();
+  lora = std::make_unique<LowRank>(weight.size(1), weight.size(0), options);
+  child("lora", *lora);
+}
+
+void Linear::merge() {
+  if (!lora || merged_) return;
+  const NoGrad no_grad;
+  kernels::copy(add(weight, lora->matrix()), weight);
+  merged_ = true;
 }
 
 }  // namespace heed::nn

@@ -1,6 +1,8 @@
 // Linear layer: y = x weight^T + bias.
 #pragma once
 
+#include <memory>
+
 #include "autograd/ops/matmul.h"
 #include "core/options.h"
 #include "nn/module.h"
@@ -15,20 +17,36 @@ struct LinearOptions {
   void options(Options& o);
 };
 
+struct LowRankOptions {
+  int64_t rank = 8;
+  double alpha = 16.0;
+  double dropout = 0.0;
+};
+struct LowRank;
+
 struct Linear : Module {
   /// `weight_init` fills the weight, and the bias then starts at 0; without it both are uniform in
   /// +-1/sqrt(in), as in PyTorch.
   Linear(int64_t in, int64_t out, bool with_bias = true, Init weight_init = {});
-  explicit Linear(const LinearOptions& options) : Linear(options.in, options.out, options.bias) {}
+  explicit Linear(const LinearOptions& options);
+  ~Linear() override;
 
   /// x [..., in] -> activation(x weight^T + bias) [..., out].
-  Tensor forward(const Tensor& x, Activation activation = Activation::none) {
-    return linear(x, weight, bias, activation);
-  }
+  Tensor forward(const Tensor& x, Activation activation = Activation::none);
   Tensor operator()(const Tensor& x) { return forward(x); }
 
-  Tensor weight;  // [out, in]
-  Tensor bias;    // [out], or undefined
+  /// Freezes weight and bias, and trains a low-rank update of the output in their place. Once.
+  void adapt(const LowRankOptions& options);
+  /// Adds the update to the weight for good; nothing without
+  /// one. The module's tensors named "lora" then have no part in its output any more.
+  void merge();
+
+  Tensor weight;                  // [out, in]
+  Tensor bias;                    // [out], or undefined
+  std::unique_ptr<LowRank> lora;  // or null
+
+ private:
+  bool merged_ = false;
 };
 
 }  // namespace heed::nn

@@ -1,9 +1,7 @@
 #include "nn/layers/lora.h"
 
 #include "autograd/ops/elementwise.h"
-#include "autograd/ops/matmul.h"
 #include "kernels/copy/copy.h"
-#include "nn/init.h"
 
 namespace heed::nn {
 
@@ -17,25 +15,20 @@ void LoraOptions::options(Options& o) {
 }
 
 Lora::Lora(const LoraOptions& o)
-    : base(o.in, o.out, o.bias),
-      down(o.in, o.rank, false),
-      up(o.rank, o.out, false, init::zeros()),
-      dropout(o.dropout),
-      scale_(o.alpha / static_cast<double>(o.rank)) {
-  children({{"base", base}, {"down", down}, {"up", up}, {"dropout", dropout}});
+    : base(o.in, o.out, o.bias), update(o.in, o.out, {o.rank, o.alpha, o.dropout}) {
+  children({{"base", base}, {"down", update.down}, {"up", update.up}, {"dropout", update.dropout}});
   base.freeze();
 }
 
 Tensor Lora::forward(const Tensor& x) {
   const Tensor y = base(x);
-  return merged() ? y : add(y, mul(up(down(dropout(x))), scale_));
+  return merged() ? y : add(y, update.forward(x));
 }
 
 void Lora::merge() {
   HEED_CHECK(!merged(), "lora: the update is merged already");
   const NoGrad no_grad;
-  const Tensor update = mul(matmul(up.weight, down.weight), scale_);
-  const Tensor sum = add(base.weight, update);
+  const Tensor sum = add(base.weight, update.matrix());
   original_ = Tensor::empty(base.weight.shape(), base.weight.dtype());
   kernels::copy(base.weight.detach(), original_);
   kernels::copy(sum, base.weight);

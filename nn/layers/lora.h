@@ -2,8 +2,7 @@
 //   y = x weight^T + bias + (alpha / rank) (dropout(x) down^T) up^T
 #pragma once
 
-#include "nn/layers/dropout.h"
-#include "nn/layers/linear.h"
+#include "nn/layers/low_rank.h"
 
 namespace heed::nn {
 
@@ -33,11 +32,10 @@ struct Lora : Module {
   void unmerge();
   bool merged() const { return original_.defined(); }
 
-  Linear base, down, up;
-  Dropout dropout;
+  Linear base;
+  LowRank update;
 
  private:
-  double scale_;
   Tensor original_;  // the base's weight while merged
 };
 

@@ -5,6 +5,7 @@
 
 #include "core/files.h"
 #include "core/safetensors.h"
+#include "recipes/engine/adapt.h"
 #include "recipes/engine/evaluate.h"
 
 namespace heed::recipes {
@@ -31,7 +32,11 @@ Exported export_model(const std::string& run_or_checkpoint, const std::string& d
   make_directories(destination);
   Exported result{run.checkpoint.path, run.checkpoint.step, {}};
   const auto path_of = [&](const char* name) { return (fs::path(destination) / name).string(); };
-  write_safetensors(path_of("model.safetensors"), nn::state_dict(run.task->module()));
+  nn::Module& module = run.task->module();
+  merge_updates(module);
+  NamedTensors weights = nn::state_dict(module);
+  std::erase_if(weights, [](const auto& entry) { return is_update(entry.first); });
+  write_safetensors(path_of("model.safetensors"), weights);
   write_file_atomically(path_of("config.json"), run.task->export_config().to_json(2) + "\n");
   result.files = {path_of("model.safetensors"), path_of("config.json")};
   for (const std::string& asset : run.task->save_assets(destination)) {

@@ -18,7 +18,14 @@ void TrainOptions::options(Options& o) {
   o.field("precision", precision,
           "of activations: f32, or bf16 with f32 master weights and f32 accumulation",
           {.one_of = {"f32", "bf16"}});
+  o.field("from", from,
+          "weights to start from: a run's folder, a checkpoint's or a .safetensors file");
   o.field("clip", clip, "largest norm of the whole gradient; 0 leaves it as it is", {.min = 0});
+  o.field("adaptive_clip", adaptive_clip,
+          "largest norm of an output's gradient as a share of its weights' norm (0.01); 0: any",
+          {.min = 0});
+  o.field("adaptive_clip_skip", adaptive_clip_skip,
+          "globs over the names of parameters that adaptive_clip leaves alone (the last layer)");
   o.field("ema", ema, "decay of the averaged weights (0.999); 0 keeps none",
           {.min = 0, .below = 1});
   o.field("on_nonfinite", on_nonfinite,
@@ -57,6 +64,14 @@ void SampleOptions::options(Options& o) {
           {.max = 1, .above = 0});
 }
 
+void AdaptOptions::options(Options& o) {
+  o.field("rank", rank, "rank of the updates; 0 trains the model itself", {.min = 0});
+  o.field("alpha", alpha, "an update is scaled by alpha / rank", {.above = 0});
+  o.field("dropout", dropout, "dropout of an update's input", {.min = 0, .below = 1});
+  o.field("targets", targets, "globs over module names: the linear layers to update");
+  o.field("also", also, "globs over module names: modules that are trained as they are (a head)");
+}
+
 void ParallelOptions::options(Options& o) {
   const auto axis = [&o](const char* name, int64_t& ranks, const char* doc) {
     o.field(name, ranks, doc, {.min = 1});
@@ -80,6 +95,7 @@ void Recipe::options(Options& o) {
   o.field("data", data, "what it is trained on: `type` and its options",
           {.required = true, .registry = "datasets"});
   o.field("train", train, "the training loop");
+  o.field("lora", lora, "low-rank updates of a frozen model, instead of training all of it");
   o.field("optimizer", optimizer, "the optimiser");
   o.field("schedule", schedule, "the learning rate over the steps");
   o.field("evaluation", evaluation, "how held-out numbers are measured");

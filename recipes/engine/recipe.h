@@ -25,7 +25,10 @@ struct TrainOptions {
   int64_t batch_size = 16;
   int64_t accumulation = 1;
   std::string precision = "f32";
+  std::string from;
   double clip = 1.0;
+  double adaptive_clip = 0.0;
+  std::vector<std::string> adaptive_clip_skip;
   double ema = 0.0;
   std::string on_nonfinite = "stop";
   int64_t log_every = 10;
@@ -59,6 +62,16 @@ struct SampleOptions {
   void options(Options& o);
 };
 
+/// `lora:` low-rank updates of a frozen model (see adapt.h).
+struct AdaptOptions {
+  int64_t rank = 0;
+  double alpha = 16.0;
+  double dropout = 0.0;
+  std::vector<std::string> targets = {"blocks.*"};
+  std::vector<std::string> also;
+  void options(Options& o);
+};
+
 /// `parallel:` the mesh of ranks.
 struct ParallelOptions {
   int64_t data = 1;
@@ -77,6 +90,7 @@ struct Recipe {
   Config model;
   Config data;
   TrainOptions train;
+  AdaptOptions lora;
   optim::OptimizerOptions optimizer;
   optim::ScheduleOptions schedule;
   EvaluationOptions evaluation;

@@ -84,6 +84,7 @@ std::string resolve_path(const Config& value) {
 
 void resolve_paths(Config& tree) {
   if (Config* task = tree.find("task")) resolve_in(*task, "teacher");
+  if (Config* train = tree.find("train")) resolve_in(*train, "from");
   Config* data = tree.find("data");
   if (data == nullptr || !data->is_map()) return;
   for (const char* key : {"files", "validation_files", "test_files", "fallback", "folder", "file",

@@ -38,8 +38,8 @@ std::vector<std::string> tree_changes(const Config& before, const Config& after)
 /// an override). HEED_DATA, when unset, is the first `shared/data` found in a folder above.
 std::string resolve_path(const Config& value);
 
-/// Resolves the file paths under `data` and `task`, so that they mean the same wherever the tree is
-/// read.
+/// Resolves the file paths under `data`, `task` and `train`, so that they mean the same wherever
+/// the tree is read.
 void resolve_paths(Config& tree);
 
 }  // namespace heed::recipes

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "recipes/engine/adapt.h"
 #include "recipes/engine/classification.h"
 #include "recipes/engine/denoising.h"
 #include "recipes/engine/distillation.h"
@@ -92,6 +93,7 @@ std::unique_ptr<Task> make_task(const Recipe& recipe, TaskUse use, const std::st
   const TaskEntry& entry = find_task(name, type == nullptr ? SourceLocation{} : type->where());
   std::unique_ptr<Task> task = entry.make(recipe, use, assets);
   check_extras(recipe, *task);
+  adapt(task->module(), recipe.lora);
   if (recipe.train.precision == "bf16") task->module().compute_in(DType::bf16);
   return task;
 }

@@ -1,5 +1,6 @@
 #include "recipes/engine/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -14,6 +15,7 @@
 #include "optim/ema.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
+#include "recipes/engine/adapt.h"
 #include "recipes/engine/checkpoint.h"
 #include "recipes/engine/eval_mode.h"
 #include "recipes/engine/interrupt.h"
@@ -61,6 +63,8 @@ class Trainer {
   /// Forward and backward passes of all micro-batches; the mean loss over all targets.
   double accumulate(const std::vector<Batch>& batches);
   void train_step();
+  /// The gradients' norm once `train.adaptive_clip` has bounded each unit's.
+  double clipped_norm(double norm) const;
   void handle_nonfinite(const std::vector<Batch>& batches, double loss, double norm);
   void report_step(double loss, double norm, double step_seconds);
   bool evaluate();
@@ -114,7 +118,10 @@ void Trainer::build() {
   task_ = make_task(recipe_, TaskUse::train, last.path);
   task_->resolve(recipe_);
   nn::Module& module = task_->module();
-  if (last.path.empty()) module.initialise(static_cast<uint64_t>(recipe_.seed));
+  if (last.path.empty()) {
+    module.initialise(static_cast<uint64_t>(recipe_.seed));
+    if (!recipe_.train.from.empty()) start_from(module, recipe_.train.from, warn_);
+  }
   optimizer_ = optim::make_optimizer(recipe_.optimizer, nn::trained_tensors(module));
   state_.seed = static_cast<uint64_t>(recipe_.seed);
   if (!last.path.empty()) resume_from(last);
@@ -205,13 +212,27 @@ void Trainer::train_step() {
   if (!std::isfinite(loss) || !std::isfinite(norm)) {
     handle_nonfinite(batches, loss, norm);
   } else {
-    optimizer_->step(schedule_.lr_at(state_.step), optim::clip_scale(norm, recipe_.train.clip));
+    optimizer_->step(schedule_.lr_at(state_.step),
+                     optim::clip_scale(clipped_norm(norm), recipe_.train.clip));
     if (ema_) ema_->update();
     skipped_ = 0;
   }
   ++state_.step;
   state_.items += task_->items_per_step();
   report_step(loss, norm, seconds_since(start));
+}
+
+double Trainer::clipped_norm(double norm) const {
+  if (recipe_.train.adaptive_clip == 0.0) return norm;
+  const std::vector<std::string>& skip = recipe_.train.adaptive_clip_skip;
+  std::vector<optim::Parameter> parameters = optimizer_->parameters();
+  std::erase_if(parameters, [&](const optim::Parameter& parameter) {
+    return std::any_of(skip.begin(), skip.end(), [&](const std::string& pattern) {
+      return optim::glob_match(pattern, parameter.name);
+    });
+  });
+  optim::clip_adaptive(parameters, recipe_.train.adaptive_clip);
+  return optim::grad_norm(optimizer_->parameters());
 }
 
 void Trainer::handle_nonfinite(const std::vector<Batch>& batches, double loss, double norm) {

@@ -107,7 +107,7 @@ TEST(Lora, FreezesTheBaseButLetsGradientsThrough) {
   EXPECT_TRUE(grad(x).defined());
   EXPECT_FALSE(grad(lora.base.weight).defined());
   EXPECT_FALSE(grad(lora.base.bias).defined());
-  EXPECT_TRUE(grad(lora.up.weight).defined());
+  EXPECT_TRUE(grad(lora.update.up.weight).defined());
 
   std::set<std::string> trained;
   for (const auto& p : lora.named_parameters()) trained.insert(p.name);
@@ -123,7 +123,7 @@ TEST(Lora, FreezesTheBaseButLetsGradientsThrough) {
 TEST(Lora, MergesAndTakesBackExactly) {
   Lora lora({.in = 40, .out = 30, .rank = 4});
   lora.initialise(2);
-  testing::randomise(lora.up);
+  testing::randomise(lora.update.up);
   const Tensor x = random_tensor({7, 40}, "x");
   const Tensor before = Tensor::from(lora.base.weight.to_vector<float>(), {30, 40});
   const Tensor apart = lora(x);
