@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cmath>
 
 namespace heed {
@@ -42,5 +44,18 @@ std::string duration_text(double seconds) {
 }
 
 std::string number_text(double value) { return fmt::format("{:.4g}", value); }
+
+std::string spaced(std::string name) {
+  std::replace(name.begin(), name.end(), '_', ' ');
+  return name;
+}
+
+std::string titled(const std::string& name) {
+  std::string title = spaced(name);
+  if (!title.empty()) {
+    title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(title[0])));
+  }
+  return title;
+}
 
 }  // namespace heed

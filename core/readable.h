@@ -1,4 +1,4 @@
-// Numbers and durations as people read them.
+// Numbers, durations and names as people read them.
 #pragma once
 
 #include <cstdint>
@@ -14,5 +14,9 @@ std::string compact(double value);
 std::string duration_text(double seconds);
 /// Four significant digits: 2.413, 0.0001, 1e-06.
 std::string number_text(double value);
+/// bits_per_byte -> "bits per byte".
+std::string spaced(std::string name);
+/// bits_per_byte -> "Bits per byte".
+std::string titled(const std::string& name);
 
 }  // namespace heed

@@ -13,6 +13,10 @@ namespace heed::nn {
 void SinusoidalPositionOptions::options(Options& o) {
   o.field("dim", dim, "features", {.min = 1, .required = true});
   o.field("base", base, "ratio of the longest wavelength to the shortest", {.above = 0});
+  o.field("scale", scale,
+          "factor of what the positions are added to; sqrt(dim) for embeddings that start small "
+          "(Vaswani et al. 2017, section 3.4)",
+          {.above = 0});
 }
 
 Tensor sinusoidal_table(int64_t count, int64_t dim, double base, DType dtype) {
@@ -36,7 +40,7 @@ Tensor sinusoidal_table(int64_t count, int64_t dim, double base, DType dtype) {
 }
 
 SinusoidalPosition::SinusoidalPosition(const SinusoidalPositionOptions& options)
-    : dim(options.dim), base(options.base) {}
+    : dim(options.dim), base(options.base), scale(options.scale) {}
 
 Tensor SinusoidalPosition::forward(const Tensor& x, int64_t first) {
   HEED_CHECK(x.rank() == 3 && x.size(2) == dim, "sinusoidal_position: wants [B, N, {}], got {}",
@@ -46,7 +50,7 @@ Tensor SinusoidalPosition::forward(const Tensor& x, int64_t first) {
     const auto rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(last)));
     table_ = sinusoidal_table(rows, dim, base, x.dtype());
   }
-  return add(x, views::slice(table_, 0, first, last));
+  return add(scale == 1.0 ? x : mul(x, scale), views::slice(table_, 0, first, last));
 }
 
 }  // namespace heed::nn

@@ -1,4 +1,4 @@
-// Fixed sinusoidal positions (Vaswani et al. 2017, section 3.5): y = x + PE,
+// Fixed sinusoidal positions (Vaswani et al. 2017, section 3.5): y = scale x + PE,
 //   PE[pos, 2i] = sin(pos / base^(2i/C)),    PE[pos, 2i+1] = cos(pos / base^(2i/C))
 #pragma once
 
@@ -13,6 +13,7 @@ Tensor sinusoidal_table(int64_t count, int64_t dim, double base, DType dtype);
 struct SinusoidalPositionOptions {
   int64_t dim = 0;
   double base = 10000.0;
+  double scale = 1.0;
 
   void options(Options& o);
 };
@@ -25,7 +26,7 @@ struct SinusoidalPosition : Module {
   Tensor forward(const Tensor& x) { return forward(x, 0); }
 
   int64_t dim;
-  double base;
+  double base, scale;
 
  private:
   Tensor table_;  // grown to what was asked for

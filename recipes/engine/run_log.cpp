@@ -27,6 +27,8 @@ void RunLog::start(const StartReport& report) {
                     {"steps", report.steps},
                     {"item", report.item_name},
                     {"items_per_step", report.items_per_step},
+                    {"metric", report.metric},
+                    {"lower_is_better", report.lower_is_better},
                     {"precision", report.precision},
                     {"device", report.device},
                     {"threads", report.threads},

@@ -177,6 +177,8 @@ void Trainer::report_start() {
   report.device = recipe_.device;
   report.precision = recipe_.train.precision;
   report.threads = thread_count();
+  report.metric = task_->best_metric();
+  report.lower_is_better = task_->lower_is_better();
   report.generates = task_->samples() != Task::Samples::none;
   report.resumed_from = resumed_from_;
   observer_.on_start(report);

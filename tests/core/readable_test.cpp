@@ -31,5 +31,11 @@ TEST(Readable, Duration) {
   EXPECT_EQ(duration_text(7380), "2 h 03 min");
 }
 
+TEST(Readable, NamesOfFields) {
+  EXPECT_EQ(spaced("bits_per_byte"), "bits per byte");
+  EXPECT_EQ(titled("macro_f1"), "Macro f1");
+  EXPECT_EQ(titled(""), "");
+}
+
 }  // namespace
 }  // namespace heed

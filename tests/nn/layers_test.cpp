@@ -53,6 +53,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"swiglu", "{dim: 2, hidden: 3, bias: true}", {2, 2, 2}},
                       Case{"learned_position", "{context: 4, dim: 3}", {2, 3, 3}},
                       Case{"sinusoidal_position", "{dim: 5}", {2, 3, 5}},
+                      Case{"sinusoidal_position", "{dim: 4, scale: 2.5}", {2, 3, 4}},
                       Case{"rotary", "{}", {2, 2, 3, 4}},
                       Case{"rotary", "{interleaved: true, rotary_dim: 4}", {1, 2, 3, 6}},
                       Case{"dropout", "{p: 0.3}", {3, 5}}),

@@ -57,6 +57,19 @@ TEST_F(Report, ShowsTheBestEvaluationBesideTheBaselines) {
   EXPECT_THAT(page, HasSubstr("<dd>2.00k</dd><p>tokens/s, 3 ms a step</p>"));
 }
 
+TEST_F(Report, JudgesByTheTasksMetric) {
+  const std::string page = report_page(
+      {run("a",
+           R"({"kind":"start","step":0,"name":"a","metric":"macro_f1","lower_is_better":false}
+{"kind":"baselines","step":2,"majority.macro_f1":0.125,"majority.accuracy":0.5}
+{"kind":"eval","step":2,"loss":1.5,"macro_f1":0.75}
+{"kind":"eval","step":4,"loss":1.25,"macro_f1":0.5}
+)")});
+  EXPECT_THAT(page, HasSubstr("Macro f1"));
+  EXPECT_THAT(page, HasSubstr("<dd>0.7500</dd><p>best, at step 2; majority: 0.125</p>"));
+  EXPECT_THAT(page, HasSubstr("<dd>1.5000</dd><p>best, at step 2</p>"));
+}
+
 TEST_F(Report, SaysWhatTheRunRanOn) {
   const std::string page = report_page({run("a", kMetrics)});
   EXPECT_THAT(page, HasSubstr("<td>A&amp;B</td><td>2</td>"));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/readable.h"
 #include "recipes/engine/report/chart.h"
 #include "recipes/engine/report/page.h"
 #include "recipes/engine/report/summary.h"
@@ -86,10 +87,7 @@ std::string charts_part(const std::vector<RunData>& runs) {
   // Perplexity and bits per token are the loss in other units.
   for (const std::string& name : metrics) {
     if (name == "perplexity" || name == "bits_per_token") continue;
-    std::string title = name;
-    std::replace(title.begin(), title.end(), '_', ' ');
-    title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(title[0])));
-    html += of_all(runs, {.title = title, .unit = "held out"}, false, name, false);
+    html += of_all(runs, {.title = titled(name), .unit = "held out"}, false, name, false);
   }
   html += of_all(runs, {.title = "Learning rate", .from_zero = true}, true, "learning_rate", false);
   html += of_all(runs, {.title = "Gradient norm", .unit = "before clipping", .log_scale = true},

@@ -15,11 +15,7 @@ namespace {
 
 constexpr int kColors = 8;
 
-std::string metric_text(const ClaimResult& result) {
-  std::string name = result.plan.claim.metric.name;
-  std::replace(name.begin(), name.end(), '_', ' ');
-  return name;
-}
+std::string metric_text(const ClaimResult& result) { return spaced(result.plan.claim.metric.name); }
 
 std::string head(const ClaimResult& result) {
   const Claim& claim = result.plan.claim;

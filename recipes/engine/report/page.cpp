@@ -121,7 +121,8 @@ std::string table_part(const std::vector<RunData>& runs) {
 std::string baselines_part(const RunData& run) {
   const int best = run.best_evaluation();
   if (best < 0) return "";
-  const std::string metric = run.eval.contains("bits_per_byte") ? "bits_per_byte" : "loss";
+  const std::string metric =
+      run.metric() == "loss" && run.eval.contains("bits_per_byte") ? "bits_per_byte" : run.metric();
   std::vector<std::pair<std::string, double>> bars;
   for (const auto& [name, value] : run.baselines) {
     if (name.ends_with("." + metric)) {
@@ -136,7 +137,7 @@ std::string baselines_part(const RunData& run) {
   std::string html = fmt::format(
       "<h2>Held-out {}, beside predictors without a network</h2>\n"
       "<div class=\"box\"><table class=\"bars\">\n",
-      metric == "loss" ? "loss" : "bits per byte");
+      spaced(metric));
   for (const auto& [name, value] : bars) {
     html += fmt::format(
         "<tr><td>{}</td><td><div class=\"bar c{}\" style=\"width:{:.1f}%\"></div></td>"

@@ -72,14 +72,25 @@ std::string RunData::item() const {
   return item.empty() ? "items" : item;
 }
 
+std::string RunData::metric() const {
+  const std::string wanted = text_of(start, "metric");
+  return eval.contains(wanted) ? wanted : "loss";
+}
+
+bool RunData::lower_is_better() const {
+  const Config* lower = start.find("lower_is_better");
+  return metric() == "loss" || lower == nullptr || !lower->is_bool() || lower->as_bool();
+}
+
 int RunData::best_evaluation() const {
-  const auto loss = eval.find("loss");
-  if (loss == eval.end()) return -1;
+  const auto points = eval.find(metric());
+  if (points == eval.end()) return -1;
+  const std::vector<double>& y = points->second.y;
+  const double sign = lower_is_better() ? 1.0 : -1.0;
   int best = -1;
-  for (size_t i = 0; i < loss->second.y.size(); ++i) {
-    const double value = loss->second.y[i];
-    if (!std::isfinite(value)) continue;
-    if (best < 0 || value < loss->second.y[static_cast<size_t>(best)]) best = static_cast<int>(i);
+  for (size_t i = 0; i < y.size(); ++i) {
+    if (!std::isfinite(y[i])) continue;
+    if (best < 0 || sign * y[i] < sign * y[static_cast<size_t>(best)]) best = static_cast<int>(i);
   }
   return best;
 }

@@ -47,7 +47,10 @@ struct RunData {
   bool finished = false;
 
   std::string item() const;
-  /// Index into eval's points of the lowest validation loss; -1 without evaluations.
+  /// The metric that tells the best evaluation, by the "start" line.
+  std::string metric() const;
+  bool lower_is_better() const;
+  /// Index into eval's points of the best one by that metric; -1 without evaluations.
   int best_evaluation() const;
 };
 

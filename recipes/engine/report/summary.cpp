@@ -16,30 +16,43 @@ std::string at_step(const Series& series, int index) {
 }
 
 // "3-gram: 2.110": the best of the predictors without a network.
-std::string best_baseline(const RunData& run, const std::string& metric) {
+std::string best_baseline(const RunData& run, const std::string& metric, double sign) {
   const std::string suffix = "." + metric;
   std::string text;
   double best = std::numeric_limits<double>::infinity();
   for (const auto& [name, value] : run.baselines) {
-    if (!name.ends_with(suffix) || !(value < best)) continue;
-    best = value;
+    if (!name.ends_with(suffix) || !(sign * value < best)) continue;
+    best = sign * value;
     text = fmt::format("{}: {:.3f}", name.substr(0, name.size() - suffix.size()), value);
   }
   return text;
 }
 
+// The metrics that count, where the best evaluation has them: the one that tells which is best, the
+// loss, bits per byte.
 void add_evaluation(const RunData& run, std::vector<Fact>& facts) {
   const int best = run.best_evaluation();
   if (best < 0) return;
-  const Series& loss = run.eval.at("loss");
-  const double value = loss.y[static_cast<size_t>(best)];
-  facts.push_back(
-      {"Validation loss", fmt::format("{:.4f}", value), at_step(loss, best), value, -1});
-  if (const auto bits = run.eval.find("bits_per_byte"); bits != run.eval.end()) {
-    if (static_cast<size_t>(best) >= bits->second.y.size()) return;
-    const double per_byte = bits->second.y[static_cast<size_t>(best)];
-    facts.push_back({"Bits per byte", fmt::format("{:.3f}", per_byte),
-                     best_baseline(run, "bits_per_byte"), per_byte, -1});
+  const auto at_best = [&](const std::string& metric) -> const double* {
+    const auto series = run.eval.find(metric);
+    if (series == run.eval.end() || static_cast<size_t>(best) >= series->second.y.size()) {
+      return nullptr;
+    }
+    return &series->second.y[static_cast<size_t>(best)];
+  };
+  const std::string metric = run.metric(), when = at_step(run.eval.at(metric), best);
+  if (const double* value = at_best(metric); metric != "loss" && value != nullptr) {
+    const int better = run.lower_is_better() ? -1 : 1;
+    const std::string beside = best_baseline(run, metric, -better);
+    facts.push_back({titled(metric), fmt::format("{:.4f}", *value),
+                     beside.empty() ? when : when + "; " + beside, *value, better});
+  }
+  if (const double* value = at_best("loss")) {
+    facts.push_back({"Validation loss", fmt::format("{:.4f}", *value), when, *value, -1});
+  }
+  if (const double* value = at_best("bits_per_byte"); metric == "loss" && value != nullptr) {
+    facts.push_back({"Bits per byte", fmt::format("{:.3f}", *value),
+                     best_baseline(run, "bits_per_byte", 1.0), *value, -1});
   }
 }
 
