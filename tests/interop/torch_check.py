@@ -125,7 +125,7 @@ def alibi_bias(heads, queries, keys):
     return -alibi_slopes(heads)[:, None, None] * (i - torch.arange(keys)).double()
 
 
-def attention(w, x, c, prefix="", lengths=None, bias=None):
+def attention(w, x, c, prefix="", lengths=None, bias=None, sees=None):
     batch, count, _ = x.shape
     heads = c["heads"]
     kv_heads = c.get("kv_heads") or heads
@@ -147,6 +147,8 @@ def attention(w, x, c, prefix="", lengths=None, bias=None):
     if c.get("causal", True):
         future = torch.ones(count, count, dtype=torch.bool).triu(1)
         scores = scores.masked_fill(future, -math.inf)
+    if sees is not None:
+        scores = scores.masked_fill(~torch.tensor([[sees(i, j) for j in range(count)] for i in range(count)]), -math.inf)
     if lengths is not None:
         padding = torch.arange(count) >= lengths[:, None]
         scores = scores.masked_fill(padding[:, None, None], -math.inf)
@@ -172,7 +174,7 @@ def gpt(w, inputs, c):
     if position == "learned":
         x = x + w["position.weight"][: ids.shape[1]]
     if position == "sinusoidal":
-        x = x + sinusoids(ids.shape[1], c["dim"])
+        x = x * math.sqrt(c["dim"]) + sinusoids(ids.shape[1], c["dim"])
     inner = dict(c, norm_eps=eps)
     for layer in range(c["layers"]):
         p = f"blocks.{layer}."
@@ -854,6 +856,43 @@ def attention_cases():
                    lambda w, i, c: [attention(w, i["x"], c)], 128, 8)
 
 
+def pattern_cases():
+    """Mechanisms that differ from softmax attention in which key j a query i sees, of 37 tokens in a row."""
+    count = 37
+
+    def window(c, i, j):
+        far = c["window"] - 1 if c.get("causal", True) else c["window"] // 2
+        return abs(i - j) <= far or j < c.get("sinks", 0)
+
+    def power(c, i, j):
+        i, j = i // c["block"], j // c["block"]
+        return i >= j and (i - j < c["window"] or j < c["sinks"] or (i - j).bit_count() == 1)
+
+    def neighborhood(c, i, j):
+        first = min(max(i - c["window"] // 2, 0), count - c["window"])
+        return first <= j < first + c["window"]
+
+    def partition(c, i, j):
+        return i // c["window"] == j // c["window"]
+
+    def halo(c, i, j):
+        first = i // c["block"] * c["block"]
+        return first - c["halo"] <= j < first + c["block"] + c["halo"]
+
+    small = {"dim": 24, "heads": 3}
+    for module, sees, config in [
+        ("window", window, dict(small, window=5)),
+        ("window", window, dict(small, window=4, sinks=3, position="rotary")),
+        ("window", window, dict(small, window=6, sinks=2, causal=False)),
+        ("power", power, dict(small, block=3, window=2, sinks=1)),
+        ("neighborhood", neighborhood, dict(small, window=7, causal=False)),
+        ("window_partition", partition, dict(small, window=8, causal=False)),
+        ("halo", halo, dict(small, block=5, halo=2, border="crop", causal=False)),
+    ]:
+        yield Case(module, config, {"x": normal(2, count, 24)},
+                   lambda w, i, c, sees=sees: [attention(w, i["x"], c, sees=lambda a, b: sees(c, a, b))], 128, 8)
+
+
 def model_cases():
     gpt2 = {"vocab": 61, "context": 29, "layers": 2, "dim": 36, "heads": 3, "mlp": "gelu_tanh"}
     llama = {"vocab": 61, "context": 29, "layers": 2, "dim": 32, "heads": 4, "kv_heads": 2,
@@ -1019,7 +1058,7 @@ def loss_cases():
 
 def all_cases():
     return list(itertools.chain(layer_cases(), vision_layer_cases(), position_cases(),
-                                recurrent_cases(), attention_cases(), model_cases(),
+                                recurrent_cases(), attention_cases(), pattern_cases(), model_cases(),
                                 encoder_cases(), recommender_cases(), sequence_to_sequence_cases(),
                                 vision_model_cases(),
                                 image_model_cases(), loss_cases()))
