@@ -7,7 +7,8 @@
 //
 // 10 N M D multiply-adds a head (half of it causal). A task owns the query blocks of one slice of
 // one (batch, key/value head); it accumulates dK and dV over them in f32. With one slice, as with
-// enough heads, these are final; more slices are added up in their order afterwards.
+// enough heads, these are final; more slices are added up in their order afterwards. Where the
+// processor multiplies pairs of bf16, P and dS are rounded to bf16 for the last three products.
 #include <vector>
 
 #include "kernels/attention/fused.h"
@@ -17,125 +18,11 @@
 #include "kernels/simd.h"
 // after simd.h
 #include "core/parallel.h"
-#include "kernels/attention/dropout-inl.h"
-#include "kernels/attention/score-inl.h"
-#include "kernels/attention/tile-inl.h"
+#include "kernels/attention/backward_block-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace heed::kernels::attn::HWY_NAMESPACE {
 namespace {
-
-/// A query block on its way through the keys.
-struct BackwardBlock {
-  QueryBlock block;
-  LogitTerms terms;
-  DropoutMask mask;
-  TileView tile;
-  TileCursor cursor;
-  float *q, *q_t, *dout, *dout_t, *dq_t, *lse, *delta, *positions;
-  LaneScores lanes;
-  HWY_ALIGN float dtemperature[kQueries];  // of the lanes
-  HWY_ALIGN float dbias[kQueries];
-};
-
-struct BackwardBuffers {
-  size_t depth, value_depth;    // padded head_dim, value_dim
-  size_t stride, value_stride;  // of packed rows
-  float *keys, *values, *dk, *dv, *p, *ds, *raw, *slopes, *rows;
-  float *q, *q_t, *dout, *dout_t, *dq_t, *lse, *delta, *positions;  // of each block
-  Scratch scratch;
-
-  BackwardBuffers(const Extents& e, int64_t tile_keys, bool own_sums)
-      : depth(padded(e.head_dim)),
-        value_depth(padded(e.value_dim)),
-        stride(row_stride(e.head_dim)),
-        value_stride(row_stride(e.value_dim)),
-        scratch({{&keys, padded(tile_keys) * stride},
-                 {&values, padded(tile_keys) * value_stride},
-                 {&dk, own_sums ? padded(tile_keys) * stride : 0},
-                 {&dv, own_sums ? padded(tile_keys) * value_stride : 0},
-                 {&p, kKeys * kQueries},
-                 {&ds, kKeys * kQueries},
-                 {&raw, kKeys * kQueries},
-                 {&slopes, kKeys * kQueries},
-                 {&rows, kQueries * stride},
-                 {&q, kBlocksAtOnceBackward * kQueries * stride},
-                 {&q_t, kBlocksAtOnceBackward * kQueries * depth},
-                 {&dout, kBlocksAtOnceBackward * kQueries * value_stride},
-                 {&dout_t, kBlocksAtOnceBackward * kQueries * value_depth},
-                 {&dq_t, kBlocksAtOnceBackward * kQueries * depth},
-                 {&lse, kBlocksAtOnceBackward * kQueries},
-                 {&delta, kBlocksAtOnceBackward * kQueries},
-                 {&positions, kBlocksAtOnceBackward * kQueries}}) {}
-};
-
-/// delta and the base-2 log-sum-exp of each lane. A row without keys gets an lse that makes its
-/// probabilities 0. `out`, `lse` and `dlse` begin at the head's first token.
-template <class T>
-void row_statistics(const BackwardBlock& f, const TilePlan& plan, size_t dout_stride, const T* out,
-                    int64_t out_stride, const float* lse, const float* dlse, int64_t value_dim) {
-  for (int64_t i = 0; i < kQueries; ++i) {
-    f.lse[i] = hwy::HighestValue<float>();
-    f.delta[i] = 0.0f;
-    if (i >= f.block.rows) continue;
-    const int64_t token = plan.query_token(f.block.first + i);
-    if (lse[token] == -std::numeric_limits<float>::infinity()) continue;
-    f.lse[i] = lse[token] * kLog2E;
-    const float* go = f.dout + static_cast<size_t>(i) * dout_stride;
-    const T* o = out + token * out_stride;
-    V sum = hn::Zero(kF);
-    int64_t d = 0;
-    for (; d + kLanes <= value_dim; d += kLanes)
-      sum = hn::MulAdd(hn::Load(kF, go + d), simd::HWY_NAMESPACE::load_f32(kF, o + d), sum);
-    float total = hn::GetLane(hn::SumOfLanes(kF, sum));
-    for (; d < value_dim; ++d) total += go[d] * static_cast<float>(o[d]);
-    f.delta[i] = total - (dlse == nullptr ? 0.0f : dlse[token]);
-  }
-}
-
-/// Column w: logits and dO V^T to P^T and dS^T (without the scale, nor dropout's in P^T).
-HWY_INLINE void gradient_column(const BackwardBlock& f, float factor, int w, BackwardBuffers& x) {
-  const V by = hn::Set(kF, factor), lse = hn::Load(kF, f.lse + w * kLanes);
-  const V delta = hn::Load(kF, f.delta + w * kLanes);
-  f.tile.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
-    for (int64_t r = begin; r < end; ++r) {
-      float* at = x.p + r * kQueries + w * kLanes;
-      float* ds = x.ds + r * kQueries + w * kLanes;
-      const V p = exp2(hn::MulSub(hn::Load(kF, at), by, lse));
-      hn::Store(p, kF, at);
-      hn::Store(hn::Mul(p, hn::Sub(hn::Load(kF, ds), delta)), kF, ds);
-    }
-  });
-}
-
-/// The same under dropout.
-HWY_INLINE void dropped_gradient_column(const BackwardBlock& f, float factor, int w,
-                                        BackwardBuffers& x) {
-  const TileDropout dropout(f.mask, f.block.first, w);
-  const V by = hn::Set(kF, factor), lse = hn::Load(kF, f.lse + w * kLanes);
-  const V delta = hn::Load(kF, f.delta + w * kLanes);
-  const V keep = hn::Set(kF, static_cast<float>(f.mask.keep_scale()));
-  f.tile.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
-    for (int64_t r = begin; r < end; r += 4) {
-      dropout.for_keys(f.tile.first_key + r, [&](int64_t i, auto kept) HWY_ATTR {
-        float* at = x.p + (r + i) * kQueries + w * kLanes;
-        float* ds = x.ds + (r + i) * kQueries + w * kLanes;
-        const V p = exp2(hn::MulSub(hn::Load(kF, at), by, lse));
-        const V dp = hn::IfThenElseZero(kept, hn::Mul(keep, hn::Load(kF, ds)));
-        hn::Store(hn::IfThenElseZero(kept, p), kF, at);
-        hn::Store(hn::Mul(p, hn::Sub(dp, delta)), kF, ds);
-      });
-    }
-  });
-}
-
-/// Rows that only pad the tile's last group get 0.
-HWY_INLINE void clear_padding(const TileView& t, int w, BackwardBuffers& x) {
-  for (int64_t r = t.keys; r < static_cast<int64_t>(padded(t.keys)); ++r) {
-    hn::Store(hn::Zero(kF), kF, x.p + r * kQueries + w * kLanes);
-    hn::Store(hn::Zero(kF), kF, x.ds + r * kQueries + w * kLanes);
-  }
-}
 
 /// `rows` rows of f32 from slot `first` on to the tokens of one key/value head.
 template <class T>
@@ -159,7 +46,8 @@ void clear_rows(const TilePlan& plan, const Tensor& to, int64_t b, int64_t h, in
 double key_factor(const Problem& p) { return std::abs(HeadScore(p.spec.score, p.e, 0).scale); }
 double value_factor(const Problem& p) { return 1.0 / (1.0 - p.spec.dropout); }
 
-template <class T>
+/// T: of the tensors; P: Singles or Pairs.
+template <class T, class P>
 class BackwardTask {
  public:
   BackwardTask(const BackwardCall& c, int64_t index)
@@ -171,7 +59,7 @@ class BackwardTask {
         b_(task_.b),
         scores_(c.p, c.terms, task_.b),
         keys_(std::min(task_.keys(), e_.keys - task_.first_key())),
-        x_(e_, keys_, c.tasks.slices == 1 && c.grads.dk.defined()),
+        x_(e_, keys_, P::kEach, c.tasks.slices == 1 && c.grads.dk.defined()),
         packed_(static_cast<size_t>(task_.last_tile - task_.first_tile), false) {
     blocks_.reserve(kBlocksAtOnceBackward);
   }
@@ -221,13 +109,24 @@ class BackwardTask {
     if (packed_[at]) return;
     packed_[at] = true;
     const int64_t first = tile * kKeys, count = std::min(kKeys, e_.keys - first);
-    const Rows<const T> k(c_.k), v(c_.v);
-    pack_tokens(k.head(b_, task_.kv_head), k.row_stride, plan_.key_order(), first, count,
-                e_.head_dim, x_.keys + at * kKeys * x_.stride, x_.stride, padded(count));
-    pack_tokens(v.head(b_, task_.kv_head), v.row_stride, plan_.key_order(), first, count,
-                e_.value_dim, x_.values + at * kKeys * x_.value_stride, x_.value_stride,
-                padded(count));
+    const auto tokens = [&](const Rows<const T>& rows) {
+      return Tokens<T>{rows.head(b_, task_.kv_head), rows.row_stride, plan_.key_order(), first,
+                       count};
+    };
+    const Tokens<T> keys = tokens(Rows<const T>(c_.k));
+    const size_t rows = padded(count);
+    P::pack_along(keys, e_.head_dim, keys_of(at), x_.key.stride, rows);
+    if (P::kEach > 1 && c_.grads.dq.defined())
+      P::pack_across(keys, e_.head_dim, keys_across(at), x_.stride, rows);
+    P::pack_along(tokens(Rows<const T>(c_.v)), e_.value_dim, values_of(at), x_.value.stride, rows);
   }
+
+  /// The packed rows of a tile, counted from the task's first.
+  float* keys_of(size_t tile) const { return x_.keys + tile * kKeys * x_.key.stride; }
+  float* keys_across(size_t tile) const {
+    return P::kEach == 1 ? keys_of(tile) : x_.keys_across + tile * (kKeys / P::kEach) * x_.stride;
+  }
+  float* values_of(size_t tile) const { return x_.values + tile * kKeys * x_.value.stride; }
 
   void start(int64_t i) {
     const QueryBlock block(e_, task_.kv_head, i);
@@ -237,10 +136,10 @@ class BackwardTask {
                        DropoutMask(c_.p.spec, b_, block.head),
                        TileView(block),
                        TileCursor(plan_.runs(b_, block.head, block.index)),
-                       x_.q + at * x_.stride,
-                       x_.q_t + at * x_.depth,
-                       x_.dout + at * x_.value_stride,
-                       x_.dout_t + at * x_.value_depth,
+                       x_.q + at / P::kEach * x_.stride,
+                       x_.q_t + at * x_.key.depth,
+                       x_.dout + at / P::kEach * x_.value_stride,
+                       x_.dout_t + at * x_.value.depth,
                        x_.dq_t + at * x_.depth,
                        x_.lse + at,
                        x_.delta + at,
@@ -250,12 +149,14 @@ class BackwardTask {
                        {}});
     BackwardBlock& f = blocks_.back();
     const Rows<const T> q(c_.q), dout(c_.dout), out(c_.forward.out);
-    pack_queries(q.head(b_, block.head), q.row_stride, plan_.query_order(), block, e_.head_dim,
-                 f.terms.sign, f.q, f.q_t);
-    pack_queries(dout.head(b_, block.head), dout.row_stride, plan_.query_order(), block,
-                 e_.value_dim, 1.0f, f.dout, f.dout_t);
+    const auto tokens = [&](const Rows<const T>& rows) {
+      return Tokens<T>{rows.head(b_, block.head), rows.row_stride, plan_.query_order(), block.first,
+                       block.rows};
+    };
+    pack_queries<P>(tokens(q), e_.head_dim, f.terms.sign, x_.rows, f.q_t, f.q);
+    pack_queries<P>(tokens(dout), e_.value_dim, 1.0f, x_.rows, f.dout_t, f.dout);
     const int64_t row = (b_ * e_.heads + block.head) * e_.queries;
-    row_statistics(f, plan_, x_.value_stride, out.head(b_, block.head), out.row_stride,
+    row_statistics(f, plan_, tokens(dout), out.head(b_, block.head), out.row_stride,
                    c_.forward.lse.data<float>() + row,
                    c_.dlse.defined() ? c_.dlse.data<float>() + row : nullptr, e_.value_dim);
     lane_positions(c_.p, block, f.positions);
@@ -267,11 +168,9 @@ class BackwardTask {
     TileView& t = f.tile;
     t.move_to(plan_, e_.keys, tile, f.cursor.mask());
     f.cursor.advance();
-    const auto at = static_cast<size_t>(tile - task_.first_tile) * kKeys;
-    score_products(t, x_.keys + at * x_.stride, x_.stride, f.q_t, static_cast<size_t>(e_.head_dim),
-                   x_.p);
-    score_products(t, x_.values + at * x_.value_stride, x_.value_stride, f.dout_t,
-                   static_cast<size_t>(e_.value_dim), x_.ds);
+    const auto at = static_cast<size_t>(tile - task_.first_tile);
+    score_products<P>(t, keys_of(at), x_.key.stride, f.q_t, x_.key.words, x_.p);
+    score_products<P>(t, values_of(at), x_.value.stride, f.dout_t, x_.value.words, x_.ds);
     const bool more = scores_.active();
     if (more) {
       std::copy_n(x_.p, kKeys * kQueries, x_.raw);
@@ -290,7 +189,8 @@ class BackwardTask {
     if (more) to_product_gradients(f);
     if (c_.grads.dk.defined()) add_key_gradients(f, at);
     if (c_.grads.dq.defined())
-      weighted_rows(t, x_.keys + at * x_.stride, x_.stride, x_.depth, x_.ds, f.dq_t);
+      weighted_rows<P>(t, keys_across(at), x_.stride, x_.depth, P::across(t, x_.ds, x_.paired_ds),
+                       f.dq_t);
   }
 
   /// Gradients of temperatures and of biases by query or by key alone, from dS of column w.
@@ -371,18 +271,21 @@ class BackwardTask {
     }
   }
 
-  /// dV += P^T dO, dK += dS^T Q; `at`: the tile's first row.
-  void add_key_gradients(const BackwardBlock& f, size_t at) {
+  /// dV += P^T dO, dK += dS^T Q; `tile`: counted from the task's first.
+  void add_key_gradients(const BackwardBlock& f, size_t tile) {
+    const float* p = P::along(f.tile, x_.p, x_.paired_p);
+    const float* ds = P::along(f.tile, x_.ds, x_.paired_ds);
+    constexpr size_t kRowWords = kQueries / P::kEach;
     f.tile.for_rects([&](int64_t row, int64_t rows, int w, int n) {
-      const size_t to = at + static_cast<size_t>(row);
-      const auto first = static_cast<size_t>(w * kLanes), lanes = static_cast<size_t>(n * kLanes);
-      const size_t from = static_cast<size_t>(row) * kQueries + first;
-      product<true>(static_cast<size_t>(rows), static_cast<int>(x_.value_depth) / kLanes, lanes,
-                    {x_.p + from, kQueries, 1}, f.dout + first * x_.value_stride, x_.value_stride,
-                    x_.dv + to * x_.value_stride, x_.value_stride);
-      product<true>(static_cast<size_t>(rows), static_cast<int>(x_.depth) / kLanes, lanes,
-                    {x_.ds + from, kQueries, 1}, f.q + first * x_.stride, x_.stride,
-                    x_.dk + to * x_.stride, x_.stride);
+      const size_t to = tile * kKeys + static_cast<size_t>(row);
+      const size_t first = words<P>(w * kLanes), lanes = words<P>(n * kLanes);
+      const size_t from = static_cast<size_t>(row) * kRowWords + first;
+      product<P, true>(static_cast<size_t>(rows), static_cast<int>(x_.value_depth) / kLanes, lanes,
+                       {p + from, kRowWords, 1}, f.dout + first * x_.value_stride, x_.value_stride,
+                       x_.dv + to * x_.value_stride, x_.value_stride);
+      product<P, true>(static_cast<size_t>(rows), static_cast<int>(x_.depth) / kLanes, lanes,
+                       {ds + from, kRowWords, 1}, f.q + first * x_.stride, x_.stride,
+                       x_.dk + to * x_.stride, x_.stride);
     });
   }
 
@@ -445,13 +348,13 @@ void store_sums(const BackwardCall& c, const Tensor& partial, const Tensor& to, 
   store_rows<T>(sum.data(), stride, c.p.plan, to, b, hk, first, last - first, factor);
 }
 
-template <class T>
+template <class T, class P>
 void backward_as(const BackwardCall& c) {
   const int64_t chains =
       c.sums.chain.empty() ? 0 : *std::max_element(c.sums.chain.begin(), c.sums.chain.end()) + 1;
   parallel_for(chains, 1, [&](int64_t chain, int64_t) {
     for (int64_t i = 0; i < c.tasks.count(); ++i)
-      if (c.sums.chain[static_cast<size_t>(i)] == chain) BackwardTask<T>(c, i).run();
+      if (c.sums.chain[static_cast<size_t>(i)] == chain) BackwardTask<T, P>(c, i).run();
   });
   if (!c.dk_partial.defined()) return;
   constexpr int64_t kRows = 4 * kKeys;
@@ -465,10 +368,12 @@ void backward_as(const BackwardCall& c) {
 }
 
 void backward(const BackwardCall& call) {
-  if (call.q.dtype() == DType::bf16)
-    backward_as<bfloat16>(call);
+  if (call.q.dtype() != DType::bf16)
+    backward_as<float, Singles>(call);
+  else if (kCompilesPairs && call.p.pairs)
+    backward_as<bfloat16, Pairs>(call);
   else
-    backward_as<float>(call);
+    backward_as<bfloat16, Singles>(call);
 }
 
 }  // namespace

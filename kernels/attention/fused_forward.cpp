@@ -6,8 +6,9 @@
 //   l = l 2^(m - m') + sum_rows P^T                   O^T = O^T 2^(m - m') + V^T P^T
 //
 // 4 N M D multiply-adds a head (half of it causal); Q, K, V and O are read or written once. Logits
-// are kept in base 2. A task packs its keys and values (as f32) once for all its query blocks;
-// tiles that the pattern's plan does not list are neither packed nor computed.
+// are kept in base 2. A task packs its keys and values once for all its query blocks, as f32 or,
+// where the processor multiplies pairs of bf16, as these; tiles that the pattern's plan does not
+// list are neither packed nor computed. P is rounded to bf16 for such products, its sum l is not.
 #include <vector>
 
 #include "kernels/attention/fused.h"
@@ -18,6 +19,7 @@
 // after simd.h
 #include "core/parallel.h"
 #include "kernels/attention/dropout-inl.h"
+#include "kernels/attention/operands-inl.h"
 #include "kernels/attention/score-inl.h"
 #include "kernels/attention/tile-inl.h"
 
@@ -37,20 +39,25 @@ struct ForwardBlock {
 };
 
 struct ForwardBuffers {
-  size_t depth, value_depth;    // padded head_dim, value_dim
+  int64_t each;                 // numbers of a word
+  size_t words;                 // of a key
+  size_t depth, value_depth;    // padded words, padded value_dim
   size_t stride, value_stride;  // of packed rows
-  float *keys, *values, *rows, *scores, *q_t, *out_t, *max, *sum, *positions;
+  float *keys, *values, *rows, *scores, *paired, *q_t, *out_t, *max, *sum, *positions;
   Scratch scratch;
 
-  ForwardBuffers(const Extents& e, int64_t tile_keys)
-      : depth(padded(e.head_dim)),
+  ForwardBuffers(const Extents& e, int64_t tile_keys, int64_t numbers_each)
+      : each(numbers_each),
+        words(static_cast<size_t>((e.head_dim + each - 1) / each)),
+        depth(padded(static_cast<int64_t>(words))),
         value_depth(padded(e.value_dim)),
-        stride(row_stride(e.head_dim)),
+        stride(row_stride(static_cast<int64_t>(words))),
         value_stride(row_stride(e.value_dim)),
         scratch({{&keys, padded(tile_keys) * stride},
-                 {&values, padded(tile_keys) * value_stride},
+                 {&values, padded(tile_keys) / static_cast<size_t>(each) * value_stride},
                  {&rows, kQueries * std::max(stride, value_stride)},
                  {&scores, kKeys * kQueries},
+                 {&paired, each > 1 ? size_t{kKeys * kQueries / 2} : 0},
                  {&q_t, kBlocksAtOnce * kQueries * depth},
                  {&out_t, kBlocksAtOnce * kQueries * value_depth},
                  {&max, kBlocksAtOnce * kQueries},
@@ -103,7 +110,8 @@ HWY_INLINE void drop_column(const TileView& t, const TileDropout& dropout, int w
   });
 }
 
-template <class T>
+/// T: of the tensors; P: Singles or Pairs.
+template <class T, class P>
 class ForwardTask {
  public:
   ForwardTask(const Problem& p, const ScoreTerms<float>& terms, const Task& task, const Tensor& q,
@@ -117,7 +125,7 @@ class ForwardTask {
         v_(v),
         out_(out),
         lse_(lse.data<float>()),
-        x_(p.e, std::min(task.keys(), p.e.keys)),
+        x_(p.e, std::min(task.keys(), p.e.keys), P::kEach),
         packed_(static_cast<size_t>(task.last_tile - task.first_tile), false) {
     blocks_.reserve(kBlocksAtOnce);
   }
@@ -156,8 +164,9 @@ class ForwardTask {
                        x_.positions + at * kQueries,
                        {}});
     ForwardBlock& f = blocks_.back();
-    pack_queries(q_.head(b_, block.head), q_.row_stride, p_.plan.query_order(), block, e.head_dim,
-                 f.terms.sign, x_.rows, f.q_t);
+    pack_queries<P>(Tokens<T>{q_.head(b_, block.head), q_.row_stride, p_.plan.query_order(),
+                              block.first, block.rows},
+                    e.head_dim, f.terms.sign, x_.rows, f.q_t, nullptr);
     std::fill_n(f.max, kQueries, -hwy::HighestValue<float>());
     std::fill_n(f.sum, kQueries, 0.0f);
     std::fill_n(f.out_t, kQueries * x_.value_depth, 0.0f);
@@ -182,20 +191,26 @@ class ForwardTask {
     if (packed_[at]) return;
     packed_[at] = true;
     const int64_t first = tile * kKeys, count = std::min(kKeys, p_.e.keys - first);
-    pack_tokens(k_.head(b_, task_.kv_head), k_.row_stride, p_.plan.key_order(), first, count,
-                p_.e.head_dim, x_.keys + at * kKeys * x_.stride, x_.stride, padded(count));
-    pack_tokens(v_.head(b_, task_.kv_head), v_.row_stride, p_.plan.key_order(), first, count,
-                p_.e.value_dim, x_.values + at * kKeys * x_.value_stride, x_.value_stride,
-                padded(count));
+    const auto tokens = [&](const Rows<const T>& rows) {
+      return Tokens<T>{rows.head(b_, task_.kv_head), rows.row_stride, p_.plan.key_order(), first,
+                       count};
+    };
+    P::pack_along(tokens(k_), p_.e.head_dim, keys_of(at), x_.stride, padded(count));
+    P::pack_across(tokens(v_), p_.e.value_dim, values_of(at), x_.value_stride, padded(count));
+  }
+
+  /// The packed rows of a tile, counted from the task's first.
+  float* keys_of(size_t tile) const { return x_.keys + tile * kKeys * x_.stride; }
+  float* values_of(size_t tile) const {
+    return x_.values + tile * (kKeys / P::kEach) * x_.value_stride;
   }
 
   void pass_tile(ForwardBlock& f, int32_t tile) {
     TileView& t = f.tile;
     t.move_to(p_.plan, p_.e.keys, tile, f.cursor.mask());
     f.cursor.advance();
-    const auto at = static_cast<size_t>(tile - task_.first_tile) * kKeys;
-    score_products(t, x_.keys + at * x_.stride, x_.stride, f.q_t,
-                   static_cast<size_t>(p_.e.head_dim), x_.scores);
+    const auto at = static_cast<size_t>(tile - task_.first_tile);
+    score_products<P>(t, keys_of(at), x_.stride, f.q_t, x_.words, x_.scores);
     const bool more = scores_.active();
     if (more) scores_.logits(t, f.terms, f.block, f.lanes, f.positions, x_.scores, nullptr);
     for (int w = 0; w < t.vectors; ++w) {
@@ -205,8 +220,8 @@ class ForwardTask {
       if (p_.spec.dropout > 0.0)
         drop_column(t, TileDropout(f.mask, f.block.first, w), w, x_.scores);
     }
-    weighted_rows(t, x_.values + at * x_.value_stride, x_.value_stride, x_.value_depth, x_.scores,
-                  f.out_t);
+    weighted_rows<P>(t, values_of(at), x_.value_stride, x_.value_depth,
+                     P::across(t, x_.scores, x_.paired), f.out_t);
   }
 
   /// O^T / l to rows of `out`, and the log-sum-exp in base e.
@@ -252,10 +267,12 @@ void forward(const Problem& p, const Tensor& q, const Tensor& k, const Tensor& v
   const auto terms = p.terms<float>();
   parallel_for(tasks.count(), 1, [&](int64_t index, int64_t) {
     const Task& task = tasks.list[static_cast<size_t>(index)];
-    if (q.dtype() == DType::bf16)
-      ForwardTask<bfloat16>(p, terms, task, q, k, v, out, lse).run();
+    if (q.dtype() != DType::bf16)
+      ForwardTask<float, Singles>(p, terms, task, q, k, v, out, lse).run();
+    else if (kCompilesPairs && p.pairs)
+      ForwardTask<bfloat16, Pairs>(p, terms, task, q, k, v, out, lse).run();
     else
-      ForwardTask<float>(p, terms, task, q, k, v, out, lse).run();
+      ForwardTask<bfloat16, Singles>(p, terms, task, q, k, v, out, lse).run();
   });
 }
 

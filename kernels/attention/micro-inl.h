@@ -5,6 +5,9 @@
 // strides (and may be a transposed view); rows of B and C are vectors. 4 x 4 vectors of C stay in
 // registers: 16 multiply-adds for 4 + 4 loads, about 97% of the peak of a Zen 4 core.
 //
+// Elements of A and B are words of 32 bits: an f32, or a pair of bf16 that follow each other along
+// k (operands-inl.h). C is f32.
+//
 // Included once for each instruction set, after kernels/simd.h, within no namespace.
 #if defined(HEED_KERNELS_ATTENTION_MICRO_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HEED_KERNELS_ATTENTION_MICRO_INL_H_
@@ -43,7 +46,7 @@ constexpr int panel_rows(int width) {
   return width == 1 ? 8 : 4;
 }
 
-/// A: element (row, k) at data[row * row_stride + k * k_stride].
+/// A: word (row, k) at data[row * row_stride + k * k_stride].
 struct Broadcast {
   const float* data;
   size_t row_stride, k_stride;
@@ -85,27 +88,44 @@ HWY_NOINLINE void product_tile(Broadcast a, const float* HWY_RESTRICT b, size_t 
   }
 }
 
-template <int kWidth, bool kAccumulate>
+/// Operands of f32: one a word.
+struct SingleProducts {
+  static constexpr int64_t kEach = 1;
+  template <int kRows, int kWidth, bool kAccumulate>
+  static void tile(Broadcast a, const float* b, size_t b_stride, size_t k, float* c,
+                   size_t c_stride) {
+    product_tile<kRows, kWidth, kAccumulate>(a, b, b_stride, k, c, c_stride);
+  }
+};
+
+/// Words of n numbers along k.
+template <class P>
+constexpr size_t words(int64_t n) {
+  return static_cast<size_t>((n + P::kEach - 1) / P::kEach);
+}
+
+template <class P, int kWidth, bool kAccumulate>
 HWY_INLINE void product_panel(size_t m, Broadcast a, const float* b, size_t b_stride, size_t k,
                               float* c, size_t c_stride) {
   constexpr int kRows = panel_rows(kWidth);
   for (size_t r = 0; r < m; r += kRows) {
-    product_tile<kRows, kWidth, kAccumulate>({a.data + r * a.row_stride, a.row_stride, a.k_stride},
-                                             b, b_stride, k, c + r * c_stride, c_stride);
+    P::template tile<kRows, kWidth, kAccumulate>(
+        {a.data + r * a.row_stride, a.row_stride, a.k_stride}, b, b_stride, k, c + r * c_stride,
+        c_stride);
   }
 }
 
-/// C[m x n vectors] = A B, or += when accumulating. m is a multiple of kRowUnit.
-template <bool kAccumulate>
+/// C[m x n vectors] = A B, or += when accumulating; k counts words. m is a multiple of kRowUnit.
+template <class P, bool kAccumulate>
 void product(size_t m, int n, size_t k, Broadcast a, const float* b, size_t b_stride, float* c,
              size_t c_stride) {
   for (; n >= kPanel; n -= kPanel, b += kPanel * kLanes, c += kPanel * kLanes)
-    product_panel<kPanel, kAccumulate>(m, a, b, b_stride, k, c, c_stride);
+    product_panel<P, kPanel, kAccumulate>(m, a, b, b_stride, k, c, c_stride);
   if constexpr (kPanel == 4) {
-    if (n == 3) product_panel<3, kAccumulate>(m, a, b, b_stride, k, c, c_stride);
-    if (n == 2) product_panel<2, kAccumulate>(m, a, b, b_stride, k, c, c_stride);
+    if (n == 3) product_panel<P, 3, kAccumulate>(m, a, b, b_stride, k, c, c_stride);
+    if (n == 2) product_panel<P, 2, kAccumulate>(m, a, b, b_stride, k, c, c_stride);
   }
-  if (n == 1) product_panel<1, kAccumulate>(m, a, b, b_stride, k, c, c_stride);
+  if (n == 1) product_panel<P, 1, kAccumulate>(m, a, b, b_stride, k, c, c_stride);
 }
 
 /// 2^x for x up to 127, within 3 ulp; exactly 0 from -127 downwards; NaN stays NaN.

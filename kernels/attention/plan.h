@@ -75,6 +75,9 @@ class DropoutMask {
   double keep_scale_;
 };
 
+/// Whether this processor multiplies pairs of bf16 (AVX512_BF16).
+bool has_pair_products();
+
 /// One call: everything that forward and backward share.
 struct Problem {
   Extents e;
@@ -82,6 +85,7 @@ struct Problem {
   const TilePlan& plan;
   const AttentionSpec& spec;
   ScoreTensors tensors;
+  bool pairs = has_pair_products();  ///< whether products of bf16 may use them
 
   Problem(const Extents& extents, const AttentionSpec& wanted, DType dtype)
       : e(extents),

@@ -79,22 +79,7 @@ struct LogitTerms {
         slope(static_cast<float>(score.slope * 1.4426950408889634)) {}
 };
 
-/// Rows of the tokens in slots [first, first + rows), zero-padded to `padded_rows`.
-template <class T>
-void pack_tokens(const T* head, int64_t head_stride, const int32_t* order, int64_t first,
-                 int64_t rows, int64_t width, float* to, size_t to_stride, size_t padded_rows) {
-  const auto w = static_cast<size_t>(width);
-  if (order == nullptr) {
-    pack_rows(head + first * head_stride, head_stride, static_cast<size_t>(rows), w, to, to_stride,
-              padded_rows);
-    return;
-  }
-  for (int64_t r = 0; r < rows; ++r, to += to_stride)
-    pack_rows(head + order[first + r] * head_stride, 0, 1, w, to, to_stride, 1);
-  std::fill_n(to, (padded_rows - static_cast<size_t>(rows)) * to_stride, 0.0f);
-}
-
-/// The reverse: rows of f32, times `factor`, to their tokens.
+/// Rows of f32, times `factor`, to the tokens in slots [first, first + rows).
 template <class T>
 void unpack_tokens(const float* from, size_t from_stride, int64_t rows, int64_t width, float factor,
                    T* head, int64_t head_stride, const int32_t* order, int64_t first) {
@@ -108,18 +93,6 @@ void unpack_tokens(const float* from, size_t from_stride, int64_t rows, int64_t 
     unpack_rows(from, 0, 1, w, factor, head + order[first + r] * head_stride, 0);
 }
 
-/// The queries of a block with the scale's sign, as rows and transposed.
-template <class T>
-void pack_queries(const T* head, int64_t head_stride, const int32_t* order, const QueryBlock& block,
-                  int64_t width, float sign, float* to, float* to_transposed) {
-  const size_t stride = row_stride(width);
-  pack_tokens(head, head_stride, order, block.first, block.rows, width, to, stride, kQueries);
-  if (sign < 0.0f) {
-    for (size_t i = 0; i < stride * kQueries; ++i) to[i] = -to[i];
-  }
-  transpose(to, stride, kQueries, padded(width), to_transposed, kQueries);
-}
-
 /// Where the lanes' queries stand among the keys.
 inline void lane_positions(const Problem& p, const QueryBlock& block, float* positions) {
   for (int64_t l = 0; l < kQueries; ++l) {
@@ -128,33 +101,38 @@ inline void lane_positions(const Problem& p, const QueryBlock& block, float* pos
   }
 }
 
-// Features of a product that are summed at once: as many as keep Q^T in the first-level cache.
+// Words of a product that are summed at once: as many as keep Q^T in the first-level cache.
 inline constexpr size_t kDepthChunk = 64;
 
-/// S^T = K Q^T for the pairs of the tile, in units of q.k; `k` are the tile's rows.
-inline void score_products(const TileView& t, const float* k, size_t k_stride, const float* q_t,
-                           size_t depth, float* s) {
+/// S^T = K Q^T for the pairs of the tile, in units of q.k; `k` are the tile's rows of `depth`
+/// words.
+template <class P>
+void score_products(const TileView& t, const float* k, size_t k_stride, const float* q_t,
+                    size_t depth, float* s) {
   t.for_rects([&](int64_t row, int64_t rows, int w, int n) {
     const float* keys = k + static_cast<size_t>(row) * k_stride;
     float* to = s + row * kQueries + w * kLanes;
     const size_t first = std::min(depth, kDepthChunk);
-    product<false>(static_cast<size_t>(rows), n, first, {keys, k_stride, 1}, q_t + w * kLanes,
-                   kQueries, to, kQueries);
+    product<P, false>(static_cast<size_t>(rows), n, first, {keys, k_stride, 1}, q_t + w * kLanes,
+                      kQueries, to, kQueries);
     for (size_t d = first; d < depth; d += kDepthChunk) {
-      product<true>(static_cast<size_t>(rows), n, std::min(depth - d, kDepthChunk),
-                    {keys + d, k_stride, 1}, q_t + d * kQueries + w * kLanes, kQueries, to,
-                    kQueries);
+      product<P, true>(static_cast<size_t>(rows), n, std::min(depth - d, kDepthChunk),
+                       {keys + d, k_stride, 1}, q_t + d * kQueries + w * kLanes, kQueries, to,
+                       kQueries);
     }
   });
 }
 
-/// C^T += rows^T S over the tile's pairs: `rows` are the tile's keys or values (V^T P^T, K^T dS^T).
-inline void weighted_rows(const TileView& t, const float* rows, size_t stride, size_t depth,
-                          const float* s, float* c_t) {
+/// C^T += rows^T S over the tile's pairs: `rows` are the tile's keys or values (V^T P^T, K^T dS^T),
+/// rows and S with P::kEach tokens a word.
+template <class P>
+void weighted_rows(const TileView& t, const float* rows, size_t stride, size_t depth,
+                   const float* s, float* c_t) {
   t.for_rects([&](int64_t row, int64_t count, int w, int n) {
-    product<true>(depth, n, static_cast<size_t>(std::min(count, t.keys - row)),
-                  {rows + static_cast<size_t>(row) * stride, 1, stride},
-                  s + row * kQueries + w * kLanes, kQueries, c_t + w * kLanes, kQueries);
+    const int64_t first = row / P::kEach, end = std::min(row + count, t.keys);
+    product<P, true>(depth, n, words<P>(end - row),
+                     {rows + static_cast<size_t>(first) * stride, 1, stride},
+                     s + first * kQueries + w * kLanes, kQueries, c_t + w * kLanes, kQueries);
   });
 }
 

@@ -18,6 +18,15 @@ void find_tiles(Task& task, const Extents& e, const TilePlan& plan) {
 
 }  // namespace
 
+bool has_pair_products() {
+#if defined(__x86_64__)
+  static const bool has = __builtin_cpu_supports("avx512bf16") != 0;
+  return has;
+#else
+  return false;
+#endif
+}
+
 Tasks::Tasks(const Extents& e, const TilePlan& plan, int64_t wanted, int64_t least) {
   const int64_t pairs = e.batch * e.kv_heads, blocks = e.group() * blocks_per_head(e);
   slices = std::clamp<int64_t>(pairs == 0 ? 1 : (wanted + pairs - 1) / pairs, 1,

@@ -6,6 +6,7 @@
 #include "core/parallel.h"
 #include "core/random.h"
 #include "core/views.h"
+#include "kernels/attention/fused.h"
 #include "kernels/attention/plan.h"
 #include "kernels/copy/copy.h"
 #include "tests/kernels/attention_oracle.h"
@@ -86,10 +87,9 @@ void expect_within(const Tensor& got, const Bounded& want, double relative, cons
 // probability by twice that (numerator and lse) and its own exponential's few u. Sums of n terms
 // add n u. What is rounded to storage on the way: the probabilities, ds, out (within delta), and
 // the result: 4 r.
-void expect_matches(const Sizes& s, DType dtype, const AttentionSpec& spec, double size = 1.0) {
+void expect_matches(const Sizes& s, DType dtype, const AttentionSpec& spec, const Inputs& in,
+                    const Results& got) {
   const std::string where = name(s) + " " + name_of(dtype);
-  const Inputs in(s, dtype, size);
-  const Results got = run(in, spec);
   const AttentionOracle want(in.q, in.k, in.v, in.dout, in.dlse, spec);
   const double u = dtype == DType::f64 ? 0x1p-53 : 0x1p-24;
   const double r = dtype == DType::bf16 ? 0x1p-9 : u;
@@ -116,6 +116,11 @@ void expect_matches(const Sizes& s, DType dtype, const AttentionSpec& spec, doub
   expect_score(got.grads.sink, want.d_sink, "d sink");
 }
 
+void expect_matches(const Sizes& s, DType dtype, const AttentionSpec& spec, double size = 1.0) {
+  const Inputs in(s, dtype, size);
+  expect_matches(s, dtype, spec, in, run(in, spec));
+}
+
 constexpr Sizes kSizes[] = {
     {1, 1, 1, 1, 1, 1, 1},      {2, 1, 1, 1, 7, 8, 8},       {1, 2, 2, 7, 13, 9, 5},
     {1, 2, 1, 13, 7, 16, 16},   {2, 3, 3, 67, 67, 33, 33},   {1, 4, 2, 131, 67, 64, 32},
@@ -128,6 +133,28 @@ constexpr DType kDTypes[] = {DType::f64, DType::f32, DType::bf16};
 TEST(Attention, DenseEqualsMaterialisedScores) {
   for (const Sizes& s : kSizes)
     for (const DType dtype : kDTypes) expect_matches(s, dtype, {});
+}
+
+/// The fused kernels without the processor's products of pairs of bf16.
+Results run_without_pairs(const Sizes& s, const Inputs& in, const AttentionSpec& spec) {
+  kernels::attn::Problem problem(
+      {s.batch, s.heads, s.kv_heads, s.queries, s.keys, s.head_dim, s.value_dim}, spec, DType::f32);
+  problem.pairs = false;
+  const auto like = [](const Tensor& x) { return Tensor::empty(x.shape(), x.dtype()); };
+  Results r{{like(in.dout), like(in.dlse)}, {like(in.q), like(in.k), like(in.v)}};
+  kernels::attn::fused_forward(problem, in.q, in.k, in.v, r.forward.out, r.forward.lse);
+  kernels::attn::fused_backward(problem, in.dout, in.dlse, in.q, in.k, in.v, r.forward, r.grads);
+  return r;
+}
+
+TEST(Attention, BFloat16WithoutProductsOfPairsEqualsMaterialisedScores) {
+  for (const Sizes& s : kSizes) {
+    const Inputs in(s, DType::bf16);
+    for (AttentionSpec spec :
+         {AttentionSpec{}, AttentionSpec{.pattern = AttentionPattern::window(40, 3)},
+          AttentionSpec{.score = {.scale = -0.3}, .dropout = 0.2, .dropout_key = {1, 2, 3}}})
+      expect_matches(s, DType::bf16, spec, in, run_without_pairs(s, in, spec));
+  }
 }
 
 TEST(Attention, CausalEqualsMaterialisedScores) {
