@@ -12,6 +12,7 @@
 #include "autograd/ops/index.h"
 #include "autograd/ops/interpolate.h"
 #include "autograd/ops/layout.h"
+#include "autograd/ops/linear_attention.h"
 #include "autograd/ops/loss.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/metric_loss.h"
