@@ -27,7 +27,6 @@ using attn::HWY_NAMESPACE::Broadcast;
 using attn::HWY_NAMESPACE::kF;
 using attn::HWY_NAMESPACE::kLanes;
 using attn::HWY_NAMESPACE::pack_rows;
-using attn::HWY_NAMESPACE::product;
 using attn::HWY_NAMESPACE::unpack_rows;
 using attn::HWY_NAMESPACE::V;
 using simd::HWY_NAMESPACE::transpose;
@@ -36,6 +35,14 @@ constexpr int64_t kTasksGrain = 4;                  // chunks that share their s
 constexpr int kUnitVectors = kUnit / kLanes;        // of a unit's lanes
 constexpr size_t kPairStride = row_stride(kChunk);  // of rows of pairs
 constexpr float kLeastLog = -1e4f;                  // e to this is 0, and 64 of them are finite
+
+/// C[m x n vectors] = A B, or += when accumulating. m is a multiple of kUnit.
+template <bool kAccumulate>
+void product(size_t m, int n, size_t k, Broadcast a, const float* b, size_t b_stride, float* c,
+             size_t c_stride) {
+  attn::HWY_NAMESPACE::product<attn::HWY_NAMESPACE::SingleProducts, kAccumulate>(
+      m, n, k, a, b, b_stride, c, c_stride);
+}
 
 inline int vectors(size_t width) { return static_cast<int>(width) / kLanes; }
 
