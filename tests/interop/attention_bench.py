@@ -1,13 +1,16 @@
 """heed's fused attention beside PyTorch's scaled_dot_product_attention, same shapes, same run.
 
-    python tests/interop/attention_bench.py build/bench_attention [--threads 2]
+    python tests/interop/attention_bench.py build/bench_attention [--threads 2] [--filter REGEX]
 
-Prints, for each shape, the time of both (forward; forward + backward) and how many times faster
-heed is. Each time is the best of several interleaved rounds, so that a disturbance of the machine
-meets both alike.
+Prints, for each shape, the time of both (forward; forward + backward), how many times faster heed
+is, and heed's arithmetic rate as a share of a square matrix product's in the same run; then the
+geometric mean and the least of the ratios for each direction and dtype. Each time is the best of
+several interleaved rounds, so that a disturbance of the machine meets both alike. With one thread
+the times are processor times.
 """
 import argparse
 import json
+import math
 import os
 import re
 import subprocess
@@ -22,28 +25,46 @@ except ImportError:
     sys.exit(0)
 
 FIELDS = re.compile(r"/(\w+):(\d+)")
+SHAPE = ("B", "H", "N", "D", "causal", "bf16")
 
 
-def heed_times(binary, threads, which):
-    """{(direction, B, H, N, D, causal, bf16): milliseconds} of one run of the benchmark."""
+def heed_run(binary, threads, which):
+    """{name of the benchmark: (milliseconds, flop/s)}, the best of repetitions."""
     env = dict(os.environ, OMP_NUM_THREADS=str(threads))
     out = subprocess.run(
         [binary, f"--benchmark_filter={which}", "--benchmark_format=json",
-         "--benchmark_min_time=0.2"],
+         "--benchmark_min_time=0.02", "--benchmark_repetitions=3"],
         env=env, capture_output=True, text=True, check=True).stdout
-    times = {}
+    best = {}
     for row in json.loads(out)["benchmarks"]:
-        field = {name: int(value) for name, value in FIELDS.findall(row["name"])}
-        if field.get("dropout", 0) == 0:
-            key = (row["name"].split("/")[1],
-                   *(field[n] for n in ("B", "H", "N", "D", "causal", "bf16")))
-            times[key] = row["real_time"]
-    return times
+        if row["run_type"] != "iteration":
+            continue
+        ms = row["cpu_time" if threads == 1 else "real_time"]
+        flop = row["flop/s"] * row["real_time"]
+        name = row["run_name"]
+        if name not in best or ms < best[name][0]:
+            best[name] = (ms, flop / ms)
+    return best
 
 
-def torch_time(key, budget):
+def problem(name):
+    """(direction, B, H, N, D, causal, bf16) of a benchmark's name; None for others."""
+    field = {key: int(value) for key, value in FIELDS.findall(name)}
+    if not name.startswith("attention/") or field.get("dropout", 0) != 0:
+        return None
+    return (name.split("/")[1], *(field[n] for n in SHAPE))
+
+
+def names_of(binary, which):
+    out = subprocess.run([binary, f"--benchmark_filter={which}", "--benchmark_list_tests"],
+                         capture_output=True, text=True, check=True).stdout
+    return [name for name in out.split() if problem(name)]
+
+
+def torch_time(key, threads, budget):
     """Best time in milliseconds of PyTorch for the same problem."""
     direction, batch, heads, tokens, dim, causal, bf16 = key
+    clock = time.process_time if threads == 1 else time.perf_counter
     dtype = torch.bfloat16 if bf16 else torch.float32
     q, k, v, dout = (torch.randn(batch, tokens, heads, dim, dtype=dtype).transpose(1, 2)
                      for _ in range(4))
@@ -58,11 +79,12 @@ def torch_time(key, budget):
             out = F.scaled_dot_product_attention(*inputs, is_causal=bool(causal))
             torch.autograd.grad(out, inputs, dout)
     step()
-    best, start = float("inf"), time.perf_counter()
-    while time.perf_counter() - start < budget:
-        begin = time.perf_counter()
+    best, runs, start = float("inf"), 0, time.perf_counter()
+    while runs < 3 or time.perf_counter() - start < budget:
+        begin = clock()
         step()
-        best = min(best, time.perf_counter() - begin)
+        best = min(best, clock() - begin)
+        runs += 1
     return 1e3 * best
 
 
@@ -71,23 +93,36 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("benchmark", help="path of bench_attention")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--filter", default="^attention/", help="as for --benchmark_filter")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    ours, theirs = {}, {}
-    for _ in range(args.rounds):
-        for key, value in heed_times(args.benchmark, args.threads, args.filter).items():
-            ours[key] = min(value, ours.get(key, float("inf")))
-        for key in ours:
-            theirs[key] = min(torch_time(key, 0.2), theirs.get(key, float("inf")))
-    print(f"PyTorch {torch.__version__}, {args.threads} threads; milliseconds, best of rounds")
-    print(f"{'':17} {'(B, H, N, D)':>19} {'':6} {'':4} {'heed':>9} {'PyTorch':>9}  ratio")
-    for key, value in ours.items():
+    print(f"PyTorch {torch.__version__}, {args.threads} threads; milliseconds, best of rounds; "
+          "share of a square product's rate")
+    print(f"{'':16} {'(B, H, N, D)':>17} {'':6} {'':4} {'heed':>9} {'PyTorch':>9}  ratio  share")
+    rates, ratios = {}, {}
+    for name in names_of(args.benchmark, args.filter):
+        key = problem(name)
         direction, *shape, causal, bf16 = key
-        print(f"{direction:17} {str(tuple(shape)):>19} {'causal' if causal else 'dense':6} "
-              f"{'bf16' if bf16 else 'f32':4} {value:9.3f} {theirs[key]:9.3f} "
-              f"{theirs[key] / value:5.2f}x")
+        ours, theirs, rate = float("inf"), float("inf"), 0.0
+        for _ in range(args.rounds):
+            runs = heed_run(args.benchmark, args.threads, f"^({name}|product/bf16:{bf16}.*)$")
+            ms, flops = runs.pop(name)
+            if ms < ours:
+                ours, rate = ms, flops
+            rates[bf16] = max([rates.get(bf16, 0.0)] + [other for _, other in runs.values()])
+            theirs = min(theirs, torch_time(key, args.threads, 0.06))
+        ratios.setdefault((direction, bf16), []).append((theirs / ours, name))
+        print(f"{direction:16} {str(tuple(shape)):>17} {'causal' if causal else 'dense':6} "
+              f"{'bf16' if bf16 else 'f32':4} {ours:9.3f} {theirs:9.3f} {theirs / ours:5.2f}x "
+              f"{rate / rates[bf16]:5.0%}", flush=True)
+    for bf16, rate in sorted(rates.items()):
+        print(f"square product, {'bf16' if bf16 else 'f32'}: {rate * 1e-9:.0f} GFLOP/s")
+    for (direction, bf16), all_of in ratios.items():
+        mean = math.exp(sum(math.log(ratio) for ratio, _ in all_of) / len(all_of))
+        least, name = min(all_of)
+        print(f"{direction:16} {'bf16' if bf16 else 'f32':4} geometric mean {mean:.2f}x, least "
+              f"{least:.2f}x ({name})")
 
 
 if __name__ == "__main__":

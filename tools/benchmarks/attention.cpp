@@ -6,19 +6,29 @@
 
 #include "core/random.h"
 #include "core/views.h"
+#include "kernels/matmul/matmul.h"
 
 namespace heed {
 namespace {
 
-Tensor random(const Shape& shape, DType dtype, uint64_t purpose) {
+/// Normal values; long tensors repeat them.
+Tensor normal(const Shape& shape, DType dtype, uint64_t purpose) {
+  constexpr int64_t kPeriod = 65537;
   const Tensor t = Tensor::empty(shape, dtype);
   const RandomStream stream({1, purpose, 0});
   dispatch_floating(dtype, "random", [&](auto type) {
-    for (int64_t i = 0; i < t.numel(); ++i)
-      t.data<decltype(type)>()[i] =
-          static_cast<decltype(type)>(stream.normal(static_cast<uint64_t>(i)));
+    auto* x = t.data<decltype(type)>();
+    for (int64_t i = 0; i < t.numel(); ++i) {
+      x[i] = i < kPeriod ? static_cast<decltype(type)>(stream.normal(static_cast<uint64_t>(i)))
+                         : x[i - kPeriod];
+    }
   });
-  return views::transpose(t, 1, 2);
+  return t;
+}
+
+/// [B, H, N, D] that lies in memory as [B, N, H, D].
+Tensor random(const Shape& shape, DType dtype, uint64_t purpose) {
+  return views::transpose(normal(shape, dtype, purpose), 1, 2);
 }
 
 /// Arguments: batch, heads, tokens, head_dim, causal, bf16, percent of dropout.
@@ -49,13 +59,22 @@ void shapes(benchmark::internal::Benchmark* b) {
     for (const int64_t causal : {1, 0}) {
       b->Args({12, 4, 64, 32, causal, bf16, 0});
       b->Args({16, 6, 256, 64, causal, bf16, 0});
+      // Of the grid B 1..8, H 4..12, N 256..4096, D 32..128.
+      b->Args({8, 4, 256, 32, causal, bf16, 0});
+      b->Args({8, 12, 256, 64, causal, bf16, 0});
+      b->Args({4, 4, 256, 128, causal, bf16, 0});
+      b->Args({4, 8, 512, 64, causal, bf16, 0});
+      b->Args({1, 4, 1024, 32, causal, bf16, 0});
       b->Args({2, 12, 1024, 64, causal, bf16, 0});
-      b->Args({1, 8, 4096, 128, causal, bf16, 0});
+      b->Args({1, 8, 1024, 128, causal, bf16, 0});
+      b->Args({1, 4, 2048, 64, causal, bf16, 0});
+      b->Args({1, 4, 4096, 32, causal, bf16, 0});
+      b->Args({1, 4, 4096, 128, causal, bf16, 0});
     }
   }
   b->Args({16, 6, 256, 64, 1, 0, 10});
   b->ArgNames({"B", "H", "N", "D", "causal", "bf16", "dropout"});
-  b->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.3);
+  b->UseRealTime()->Unit(benchmark::kMillisecond);
 }
 
 BENCHMARK_CAPTURE(attention, forward, false)->Apply(shapes);
@@ -79,8 +98,19 @@ BENCHMARK(decode)
     ->Args({1, 32, 8, 16384, 128, 0})
     ->ArgNames({"B", "H", "Hkv", "M", "D", "bf16"})
     ->UseRealTime()
-    ->Unit(benchmark::kMillisecond)
-    ->MinTime(0.3);
+    ->Unit(benchmark::kMillisecond);
+
+/// What the machine's products reach: a square matrix product. Argument: bf16.
+void product(benchmark::State& state) {
+  constexpr int64_t kSize = 1024;
+  const DType dtype = state.range(0) != 0 ? DType::bf16 : DType::f32;
+  const Tensor x = normal({kSize, kSize}, dtype, 1), y = normal({kSize, kSize}, dtype, 2);
+  for (auto _ : state) benchmark::DoNotOptimize(kernels::matmul(x, y).raw());
+  state.counters["flop/s"] =
+      benchmark::Counter(2.0 * kSize * kSize * kSize * static_cast<double>(state.iterations()),
+                         benchmark::Counter::kIsRate);
+}
+BENCHMARK(product)->Arg(0)->Arg(1)->ArgName("bf16")->UseRealTime()->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace heed
