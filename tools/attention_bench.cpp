@@ -3,232 +3,260 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
-#include <functional>
+#include <cstdlib>
 #include <memory>
-#include <sstream>
 
-#include "core/allocator.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/parallel.h"
-#include "core/random.h"
 #include "core/readable.h"
-#include "core/views.h"
-#include "kernels/attention/attention.h"
 #include "kernels/attention/tile_plan.h"
-#include "kernels/copy/copy.h"
-#include "kernels/matmul/matmul.h"
-#include "kernels/softmax/softmax.h"
+#include "recipes/engine/report/chart.h"
+#include "tools/attention_timing.h"
+#include "tools/bench_pattern.h"
+#include "tools/command.h"
 #include "tools/text.h"
 
 namespace heed::tools {
 namespace {
 
 struct AttentionBench {
-  std::string pattern = "causal";
-  int64_t batch = 1, heads = 8, tokens = 1024, head_dim = 64;
-  std::string grid;
-  int64_t window = 0, dilation = 1, stride = 1, block = 64, halo = 3, sinks = 0;
+  BenchPattern pattern;
+  AttentionShape shape;
   std::string dtype = "f32";
   double seconds = 1.0;
-  bool show_pattern = false;
-  bool materialised = false;
-  bool json = false;
+  std::string sweep, plot, python;
+  bool show_pattern = false, materialised = false, pytorch = false, json = false;
+};
 
-  std::vector<int64_t> axes() const {
-    std::vector<int64_t> lengths;
-    std::stringstream text(grid);
-    for (std::string part; std::getline(text, part, 'x');) {
-      try {
-        lengths.push_back(std::stoll(part));
-      } catch (const std::exception&) {
-        lengths.push_back(0);
-      }
-      if (lengths.back() < 1) fail_request({}, fmt::format("--grid {}: wants HxW, as 56x56", grid));
-    }
-    return lengths.empty() ? std::vector<int64_t>{tokens} : lengths;
+/// One problem, measured.
+struct Measured {
+  AttentionShape shape;
+  std::string name;  // of the pattern
+  std::string text;
+  int64_t pairs = 0, full_tiles = 0, partial_tiles = 0;
+  AttentionTiming own, dense, materialised;
+  std::optional<PyTorchTimings> pytorch;
+  std::string note;  // why not
+
+  double all_pairs() const {
+    return static_cast<double>(shape.batch * shape.heads * shape.tokens * shape.tokens);
+  }
+  double density() const { return static_cast<double>(pairs) / all_pairs(); }
+  /// GFLOP/s of `passes` products as wide as a head (2 forward, 7 with backward).
+  double rate(double of_pairs, double passes, double seconds) const {
+    return seconds > 0 ? 2e-9 * of_pairs * passes * static_cast<double>(shape.head_dim) / seconds
+                       : 0;
   }
 };
 
-const std::vector<std::string> kPatterns = {
-    "dense", "causal", "window", "neighborhood", "window_partition", "halo", "power"};
-
-AttentionPattern make_pattern(const AttentionBench& b, const std::vector<int64_t>& grid) {
-  if (std::find(kPatterns.begin(), kPatterns.end(), b.pattern) == kPatterns.end())
-    fail_request({}, fmt::format("attention: unknown pattern '{}'{}", b.pattern,
-                                 did_you_mean(b.pattern, kPatterns)));
-  const int64_t n = b.tokens, window = b.window > 0 ? b.window : (grid.size() > 1 ? 7 : 256);
-  if (b.pattern == "dense") return {};
-  if (b.pattern == "causal") return AttentionPattern::causal();
-  if (b.pattern == "window") {
-    const auto near = AttentionPattern::window(window - 1, 0);
-    return b.sinks > 0 ? AttentionPattern::causal() & (near | AttentionPattern::prefix(b.sinks))
-                       : near;
-  }
-  if (b.pattern == "neighborhood") {
-    std::vector<NeighborhoodAxis> axes;
-    for (const int64_t length : grid) axes.push_back({length, window, b.dilation, b.stride});
-    return AttentionPattern::neighborhood(axes);
-  }
-  if (b.pattern == "window_partition")
-    return AttentionPattern::windows(grid, std::vector<int64_t>(grid.size(), window));
-  if (b.pattern == "halo") {
-    std::vector<HaloAxis> axes;
-    for (const int64_t length : grid) axes.push_back({length, b.block, b.halo});
-    return AttentionPattern::halo(axes, Border::crop);
-  }
-  return AttentionPattern::causal() &
-         AttentionPattern::blocks(b.block, n, n, [&](int64_t i, int64_t j) {
-           const int64_t d = i - j;
-           return d >= 0 && (d < 5 || j < 1 || (d & (d - 1)) == 0);
-         });
+AttentionShape shape_of(const AttentionBench& b, const BenchPattern& pattern) {
+  AttentionShape shape = b.shape;
+  shape.dtype = b.dtype == "bf16" ? DType::bf16 : DType::f32;
+  shape.tokens = 1;
+  for (const int64_t length : pattern.axes()) shape.tokens *= length;
+  return shape;
 }
 
-Tensor normal(const Shape& shape, DType dtype, uint64_t purpose) {
-  std::vector<float> values(static_cast<size_t>(shape.numel()));
-  const RandomStream stream({1, purpose, 0});
-  for (size_t i = 0; i < values.size(); ++i) values[i] = stream.normal(i);
-  return kernels::cast(Tensor::from(values, shape), dtype);
+Measured measure(const AttentionBench& b, const BenchPattern& wanted) {
+  Measured m;
+  m.shape = shape_of(b, wanted);
+  m.name = wanted.name;
+  const AttentionPattern pattern = wanted.make();
+  m.text = pattern.text();
+  const auto plan = kernels::attn::tile_plan(
+      pattern, {m.shape.batch, m.shape.heads, m.shape.tokens, m.shape.tokens});
+  m.pairs = plan->pairs();
+  m.full_tiles = plan->full_tiles(), m.partial_tiles = plan->partial_tiles();
+  m.own = time_fused(m.shape, pattern, b.seconds);
+  m.dense = pattern.is_dense() ? m.own : time_fused(m.shape, {}, b.seconds);
+  if (b.materialised) m.materialised = time_materialised(m.shape, pattern, b.seconds);
+  if (b.pytorch) m.pytorch = time_pytorch(b.python, m.shape, pattern, b.seconds, &m.note);
+  return m;
 }
 
-/// Best of the runs that fit into the time, at least two.
-double best_seconds(double budget, const std::function<void()>& run) {
-  using Clock = std::chrono::steady_clock;
-  const auto since = [](Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
+Config document_of(const Measured& m) {
+  Config document = Config::map();
+  document.set("pattern", m.text);
+  document.set("threads", thread_count());
+  document.set("batch", m.shape.batch);
+  document.set("heads", m.shape.heads);
+  document.set("tokens", m.shape.tokens);
+  document.set("head_dim", m.shape.head_dim);
+  document.set("dtype", name_of(m.shape.dtype));
+  document.set("pairs", m.pairs);
+  document.set("density", m.density());
+  document.set("full_tiles", m.full_tiles);
+  document.set("partial_tiles", m.partial_tiles);
+  const auto pairs = static_cast<double>(m.pairs);
+  const auto add = [&](const std::string& prefix, const AttentionTiming& t, double of) {
+    document.set(prefix + "forward_ms", 1e3 * t.forward);
+    if (t.both > 0) document.set(prefix + "forward_backward_ms", 1e3 * t.both);
+    document.set(prefix + "forward_gflops", m.rate(of, 2, t.forward));
+    if (t.both > 0) document.set(prefix + "forward_backward_gflops", m.rate(of, 7, t.both));
+    if (t.peak_bytes > 0) document.set(prefix + "peak_bytes", t.peak_bytes);
   };
-  run();
-  double best = HUGE_VAL;
-  const auto start = Clock::now();
-  for (int i = 0; i < 2 || since(start) < budget; ++i) {
-    const auto begin = Clock::now();
-    run();
-    best = std::min(best, since(begin));
+  add("", m.own, pairs);
+  add("dense_", m.dense, m.all_pairs());
+  if (m.materialised.forward > 0) add("materialised_", m.materialised, pairs);
+  if (m.pytorch) {
+    document.set("pytorch", m.pytorch->version);
+    add("pytorch_", m.pytorch->pattern, pairs);
+    add("pytorch_dense_", m.pytorch->dense, m.all_pairs());
   }
-  return best;
+  if (!m.note.empty()) document.set("note", m.note);
+  return document;
 }
 
-struct Timing {
-  double forward = 0.0, both = 0.0;
-  int64_t peak_bytes = 0;  // beyond the inputs
-};
-
-struct Inputs {
-  Tensor q, k, v, dout;
-  Inputs(const AttentionBench& b, DType dtype) {
-    const Shape shape{b.batch, b.tokens, b.heads, b.head_dim};
-    const auto made = [&](uint64_t purpose) {
-      return views::transpose(normal(shape, dtype, purpose), 1, 2);
-    };
-    q = made(1), k = made(2), v = made(3), dout = made(4);
-  }
-};
-
-Timing time_fused(const Inputs& in, const AttentionPattern& pattern, double seconds) {
-  const AttentionSpec spec{.pattern = pattern};
-  Timing t;
-  const int64_t before = allocator::stats().in_use_bytes;
-  allocator::reset_peak();
-  t.forward = best_seconds(seconds, [&] { kernels::attention(in.q, in.k, in.v, spec); });
-  t.both = best_seconds(seconds, [&] {
-    const auto y = kernels::attention(in.q, in.k, in.v, spec);
-    kernels::attention_backward(in.dout, {}, in.q, in.k, in.v, y, spec, true, true);
-  });
-  t.peak_bytes = allocator::stats().peak_bytes - before;
-  return t;
+/// "12.0% of dense's time, 79% of the density's ideal": of the speed-up of as many fewer pairs.
+std::string share_of_dense(const Measured& m, double own, double dense) {
+  return fmt::format("{:.1f}% of dense's time, {:.0f}% of the density's ideal", 100 * own / dense,
+                     100 * m.density() * dense / own);
 }
 
-/// Masked attention as it is often written: scores in memory, a mask of -infinity added to them.
-Timing time_materialised(const Inputs& in, const AttentionPattern& pattern, double seconds) {
-  const int64_t n = in.q.size(2);
-  std::vector<float> mask(static_cast<size_t>(n * n));
-  for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = 0; j < n; ++j)
-      mask[static_cast<size_t>(i * n + j)] = pattern.allowed(0, 0, i, j) ? 0.0f : -1e30f;
-  const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(in.q.size(3))));
-  Timing t;
-  const int64_t before = allocator::stats().in_use_bytes;
-  allocator::reset_peak();
-  t.forward = best_seconds(seconds, [&] {
-    const Tensor scores = kernels::matmul(kernels::cast(in.q, DType::f32),
-                                          views::transpose(kernels::cast(in.k, DType::f32), 2, 3));
-    auto* s = scores.data<float>();
-    parallel_for(scores.numel() / n, 16, [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        const float* m = mask.data() + row % n * n;
-        for (int64_t j = 0; j < n; ++j) s[row * n + j] = s[row * n + j] * scale + m[j];
-      }
-    });
-    kernels::matmul(kernels::softmax(scores, -1), kernels::cast(in.v, DType::f32));
-  });
-  t.peak_bytes = allocator::stats().peak_bytes - before;
-  return t;
+void print(const Measured& m) {
+  fmt::print(
+      "{}: {} pairs ({:.2f}% of all), {} full and {} partial tiles of 64 x 64, {} thread{}\n",
+      m.name, grouped(m.pairs), 100 * m.density(), grouped(m.full_tiles), grouped(m.partial_tiles),
+      thread_count(), thread_count() == 1 ? "" : "s");
+  Table table({"", "forward", "GFLOP/s", "with backward", "GFLOP/s", "peak memory"},
+              {1, 2, 3, 4, 5});
+  const auto row = [&](const std::string& name, const AttentionTiming& t, double of) {
+    table.row({name, fmt::format("{:.3f} ms", 1e3 * t.forward),
+               fmt::format("{:.1f}", m.rate(of, 2, t.forward)),
+               t.both > 0 ? fmt::format("{:.3f} ms", 1e3 * t.both) : "",
+               t.both > 0 ? fmt::format("{:.1f}", m.rate(of, 7, t.both)) : "",
+               t.peak_bytes > 0 ? format_bytes(t.peak_bytes) : ""});
+  };
+  const auto pairs = static_cast<double>(m.pairs);
+  const bool sparse = m.name != "dense";
+  row(m.name, m.own, pairs);
+  if (sparse) row("dense", m.dense, m.all_pairs());
+  if (m.materialised.forward > 0) row("materialised, masked", m.materialised, pairs);
+  if (m.pytorch) {
+    row(fmt::format("PyTorch {}, {}", m.pytorch->version, m.name), m.pytorch->pattern, pairs);
+    if (sparse) row("PyTorch, dense", m.pytorch->dense, m.all_pairs());
+  }
+  fmt::print("{}", table.to_string());
+  if (sparse) {
+    fmt::print("forward: {}\nwith backward: {}\n",
+               share_of_dense(m, m.own.forward, m.dense.forward),
+               share_of_dense(m, m.own.both, m.dense.both));
+  }
+  if (m.materialised.forward > 0)
+    fmt::print("{:.1f} times as fast as masked scores in memory\n",
+               m.materialised.forward / m.own.forward);
+  if (m.pytorch) {
+    fmt::print("{:.2f} times as fast as PyTorch forward, {:.2f} with backward\n",
+               m.pytorch->pattern.forward / m.own.forward, m.pytorch->pattern.both / m.own.both);
+  }
+  if (!m.note.empty()) fmt::print("{}\n", m.note);
+}
+
+/// The problems of a sweep: doubling tokens, or doubling windows.
+std::vector<BenchPattern> sweep_of(const AttentionBench& b) {
+  std::vector<BenchPattern> list;
+  BenchPattern each = b.pattern;
+  if (b.sweep == "tokens") {
+    if (!b.pattern.grid.empty()) fail_request({}, "--sweep tokens takes --tokens, not --grid");
+    for (each.tokens = std::min<int64_t>(256, b.pattern.tokens); each.tokens <= b.pattern.tokens;
+         each.tokens *= 2)
+      list.push_back(each);
+    return list;
+  }
+  if (b.pattern.name != "window" && b.pattern.name != "neighborhood")
+    fail_request(
+        {}, fmt::format("--sweep window: pattern '{}' has no window to widen", b.pattern.name));
+  const auto axes = b.pattern.axes();
+  const int64_t widest = *std::min_element(axes.begin(), axes.end());
+  for (int64_t part = 64; part >= 1; part /= 2) {
+    each.window = std::max<int64_t>(1, widest / part);
+    if (list.empty() || each.window != list.back().window) list.push_back(each);
+  }
+  return list;
+}
+
+void print_sweep(const AttentionBench& b, const std::vector<Measured>& list) {
+  std::vector<std::string> header = {"tokens",        "density", "forward",
+                                     "with backward", "dense",   "of dense"};
+  if (b.pytorch) header.insert(header.end(), {"PyTorch", "its dense"});
+  Table table(header, {0, 1, 2, 3, 4, 5, 6, 7});
+  const auto ms = [](double seconds) { return fmt::format("{:.3f} ms", 1e3 * seconds); };
+  for (const Measured& m : list) {
+    std::vector<std::string> row = {
+        grouped(m.shape.tokens), fmt::format("{:.2f}%", 100 * m.density()),
+        ms(m.own.forward),       ms(m.own.both),
+        ms(m.dense.both),        fmt::format("{:.1f}%", 100 * m.own.both / m.dense.both)};
+    if (m.pytorch) row.insert(row.end(), {ms(m.pytorch->pattern.both), ms(m.pytorch->dense.both)});
+    table.row(row);
+  }
+  fmt::print("{}, {} thread{}; the last columns with backward\n{}", b.pattern.name, thread_count(),
+             thread_count() == 1 ? "" : "s", table.to_string());
+  if (!list.empty() && !list.back().note.empty()) fmt::print("{}\n", list.back().note);
+}
+
+/// Time, forward and backward, against density or tokens.
+void plot_sweep(const AttentionBench& b, const std::vector<Measured>& list) {
+  using recipes::Line;
+  const AttentionShape& s = list.back().shape;
+  const bool by_tokens = b.sweep == "tokens";
+  recipes::ChartOptions options;
+  options.title = fmt::format("Attention, {}", b.pattern.name);
+  options.unit = fmt::format(
+      "ms forward and backward by {}; batch {}, {} heads of {}, {}, {} thread{}",
+      by_tokens ? "tokens" : fmt::format("share of pairs, {} tokens", grouped(s.tokens)), s.batch,
+      s.heads, s.head_dim, name_of(s.dtype), thread_count(), thread_count() == 1 ? "" : "s");
+  options.log_scale = true;
+  std::vector<Line> lines = {
+      {.label = fmt::format("heed, {}", b.pattern.name), .color = 0, .dots = true},
+      {.label = "heed, dense", .color = 1, .dots = true},
+      {.label = "heed's dense times the share of pairs", .color = 7, .dashed = true}};
+  if (list.back().pytorch) {
+    const std::string& version = list.back().pytorch->version;
+    lines.push_back(
+        {.label = fmt::format("PyTorch {}, masked", version), .color = 4, .dots = true});
+    lines.push_back({.label = "PyTorch, dense", .color = 6, .dots = true});
+  }
+  for (const Measured& m : list) {
+    const auto x = static_cast<double>(options.x_labels.size());
+    options.x_labels.push_back(by_tokens ? grouped(m.shape.tokens)
+                                         : fmt::format("{:.3g}%", 100 * m.density()));
+    lines[0].points.add(x, 1e3 * m.own.both);
+    lines[1].points.add(x, 1e3 * m.dense.both);
+    lines[2].points.add(x, 1e3 * m.dense.both * m.density());
+    if (!m.pytorch || lines.size() < 5) continue;
+    lines[3].points.add(x, 1e3 * m.pytorch->pattern.both);
+    lines[4].points.add(x, 1e3 * m.pytorch->dense.both);
+  }
+  write_file_atomically(b.plot, recipes::chart_file(options, lines));
+}
+
+void run_sweep(const AttentionBench& b) {
+  std::vector<Measured> list;
+  for (const BenchPattern& pattern : sweep_of(b)) list.push_back(measure(b, pattern));
+  if (!b.plot.empty()) plot_sweep(b, list);
+  if (!b.json) return print_sweep(b, list);
+  Config documents = Config::list();
+  for (const Measured& m : list) documents.append(document_of(m));
+  Config document = Config::map();
+  document.set("sweep", documents);
+  print_json(document);
 }
 
 void bench_attention(AttentionBench b) {
-  const std::vector<int64_t> grid = b.axes();
-  b.tokens = 1;
-  for (const int64_t length : grid) b.tokens *= length;
-  const AttentionPattern pattern = make_pattern(b, grid);
-  const PatternExtents extents{b.batch, b.heads, b.tokens, b.tokens};
-  const auto plan = kernels::attn::tile_plan(pattern, extents);
-  if (b.show_pattern) return fmt::print("{}", picture(pattern, extents));
-
-  const Inputs in(b, b.dtype == "bf16" ? DType::bf16 : DType::f32);
-  const Timing own = time_fused(in, pattern, b.seconds);
-  const Timing dense = time_fused(in, {}, b.seconds);
-  const double pairs = static_cast<double>(plan->pairs());
-  const double all = static_cast<double>(b.batch * b.heads * b.tokens * b.tokens);
-  const double density = pairs / all, width = static_cast<double>(b.head_dim);
-  const double rate = 4e-9 * pairs * width / own.forward, both = 14e-9 * pairs * width / own.both;
-  Timing plain;
-  if (b.materialised) plain = time_materialised(in, pattern, b.seconds);
-  if (b.json) {
-    Config document = Config::map();
-    document.set("pattern", pattern.text());
-    document.set("threads", thread_count());
-    document.set("pairs", plan->pairs());
-    document.set("density", density);
-    document.set("full_tiles", plan->full_tiles());
-    document.set("partial_tiles", plan->partial_tiles());
-    document.set("forward_ms", 1e3 * own.forward);
-    document.set("forward_backward_ms", 1e3 * own.both);
-    document.set("forward_gflops", rate);
-    document.set("forward_backward_gflops", both);
-    document.set("dense_forward_ms", 1e3 * dense.forward);
-    document.set("dense_forward_backward_ms", 1e3 * dense.both);
-    document.set("peak_bytes", own.peak_bytes);
-    if (b.materialised) {
-      document.set("materialised_forward_ms", 1e3 * plain.forward);
-      document.set("materialised_peak_bytes", plain.peak_bytes);
-    }
-    return print_json(document);
+  if (b.python.empty()) {
+    const char* python = std::getenv("HEED_PYTHON");
+    b.python = python != nullptr && *python != '\0' ? python : "python3";
   }
-  fmt::print(
-      "{}: {} pairs ({:.2f}% of all), {} full and {} partial tiles of 64 x 64, {} thread{}\n",
-      b.pattern, grouped(plan->pairs()), 100 * density, grouped(plan->full_tiles()),
-      grouped(plan->partial_tiles()), thread_count(), thread_count() == 1 ? "" : "s");
-  Table table({"", "forward", "GFLOP/s", "with backward", "GFLOP/s", "peak memory"},
-              {1, 2, 3, 4, 5});
-  const auto row = [&](const char* name, const Timing& t, double of) {
-    table.row({name, fmt::format("{:.3f} ms", 1e3 * t.forward),
-               fmt::format("{:.1f}", 4e-9 * of * width / t.forward),
-               t.both > 0 ? fmt::format("{:.3f} ms", 1e3 * t.both) : "",
-               t.both > 0 ? fmt::format("{:.1f}", 14e-9 * of * width / t.both) : "",
-               format_bytes(t.peak_bytes)});
-  };
-  row(b.pattern.c_str(), own, pairs);
-  row("dense", dense, all);
-  if (b.materialised) row("materialised, masked", plain, pairs);
-  fmt::print("{}", table.to_string());
-  fmt::print(
-      "{:.1f} times as fast as dense forward, {:.1f} with backward; by the density alone: "
-      "{:.1f}\n",
-      dense.forward / own.forward, dense.both / own.both, 1 / density);
-  if (b.materialised)
-    fmt::print("{:.1f} times as fast as masked scores in memory\n", plain.forward / own.forward);
+  b.shape.tokens = b.pattern.tokens;
+  const AttentionPattern pattern = b.pattern.make();
+  if (b.show_pattern) {
+    const AttentionShape s = shape_of(b, b.pattern);
+    return fmt::print("{}", picture(pattern, {s.batch, s.heads, s.tokens, s.tokens}));
+  }
+  if (!b.sweep.empty()) return run_sweep(b);
+  const Measured m = measure(b, b.pattern);
+  b.json ? print_json(document_of(m)) : print(m);
 }
 
 }  // namespace
@@ -240,33 +268,46 @@ void add_bench_attention(CLI::App& bench) {
       add_command(bench, "attention", "measures one attention pattern against dense attention");
   details(command,
           "Times the fused kernels on random inputs, forward and backward, beside dense attention "
-          "of the same shape, and counts the pairs and tiles of the pattern.");
-  positional(command, "PATTERN", a.pattern,
-             "dense, causal, window, neighborhood, window_partition, halo or power");
+          "of the same shape, and counts the pairs and tiles of the pattern. With --pytorch, "
+          "PyTorch's scaled_dot_product_attention on as many threads: causal by its flag, other "
+          "patterns by a boolean mask.");
+  positional(command, "PATTERN", a.pattern.name,
+             fmt::format("{}", fmt::join(bench_patterns(), ", ")));
   const auto count = [&](const char* name, int64_t& value, const char* doc, int64_t least) {
     option(command, name, "N", value, doc)->check(CLI::Range(least, int64_t{1} << 24));
   };
-  count("--batch", a.batch, "sequences", 1);
-  count("--heads", a.heads, "heads", 1);
-  count("--tokens", a.tokens, "tokens of a sequence", 1);
-  option(command, "--grid", "HxW", a.grid, "tokens on a map, instead of --tokens", false);
-  count("--head-dim", a.head_dim, "features of a head", 1);
-  count("--window", a.window, "tokens of a window (along each axis); 0: 256, or 7 on a map", 0);
-  count("--dilation", a.dilation, "of a neighborhood", 1);
-  count("--stride", a.stride, "of a neighborhood", 1);
-  count("--block", a.block, "tokens of a block: halo, power", 1);
-  count("--halo", a.halo, "tokens of the halo", 0);
-  count("--sinks", a.sinks, "first tokens that all see: window", 0);
+  count("--batch", a.shape.batch, "sequences", 1);
+  count("--heads", a.shape.heads, "heads", 1);
+  count("--tokens", a.pattern.tokens, "tokens of a sequence", 1);
+  option(command, "--grid", "HxW", a.pattern.grid, "tokens on a map, instead of --tokens", false);
+  count("--head-dim", a.shape.head_dim, "features of a head", 1);
+  count("--window", a.pattern.window, "tokens of a window (along each axis); 0: 256, or 7 on a map",
+        0);
+  count("--dilation", a.pattern.dilation, "of a neighborhood", 1);
+  count("--stride", a.pattern.stride, "of a neighborhood; distance of strided's keys", 1);
+  count("--block", a.pattern.block, "tokens of a block: halo, power; of a document: segments", 1);
+  count("--halo", a.pattern.halo, "tokens of the halo", 0);
+  count("--sinks", a.pattern.sinks, "first tokens that all see: window, longformer", 0);
   option(command, "--dtype", "f32|bf16", a.dtype, "of the inputs")
       ->check(CLI::IsMember({"f32", "bf16"}));
   option(command, "--seconds", "S", a.seconds, "to measure each for")->check(CLI::Range(0.0, 60.0));
+  CLI::Option* sweep =
+      option(command, "--sweep", "tokens|window", a.sweep,
+             "one line for each of doubling lengths up to --tokens, or of doubling windows", false)
+          ->check(CLI::IsMember({"tokens", "window"}));
+  option(command, "--plot", "FILE.svg", a.plot, "draw the sweep's times", false)->needs(sweep);
   command->add_flag("--show-pattern", a.show_pattern, "print the pattern as text instead");
   command->add_flag("--materialised", a.materialised,
                     "also time masked scores in memory (forward, f32)");
+  command->add_flag("--pytorch", a.pytorch, "also time PyTorch");
+  option(command, "--python", "PROGRAM", a.python,
+         "the Python that has torch; default: $HEED_PYTHON, else python3", false);
   command->add_flag("--json", a.json, "print one JSON document");
   examples(command,
            {{"heed bench attention window --tokens 4096 --window 256", ""},
             {"heed bench attention neighborhood --grid 56x56 --window 7 --materialised", ""},
+            {"heed bench attention causal --dtype bf16 --pytorch", ""},
+            {"heed bench attention window --tokens 4096 --sweep window --plot times.svg", ""},
             {"heed bench attention power --tokens 2048 --show-pattern", ""}});
   command->callback([arguments] { bench_attention(*arguments); });
 }

@@ -17,6 +17,7 @@ using ::testing::DoubleNear;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 constexpr char kRecipe[] = "name: a<b\ndescription: small & quick\ntrain: {steps: 20}\n";
 constexpr char kMetrics[] =
@@ -165,6 +166,20 @@ TEST(ReportChart, LeavesOutWhatIsNotFinite) {
   EXPECT_THAT(figure, HasSubstr("<figure"));
   EXPECT_THAT(figure, Not(HasSubstr("nan")));
   EXPECT_THAT(figure, Not(HasSubstr("inf")));
+}
+
+TEST(ReportChart, FilesStandAlone) {
+  Series series;
+  series.add(0, 3.0);
+  series.add(1, 30.0);
+  EXPECT_EQ(chart_file({.title = "x"}, {{.label = "nothing"}}), "");
+  const std::string file = chart_file(
+      {.title = "a < b", .unit = "ms", .log_scale = true, .x_labels = {"few", "many"}},
+      {{.label = "heed", .points = series}, {.label = "level", .points = series, .dashed = true}});
+  EXPECT_THAT(file, StartsWith("<svg xmlns=\"http://www.w3.org/2000/svg\""));
+  for (const char* text : {"a &lt; b", ">ms<", ">heed<", ">level<", ">few<", ">many<", "stroke: #"})
+    EXPECT_THAT(file, HasSubstr(text));
+  EXPECT_THAT(file, Not(HasSubstr("var(")));
 }
 
 }  // namespace

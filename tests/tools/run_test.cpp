@@ -79,6 +79,29 @@ TEST_F(Run, EveryJsonOutputIsOneDocument) {
   }
 }
 
+TEST_F(Run, AttentionIsMeasuredOverASweepAndDrawn) {
+  const Outcome swept =
+      heed({"bench", "attention", "window", "--tokens", "192", "--heads", "1", "--sweep", "window",
+            "--plot", "times.svg", "--seconds", "0", "--json"});
+  ASSERT_EQ(swept.status, 0) << swept.err;
+  const nlohmann::json document = parse_document(swept.out);
+  ASSERT_EQ(document["sweep"].size(), 7u);  // windows of 3, 6, 12, 24, 48, 96 and 192 tokens
+  EXPECT_EQ(document["sweep"][0]["pairs"], 3 * 192 - 3);
+  EXPECT_EQ(document["sweep"][6]["pairs"], 192 * 193 / 2);
+  EXPECT_THAT(read("times.svg"), HasSubstr("heed, dense"));
+
+  const Outcome alone = heed({"bench", "attention", "causal", "--plot", "times.svg"});
+  EXPECT_NE(alone.status, 0);
+  EXPECT_THAT(alone.err, HasSubstr("--plot requires --sweep"));
+}
+
+TEST_F(Run, AttentionIsMeasuredWithoutPyTorchWhereThereIsNone) {
+  const Outcome outcome = heed({"bench", "attention", "dense", "--tokens", "64", "--seconds", "0",
+                                "--pytorch", "--python", "no-such-python"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("there is no Python 'no-such-python'"));
+}
+
 TEST_F(Run, IsNotOverwrittenUnlessAsked) {
   train();
   const std::string before = read("run/metrics.jsonl");

@@ -200,6 +200,44 @@ std::string hover_data(const ChartOptions& options, const std::vector<Line>& lin
   return list.to_json();
 }
 
+/// What is drawn; false: nothing.
+bool prepare(std::vector<Line>& lines) {
+  for (Line& line : lines) drop_what_is_not_finite(line);
+  std::erase_if(lines, [](const Line& line) { return line.points.empty(); });
+  for (Line& line : lines) {
+    if (line.low.empty()) line.points = thinned(line.points, kMostPoints);
+  }
+  return !lines.empty();
+}
+
+/// Axes and lines. The inner svg clips what lies outside the axes.
+std::string picture(const ChartOptions& options, const std::vector<Line>& lines,
+                    const Window& window) {
+  std::string drawing;
+  for (const Line& line : lines) drawing += path_of(line, window);
+  const double x = kLeft, y = kTop - 4, width = kWidth - kLeft - kRight + 4;
+  const double height = kHeight - kTop - kBottom + 8;
+  return fmt::format(
+      "{}<svg x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" viewBox=\"{} {} {} {}\">\n{}</svg>",
+      axes(options, window), x, y, width, height, x, y, width, height, drawing);
+}
+
+// The page's look without its variables, which not every viewer of files knows.
+constexpr char kFileStyle[] = R"css(
+text { font: 13px system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif; fill: #667085; }
+.title { font-size: 14px; font-weight: 600; fill: #1d2129; }
+.grid { stroke: #e4e7ec; stroke-width: 1; }
+.line { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
+.line.dashed { stroke-dasharray: 6 5; stroke-width: 1.6; stroke-linecap: butt; }
+.faint { opacity: 0.28; stroke-width: 1.2; }
+.line.c0 { stroke: #2f6fde; } .line.c1 { stroke: #e07b1a; } .line.c2 { stroke: #1a9c6b; }
+.line.c3 { stroke: #8b52d6; } .line.c4 { stroke: #d3405a; } .line.c5 { stroke: #0e93b0; }
+.line.c6 { stroke: #b0781a; } .line.c7 { stroke: #7b8494; }
+.dot.c0 { fill: #2f6fde; } .dot.c1 { fill: #e07b1a; } .dot.c2 { fill: #1a9c6b; }
+.dot.c3 { fill: #8b52d6; } .dot.c4 { fill: #d3405a; } .dot.c5 { fill: #0e93b0; }
+.dot.c6 { fill: #b0781a; } .dot.c7 { fill: #7b8494; }
+)css";
+
 }  // namespace
 
 std::vector<double> ticks(double low, double high, int most) {
@@ -280,29 +318,39 @@ std::string escaped(const std::string& text) {
 }
 
 std::string chart(const ChartOptions& options, std::vector<Line> lines) {
-  for (Line& line : lines) drop_what_is_not_finite(line);
-  std::erase_if(lines, [](const Line& line) { return line.points.empty(); });
-  if (lines.empty()) return "";
-  for (Line& line : lines) {
-    if (line.low.empty()) line.points = thinned(line.points, kMostPoints);
-  }
-
+  if (!prepare(lines)) return "";
   const Window window = window_of(options, lines);
-  std::string drawing;
-  for (const Line& line : lines) drawing += path_of(line, window);
-  // The inner svg clips what lies outside the axes.
-  const double x = kLeft, y = kTop - 4, width = kWidth - kLeft - kRight + 4;
-  const double height = kHeight - kTop - kBottom + 8;
   return fmt::format(
       "<figure class=\"chart\" data-lines=\"{}\">\n"
       "<figcaption>{}{}</figcaption>{}\n"
-      "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n{}"
-      "<svg x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" viewBox=\"{} {} {} {}\">\n{}</svg>"
-      "</svg></figure>\n",
+      "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n{}</svg></figure>\n",
       escaped(hover_data(options, lines, window)), escaped(options.title),
       options.unit.empty() ? "" : fmt::format(" <small>{}</small>", escaped(options.unit)),
-      legend(lines), kWidth, kHeight, escaped(options.title), axes(options, window), x, y, width,
-      height, x, y, width, height, drawing);
+      legend(lines), kWidth, kHeight, escaped(options.title), picture(options, lines, window));
+}
+
+std::string chart_file(const ChartOptions& options, std::vector<Line> lines) {
+  if (!prepare(lines)) return "";
+  constexpr double kTitle = 46, kEntry = 17;  // heights of both title lines, of a legend's line
+  const double top = kTitle + kEntry * static_cast<double>(lines.size());
+  std::string head = fmt::format(
+      "<text class=\"title\" x=\"12\" y=\"20\">{}</text>\n"
+      "<text class=\"tick\" x=\"12\" y=\"39\">{}</text>\n",
+      escaped(options.title), escaped(options.unit));
+  double y = kTitle;
+  for (const Line& line : lines) {
+    y += kEntry;
+    head += fmt::format(
+        "<path class=\"line c{}{}\" d=\"M14 {:.0f}h20\"/><text class=\"tick\" x=\"42\" "
+        "y=\"{:.0f}\">{}</text>\n",
+        line.color, line.dashed ? " dashed" : "", y - 8, y - 4, escaped(line.label));
+  }
+  return fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" role=\"img\" "
+      "aria-label=\"{}\">\n<style>{}</style>\n<rect width=\"100%\" height=\"100%\" "
+      "fill=\"#ffffff\"/>\n{}<g transform=\"translate(0 {:.0f})\">\n{}</g></svg>\n",
+      kWidth, kHeight + top, escaped(options.title), kFileStyle, head, top,
+      picture(options, lines, window_of(options, lines)));
 }
 
 }  // namespace heed::recipes

@@ -33,6 +33,10 @@ struct ChartOptions {
 /// data attribute, from which the page's script shows values under the pointer.
 std::string chart(const ChartOptions& options, std::vector<Line> lines);
 
+/// The same as an SVG file of its own: with its title, legend and colours, without values under the
+/// pointer.
+std::string chart_file(const ChartOptions& options, std::vector<Line> lines);
+
 /// Ticks at 1, 2 or 5 times a power of ten, at most `most` of them, inside [low, high].
 std::vector<double> ticks(double low, double high, int most);
 

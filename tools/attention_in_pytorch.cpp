@@ -1,0 +1,148 @@
+// PyTorch's scaled_dot_product_attention, timed by a script in a Python of its own.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <thread>
+
+#include "core/config.h"
+#include "core/error.h"
+#include "core/files.h"
+#include "core/parallel.h"
+#include "recipes/engine/child_process.h"
+#include "tools/attention_timing.h"
+
+namespace heed::tools {
+namespace {
+
+constexpr char kScript[] = R"py(
+import json, sys, time
+request = json.loads(sys.argv[1])
+try:
+    import torch
+    from torch.nn.functional import scaled_dot_product_attention as attention
+except Exception as error:
+    print(json.dumps({"error": str(error)}))
+    sys.exit(0)
+torch.set_num_threads(request["threads"])
+n = request["tokens"]
+shape = (request["batch"], n, request["heads"], request["head_dim"])
+dtype = torch.bfloat16 if request["dtype"] == "bf16" else torch.float32
+torch.manual_seed(1)
+q, k, v, dout = (torch.randn(shape).to(dtype).transpose(1, 2) for _ in range(4))
+inputs = [t.requires_grad_() for t in (q, k, v)]
+
+def best(step):
+    step()
+    least, runs, start = float("inf"), 0, time.perf_counter()
+    while runs < 2 or time.perf_counter() - start < request["seconds"]:
+        begin = time.perf_counter()
+        step()
+        least = min(least, time.perf_counter() - begin)
+        runs += 1
+    return least
+
+def times(**options):
+    def forward():
+        with torch.no_grad():
+            attention(*inputs, **options)
+    def both():
+        torch.autograd.grad(attention(*inputs, **options), inputs, dout)
+    return {"forward": best(forward), "both": best(both)}
+
+result = {"version": torch.__version__, "dense": times()}
+if request["pattern"] == "dense":
+    result["pattern"] = result["dense"]
+elif request["pattern"] == "causal":
+    result["pattern"] = times(is_causal=True)
+else:
+    mask = torch.from_file(request["mask"], size=n * n, dtype=torch.uint8).reshape(n, n).bool()
+    result["pattern"] = times(attn_mask=mask)
+print(json.dumps(result))
+)py";
+
+/// A new folder that goes with this object.
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    path_ = (std::filesystem::temp_directory_path() / "heed-bench-XXXXXX").string();
+    HEED_CHECK(mkdtemp(path_.data()) != nullptr, "{}: {}", path_, std::strerror(errno));
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  std::string file(const char* name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+/// One byte a pair.
+void write_mask(const std::string& path, const AttentionPattern& pattern, int64_t n) {
+  std::string bytes(static_cast<size_t>(n * n), '\0');
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < n; ++j)
+      bytes[static_cast<size_t>(i * n + j)] = pattern.allowed(0, 0, i, j) ? 1 : 0;
+  write_file_atomically(path, bytes);
+}
+
+/// What `python` prints when it runs the script; status: its exit status.
+std::string output_of(const std::string& python, const Config& request, const std::string& log,
+                      int* status) {
+  using namespace std::chrono_literals;
+  recipes::ChildProcess child({"/usr/bin/env", python, "-c", kScript, request.to_json()}, {}, log);
+  while (!child.ended()) std::this_thread::sleep_for(5ms);
+  *status = child.status();
+  return std::filesystem::exists(log) ? read_file(log) : "";
+}
+
+AttentionTiming timing(const Config& from) {
+  return {from.at("forward").as_number(), from.at("both").as_number()};
+}
+
+}  // namespace
+
+std::optional<PyTorchTimings> time_pytorch(const std::string& python, const AttentionShape& shape,
+                                           const AttentionPattern& pattern, double seconds,
+                                           std::string* note) {
+  const ScratchFolder folder;
+  const bool causal = pattern.text() == AttentionPattern::causal().text();
+  const bool masked = !pattern.is_dense() && !causal;
+  if (masked) write_mask(folder.file("mask"), pattern, shape.tokens);
+  Config request = Config::map();
+  request.set("threads", thread_count());
+  request.set("batch", shape.batch);
+  request.set("heads", shape.heads);
+  request.set("tokens", shape.tokens);
+  request.set("head_dim", shape.head_dim);
+  request.set("dtype", shape.dtype == DType::bf16 ? "bf16" : "f32");
+  request.set("seconds", seconds);
+  request.set("pattern", masked ? "mask" : causal ? "causal" : "dense");
+  request.set("mask", folder.file("mask"));
+  int status = 0;
+  const std::string output = output_of(python, request, folder.file("output"), &status);
+  const size_t at =
+      output.rfind("\n{") == std::string::npos ? output.find('{') : output.rfind("\n{");
+  if (status != 0 || at == std::string::npos) {
+    *note = status == 127 ? fmt::format("PyTorch was not measured: there is no Python '{}'", python)
+                          : fmt::format("PyTorch was not measured: '{}' ended with status {}: {}",
+                                        python, status, output.substr(0, 400));
+    return std::nullopt;
+  }
+  const Config result = parse_json(output.substr(at), "PyTorch's times");
+  if (const Config* error = result.find("error")) {
+    *note = fmt::format("PyTorch was not measured: '{}' cannot import torch ({})", python,
+                        error->as_string());
+    return std::nullopt;
+  }
+  return PyTorchTimings{result.at("version").as_string(), timing(result.at("pattern")),
+                        timing(result.at("dense"))};
+}
+
+}  // namespace heed::tools

@@ -1,0 +1,27 @@
+// The patterns that `heed bench attention` knows by name.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/attention/pattern.h"
+
+namespace heed::tools {
+
+struct BenchPattern {
+  std::string name = "causal";
+  int64_t tokens = 1024;  ///< of a sequence; a grid has its own
+  std::string grid = {};  ///< "56x56"; empty: a sequence
+  int64_t window = 0;     ///< along each axis; 0: 256, or 7 on a map
+  int64_t dilation = 1, stride = 1, block = 64, halo = 3, sinks = 0;
+
+  /// Lengths of the axes: the grid's, or `tokens`. Throws RequestError for what is not a grid.
+  std::vector<int64_t> axes() const;
+  /// Throws RequestError for a name that is not among bench_patterns().
+  AttentionPattern make() const;
+};
+
+const std::vector<std::string>& bench_patterns();
+
+}  // namespace heed::tools
