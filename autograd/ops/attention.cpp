@@ -2,7 +2,11 @@
 
 #include <array>
 
+#include "autograd/ops/matmul.h"
+#include "autograd/ops/view.h"
 #include "core/views.h"
+#include "kernels/attention/merge.h"
+#include "kernels/attention/probabilities.h"
 #include "kernels/copy/copy.h"
 #include "kernels/position/rotary.h"
 
@@ -44,11 +48,13 @@ Tensor split_heads(const Tensor& x, int64_t heads) {
                            {x.stride(0), head_dim * x.stride(2), x.stride(1), x.stride(2)});
 }
 
-constexpr size_t kScoreTensors = 5;
+constexpr size_t kScoreTensors = 5 + kRelativeAxes;
 
 /// The tensors of a score, in the order in which they follow an op's own inputs.
 std::array<Tensor*, kScoreTensors> score_tensors(AttentionScore& s) {
-  return {&s.query_temperature, &s.key_temperature, &s.bias, &s.table, &s.sink};
+  auto& relative = s.relative_logits;
+  return {&s.query_temperature, &s.key_temperature, &s.bias, &s.table, &s.sink, &relative[0].logits,
+          &relative[1].logits,  &relative[2].logits};
 }
 
 /// A spec kept for the backward pass: its tensors are saved, and stay out of the copy.
@@ -85,8 +91,15 @@ std::vector<Tensor> with_score(std::vector<Tensor> inputs, AttentionScore score)
 /// Which of the score's tensors want a gradient; they are inputs `first` and following.
 kernels::ScoreWants score_wants(AttentionScore score, const Wanted& wanted, int first) {
   kernels::ScoreWants wants;
-  const std::array<bool*, kScoreTensors> flags = {&wants.query_temperature, &wants.key_temperature,
-                                                  &wants.bias, &wants.table, &wants.sink};
+  auto& relative = wants.relative_logits;
+  const std::array<bool*, kScoreTensors> flags = {&wants.query_temperature,
+                                                  &wants.key_temperature,
+                                                  &wants.bias,
+                                                  &wants.table,
+                                                  &wants.sink,
+                                                  &relative[0],
+                                                  &relative[1],
+                                                  &relative[2]};
   const auto tensors = score_tensors(score);
   for (size_t t = 0; t < kScoreTensors; ++t)
     if (tensors[t]->defined()) *flags[t] = wanted[first++];
@@ -95,8 +108,10 @@ kernels::ScoreWants score_wants(AttentionScore score, const Wanted& wanted, int 
 
 /// Appends the gradients of the score's defined tensors, in the tensors' dtypes.
 void append_score(Gradients& to, const kernels::AttentionGradients& g, AttentionScore score) {
-  const std::array<const Tensor*, kScoreTensors> grads = {&g.query_temperature, &g.key_temperature,
-                                                          &g.bias, &g.table, &g.sink};
+  const auto& relative = g.relative_logits;
+  const std::array<const Tensor*, kScoreTensors> grads = {
+      &g.query_temperature, &g.key_temperature, &g.bias,     &g.table, &g.sink,
+      &relative[0],         &relative[1],       &relative[2]};
   const auto tensors = score_tensors(score);
   for (size_t t = 0; t < kScoreTensors; ++t) {
     if (!tensors[t]->defined()) continue;
@@ -144,6 +159,81 @@ Tensor attention_qkv(const Tensor& qkv, int64_t heads, int64_t kv_heads,
                   append_score(all, g, how.score);
                   return all;
                 });
+}
+
+Tensor attention_column_sums(const Tensor& q, const Tensor& k, const Tensor& lse,
+                             const AttentionSpec& spec, const Tensor& weight) {
+  std::vector<Tensor> inputs{q, k};
+  if (weight.defined()) inputs.push_back(weight);
+  const int first = static_cast<int>(inputs.size());
+  return record("attention_column_sums", with_score(inputs, spec.score),
+                kernels::attention_column_sums(q, k, lse, spec, weight),
+                [q = save(q), k = save(k), lse = lse.detach(),
+                 weight = weight.defined() ? save(weight) : Saved(), saved = SavedSpec(spec),
+                 first](const Tensor& dsums, const Wanted& wanted) {
+                  const AttentionSpec how = saved.restore();
+                  const auto g = kernels::attention_column_sums_backward(
+                      dsums, *q, *k, lse, how, weight.defined() ? *weight : Tensor(),
+                      score_wants(how.score, wanted, first));
+                  Gradients all{g.inputs.dq, g.inputs.dk};
+                  if (weight.defined()) all.push_back(kernels::cast(g.dweight, weight->dtype()));
+                  append_score(all, g.inputs, how.score);
+                  return all;
+                });
+}
+
+Tensor attention_bucket_sums(const Tensor& q, const Tensor& k, const Tensor& lse,
+                             const AttentionSpec& spec,
+                             const std::shared_ptr<const RelativeIndex>& index, int64_t entries) {
+  HEED_CHECK(index != nullptr, "attention_bucket_sums: without an index");
+  const Tensor sums = kernels::attention_bucket_sums(q, k, lse, spec, *index, entries);
+  return record("attention_bucket_sums", with_score({q, k}, spec.score), sums,
+                [q = save(q), k = save(k), lse = lse.detach(), sums = save(sums), index,
+                 saved = SavedSpec(spec)](const Tensor& dsums, const Wanted& wanted) {
+                  const AttentionSpec how = saved.restore();
+                  const auto g = kernels::attention_bucket_sums_backward(
+                      dsums, *sums, *q, *k, lse, how, *index, score_wants(how.score, wanted, 2));
+                  Gradients all{g.dq, g.dk};
+                  append_score(all, g, how.score);
+                  return all;
+                });
+}
+
+Tensor relative_logits(const Tensor& q, const Tensor& table) {
+  HEED_CHECK(q.rank() == 4 && (table.rank() == 2 || table.rank() == 3) &&
+                 table.size(-1) == q.size(3) && (table.rank() == 2 || table.size(0) == q.size(1)),
+             "relative_logits: q is {}, the table {}: wants [entries, D] or [H, entries, D]", q,
+             table);
+  return matmul(q, transpose(table, -2, -1));
+}
+
+AttentionResult merge_attentions(const std::vector<AttentionResult>& parts,
+                                 const std::vector<double>& factors) {
+  std::vector<kernels::AttentionOutput> given;
+  std::vector<Tensor> inputs;
+  std::vector<std::pair<Saved, Saved>> kept;
+  for (const AttentionResult& part : parts) {
+    given.push_back({part.out, part.lse});
+    inputs.insert(inputs.end(), {part.out, part.lse});
+    kept.emplace_back(save(part.out), save(part.lse));
+  }
+  const kernels::AttentionOutput y = kernels::merge_attentions(given, factors);
+  const auto outputs = record_many(
+      "merge_attentions", inputs, {y.out, y.lse},
+      [kept, lse = save(y.lse), factors](const Gradients& grads, const Wanted&) {
+        std::vector<kernels::AttentionOutput> saved;
+        for (const auto& [part_out, part_lse] : kept) saved.push_back({*part_out, *part_lse});
+        const Tensor& out = saved[0].out;
+        const Tensor dout = grads[0].defined() ? grads[0] : Tensor::zeros(out.shape(), out.dtype());
+        Gradients all;
+        for (const auto& part :
+             kernels::merge_attentions_backward(dout, grads[1], saved, *lse, factors)) {
+          all.push_back(part.out);
+          all.push_back(part.lse);
+        }
+        return all;
+      });
+  return {outputs[0], outputs[1]};
 }
 
 Tensor rotary(const Tensor& x, const Tensor& positions, const RotaryOptions& options) {

@@ -2,16 +2,12 @@
 
 #include "core/views.h"
 #include "core/work.h"
+#include "kernels/attention/call.h"
 #include "kernels/attention/fused.h"
-#include "kernels/attention/plan.h"
 #include "kernels/attention/reference.h"
 #include "kernels/elementwise/accumulate.h"
 
-namespace heed::kernels {
-namespace {
-
-using attn::Extents;
-using attn::Problem;
+namespace heed::kernels::attn {
 
 Problem make_problem(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionSpec& spec) {
   require_cpu(q.device(), "attention");
@@ -35,29 +31,12 @@ Problem make_problem(const Tensor& q, const Tensor& k, const Tensor& v, const At
   return Problem(e, spec, q.dtype() == DType::f64 ? DType::f64 : DType::f32);
 }
 
-/// x itself when its rows are contiguous, else a copy.
 Tensor with_contiguous_rows(const Tensor& x) {
   return x.size(3) == 1 || x.stride(3) == 1 ? x : contiguous_as(x, x.dtype());
 }
 
-/// A new [B, H, N, D] tensor laid out [B, N, H, D], so that heads merge without a copy.
-Tensor token_major(int64_t batch, int64_t heads, int64_t rows, int64_t width, DType dtype) {
-  return views::transpose(Tensor::empty({batch, rows, heads, width}, dtype), 1, 2);
-}
-
 DType statistics_dtype(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 
-void prepare_gradient(Tensor& gradient, const Tensor& of, const char* name) {
-  if (!gradient.defined()) {
-    gradient = token_major(of.size(0), of.size(1), of.size(2), of.size(3), of.dtype());
-    return;
-  }
-  HEED_CHECK(gradient.shape() == of.shape() && gradient.dtype() == of.dtype() &&
-                 (gradient.size(3) == 1 || gradient.stride(3) == 1),
-             "attention backward: {} is to go into {}, which does not fit {}", name, gradient, of);
-}
-
-/// Zeros for the gradients of the score's tensors.
 void prepare_score_gradients(AttentionGradients& g, const AttentionScore& s, const ScoreWants& w,
                              DType dtype) {
   const auto prepare = [&](bool wanted, const Tensor& of, Tensor& gradient) {
@@ -68,6 +47,34 @@ void prepare_score_gradients(AttentionGradients& g, const AttentionScore& s, con
   prepare(w.bias, s.bias, g.bias);
   prepare(w.table, s.table, g.table);
   prepare(w.sink, s.sink, g.sink);
+  for (size_t a = 0; a < kRelativeAxes; ++a)
+    prepare(w.relative_logits[a], s.relative_logits[a].logits, g.relative_logits[a]);
+}
+
+}  // namespace heed::kernels::attn
+
+namespace heed::kernels {
+namespace {
+
+using attn::Extents;
+using attn::make_problem;
+using attn::Problem;
+using attn::statistics_dtype;
+using attn::with_contiguous_rows;
+
+/// A new [B, H, N, D] tensor laid out [B, N, H, D], so that heads merge without a copy.
+Tensor token_major(int64_t batch, int64_t heads, int64_t rows, int64_t width, DType dtype) {
+  return views::transpose(Tensor::empty({batch, rows, heads, width}, dtype), 1, 2);
+}
+
+void prepare_gradient(Tensor& gradient, const Tensor& of, const char* name) {
+  if (!gradient.defined()) {
+    gradient = token_major(of.size(0), of.size(1), of.size(2), of.size(3), of.dtype());
+    return;
+  }
+  HEED_CHECK(gradient.shape() == of.shape() && gradient.dtype() == of.dtype() &&
+                 (gradient.size(3) == 1 || gradient.stride(3) == 1),
+             "attention backward: {} is to go into {}, which does not fit {}", name, gradient, of);
 }
 
 /// Products of each pair: `keys` as long as a key, `values` as long as a value.
@@ -108,8 +115,8 @@ AttentionGradients attention_backward(const Tensor& dout, const Tensor& dlse, co
   const Problem problem = make_problem(q_in, k_in, v_in, spec);
   const Tensor q = with_contiguous_rows(q_in), k = with_contiguous_rows(k_in),
                v = with_contiguous_rows(v_in);
-  HEED_CHECK(dout.shape() == forward.out.shape(), "attention backward: out is {}, its gradient {}",
-             forward.out, dout);
+  HEED_CHECK(!forward.out.defined() || dout.shape() == forward.out.shape(),
+             "attention backward: out is {}, its gradient {}", forward.out, dout);
   count_products(problem, 3, 2);
   AttentionGradients grads;
   if (want_q) prepare_gradient(grads.dq = into.dq, q, "dq");
@@ -117,7 +124,7 @@ AttentionGradients attention_backward(const Tensor& dout, const Tensor& dlse, co
     prepare_gradient(grads.dk = into.dk, k, "dk");
     prepare_gradient(grads.dv = into.dv, v, "dv");
   }
-  prepare_score_gradients(grads, spec.score, wants, statistics_dtype(q.dtype()));
+  attn::prepare_score_gradients(grads, spec.score, wants, statistics_dtype(q.dtype()));
   const Tensor dout_rows =
       with_contiguous_rows(dout.dtype() == q.dtype() ? dout : contiguous_as(dout, q.dtype()));
   const Tensor dlse_rows = dlse.defined() ? contiguous_as(dlse, forward.lse.dtype()) : dlse;

@@ -1,6 +1,7 @@
 // Fused attention, forward and backward, with log-sum-exp.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -31,9 +32,24 @@ std::shared_ptr<const RelativeIndex> relative_buckets(int64_t queries, int64_t k
                                                       int64_t buckets, int64_t max_distance,
                                                       bool bidirectional, int64_t query_offset = 0);
 
+/// The same along one axis of a row-major grid alone: tables of 2 window[axis] - 1 entries.
+std::shared_ptr<const RelativeIndex> relative_axis(const std::vector<int64_t>& grid, int axis,
+                                                   int64_t window);
+
+/// Logits that each query holds for every relative offset, as q_i.r(offset) is: pair (i, j) looks
+/// up logits[b, h, i, index(i, j)]. One product of q with a table makes them (HaloNet, arXiv
+/// 2103.12731, one table an axis; Shaw et al., arXiv 1803.02155; Transformer-XL, arXiv 1901.02860).
+struct RelativeLogits {
+  Tensor logits = {};  ///< [B or 1, H or 1, N, entries]
+  std::shared_ptr<const RelativeIndex> relative = {};
+};
+
+inline constexpr size_t kRelativeAxes = 3;
+
 /// What happens between q.k and the softmax:
 ///   x     = scale query_temperature_i key_temperature_j q_i.k_j
 ///   logit = softcap tanh(x / softcap) + bias_ij + table[index(i, j)] - alibi (i + offset - j)
+///           + sum over axes of relative_logits_i[index(i, j)]
 /// and one more logit, the sink's, that takes a share of each row's probability and has no value.
 struct AttentionScore {
   double scale = 0.0;             ///< 0 means 1/sqrt(D)
@@ -45,6 +61,7 @@ struct AttentionScore {
   Tensor bias = {};               ///< [B or 1, H or 1, N or 1, M or 1]
   Tensor table = {};              ///< [H or 1, entries], looked up by `relative`
   std::shared_ptr<const RelativeIndex> relative = {};
+  std::array<RelativeLogits, kRelativeAxes> relative_logits = {};
   Tensor sink = {};  ///< [H] logits
 };
 
@@ -69,16 +86,22 @@ AttentionOutput attention(const Tensor& q, const Tensor& k, const Tensor& v,
 struct ScoreWants {
   bool query_temperature = false, key_temperature = false, bias = false, table = false,
        sink = false;
+  std::array<bool, kRelativeAxes> relative_logits = {};
 };
 
 struct AttentionGradients {
   Tensor dq, dk, dv;
   /// Shaped as the score's tensors; f32 (f64 for f64).
   Tensor query_temperature = {}, key_temperature = {}, bias = {}, table = {}, sink = {};
+  std::array<Tensor, kRelativeAxes> relative_logits = {};
 };
 
 /// `into` may hold tensors (strided views) that receive dq, dk, dv; undefined ones are allocated
 /// laid out [B, N, H, D]. `dlse` may be undefined. A gradient that is not wanted stays undefined.
+///
+/// `forward` may be that of a larger attention of which these keys are a part (a ring's step, a
+/// split): the part's gradients come from the whole's out, lse and their gradients. An undefined
+/// forward.out stands for a row sum of dout * out that is 0 or already taken off dlse.
 AttentionGradients attention_backward(const Tensor& dout, const Tensor& dlse, const Tensor& q,
                                       const Tensor& k, const Tensor& v,
                                       const AttentionOutput& forward, const AttentionSpec& spec,

@@ -27,6 +27,7 @@ struct BackwardBlock {
   LaneScores lanes;
   HWY_ALIGN float dtemperature[kQueries];  // of the lanes
   HWY_ALIGN float dbias[kQueries];
+  HWY_ALIGN float least[kQueries], largest[kQueries];  // logits, with PairWalk's
 };
 
 /// Of an operand whose features lie along its rows.
@@ -87,7 +88,8 @@ struct BackwardBuffers {
 };
 
 /// delta and the base-2 log-sum-exp of each lane. A row without keys gets an lse that makes its
-/// probabilities 0. `out`, `lse` and `dlse` begin at the head's first token.
+/// probabilities 0. `out`, `lse` and `dlse` begin at the head's first token; `out` and `dlse` may
+/// be null.
 template <class T>
 void row_statistics(const BackwardBlock& f, const TilePlan& plan, const Tokens<T>& dout,
                     const T* out, int64_t out_stride, const float* lse, const float* dlse,
@@ -99,6 +101,8 @@ void row_statistics(const BackwardBlock& f, const TilePlan& plan, const Tokens<T
     const int64_t token = plan.query_token(f.block.first + i);
     if (lse[token] == -std::numeric_limits<float>::infinity()) continue;
     f.lse[i] = lse[token] * kLog2E;
+    f.delta[i] = dlse == nullptr ? 0.0f : -dlse[token];
+    if (out == nullptr) continue;
     const T* go = dout.row(i);
     const T* o = out + token * out_stride;
     V sum = hn::Zero(kF);
@@ -108,7 +112,7 @@ void row_statistics(const BackwardBlock& f, const TilePlan& plan, const Tokens<T
                        simd::HWY_NAMESPACE::load_f32(kF, o + d), sum);
     float total = hn::GetLane(hn::SumOfLanes(kF, sum));
     for (; d < value_dim; ++d) total += static_cast<float>(go[d]) * static_cast<float>(o[d]);
-    f.delta[i] = total - (dlse == nullptr ? 0.0f : dlse[token]);
+    f.delta[i] += total;
   }
 }
 

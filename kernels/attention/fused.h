@@ -9,10 +9,11 @@ namespace heed::kernels::attn {
 void fused_forward(const Problem& problem, const Tensor& q, const Tensor& k, const Tensor& v,
                    const Tensor& out, const Tensor& lse);
 
-/// Undefined gradients are not computed; dk and dv go together. `dlse` may be undefined.
+/// Undefined gradients are not computed; dk and dv go together. `dlse` and forward.out may be
+/// undefined.
 void fused_backward(const Problem& problem, const Tensor& dout, const Tensor& dlse, const Tensor& q,
                     const Tensor& k, const Tensor& v, const AttentionOutput& forward,
-                    const AttentionGradients& grads);
+                    const AttentionGradients& grads, const PairWalk<float>& walk = {});
 
 /// Whether decode_forward takes the problem: few queries, many keys.
 bool suits_decode(const Problem& problem);
@@ -41,6 +42,7 @@ struct BackwardCall {
   Tensor dk_partial = {}, dv_partial = {};
   std::vector<int64_t> partial_rows = {};
   ScoreSums sums;
+  PairWalk<float> walk = {};
 };
 
 }  // namespace heed::kernels::attn

@@ -146,9 +146,15 @@ class BackwardTask {
                        x_.positions + at,
                        {},
                        {},
+                       {},
+                       {},
                        {}});
     BackwardBlock& f = blocks_.back();
-    const Rows<const T> q(c_.q), dout(c_.dout), out(c_.forward.out);
+    std::fill_n(f.least, kQueries, std::numeric_limits<float>::infinity());
+    std::fill_n(f.largest, kQueries, -std::numeric_limits<float>::infinity());
+    const Rows<const T> q(c_.q), dout(c_.dout);
+    const Rows<const T> out =
+        c_.forward.out.defined() ? Rows<const T>(c_.forward.out) : Rows<const T>();
     const auto tokens = [&](const Rows<const T>& rows) {
       return Tokens<T>{rows.head(b_, block.head), rows.row_stride, plan_.query_order(), block.first,
                        block.rows};
@@ -161,6 +167,7 @@ class BackwardTask {
                    c_.dlse.defined() ? c_.dlse.data<float>() + row : nullptr, e_.value_dim);
     lane_positions(c_.p, block, f.positions);
     if (scores_.active()) scores_.start(block, f.lanes);
+    if (c_.walk.index.relative) scores_.start_rows(block, c_.walk.index, f.lanes.buckets);
     std::fill_n(f.dq_t, kQueries * x_.depth, 0.0f);
   }
 
@@ -170,12 +177,14 @@ class BackwardTask {
     f.cursor.advance();
     const auto at = static_cast<size_t>(tile - task_.first_tile);
     score_products<P>(t, keys_of(at), x_.key.stride, f.q_t, x_.key.words, x_.p);
-    score_products<P>(t, values_of(at), x_.value.stride, f.dout_t, x_.value.words, x_.ds);
     const bool more = scores_.active();
     if (more) {
       std::copy_n(x_.p, kKeys * kQueries, x_.raw);
       scores_.logits(t, f.terms, f.block, f.lanes, f.positions, x_.p, x_.slopes);
     }
+    if (c_.walk.row_least) return find_range(f, more);
+    score_products<P>(t, values_of(at), x_.value.stride, f.dout_t, x_.value.words, x_.ds);
+    if (c_.walk.changes_values()) change_value_products(f);
     for (int w = 0; w < t.vectors; ++w) {
       const float factor = more ? 1.0f : finish_logits(t, plan_, f.terms, f.positions, w, x_.p);
       if (c_.p.spec.dropout > 0.0)
@@ -185,7 +194,8 @@ class BackwardTask {
       clear_padding(t, w, x_);
       if (more) score_gradients(f, w);
     }
-    if (more) add_table_and_bias(f);
+    add_by_pair(f);
+    if (c_.walk.key_sums || c_.walk.row_sums) add_key_and_row_sums(f);
     if (more) to_product_gradients(f);
     if (c_.grads.dk.defined()) add_key_gradients(f, at);
     if (c_.grads.dq.defined())
@@ -225,29 +235,99 @@ class BackwardTask {
     hn::Store(db, kF, f.dbias + w * kLanes);
   }
 
-  /// dS into the gradients of a relative table and of a bias by query and key.
-  void add_table_and_bias(const BackwardBlock& f) {
+  /// What PairWalk adds to V dO^T, and multiplies it by.
+  void change_value_products(const BackwardBlock& f) {
+    const PairWalk<float>& walk = c_.walk;
+    const int64_t head = b_ * e_.heads + f.block.head;
+    for (int w = 0; w < f.tile.vectors; ++w) {
+      f.tile.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
+        for (int64_t r = begin; r < end; ++r) {
+          float* at = x_.ds + r * kQueries + w * kLanes;
+          const int64_t j = plan_.key_token(f.tile.first_key + r);
+          V x = hn::Load(kF, at);
+          if (walk.bucket_gradient) {
+            const float* rows = walk.bucket_gradient + head * e_.queries * walk.index.entries;
+            x = hn::Add(x, scores_.row_entries(rows, walk.index, f.lanes.buckets, j, w));
+          }
+          if (walk.key_factor) x = hn::Mul(x, hn::Set(kF, walk.key_factor[head * e_.keys + j]));
+          hn::Store(x, kF, at);
+        }
+      });
+    }
+  }
+
+  /// The extreme logits of rows, for PairWalk.
+  void find_range(BackwardBlock& f, bool complete) {
+    const V none = hn::Neg(hn::Inf(kF));
+    for (int w = 0; w < f.tile.vectors; ++w) {
+      const V by = hn::Set(
+          kF, complete ? 1.0f : finish_logits(f.tile, plan_, f.terms, f.positions, w, x_.p));
+      V least = hn::Load(kF, f.least + w * kLanes), largest = hn::Load(kF, f.largest + w * kLanes);
+      f.tile.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
+        for (int64_t r = begin; r < end; ++r) {
+          const V x = hn::Mul(by, hn::Load(kF, x_.p + r * kQueries + w * kLanes));
+          largest = hn::Max(largest, x);
+          least = hn::Min(least, hn::IfThenElse(hn::Eq(x, none), least, x));
+        }
+      });
+      hn::Store(least, kF, f.least + w * kLanes);
+      hn::Store(largest, kF, f.largest + w * kLanes);
+    }
+  }
+
+  /// dS by key and by row, for PairWalk.
+  void add_key_and_row_sums(BackwardBlock& f) {
+    const int64_t head = index_ * e_.group() + f.block.head % e_.group();
+    float* by_key = c_.walk.key_sums ? c_.sums.columns.data<float>() + head * e_.keys : nullptr;
+    for (int w = 0; w < f.tile.vectors; ++w) {
+      V row = hn::Load(kF, f.dbias + w * kLanes);
+      f.tile.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
+        for (int64_t r = begin; r < end; ++r) {
+          const V ds = hn::Load(kF, x_.ds + r * kQueries + w * kLanes);
+          row = hn::Add(row, ds);
+          if (by_key)
+            by_key[plan_.key_token(f.tile.first_key + r)] += hn::GetLane(hn::SumOfLanes(kF, ds));
+        }
+      });
+      hn::Store(row, kF, f.dbias + w * kLanes);
+    }
+  }
+
+  /// dS of every pair into the gradients of tables, of relative logits and of a bias by query and
+  /// key.
+  void add_by_pair(const BackwardBlock& f) {
     const ScoreSums& sums = c_.sums;
     const ScoreTerms<float>& terms = c_.terms;
-    float* table = nullptr;
-    if (sums.table.defined()) {
-      table = sums.table.data<float>() +
-              (index_ * e_.group() + f.block.head % e_.group()) * terms.entries;
+    const int64_t head = f.block.head, rows = (b_ * e_.heads + head) * e_.queries;
+    for_pairs(f, sums.bias.defined(), [&](int64_t i, int64_t j, float ds) {
+      sums.bias.data<float>()[b_ * terms.bias.b + head * terms.bias.h + i * terms.bias.i + j] += ds;
+    });
+    const auto table = static_cast<int64_t>(index_) * e_.group() + head % e_.group();
+    for_pairs(f, sums.table.defined(), [&](int64_t i, int64_t j, float ds) {
+      sums.table.data<float>()[table * terms.table_index.entries + terms.table_index(i, j)] += ds;
+    });
+    const auto add_row = [&](float* to, const TableIndex& index) {
+      for_pairs(f, to != nullptr, [&](int64_t i, int64_t j, float ds) {
+        to[(rows + i) * index.entries + index(i, j)] += ds;
+      });
+    };
+    for (size_t a = 0; a < kRelativeAxes; ++a) {
+      const Tensor& to = sums.relative_logits[a];
+      add_row(to.defined() ? to.data<float>() : nullptr, terms.relative_index[a]);
     }
-    float* bias = sums.bias.defined()
-                      ? sums.bias.data<float>() + b_ * terms.bias.b + f.block.head * terms.bias.h
-                      : nullptr;
-    if (table == nullptr && bias == nullptr) return;
-    const int64_t lanes = f.block.rows;
-    for (int64_t l = 0; l < lanes; ++l) {
+    add_row(c_.walk.bucket_sums, c_.walk.index);
+  }
+
+  /// Calls fn(query, key, ds) for the tile's pairs.
+  template <class Fn>
+  void for_pairs(const BackwardBlock& f, bool wanted, const Fn& fn) const {
+    if (!wanted) return;
+    for (int64_t l = 0; l < f.block.rows; ++l) {
       const int64_t i = plan_.query_token(f.block.first + l);
       f.tile.for_rows(static_cast<int>(l) / kLanes, [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; ++r) {
           if (f.tile.mask && !((f.tile.mask->bits[static_cast<size_t>(r)] >> l) & 1)) continue;
-          const float ds = x_.ds[r * kQueries + l];
-          const int64_t j = plan_.key_token(f.tile.first_key + r);
-          if (bias) bias[i * terms.bias.i + j] += ds;
-          if (table) table[terms.entry(i, j)] += ds;
+          fn(i, plan_.key_token(f.tile.first_key + r), x_.ds[r * kQueries + l]);
         }
       });
     }
@@ -298,6 +378,11 @@ class BackwardTask {
       if (sums.query_temperature.defined())
         sums.query_temperature.data<float>()[i] = f.dtemperature[l];
       if (sums.query_bias.defined()) sums.query_bias.data<float>()[i] = f.dbias[l];
+      if (c_.walk.row_sums) c_.walk.row_sums[i] = f.dbias[l];
+      if (c_.walk.row_least) {
+        c_.walk.row_least[i] = f.least[l] / kLog2E;
+        c_.walk.row_largest[i] = f.largest[l] / kLog2E;
+      }
       if (sums.sink.defined()) {
         const float logit = c_.terms.sink.at(0, f.block.head, 0, 0);
         sums.sink.data<float>()[i] = -std::exp(logit - f.lse[l] / kLog2E) * f.delta[l];
@@ -387,12 +472,15 @@ HWY_EXPORT(backward);
 
 void fused_backward(const Problem& problem, const Tensor& dout, const Tensor& dlse, const Tensor& q,
                     const Tensor& k, const Tensor& v, const AttentionOutput& forward,
-                    const AttentionGradients& grads) {
+                    const AttentionGradients& grads, const PairWalk<float>& walk) {
   const Extents& e = problem.e;
   const auto terms = problem.terms<float>();
   const Tasks tasks(e, problem.plan, shares_bias(problem, terms, grads) ? 1 : 8, 4);
   BackwardCall call{problem, dout,  dlse,  q,  k,  v,  forward,
-                    grads,   terms, tasks, {}, {}, {}, ScoreSums(problem, terms, tasks, grads)};
+                    grads,   terms, tasks, {}, {}, {}, ScoreSums(problem, terms, tasks, grads),
+                    walk};
+  if (walk.key_sums)
+    call.sums.columns = Tensor::zeros({tasks.count(), e.group(), e.keys}, DType::f32);
   if (tasks.slices > 1 && grads.dk.defined()) {
     int64_t rows = 0;
     for (const Task& task : tasks.list) {
@@ -404,6 +492,7 @@ void fused_backward(const Problem& problem, const Tensor& dout, const Tensor& dl
   }
   HWY_DYNAMIC_DISPATCH(backward)(call);
   call.sums.finish(terms, tasks, grads);
+  if (walk.key_sums) call.sums.add_columns(tasks, e, walk.key_sums);
 }
 
 }  // namespace heed::kernels::attn

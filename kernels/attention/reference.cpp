@@ -111,17 +111,22 @@ struct ScoreGradient {
 template <class T>
 void backward(const Problem& p, const Tensor& dout, const Tensor& dlse, const Tensor& q,
               const Tensor& k, const Tensor& v, const AttentionOutput& fwd,
-              const AttentionGradients& grads) {
+              const AttentionGradients& grads, const PairWalk<double>& walk) {
   using A = accumulate_t<T>;
   const Extents& e = p.e;
-  const Rows<const T> qs(q), ks(k), vs(v), outs(fwd.out), douts(dout);
-  const bool want_q = grads.dq.defined(), want_kv = grads.dk.defined();
+  const Rows<const T> qs(q), ks(k), vs(v), douts(dout);
+  const Rows<const T> outs = fwd.out.defined() ? Rows<const T>(fwd.out) : Rows<const T>();
   const auto D = static_cast<size_t>(e.head_dim), Dv = static_cast<size_t>(e.value_dim);
   const auto terms = p.terms<A>();
   const ScoreGradient<A> d_tq(grads.query_temperature, terms.query_temperature),
       d_tk(grads.key_temperature, terms.key_temperature), d_bias(grads.bias, terms.bias),
       d_table(grads.table, terms.table), d_sink(grads.sink, terms.sink);
-  const bool shares = d_tq.data || d_tk.data || d_bias.data || d_table.data || d_sink.data;
+  std::vector<ScoreGradient<A>> d_relative;
+  bool shares = d_tq.data || d_tk.data || d_bias.data || d_table.data || d_sink.data;
+  for (size_t a = 0; a < kRelativeAxes; ++a) {
+    d_relative.emplace_back(grads.relative_logits[a], terms.relative_logits[a]);
+    shares = shares || d_relative.back().data;
+  }
   // Gradients that broadcast are added up by one thread.
   const int64_t pairs = e.batch * e.kv_heads;
   parallel_for(pairs, shares ? pairs : 1, [&](int64_t begin, int64_t end) {
@@ -141,16 +146,29 @@ void backward(const Problem& p, const Tensor& dout, const Tensor& dlse, const Te
           const T* query = qs.head(b, h) + i * qs.row_stride;
           const T* go = douts.head(b, h) + i * douts.row_stride;
           const A lse = fwd.lse.data<A>()[row];
-          const A delta = dot<A>(go, outs.head(b, h) + i * outs.row_stride, e.value_dim) -
-                          (dlse.defined() ? dlse.data<A>()[row] : A{0});
+          A delta = dlse.defined() ? -dlse.data<A>()[row] : A{0};
+          if (outs.data) delta += dot<A>(go, outs.head(b, h) + i * outs.row_stride, e.value_dim);
           row_logits<A>(p, terms, b, h, i, query, key, ks.row_stride, seen);
+          if (walk.row_least) {
+            for (const Seen<A>& s : seen) {
+              walk.row_least[row] = std::min<double>(walk.row_least[row], s.logit);
+              walk.row_largest[row] = std::max<double>(walk.row_largest[row], s.logit);
+            }
+            continue;
+          }
           std::fill(dq.begin(), dq.end(), A{0});
           if (terms.sink)
             d_sink.add(0, h, 0, 0, -std::exp(terms.sink.at(0, h, 0, 0) - lse) * delta);
           for (const Seen<A>& s : seen) {
             const auto js = static_cast<size_t>(s.j);
             const A prob = std::exp(s.logit - lse), factor = dropout_factor<A>(p, mask, i, s.j);
-            const A dp = factor * dot<A>(go, value + s.j * vs.row_stride, e.value_dim);
+            const int64_t bucket =
+                walk.index.relative ? row * walk.index.entries + walk.index(i, s.j) : 0;
+            const int64_t column = (b * e.heads + h) * e.keys + s.j;
+            A dp = dot<A>(go, value + s.j * vs.row_stride, e.value_dim);
+            if (walk.bucket_gradient) dp += static_cast<A>(walk.bucket_gradient[bucket]);
+            if (walk.key_factor) dp *= static_cast<A>(walk.key_factor[column]);
+            dp *= factor;
             const A ds = prob * (dp - delta);
             const A dx = terms.slope(s.capped) * ds;
             const A dproduct = scale * terms.temperature(b, h, i, s.j) * dx;
@@ -162,7 +180,13 @@ void backward(const Problem& p, const Tensor& dout, const Tensor& dlse, const Te
             for (size_t d = 0; d < Dv; ++d)
               dv[js * Dv + d] += factor * prob * static_cast<A>(go[d]);
             d_bias.add(b, h, i, s.j, ds);
-            if (d_table.data) d_table.add(0, h, 0, terms.entry(i, s.j), ds);
+            if (d_table.data) d_table.add(0, h, 0, terms.table_index(i, s.j), ds);
+            for (size_t a = 0; a < kRelativeAxes; ++a)
+              if (d_relative[a].data)
+                d_relative[a].add(b, h, i, terms.relative_index[a](i, s.j), ds);
+            if (walk.bucket_sums) walk.bucket_sums[bucket] += static_cast<double>(ds);
+            if (walk.key_sums) walk.key_sums[column] += static_cast<double>(ds);
+            if (walk.row_sums) walk.row_sums[row] += static_cast<double>(ds);
             const A dt = scale * s.product * dx;
             if (d_tq.data)
               d_tq.add(b, h, i, 0,
@@ -171,21 +195,23 @@ void backward(const Problem& p, const Tensor& dout, const Tensor& dlse, const Te
               d_tk.add(b, h, 0, s.j,
                        terms.query_temperature ? dt * terms.query_temperature.at(b, h, i, 0) : dt);
           }
-          if (want_q) {
+          if (grads.dq.defined()) {
             const Rows<T> dqs(grads.dq);
             T* to = dqs.head(b, h) + i * dqs.row_stride;
             for (size_t d = 0; d < D; ++d) to[d] = static_cast<T>(dq[d]);
           }
         }
       }
-      if (!want_kv) continue;
-      const Rows<T> dks(grads.dk), dvs(grads.dv);
-      for (size_t j = 0; j < M; ++j) {
-        T* to_k = dks.head(b, hk) + static_cast<int64_t>(j) * dks.row_stride;
-        T* to_v = dvs.head(b, hk) + static_cast<int64_t>(j) * dvs.row_stride;
-        for (size_t d = 0; d < D; ++d) to_k[d] = static_cast<T>(dk[j * D + d]);
-        for (size_t d = 0; d < Dv; ++d) to_v[d] = static_cast<T>(dv[j * Dv + d]);
-      }
+      const auto store = [&](const Tensor& to, const std::vector<A>& from, size_t width) {
+        if (!to.defined()) return;
+        const Rows<T> rows(to);
+        for (size_t j = 0; j < M; ++j) {
+          T* row = rows.head(b, hk) + static_cast<int64_t>(j) * rows.row_stride;
+          for (size_t d = 0; d < width; ++d) row[d] = static_cast<T>(from[j * width + d]);
+        }
+      };
+      store(grads.dk, dk, D);
+      store(grads.dv, dv, Dv);
     }
   });
 }
@@ -200,9 +226,10 @@ void reference_forward(const Problem& problem, const Tensor& q, const Tensor& k,
 
 void reference_backward(const Problem& problem, const Tensor& dout, const Tensor& dlse,
                         const Tensor& q, const Tensor& k, const Tensor& v,
-                        const AttentionOutput& fwd, const AttentionGradients& grads) {
+                        const AttentionOutput& fwd, const AttentionGradients& grads,
+                        const PairWalk<double>& walk) {
   dispatch_floating(q.dtype(), "attention", [&](auto type) {
-    backward<decltype(type)>(problem, dout, dlse, q, k, v, fwd, grads);
+    backward<decltype(type)>(problem, dout, dlse, q, k, v, fwd, grads, walk);
   });
 }
 

@@ -19,11 +19,19 @@ struct LaneScores {
   HWY_ALIGN float scale[kQueries];    // query temperature
   HWY_ALIGN float added[kQueries];    // bias that is the same for all keys
   HWY_ALIGN int32_t place[kQueries];  // RelativeIndex::query
+  struct Rows {                       // of relative logits
+    HWY_ALIGN int32_t place[kQueries];
+    HWY_ALIGN int32_t first[kQueries];  // where the query's entries begin
+  };
+  Rows relative[kRelativeAxes];
+  Rows buckets;
 };
 
 /// One task's view of a score's terms, and the current tile's share of them.
 class TileScores {
  public:
+  using Index = hn::Vec<hn::RebindToSigned<F>>;
+
   TileScores(const Problem& p, const ScoreTerms<float>& terms, int64_t b)
       : p_(p),
         terms_(terms),
@@ -45,8 +53,27 @@ class TileScores {
           terms_.query_temperature ? terms_.query_temperature.at(b_, block.head, i, 0) : 1.0f;
       lanes.added[at] =
           terms_.bias && !matrix_ && !by_key_ ? terms_.bias.at(b_, block.head, i, 0) : 0.0f;
-      lanes.place[at] = terms_.relative ? terms_.relative->query[static_cast<size_t>(i)] : 0;
+      lanes.place[at] = place(terms_.table_index, i);
     }
+    for (size_t a = 0; a < kRelativeAxes; ++a)
+      if (terms_.relative_logits[a]) start_rows(block, terms_.relative_index[a], lanes.relative[a]);
+  }
+
+  /// Where the lanes' queries stand in rows of a [N, entries] tensor.
+  void start_rows(const QueryBlock& block, const TableIndex& index, LaneScores::Rows& rows) const {
+    for (int64_t l = 0; l < kQueries; ++l) {
+      const int64_t i = p_.plan.query_token(block.first + std::min(l, block.rows - 1));
+      rows.place[l] = place(index, i);
+      rows.first[l] = static_cast<int32_t>(i * index.entries);
+    }
+  }
+
+  /// What the lanes of vector w hold for key j in a head's [N, entries].
+  HWY_INLINE V row_entries(const float* head, const TableIndex& index, const LaneScores::Rows& rows,
+                           int64_t j, int w) const {
+    const hn::RebindToSigned<F> di;
+    const auto at = entries(index, hn::Load(di, rows.place + w * kLanes), j);
+    return hn::GatherIndex(kF, head, hn::Add(at, hn::Load(di, rows.first + w * kLanes)));
   }
 
   /// Scores s = q.k of the tile to base-2 logits, -infinity where the pattern has no pair. With
@@ -79,6 +106,12 @@ class TileScores {
           if (by_key_) x = hn::Add(x, hn::Set(kF, terms_.bias.at(b_, block.head, 0, j)));
           if (matrix_) x = hn::Add(x, hn::Load(kF, bias_ + at));
           if (terms_.table) x = hn::Add(x, table_entries(block.head, j, lanes, w));
+          for (size_t a = 0; a < kRelativeAxes; ++a) {
+            if (!terms_.relative_logits[a]) continue;
+            const Broadcast4<float>& of = terms_.relative_logits[a];
+            x = hn::Add(x, row_entries(of.data + b_ * of.b + block.head * of.h,
+                                       terms_.relative_index[a], lanes.relative[a], j, w));
+          }
           x = hn::Mul(x, log2e);
           x = hn::MulAdd(slope, hn::Sub(hn::Set(kF, static_cast<float>(j)), position), x);
           if (t.mask) x = hn::IfThenElse(t.seen(r, w), x, hidden);
@@ -97,20 +130,29 @@ class TileScores {
   }
 
  private:
-  HWY_INLINE V table_entries(int64_t head, int64_t j, const LaneScores& lanes, int w) const {
+  static int32_t place(const TableIndex& index, int64_t i) {
+    return index.relative ? index.relative->query[static_cast<size_t>(i)] : 0;
+  }
+
+  /// The entries of pairs of the lanes at `place` and key j.
+  static HWY_INLINE Index entries(const TableIndex& index, Index place, int64_t j) {
     const hn::RebindToSigned<F> di;
-    const RelativeIndex& relative = *terms_.relative;
+    const RelativeIndex& relative = *index.relative;
     const auto clamp = [&](auto x, int64_t count) HWY_ATTR {
       return hn::Min(hn::Max(x, hn::Zero(di)), hn::Set(di, static_cast<int32_t>(count - 1)));
     };
-    auto index = hn::Sub(hn::Set(di, relative.key[static_cast<size_t>(j)]),
-                         hn::Load(di, lanes.place + w * kLanes));
+    auto at = hn::Sub(hn::Set(di, relative.key[static_cast<size_t>(j)]), place);
     if (!relative.map.empty()) {
-      index = clamp(index, static_cast<int64_t>(relative.map.size()));
-      index = hn::GatherIndex(di, relative.map.data(), index);
+      at = clamp(at, static_cast<int64_t>(relative.map.size()));
+      at = hn::GatherIndex(di, relative.map.data(), at);
     }
-    const float* table = terms_.table.data + head * terms_.table.h;
-    return hn::GatherIndex(kF, table, clamp(index, terms_.entries));
+    return clamp(at, index.entries);
+  }
+
+  HWY_INLINE V table_entries(int64_t head, int64_t j, const LaneScores& lanes, int w) const {
+    const auto place = hn::Load(hn::RebindToSigned<F>(), lanes.place + w * kLanes);
+    return hn::GatherIndex(kF, terms_.table.data + head * terms_.table.h,
+                           entries(terms_.table_index, place, j));
   }
 
   /// The tile's biases, rows of keys.

@@ -34,6 +34,19 @@ void sum_tasks(const Tensor& parts, const Broadcast4<float>& as, const Tasks& ta
   }
 }
 
+/// Sums rows [B, H, n] into a gradient that broadcasts along batch or head.
+void sum_relative(const Tensor& rows, const Broadcast4<float>& as, const Tensor& to) {
+  if (!rows.defined() || rows.raw() == to.raw()) return;
+  const float* from = rows.data<float>();
+  const int64_t n = rows.size(2) * rows.size(3);
+  for (int64_t b = 0; b < rows.size(0); ++b) {
+    for (int64_t h = 0; h < rows.size(1); ++h) {
+      float* out = to.data<float>() + b * as.b + h * as.h;
+      for (int64_t i = 0; i < n; ++i) out[i] += *from++;
+    }
+  }
+}
+
 }  // namespace
 
 bool shares_bias(const Problem& p, const ScoreTerms<float>& t, const AttentionGradients& grads) {
@@ -52,8 +65,14 @@ ScoreSums::ScoreSums(const Problem& p, const ScoreTerms<float>& t, const Tasks& 
   sink = zeros_if(grads.sink.defined(), rows);
   key_temperature = zeros_if(grads.key_temperature.defined(), by_task(p.e.keys));
   key_bias = zeros_if(by_key, by_task(p.e.keys));
-  table = zeros_if(grads.table.defined(), by_task(t.entries));
+  table = zeros_if(grads.table.defined(), by_task(t.table_index.entries));
   if (matrix) bias = grads.bias;
+  for (size_t a = 0; a < kRelativeAxes; ++a) {
+    const Tensor& gradient = grads.relative_logits[a];
+    if (!gradient.defined()) continue;
+    const Shape whole{p.e.batch, p.e.heads, p.e.queries, gradient.size(3)};
+    relative_logits[a] = gradient.shape() == whole ? gradient : Tensor::zeros(whole, DType::f32);
+  }
   const bool shares = shares_bias(p, t, grads);
   for (const Task& task : tasks.list) {
     const int64_t b = t.bias.b == 0 ? 0 : task.b, h = t.bias.h == 0 ? 0 : task.kv_head;
@@ -69,6 +88,16 @@ void ScoreSums::finish(const ScoreTerms<float>& t, const Tasks& tasks,
   sum_tasks(key_temperature, t.key_temperature, tasks, grads.key_temperature);
   sum_tasks(key_bias, t.bias, tasks, grads.bias);
   sum_tasks(table, t.table, tasks, grads.table);
+  for (size_t a = 0; a < kRelativeAxes; ++a)
+    sum_relative(relative_logits[a], t.relative_logits[a], grads.relative_logits[a]);
+}
+
+void ScoreSums::add_columns(const Tasks& tasks, const Extents& e, float* to) const {
+  const float* from = columns.data<float>();
+  for (const Task& task : tasks.list) {
+    float* heads = to + (task.b * e.heads + task.kv_head * e.group()) * e.keys;
+    for (int64_t i = 0; i < e.group() * e.keys; ++i) heads[i] += *from++;
+  }
 }
 
 }  // namespace heed::kernels::attn

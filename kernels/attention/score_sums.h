@@ -11,10 +11,14 @@ struct ScoreSums {
   Tensor query_temperature, query_bias, sink;
   // By task and head of its group [tasks, group, M or entries].
   Tensor key_temperature, key_bias, table;
+  Tensor columns;  // of PairWalk: [tasks, group, M]
   // A bias by query and key is added to in place; tasks that share parts of it run one after
   // another: those of equal number in here.
   Tensor bias;
   std::vector<int64_t> chain;
+  // Relative logits by row [B, H, N, entries]: the gradients themselves where these do not
+  // broadcast.
+  std::array<Tensor, kRelativeAxes> relative_logits;
 
   ScoreSums(const Problem& p, const ScoreTerms<float>& terms, const Tasks& tasks,
             const AttentionGradients& grads);
@@ -22,10 +26,16 @@ struct ScoreSums {
   /// Sums everything into the gradients.
   void finish(const ScoreTerms<float>& terms, const Tasks& tasks,
               const AttentionGradients& grads) const;
+  /// Sums the columns of all tasks into `to` [B, H, M].
+  void add_columns(const Tasks& tasks, const Extents& e, float* to) const;
 
   bool any() const {
     return query_temperature.defined() || query_bias.defined() || key_temperature.defined() ||
-           key_bias.defined() || table.defined() || bias.defined();
+           key_bias.defined() || table.defined() || bias.defined() || any_relative();
+  }
+  bool any_relative() const {
+    return std::any_of(relative_logits.begin(), relative_logits.end(),
+                       [](const Tensor& t) { return t.defined(); });
   }
 };
 

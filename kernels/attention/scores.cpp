@@ -31,6 +31,14 @@ Shape rank4(const Tensor& t, const char* name, int rank, std::initializer_list<i
 
 }  // namespace
 
+void check_index(const RelativeIndex& index, int64_t entries, const Extents& e) {
+  HEED_CHECK(static_cast<int64_t>(index.query.size()) == e.queries &&
+                 static_cast<int64_t>(index.key.size()) == e.keys,
+             "attention: a relative index of {} queries and {} keys for {} and {}",
+             index.query.size(), index.key.size(), e.queries, e.keys);
+  HEED_CHECK(entries > 0, "attention: an empty relative table");
+}
+
 ScoreTensors::ScoreTensors(const AttentionScore& s, const Extents& e, DType dtype)
     : query_temperature(prepared(s.query_temperature, "query_temperature",
                                  rank4(s.query_temperature, "query_temperature", 3, {0, 1, 2, -1}),
@@ -49,12 +57,19 @@ ScoreTensors::ScoreTensors(const AttentionScore& s, const Extents& e, DType dtyp
   HEED_CHECK(s.softcap >= 0.0, "attention: softcap {} is negative", s.softcap);
   HEED_CHECK(s.table.defined() == (s.relative != nullptr),
              "attention: a relative table and its index go together");
-  if (s.relative) {
-    HEED_CHECK(static_cast<int64_t>(s.relative->query.size()) == e.queries &&
-                   static_cast<int64_t>(s.relative->key.size()) == e.keys,
-               "attention: a relative index of {} queries and {} keys for {} and {}",
-               s.relative->query.size(), s.relative->key.size(), e.queries, e.keys);
-    HEED_CHECK(s.table.size(1) > 0, "attention: an empty relative table");
+  if (s.relative) check_index(*s.relative, s.table.size(1), e);
+  for (size_t a = 0; a < kRelativeAxes; ++a) {
+    const auto& [logits, relative] = s.relative_logits[a];
+    HEED_CHECK(logits.defined() == (relative != nullptr),
+               "attention: relative logits and their index go together");
+    if (!relative) continue;
+    HEED_CHECK(logits.rank() == 4, "attention: relative_logits wants rank 4, got {}", logits);
+    const int64_t entries = logits.size(3);
+    check_index(*relative, entries, e);
+    HEED_CHECK(e.queries == logits.size(2) && e.queries * entries < INT32_MAX,
+               "attention: relative_logits {} for {} queries", logits, e.queries);
+    relative_logits[a] = prepared(logits, "relative_logits", logits.shape(),
+                                  {e.batch, e.heads, e.queries, entries}, dtype);
   }
 }
 
@@ -105,6 +120,25 @@ std::shared_ptr<const RelativeIndex> relative_grid(const std::vector<int64_t>& g
     }
     index.key.push_back(static_cast<int32_t>(place));
     index.query.push_back(static_cast<int32_t>(place - centre));
+  }
+  return std::make_shared<RelativeIndex>(std::move(index));
+}
+
+std::shared_ptr<const RelativeIndex> relative_axis(const std::vector<int64_t>& grid, int axis,
+                                                   int64_t window) {
+  HEED_CHECK(axis >= 0 && static_cast<size_t>(axis) < grid.size() && window > 0,
+             "attention: relative offsets along axis {} of {}, window {}", axis, grid.size(),
+             window);
+  int64_t count = 1, step = 1;
+  for (size_t a = 0; a < grid.size(); ++a) {
+    count *= grid[a];
+    if (a > static_cast<size_t>(axis)) step *= grid[a];
+  }
+  RelativeIndex index;
+  for (int64_t t = 0; t < count; ++t) {
+    const int64_t place = t / step % grid[static_cast<size_t>(axis)];
+    index.key.push_back(static_cast<int32_t>(place));
+    index.query.push_back(static_cast<int32_t>(place - (window - 1)));
   }
   return std::make_shared<RelativeIndex>(std::move(index));
 }

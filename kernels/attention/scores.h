@@ -1,6 +1,8 @@
 // The tensors of a score as the kernels read them: converted once, broadcast through zero strides.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -22,9 +24,30 @@ struct Broadcast4 {
   explicit operator bool() const { return data != nullptr; }
 };
 
+/// Entries that pairs look up.
+struct TableIndex {
+  const RelativeIndex* relative = nullptr;
+  int64_t entries = 0;
+
+  /// The entry of a pair.
+  int64_t operator()(int64_t i, int64_t j) const {
+    int64_t index = relative->key[static_cast<size_t>(j)] - relative->query[static_cast<size_t>(i)];
+    const auto& map = relative->map;
+    if (!map.empty()) {
+      index = map[static_cast<size_t>(
+          std::clamp<int64_t>(index, 0, static_cast<int64_t>(map.size()) - 1))];
+    }
+    return std::clamp<int64_t>(index, 0, entries - 1);
+  }
+};
+
+/// Throws unless the index covers the problem's tokens and `entries` is something to look up.
+void check_index(const RelativeIndex& index, int64_t entries, const Extents& e);
+
 /// Contiguous copies of a score's tensors in the dtype of statistics, all rank 4; shapes checked.
 struct ScoreTensors {
   Tensor query_temperature, key_temperature, bias, table, sink;
+  std::array<Tensor, kRelativeAxes> relative_logits;
 
   ScoreTensors(const AttentionScore& score, const Extents& e, DType dtype);
 };
@@ -34,8 +57,9 @@ template <class A>
 struct ScoreTerms {
   double softcap = 0.0;
   Broadcast4<A> query_temperature, key_temperature, bias, table, sink;
-  const RelativeIndex* relative = nullptr;
-  int64_t entries = 0;
+  TableIndex table_index;
+  std::array<Broadcast4<A>, kRelativeAxes> relative_logits;
+  std::array<TableIndex, kRelativeAxes> relative_index;
 
   ScoreTerms(const AttentionScore& score, const ScoreTensors& t)
       : softcap(score.softcap),
@@ -44,25 +68,20 @@ struct ScoreTerms {
         bias(view(t.bias)),
         table(view(t.table)),
         sink(view(t.sink)),
-        relative(score.relative.get()),
-        entries(t.table.defined() ? t.table.size(3) : 0) {}
+        table_index{score.relative.get(), t.table.defined() ? t.table.size(3) : 0} {
+    for (size_t a = 0; a < kRelativeAxes; ++a) {
+      const Tensor& logits = t.relative_logits[a];
+      if (!logits.defined()) continue;
+      relative_logits[a] = view(logits);
+      relative_index[a] = {score.relative_logits[a].relative.get(), logits.size(3)};
+    }
+  }
 
   /// Whether the logits need more than scale, ALiBi and the pattern.
   bool any() const {
-    return softcap != 0.0 || query_temperature || key_temperature || bias || table;
-  }
-  /// The table's entry of a pair.
-  int64_t entry(int64_t i, int64_t j) const {
-    return entry_of(relative->key[static_cast<size_t>(j)] -
-                    relative->query[static_cast<size_t>(i)]);
-  }
-  int64_t entry_of(int64_t index) const {
-    const auto& map = relative->map;
-    if (!map.empty()) {
-      index = map[static_cast<size_t>(
-          std::clamp<int64_t>(index, 0, static_cast<int64_t>(map.size()) - 1))];
-    }
-    return std::clamp<int64_t>(index, 0, entries - 1);
+    return softcap != 0.0 || query_temperature || key_temperature || bias || table ||
+           std::any_of(relative_logits.begin(), relative_logits.end(),
+                       [](const auto& logits) { return bool(logits); });
   }
   A temperature(int64_t b, int64_t h, int64_t i, int64_t j) const {
     const A q = query_temperature ? query_temperature.at(b, h, i, 0) : A{1};
@@ -71,7 +90,9 @@ struct ScoreTerms {
   /// What is added to a capped score.
   A added(int64_t b, int64_t h, int64_t i, int64_t j) const {
     A sum = bias ? bias.at(b, h, i, j) : A{0};
-    if (table) sum += table.at(0, h, 0, entry(i, j));
+    if (table) sum += table.at(0, h, 0, table_index(i, j));
+    for (size_t a = 0; a < kRelativeAxes; ++a)
+      if (relative_logits[a]) sum += relative_logits[a].at(b, h, i, relative_index[a](i, j));
     return sum;
   }
   A capped(A x) const {
@@ -92,6 +113,23 @@ struct ScoreTerms {
     const auto stride = [&](int d) { return t.size(d) == 1 ? int64_t{0} : t.stride(d); };
     return {t.data<A>(), stride(0), stride(1), stride(2), stride(3)};
   }
+};
+
+/// What a backward walk does to single pairs beside the gradients: so statistics of the
+/// probabilities, and their gradients, come from the same tiles. With V and dO of ones and no
+/// delta, dS is P itself. Contiguous tensors, zeros where they are summed into.
+template <class A>
+struct PairWalk {
+  TableIndex index = {};               ///< of buckets
+  const A* bucket_gradient = nullptr;  ///< [B, H, N, entries], added to dP
+  const A* key_factor = nullptr;       ///< [B, H, M], multiplies dP
+  A* bucket_sums = nullptr;            ///< [B, H, N, entries], of dS
+  A* key_sums = nullptr;               ///< [B, H, M], of dS
+  A* row_sums = nullptr;               ///< [B, H, N], of dS
+  /// [B, H, N] each: of the logits; nothing else is computed with these.
+  A *row_least = nullptr, *row_largest = nullptr;
+
+  bool changes_values() const { return bucket_gradient || key_factor; }
 };
 
 /// The logit of what has no value (the sink, and `count` virtual keys of logit 0); -infinity

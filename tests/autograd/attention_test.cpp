@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "autograd/gradcheck.h"
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/matmul.h"
 #include "autograd/ops/view.h"
 #include "core/random.h"
 
@@ -94,6 +96,112 @@ TEST(AttentionGradient, OfPatternsAndScoreTermsAgreesWithDifferences) {
                   {random({2, N, 4 * 3}, DType::f64, 10), key_bias}),
               "");
   }
+}
+
+TEST(AttentionGradient, OfRelativeLogitsByAxisAgreesWithDifferences) {
+  // HaloNet, arXiv 2103.12731: q.r(row offset) + q.r(column offset), tables shared by heads.
+  const int64_t N = 12, D = 4;
+  const Tensor q = random({2, 2, N, D}, DType::f64, 1), k = random({2, 1, N, D}, DType::f64, 2),
+               v = random({2, 1, N, 3}, DType::f64, 3);
+  const Tensor rows = random({5, D}, DType::f64, 4), columns = random({7, D}, DType::f64, 5);
+  const std::vector<int64_t> grid{3, 4};
+  EXPECT_EQ(gradcheck(
+                [&](const std::vector<Tensor>& x) {
+                  AttentionSpec spec{
+                      .pattern = AttentionPattern::halo({{.length = 3, .block = 2, .halo = 1},
+                                                         {.length = 4, .block = 2, .halo = 1}},
+                                                        Border::virtual_keys)};
+                  spec.score.relative_logits[0] = {relative_logits(x[0], x[3]),
+                                                   relative_axis(grid, 0, 3)};
+                  spec.score.relative_logits[1] = {relative_logits(x[0], x[4]),
+                                                   relative_axis(grid, 1, 4)};
+                  const AttentionResult y = attention(x[0], x[1], x[2], spec);
+                  return std::vector<Tensor>{y.out, y.lse};
+                },
+                {q, k, v, rows, columns}),
+            "");
+}
+
+TEST(AttentionGradient, OfRelativeValuesAgreesWithDifferences) {
+  // Shaw et al., arXiv 1803.02155: tables of keys and of values by distance.
+  const int64_t N = 7, D = 4;
+  const Tensor q = random({2, 2, N, D}, DType::f64, 1), k = random({2, 1, N, D}, DType::f64, 2),
+               v = random({2, 1, N, 3}, DType::f64, 3);
+  const Tensor keys = random({2, 5, D}, DType::f64, 4), values = random({5, 3}, DType::f64, 5);
+  for (const double dropout : {0.0, 0.3}) {
+    EXPECT_EQ(gradcheck(
+                  [&](const std::vector<Tensor>& x) {
+                    AttentionSpec spec{.pattern = AttentionPattern::causal(),
+                                       .dropout = dropout,
+                                       .dropout_key = {1, 2, 3}};
+                    const auto index = relative_positions(N, N, 2);
+                    spec.score.relative_logits[0] = {relative_logits(x[0], x[3]), index};
+                    const AttentionResult y = attention(x[0], x[1], x[2], spec);
+                    const Tensor sums = attention_bucket_sums(x[0], x[1], y.lse, spec, index, 5);
+                    return std::vector<Tensor>{add(y.out, matmul(sums, x[4])), sums};
+                  },
+                  {q, k, v, keys, values}),
+              "");
+  }
+}
+
+TEST(AttentionGradient, OfColumnSumsAgreesWithDifferences) {
+  const Tensor q = random({2, 4, 6, 4}, DType::f64, 1), k = random({2, 2, 8, 4}, DType::f64, 2);
+  const Tensor weight = random({2, 4, 6}, DType::f64, 3), sink = random({4}, DType::f64, 4);
+  const Tensor bias = random({1, 4, 1, 8}, DType::f64, 5);
+  EXPECT_EQ(gradcheck(
+                [&](const std::vector<Tensor>& x) {
+                  AttentionSpec spec{.pattern = AttentionPattern::causal(2)};
+                  spec.score.sink = x[3];
+                  spec.score.bias = x[4];
+                  const Tensor lse = attention(x[0], x[1], x[1], spec).lse;
+                  return std::vector<Tensor>{attention_column_sums(x[0], x[1], lse, spec, x[2]),
+                                             attention_column_sums(x[0], x[1], lse, spec)};
+                },
+                {q, k, weight, sink, bias}),
+            "");
+}
+
+TEST(AttentionGradient, OfMergedPartsAgreesWithDifferences) {
+  const Tensor q = random({1, 2, 5, 4}, DType::f64, 1), k = random({1, 1, 5, 4}, DType::f64, 2),
+               v = random({1, 1, 5, 3}, DType::f64, 3);
+  // A factor on what lies above the diagonal, after a softmax over all keys.
+  const auto merged = [&](const std::vector<Tensor>& x, const std::vector<double>& factors) {
+    const auto past = attention(x[0], x[1], x[2], {AttentionPattern::causal()});
+    const auto future =
+        attention(x[0], x[1], x[2],
+                  {AttentionPattern::where("future", [](int64_t i, int64_t j) { return j > i; })});
+    return merge_attentions({past, future}, factors);
+  };
+  for (const std::vector<double>& factors : {std::vector<double>{}, {1.0, 0.25}}) {
+    EXPECT_EQ(gradcheck(
+                  [&](const std::vector<Tensor>& x) {
+                    const AttentionResult y = merged(x, factors);
+                    return std::vector<Tensor>{y.out, y.lse};
+                  },
+                  {q, k, v}),
+              "");
+  }
+  const auto all = attention(q, k, v, {}).out.to_vector<double>();
+  const auto got = merged({q, k, v}, {}).out.to_vector<double>();
+  for (size_t i = 0; i < all.size(); ++i) EXPECT_NEAR(got[i], all[i], 1e-14);
+}
+
+TEST(AttentionGradient, FrozenKeysAndValuesAskForTheQueriesGradientAlone) {
+  const auto gradients = [](bool keys) {
+    Tensor q = random({1, 2, 70, 16}, DType::f32, 1), k = random({1, 2, 70, 16}, DType::f32, 2),
+           v = random({1, 2, 70, 16}, DType::f32, 3);
+    require_grad(q);
+    if (keys) require_grad(k), require_grad(v);
+    const Tensor y = attention(q, k, v, {AttentionPattern::causal()}).out;
+    backward(y, random(y.shape(), DType::f32, 4));
+    return std::pair(grad(q), grad(k));
+  };
+  const auto [frozen_q, frozen_k] = gradients(false);
+  const auto [all_q, all_k] = gradients(true);
+  EXPECT_FALSE(frozen_k.defined());
+  EXPECT_TRUE(all_k.defined());
+  EXPECT_EQ(frozen_q.to_vector<float>(), all_q.to_vector<float>());
 }
 
 TEST(AttentionGradient, OfPackedTensorAgreesWithDifferences) {

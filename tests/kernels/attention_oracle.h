@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -27,7 +28,18 @@ struct Bounded {
 struct AttentionOracle {
   Bounded out, lse, dq, dk, dv;
   Bounded d_query_temperature, d_key_temperature, d_bias, d_table, d_sink;
-  double logit_size = 0;  // largest scale * sum |q||k| (plus ALiBi's term)
+  std::array<Bounded, kRelativeAxes> d_relative_logits;
+  std::vector<double> probabilities;  // [B, H, N, M], without dropout
+  std::vector<double> kept;           // what dropout multiplies them by
+  std::vector<double> logits;         // -infinity where there is no pair
+  double logit_size = 0;              // largest scale * sum |q||k| (plus ALiBi's term)
+
+  /// What pair (i, j) looks up among `entries`.
+  static int64_t entry_of(const RelativeIndex& r, int64_t entries, int64_t i, int64_t j) {
+    int64_t x = r.key[static_cast<size_t>(j)] - r.query[static_cast<size_t>(i)];
+    if (!r.map.empty()) x = r.map.at(static_cast<size_t>(x));
+    return std::clamp<int64_t>(x, 0, entries - 1);
+  }
 
   AttentionOracle(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& dout,
                   const Tensor& dlse, const AttentionSpec& spec) {
@@ -69,12 +81,18 @@ struct AttentionOracle {
     const Part tk = part(score.key_temperature, d_key_temperature);
     const Part bias = part(score.bias, d_bias), table = part(score.table, d_table);
     const Part sink = part(score.sink, d_sink);
-    const auto entry = [&](int64_t i, int64_t j) -> int64_t {
-      const RelativeIndex& r = *score.relative;
-      int64_t x = r.key[static_cast<size_t>(j)] - r.query[static_cast<size_t>(i)];
-      if (!r.map.empty()) x = r.map.at(static_cast<size_t>(x));
-      return std::clamp<int64_t>(x, 0, table.extents[1] - 1);
+    std::vector<Part> rows;
+    for (size_t a = 0; a < kRelativeAxes; ++a)
+      rows.push_back(part(score.relative_logits[a].logits, d_relative_logits[a]));
+    const auto entry = [&](int64_t i, int64_t j) {
+      return entry_of(*score.relative, table.extents[1], i, j);
     };
+    const auto row_entry = [&](size_t a, int64_t i, int64_t j) {
+      return entry_of(*score.relative_logits[a].relative, rows[a].extents[3], i, j);
+    };
+    probabilities.assign(static_cast<size_t>(B * H * N * M), 0.0);
+    kept.assign(probabilities.size(), 0.0);
+    logits.assign(probabilities.size(), -std::numeric_limits<double>::infinity());
     for (int64_t b = 0; b < B; ++b) {
       for (int64_t h = 0; h < H; ++h) {
         const int64_t hk = h / (H / Hkv);
@@ -120,6 +138,9 @@ struct AttentionOracle {
             };
             if (!bias.values.empty()) add(bias.values[bias.at({b, h, i, j})]);
             if (!table.values.empty()) add(table.values[table.at({h, entry(i, j)})]);
+            for (size_t a = 0; a < kRelativeAxes; ++a)
+              if (!rows[a].values.empty())
+                add(rows[a].values[rows[a].at({b, h, i, row_entry(a, i, j)})]);
             if (!score.alibi.empty())
               add(-static_cast<double>(score.alibi[static_cast<size_t>(h)]) *
                   static_cast<double>(i + offset - j));
@@ -140,6 +161,11 @@ struct AttentionOracle {
                                             ? 1 / (1 - spec.dropout)
                                             : 0.0);
           };
+          for (int64_t j = 0; j < M; ++j) {
+            if (!seen(j)) continue;
+            const size_t at = row * static_cast<size_t>(M) + static_cast<size_t>(j);
+            probabilities[at] = p(j), kept[at] = factor(j), logits[at] = s[static_cast<size_t>(j)];
+          }
           double delta = -dls[row], delta_size = std::abs(dls[row]);
           for (int64_t j = 0; j < M; ++j) {
             if (!seen(j)) continue;
@@ -169,6 +195,10 @@ struct AttentionOracle {
             const double dlogit = p(j) * (dp - delta), dlogit_size = p(j) * (dp_size + delta_size);
             if (!bias.values.empty()) d_bias.add(bias.at({b, h, i, j}), dlogit, dlogit_size);
             if (!table.values.empty()) d_table.add(table.at({h, entry(i, j)}), dlogit, dlogit_size);
+            for (size_t a = 0; a < kRelativeAxes; ++a)
+              if (!rows[a].values.empty())
+                d_relative_logits[a].add(rows[a].at({b, h, i, row_entry(a, i, j)}), dlogit,
+                                         dlogit_size);
             const double dx = dlogit * slopes[js], dx_size = dlogit_size;
             const double t = scale * products[js];
             if (!tq.values.empty()) {

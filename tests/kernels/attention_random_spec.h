@@ -177,6 +177,12 @@ inline AttentionScore random_score(Draw& draw, const PatternExtents& e) {
     score.relative = relative_positions(e.queries, e.keys, reach, draw(-2, 2));
     score.table = random_tensor(draw, {or_one(e.heads), 2 * reach + 1});
   }
+  for (RelativeLogits& axis : score.relative_logits) {
+    if (!draw.one_in(6)) continue;
+    const int64_t reach = draw(0, 20);
+    axis.relative = relative_positions(e.queries, e.keys, reach, draw(-2, 2));
+    axis.logits = random_tensor(draw, {or_one(e.batch), or_one(e.heads), e.queries, 2 * reach + 1});
+  }
   if (draw.one_in(4)) score.sink = random_tensor(draw, {e.heads});
   if (draw.one_in(4))
     for (int64_t h = 0; h < e.heads; ++h) score.alibi.push_back(draw.uniform(0.0f, 0.3f));

@@ -61,8 +61,9 @@ struct Results {
 
 Results run(const Inputs& in, const AttentionSpec& spec) {
   const AttentionOutput forward = kernels::attention(in.q, in.k, in.v, spec);
-  return {forward, kernels::attention_backward(in.dout, in.dlse, in.q, in.k, in.v, forward, spec,
-                                               true, true, {}, {true, true, true, true, true})};
+  return {forward,
+          kernels::attention_backward(in.dout, in.dlse, in.q, in.k, in.v, forward, spec, true, true,
+                                      {}, {true, true, true, true, true, {true, true, true}})};
 }
 
 // Probabilities under f32's 2^-126 may be zero; a thousand of them, times inputs of 1, add less.
@@ -114,6 +115,8 @@ void expect_matches(const Sizes& s, DType dtype, const AttentionSpec& spec, cons
   expect_score(got.grads.bias, want.d_bias, "d bias");
   expect_score(got.grads.table, want.d_table, "d table");
   expect_score(got.grads.sink, want.d_sink, "d sink");
+  for (size_t a = 0; a < kRelativeAxes; ++a)
+    expect_score(got.grads.relative_logits[a], want.d_relative_logits[a], "d relative_logits");
 }
 
 void expect_matches(const Sizes& s, DType dtype, const AttentionSpec& spec, double size = 1.0) {
@@ -400,6 +403,13 @@ TEST(Attention, EveryTermOfTheScoreEqualsMaterialisedScores) {
   scores.push_back(
       {.table = tensor({1, 16}, -1.0f), .relative = relative_buckets(77, 91, 16, 40, true)});
   scores.push_back({.sink = tensor({4}, -1.0f)});
+  for (const Shape& shape : {Shape{2, 4, 77, 13}, Shape{1, 4, 77, 13}, Shape{2, 1, 77, 13}}) {
+    AttentionScore score;
+    score.relative_logits[0] = {tensor(shape, -1.0f), relative_positions(77, 91, 6)};
+    score.relative_logits[2] = {tensor({2, 4, 77, 32}, -1.0f),
+                                relative_buckets(77, 91, 32, 64, true)};
+    scores.push_back(score);
+  }
   for (const AttentionScore& score : scores) {
     for (const AttentionPattern& pattern :
          {AttentionPattern::dense(), AttentionPattern::window(20, 9, 3)}) {

@@ -1,0 +1,162 @@
+// With s_p = e^(lse_p - lse) and g_p = factor_p (dout . out_p) for a row:
+//   dout_p = factor_p s_p dout       dlse_p = s_p (g_p - sum_r s_r g_r + dlse)
+#include "kernels/attention/merge.h"
+
+#include <cmath>
+
+#include "core/parallel.h"
+#include "core/views.h"
+#include "kernels/attention/call.h"
+#include "kernels/elementwise/accumulate.h"
+
+namespace heed::kernels {
+namespace {
+
+constexpr int64_t kRowsAtOnce = 64;
+
+using attn::Rows;
+
+void check(const std::vector<AttentionOutput>& parts, const std::vector<double>& factors) {
+  HEED_CHECK(!parts.empty() && (factors.empty() || factors.size() == parts.size()),
+             "merge_attentions: {} parts, {} factors", parts.size(), factors.size());
+  const Tensor &out = parts[0].out, &lse = parts[0].lse;
+  HEED_CHECK(out.rank() == 4, "merge_attentions: wants out [B, H, N, D], got {}", out);
+  for (const AttentionOutput& part : parts) {
+    HEED_CHECK(part.out.shape() == out.shape() && part.out.dtype() == out.dtype(),
+               "merge_attentions: parts {} and {}", out, part.out);
+    HEED_CHECK(part.lse.shape() == (Shape{out.size(0), out.size(1), out.size(2)}) &&
+                   part.lse.dtype() == lse.dtype(),
+               "merge_attentions: out {} with lse {}", part.out, part.lse);
+  }
+}
+
+/// Rows of parts, one after another: row r of a [B, H, N, D] tensor.
+template <class T>
+T* row_of(const Rows<T>& rows, const Shape& shape, int64_t r) {
+  const int64_t i = r % shape[2], bh = r / shape[2];
+  return rows.head(bh / shape[1], bh % shape[1]) + i * rows.row_stride;
+}
+
+Tensor token_major(const Tensor& like) {
+  const Shape& s = like.shape();
+  return views::transpose(Tensor::empty({s[0], s[2], s[1], s[3]}, like.dtype()), 1, 2);
+}
+
+/// The parts as the loops read them: contiguous rows, contiguous lse.
+template <class T, class A>
+struct Parts {
+  std::vector<Tensor> kept;
+  std::vector<Rows<const T>> out;
+  std::vector<const A*> lse;
+
+  explicit Parts(const std::vector<AttentionOutput>& parts) {
+    for (const AttentionOutput& part : parts) {
+      kept.push_back(attn::with_contiguous_rows(part.out));
+      out.emplace_back(kept.back());
+      kept.push_back(contiguous_as(part.lse, part.lse.dtype()));
+      lse.push_back(kept.back().data<A>());
+    }
+  }
+};
+
+/// Calls fn(rows of some [B, H, N, D] tensors), in pieces, on all threads.
+template <class Fn>
+void for_rows(const Shape& shape, const Fn& fn) {
+  parallel_for(shape[0] * shape[1] * shape[2], kRowsAtOnce, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) fn(r);
+  });
+}
+
+double factor_of(const std::vector<double>& factors, size_t p) {
+  return factors.empty() ? 1.0 : factors[p];
+}
+
+template <class T, class A>
+void merge(const std::vector<AttentionOutput>& all, const std::vector<double>& factors,
+           const AttentionOutput& to) {
+  const Parts<T, A> parts(all);
+  const Rows<T> out(to.out);
+  const Shape shape = to.out.shape();
+  for_rows(shape, [&](int64_t r) {
+    A most = -std::numeric_limits<A>::infinity(), sum = 0;
+    for (const A* lse : parts.lse) most = std::max(most, lse[r]);
+    const bool empty = std::isinf(most) && most < 0;
+    for (const A* lse : parts.lse) sum += empty ? A{0} : std::exp(lse[r] - most);
+    const A whole = empty ? most : most + std::log(sum);
+    to.lse.data<A>()[r] = whole;
+    std::vector<A> sums(static_cast<size_t>(shape[3]), A{0});
+    for (size_t p = 0; !empty && p < parts.lse.size(); ++p) {
+      const A share = static_cast<A>(factor_of(factors, p)) * std::exp(parts.lse[p][r] - whole);
+      const T* from = row_of(parts.out[p], shape, r);
+      for (size_t d = 0; d < sums.size(); ++d) sums[d] += share * static_cast<A>(from[d]);
+    }
+    T* row = row_of(out, shape, r);
+    for (size_t d = 0; d < sums.size(); ++d) row[d] = static_cast<T>(sums[d]);
+  });
+}
+
+template <class T, class A>
+void merge_backward(const Tensor& dout_in, const Tensor& dlse,
+                    const std::vector<AttentionOutput>& all, const Tensor& merged_lse,
+                    const std::vector<double>& factors, const std::vector<AttentionOutput>& to) {
+  const Parts<T, A> parts(all);
+  const Rows<const T> dout(dout_in);
+  std::vector<Rows<T>> douts;
+  for (const AttentionOutput& part : to) douts.emplace_back(part.out);
+  const Shape shape = dout_in.shape();
+  const size_t count = all.size();
+  for_rows(shape, [&](int64_t r) {
+    const A whole = merged_lse.data<A>()[r];
+    const bool empty = std::isinf(whole) && whole < 0;
+    const T* go = row_of(dout, shape, r);
+    std::vector<A> share(count), gain(count);
+    A mean = 0;
+    for (size_t p = 0; p < count; ++p) {
+      share[p] = empty ? A{0} : std::exp(parts.lse[p][r] - whole);
+      const A factor = static_cast<A>(factor_of(factors, p));
+      const T* out = row_of(parts.out[p], shape, r);
+      T* into = row_of(douts[p], shape, r);
+      for (int64_t d = 0; d < shape[3]; ++d) {
+        gain[p] += factor * static_cast<A>(go[d]) * static_cast<A>(out[d]);
+        into[d] = static_cast<T>(factor * share[p] * static_cast<A>(go[d]));
+      }
+      mean += share[p] * gain[p];
+    }
+    const A more = dlse.defined() ? dlse.data<A>()[r] : A{0};
+    for (size_t p = 0; p < count; ++p) to[p].lse.data<A>()[r] = share[p] * (gain[p] - mean + more);
+  });
+}
+
+}  // namespace
+
+AttentionOutput merge_attentions(const std::vector<AttentionOutput>& parts,
+                                 const std::vector<double>& factors) {
+  check(parts, factors);
+  const Tensor& first = parts[0].out;
+  const AttentionOutput to{token_major(first),
+                           Tensor::empty(parts[0].lse.shape(), parts[0].lse.dtype())};
+  dispatch_floating(first.dtype(), "merge_attentions", [&](auto type) {
+    using T = decltype(type);
+    merge<T, accumulate_t<T>>(parts, factors, to);
+  });
+  return to;
+}
+
+std::vector<AttentionOutput> merge_attentions_backward(const Tensor& dout, const Tensor& dlse,
+                                                       const std::vector<AttentionOutput>& parts,
+                                                       const Tensor& lse,
+                                                       const std::vector<double>& factors) {
+  check(parts, factors);
+  std::vector<AttentionOutput> to;
+  for (const AttentionOutput& part : parts)
+    to.push_back({token_major(part.out), Tensor::empty(part.lse.shape(), part.lse.dtype())});
+  const Tensor rows = attn::with_contiguous_rows(dout);
+  const Tensor more = dlse.defined() ? contiguous_as(dlse, lse.dtype()) : dlse;
+  dispatch_floating(dout.dtype(), "merge_attentions", [&](auto type) {
+    using T = decltype(type);
+    merge_backward<T, accumulate_t<T>>(rows, more, parts, lse, factors, to);
+  });
+  return to;
+}
+
+}  // namespace heed::kernels
