@@ -380,15 +380,17 @@ const std::vector<ModuleEntry>& module_registry() {
 const ModuleEntry& find_module(const std::string& name, const std::string& kind,
                                const SourceLocation& where) {
   std::vector<std::string> names;
+  const ModuleEntry* by_alias = nullptr;  // the attention "linear" must not hide the layer
   for (const ModuleEntry& e : module_registry()) {
     if (!kind.empty() && e.kind != kind) continue;
     if (e.name == name) return e;
     names.push_back(e.name);
     for (const std::string& alias : e.aliases) {
-      if (alias == name) return e;
+      if (alias == name && by_alias == nullptr) by_alias = &e;
       names.push_back(alias);
     }
   }
+  if (by_alias != nullptr) return *by_alias;
   fail_request(where, fmt::format("unknown {} '{}'{}", kind.empty() ? "module" : kind, name,
                                   did_you_mean(name, names)));
 }

@@ -30,12 +30,16 @@ void store(Tensor& buffer, int64_t capacity, int64_t length, const Tensor& rows)
 KvCache::KvCache(int64_t layers, int64_t capacity)
     : layers_(static_cast<size_t>(layers)), capacity_(std::max<int64_t>(capacity, 1)) {}
 
-std::pair<Tensor, Tensor> KvCache::append(int64_t layer, const Tensor& k, const Tensor& v) {
+KvCache::Layer& KvCache::at(int64_t layer) {
   HEED_CHECK(layer >= 0 && layer < static_cast<int64_t>(layers_.size()), "kv cache: layer {} of {}",
              layer, layers_.size());
+  return layers_[static_cast<size_t>(layer)];
+}
+
+std::pair<Tensor, Tensor> KvCache::append(int64_t layer, const Tensor& k, const Tensor& v) {
   const int64_t total = length_ + k.size(2);
   while (capacity_ < total) capacity_ *= 2;
-  Layer& own = layers_[static_cast<size_t>(layer)];
+  Layer& own = at(layer);
   store(own.keys, capacity_, length_, k);
   store(own.values, capacity_, length_, v);
   return {views::slice(own.keys, 2, 0, total), views::slice(own.values, 2, 0, total)};
@@ -44,6 +48,11 @@ std::pair<Tensor, Tensor> KvCache::append(int64_t layer, const Tensor& k, const 
 void KvCache::truncate(int64_t length) {
   HEED_CHECK(length >= 0 && length <= length_, "kv cache: cannot truncate {} tokens to {}", length_,
              length);
+  for (Layer& layer : layers_) {
+    HEED_CHECK(!layer.state.defined() || length == 0 || length == length_,
+               "kv cache: a state of {} tokens cannot go back to {}", length_, length);
+    if (length == 0) layer.state = Tensor();
+  }
   length_ = length;
 }
 

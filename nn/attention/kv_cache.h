@@ -1,4 +1,5 @@
-// Keys and values of the tokens seen so far, for generating token by token.
+// What the tokens seen so far leave behind, for generating token by token: their keys and values,
+// or a state of constant size.
 #pragma once
 
 #include <utility>
@@ -28,15 +29,20 @@ class KvCache : public DecodeState {
   /// append changes the memory in place, so it is used without recording.
   std::pair<Tensor, Tensor> append(int64_t layer, const Tensor& k, const Tensor& v);
 
+  /// What a mechanism that keeps no keys carries from token to token; undefined at first.
+  Tensor& state(int64_t layer) { return at(layer).state; }
+
   /// Counts `tokens` new tokens as stored, after all layers have appended them.
   void advance(int64_t tokens) { length_ += tokens; }
-  /// Forgets all tokens but the first `length`; buffers stay.
+  /// Forgets all tokens but the first `length`; buffers stay. A state can forget all or nothing.
   void truncate(int64_t length);
 
  private:
   struct Layer {
-    Tensor keys, values;
+    Tensor keys, values, state;
   };
+  Layer& at(int64_t layer);
+
   std::vector<Layer> layers_;
   int64_t capacity_;
   int64_t length_ = 0;

@@ -44,7 +44,7 @@ Tensor ProjectedAttention::project_packed(const Tensor& x, const AttentionContex
   return rotary_qkv(packed, host_.heads, host_.kv_heads, positions(x, context), rotation());
 }
 
-Heads ProjectedAttention::project(const Tensor& x, const AttentionContext& context) {
+Heads ProjectedAttention::project_tokens(const Tensor& x, const AttentionContext& context) {
   HEED_CHECK(x.rank() == 3 && x.size(2) == host_.dim, "attention: wants [B, N, {}], got {}",
              host_.dim, x);
   const int64_t batch = x.size(0), tokens = x.size(1);
@@ -65,6 +65,11 @@ Heads ProjectedAttention::project(const Tensor& x, const AttentionContext& conte
     heads.q = rotary(heads.q, ids, rotation());
     heads.k = rotary(heads.k, ids, rotation());
   }
+  return heads;
+}
+
+Heads ProjectedAttention::project(const Tensor& x, const AttentionContext& context) {
+  Heads heads = project_tokens(x, context);
   if (context.cache != nullptr) {
     HEED_CHECK(!recording(), "attention: a key-value cache is for inference, without recording");
     HEED_CHECK(host_.causal, "attention: a key-value cache needs a causal model");

@@ -22,7 +22,9 @@ class ProjectedAttention : public AttentionMechanism {
   /// x [B, N, C] -> q, k, v of each token in one tensor [B, N, (H + 2 Hkv) D], rotated. Needs a
   /// host without qk_norm (per_head() is false).
   Tensor project_packed(const Tensor& x, const AttentionContext& context);
-  /// The same by head, normalised and rotated; keys and values of a cache come first.
+  /// The same by head, normalised and rotated.
+  Heads project_tokens(const Tensor& x, const AttentionContext& context);
+  /// The same; keys and values of a cache come first.
   Heads project(const Tensor& x, const AttentionContext& context);
   /// Whether heads must be taken apart before attention.
   bool per_head(const AttentionContext& context) const {
@@ -36,12 +38,13 @@ class ProjectedAttention : public AttentionMechanism {
   double projection_flops(int64_t tokens) const;
 
   const AttentionHost& host() const { return host_; }
+  /// [N] i64: of x's tokens.
+  Tensor positions(const Tensor& x, const AttentionContext& context) const;
 
   Linear qkv, out;
   RmsNorm q_norm, k_norm;
 
  private:
-  Tensor positions(const Tensor& x, const AttentionContext& context) const;
   RotaryOptions rotation() const;
 
   AttentionHost host_;

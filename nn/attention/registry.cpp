@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "nn/attention/gated_linear_attention.h"
 #include "nn/attention/grid_attention.h"
+#include "nn/attention/linear_attention.h"
 #include "nn/attention/power_attention.h"
 #include "nn/attention/softmax_attention.h"
 #include "nn/attention/window_attention.h"
@@ -71,6 +73,20 @@ std::vector<AttentionEntry> all_entries() {
            true,
            false,
            "it looks into the past alone"}),
+      entry<LinearAttention, LinearAttentionOptions>(
+          {"linear_attention",
+           {"linear"},
+           "products of feature maps in place of the softmax: linear time, a state of constant "
+           "size",
+           "arXiv 2006.16236, eq. 4-6; arXiv 2202.08791"}),
+      entry<GatedLinearAttention, GatedLinearOptions>(
+          {"gated_linear",
+           {"retention"},
+           "linear attention whose state decays: by head, by token or by channel",
+           "arXiv 2307.08621; arXiv 2405.05254; arXiv 2312.06635",
+           true,
+           false,
+           "its decays run from the past"}),
       entry<NeighborhoodAttention, NeighborhoodOptions>(
           {"neighborhood",
            {"dilated_neighborhood"},

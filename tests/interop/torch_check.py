@@ -893,6 +893,68 @@ def pattern_cases():
                    lambda w, i, c, sees=sees: [attention(w, i["x"], c, sees=lambda a, b: sees(c, a, b))], 128, 8)
 
 
+def state_attention(w, x, c, prefix=""):
+    """`linear_attention` and `gated_linear` as sums over pairs: every weight q.k times the decays in between."""
+    batch, count, _ = x.shape
+    heads, kv_heads = c["heads"], c.get("kv_heads") or c["heads"]
+    width = c["dim"] // heads
+    packed = linear(w, x, prefix + "qkv.").reshape(batch, count, -1, width).transpose(1, 2)
+    q, k, v = packed.split([heads, kv_heads, kv_heads], dim=1)
+    if c.get("position") == "rotary":
+        q, k = rotate(q), rotate(k)
+    k, v = (t.repeat_interleave(heads // kv_heads, dim=1) for t in (k, v))
+    ahead = torch.ones(count, count).tril() if c.get("causal", True) else torch.ones(count, count)
+    if "gate" in c:
+        if c["gate"] == "head":
+            logs = torch.log1p(-(2.0 ** (-5.0 - torch.arange(heads).double())))
+            logs = logs[None, :, None, None].expand(batch, heads, count, width)
+        elif c["gate"] == "token":
+            logs = F.logsigmoid(linear(w, x, prefix + "gate."))
+            logs = logs.transpose(1, 2)[..., None].expand(-1, -1, -1, width) / 16
+        else:
+            logs = F.logsigmoid(linear(w, linear(w, x, prefix + "gate_down."), prefix + "gate."))
+            logs = logs.reshape(batch, count, heads, width).transpose(1, 2) / 16
+        total = logs.to(x.dtype).cumsum(2)
+        between = (total[:, :, :, None] - total[:, :, None]).clamp(max=0).exp()
+        y = (torch.einsum("bhid,bhjd,bhijd->bhij", q, k, between) * ahead.to(x.dtype) / width**0.5) @ v
+        y = rms_norm(w, y, eps=1e-6).transpose(1, 2).flatten(2)
+        if c.get("output_gate", True):
+            y = y * F.silu(linear(w, x, prefix + "output_gate."))
+        return linear(w, y, prefix + "out.")
+    feature = c.get("feature", "elu")
+    f = {"elu": lambda t: F.elu(t) + 1, "identity": lambda t: t}.get(feature, F.relu)
+    weights = f(q) @ f(k).transpose(-1, -2) * ahead.to(x.dtype)
+    if feature == "cosformer":
+        i = torch.arange(count).double()
+        span = c.get("span") or count
+        weights = weights * torch.cos(math.pi * (i[:, None] - i) / (2 * span)).to(x.dtype)
+    y = weights @ v
+    normalise = c.get("normalise", "weights")
+    if normalise == "weights":
+        y = y / weights.sum(-1, keepdim=True).clamp(min=1e-6)
+    if normalise == "rms":
+        y = rms_norm(w, y, eps=1e-6)
+    return linear(w, y.transpose(1, 2).flatten(2), prefix + "out.")
+
+
+def state_cases():
+    small = {"dim": 24, "heads": 3}
+    for module, config in [
+        ("linear_attention", small),
+        ("linear_attention", dict(small, causal=False)),
+        ("linear_attention", dict(small, feature="relu", kv_heads=1, position="rotary")),
+        ("linear_attention", dict(small, feature="cosformer", span=80)),
+        ("linear_attention", dict(small, feature="cosformer", causal=False)),
+        ("linear_attention", dict(small, feature="identity", normalise="rms")),
+        ("linear_attention", dict(small, feature="identity", normalise="none", causal=False)),
+        ("gated_linear", dict(small, gate="head")),
+        ("gated_linear", dict(small, gate="token", output_gate=False)),
+        ("gated_linear", dict(small, gate="channel", gate_rank=5, kv_heads=1)),
+    ]:
+        yield Case(module, config, {"x": normal(2, 71, 24)},
+                   lambda w, i, c: [state_attention(w, i["x"], c)], 256, 8)
+
+
 def model_cases():
     gpt2 = {"vocab": 61, "context": 29, "layers": 2, "dim": 36, "heads": 3, "mlp": "gelu_tanh"}
     llama = {"vocab": 61, "context": 29, "layers": 2, "dim": 32, "heads": 4, "kv_heads": 2,
@@ -1058,7 +1120,7 @@ def loss_cases():
 
 def all_cases():
     return list(itertools.chain(layer_cases(), vision_layer_cases(), position_cases(),
-                                recurrent_cases(), attention_cases(), pattern_cases(), model_cases(),
+                                recurrent_cases(), attention_cases(), pattern_cases(), state_cases(), model_cases(),
                                 encoder_cases(), recommender_cases(), sequence_to_sequence_cases(),
                                 vision_model_cases(),
                                 image_model_cases(), loss_cases()))
