@@ -19,6 +19,7 @@
 // after simd.h
 #include "core/parallel.h"
 #include "kernels/attention/backward_block-inl.h"
+#include "kernels/attention/score_gradients-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace heed::kernels::attn::HWY_NAMESPACE {
@@ -60,6 +61,7 @@ class BackwardTask {
         scores_(c.p, c.terms, task_.b),
         keys_(std::min(task_.keys(), e_.keys - task_.first_key())),
         x_(e_, keys_, P::kEach, c.tasks.slices == 1 && c.grads.dk.defined()),
+        gradients_(c, index, scores_, x_),
         packed_(static_cast<size_t>(task_.last_tile - task_.first_tile), false) {
     blocks_.reserve(kBlocksAtOnceBackward);
   }
@@ -182,9 +184,9 @@ class BackwardTask {
       std::copy_n(x_.p, kKeys * kQueries, x_.raw);
       scores_.logits(t, f.terms, f.block, f.lanes, f.positions, x_.p, x_.slopes);
     }
-    if (c_.walk.row_least) return find_range(f, more);
+    if (c_.walk.row_least) return gradients_.find_range(f, more);
     score_products<P>(t, values_of(at), x_.value.stride, f.dout_t, x_.value.words, x_.ds);
-    if (c_.walk.changes_values()) change_value_products(f);
+    if (c_.walk.changes_values()) gradients_.change_value_products(f);
     for (int w = 0; w < t.vectors; ++w) {
       const float factor = more ? 1.0f : finish_logits(t, plan_, f.terms, f.positions, w, x_.p);
       if (c_.p.spec.dropout > 0.0)
@@ -192,163 +194,15 @@ class BackwardTask {
       else
         gradient_column(f, factor, w, x_);
       clear_padding(t, w, x_);
-      if (more) score_gradients(f, w);
+      if (more) gradients_.add_column(f, w);
     }
-    add_by_pair(f);
-    if (c_.walk.key_sums || c_.walk.row_sums) add_key_and_row_sums(f);
-    if (more) to_product_gradients(f);
+    gradients_.add_by_pair(f);
+    if (c_.walk.key_sums || c_.walk.row_sums) gradients_.add_key_and_row_sums(f);
+    if (more) gradients_.to_product_gradients(f);
     if (c_.grads.dk.defined()) add_key_gradients(f, at);
     if (c_.grads.dq.defined())
       weighted_rows<P>(t, keys_across(at), x_.stride, x_.depth, P::across(t, x_.ds, x_.paired_ds),
                        f.dq_t);
-  }
-
-  /// Gradients of temperatures and of biases by query or by key alone, from dS of column w.
-  void score_gradients(BackwardBlock& f, int w) {
-    const ScoreSums& sums = c_.sums;
-    if (!sums.any()) return;
-    const ScoreTerms<float>& terms = c_.terms;
-    const auto head = static_cast<size_t>(index_ * e_.group() + f.block.head % e_.group());
-    const auto keys = static_cast<size_t>(e_.keys);
-    float* dkey =
-        sums.key_temperature.defined() ? sums.key_temperature.data<float>() + head * keys : nullptr;
-    float* dbias = sums.key_bias.defined() ? sums.key_bias.data<float>() + head * keys : nullptr;
-    const V scale = hn::Set(kF, f.terms.factor / kLog2E);
-    const V query = hn::Load(kF, f.lanes.scale + w * kLanes);
-    V dt = hn::Load(kF, f.dtemperature + w * kLanes), db = hn::Load(kF, f.dbias + w * kLanes);
-    f.tile.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
-      for (int64_t r = begin; r < end; ++r) {
-        const int64_t at = r * kQueries + w * kLanes;
-        const int64_t j = plan_.key_token(f.tile.first_key + r);
-        const V ds = hn::Load(kF, x_.ds + at);
-        db = hn::Add(db, ds);
-        if (dbias) dbias[j] += hn::GetLane(hn::SumOfLanes(kF, ds));
-        V dx = hn::Mul(scale, hn::Mul(ds, hn::Load(kF, x_.raw + at)));
-        if (terms.softcap != 0.0) dx = hn::Mul(dx, hn::Load(kF, x_.slopes + at));
-        if (dkey) dkey[j] += hn::GetLane(hn::SumOfLanes(kF, hn::Mul(dx, query)));
-        if (terms.key_temperature)
-          dx = hn::Mul(dx, hn::Set(kF, terms.key_temperature.at(b_, f.block.head, 0, j)));
-        dt = hn::Add(dt, dx);
-      }
-    });
-    hn::Store(dt, kF, f.dtemperature + w * kLanes);
-    hn::Store(db, kF, f.dbias + w * kLanes);
-  }
-
-  /// What PairWalk adds to V dO^T, and multiplies it by.
-  void change_value_products(const BackwardBlock& f) {
-    const PairWalk<float>& walk = c_.walk;
-    const int64_t head = b_ * e_.heads + f.block.head;
-    for (int w = 0; w < f.tile.vectors; ++w) {
-      f.tile.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
-        for (int64_t r = begin; r < end; ++r) {
-          float* at = x_.ds + r * kQueries + w * kLanes;
-          const int64_t j = plan_.key_token(f.tile.first_key + r);
-          V x = hn::Load(kF, at);
-          if (walk.bucket_gradient) {
-            const float* rows = walk.bucket_gradient + head * e_.queries * walk.index.entries;
-            x = hn::Add(x, scores_.row_entries(rows, walk.index, f.lanes.buckets, j, w));
-          }
-          if (walk.key_factor) x = hn::Mul(x, hn::Set(kF, walk.key_factor[head * e_.keys + j]));
-          hn::Store(x, kF, at);
-        }
-      });
-    }
-  }
-
-  /// The extreme logits of rows, for PairWalk.
-  void find_range(BackwardBlock& f, bool complete) {
-    const V none = hn::Neg(hn::Inf(kF));
-    for (int w = 0; w < f.tile.vectors; ++w) {
-      const V by = hn::Set(
-          kF, complete ? 1.0f : finish_logits(f.tile, plan_, f.terms, f.positions, w, x_.p));
-      V least = hn::Load(kF, f.least + w * kLanes), largest = hn::Load(kF, f.largest + w * kLanes);
-      f.tile.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
-        for (int64_t r = begin; r < end; ++r) {
-          const V x = hn::Mul(by, hn::Load(kF, x_.p + r * kQueries + w * kLanes));
-          largest = hn::Max(largest, x);
-          least = hn::Min(least, hn::IfThenElse(hn::Eq(x, none), least, x));
-        }
-      });
-      hn::Store(least, kF, f.least + w * kLanes);
-      hn::Store(largest, kF, f.largest + w * kLanes);
-    }
-  }
-
-  /// dS by key and by row, for PairWalk.
-  void add_key_and_row_sums(BackwardBlock& f) {
-    const int64_t head = index_ * e_.group() + f.block.head % e_.group();
-    float* by_key = c_.walk.key_sums ? c_.sums.columns.data<float>() + head * e_.keys : nullptr;
-    for (int w = 0; w < f.tile.vectors; ++w) {
-      V row = hn::Load(kF, f.dbias + w * kLanes);
-      f.tile.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
-        for (int64_t r = begin; r < end; ++r) {
-          const V ds = hn::Load(kF, x_.ds + r * kQueries + w * kLanes);
-          row = hn::Add(row, ds);
-          if (by_key)
-            by_key[plan_.key_token(f.tile.first_key + r)] += hn::GetLane(hn::SumOfLanes(kF, ds));
-        }
-      });
-      hn::Store(row, kF, f.dbias + w * kLanes);
-    }
-  }
-
-  /// dS of every pair into the gradients of tables, of relative logits and of a bias by query and
-  /// key.
-  void add_by_pair(const BackwardBlock& f) {
-    const ScoreSums& sums = c_.sums;
-    const ScoreTerms<float>& terms = c_.terms;
-    const int64_t head = f.block.head, rows = (b_ * e_.heads + head) * e_.queries;
-    for_pairs(f, sums.bias.defined(), [&](int64_t i, int64_t j, float ds) {
-      sums.bias.data<float>()[b_ * terms.bias.b + head * terms.bias.h + i * terms.bias.i + j] += ds;
-    });
-    const auto table = static_cast<int64_t>(index_) * e_.group() + head % e_.group();
-    for_pairs(f, sums.table.defined(), [&](int64_t i, int64_t j, float ds) {
-      sums.table.data<float>()[table * terms.table_index.entries + terms.table_index(i, j)] += ds;
-    });
-    const auto add_row = [&](float* to, const TableIndex& index) {
-      for_pairs(f, to != nullptr, [&](int64_t i, int64_t j, float ds) {
-        to[(rows + i) * index.entries + index(i, j)] += ds;
-      });
-    };
-    for (size_t a = 0; a < kRelativeAxes; ++a) {
-      const Tensor& to = sums.relative_logits[a];
-      add_row(to.defined() ? to.data<float>() : nullptr, terms.relative_index[a]);
-    }
-    add_row(c_.walk.bucket_sums, c_.walk.index);
-  }
-
-  /// Calls fn(query, key, ds) for the tile's pairs.
-  template <class Fn>
-  void for_pairs(const BackwardBlock& f, bool wanted, const Fn& fn) const {
-    if (!wanted) return;
-    for (int64_t l = 0; l < f.block.rows; ++l) {
-      const int64_t i = plan_.query_token(f.block.first + l);
-      f.tile.for_rows(static_cast<int>(l) / kLanes, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) {
-          if (f.tile.mask && !((f.tile.mask->bits[static_cast<size_t>(r)] >> l) & 1)) continue;
-          fn(i, plan_.key_token(f.tile.first_key + r), x_.ds[r * kQueries + l]);
-        }
-      });
-    }
-  }
-
-  /// dS to the gradient of q.k over the scale.
-  void to_product_gradients(const BackwardBlock& f) {
-    const ScoreTerms<float>& terms = c_.terms;
-    if (terms.softcap == 0.0 && !terms.query_temperature && !terms.key_temperature) return;
-    for (int w = 0; w < f.tile.vectors; ++w) {
-      f.tile.for_rows(w, [&](int64_t begin, int64_t end) HWY_ATTR {
-        for (int64_t r = begin; r < end; ++r) {
-          const int64_t at = r * kQueries + w * kLanes;
-          const int64_t j = plan_.key_token(f.tile.first_key + r);
-          V ds =
-              hn::Mul(hn::Load(kF, x_.ds + at), scores_.temperature(f.lanes, f.block.head, j, w));
-          if (terms.softcap != 0.0) ds = hn::Mul(ds, hn::Load(kF, x_.slopes + at));
-          hn::Store(ds, kF, x_.ds + at);
-        }
-      });
-    }
   }
 
   /// dV += P^T dO, dK += dS^T Q; `tile`: counted from the task's first.
@@ -369,25 +223,9 @@ class BackwardTask {
     });
   }
 
-  /// dQ^T, times the scale, to rows of dq; the gradients of single rows to their places.
+  /// dQ^T, times the scale, to rows of dq.
   void finish(const BackwardBlock& f) {
-    const int64_t row = (b_ * e_.heads + f.block.head) * e_.queries;
-    for (int64_t l = 0; l < f.block.rows; ++l) {
-      const int64_t i = row + plan_.query_token(f.block.first + l);
-      const ScoreSums& sums = c_.sums;
-      if (sums.query_temperature.defined())
-        sums.query_temperature.data<float>()[i] = f.dtemperature[l];
-      if (sums.query_bias.defined()) sums.query_bias.data<float>()[i] = f.dbias[l];
-      if (c_.walk.row_sums) c_.walk.row_sums[i] = f.dbias[l];
-      if (c_.walk.row_least) {
-        c_.walk.row_least[i] = f.least[l] / kLog2E;
-        c_.walk.row_largest[i] = f.largest[l] / kLog2E;
-      }
-      if (sums.sink.defined()) {
-        const float logit = c_.terms.sink.at(0, f.block.head, 0, 0);
-        sums.sink.data<float>()[i] = -std::exp(logit - f.lse[l] / kLog2E) * f.delta[l];
-      }
-    }
+    gradients_.store_rows(f);
     if (!c_.grads.dq.defined()) return;
     const Rows<T> dq(c_.grads.dq);
     transpose(f.dq_t, kQueries, x_.depth, static_cast<size_t>(f.tile.vectors * kLanes), x_.rows,
@@ -406,6 +244,7 @@ class BackwardTask {
   TileScores scores_;
   int64_t keys_;
   BackwardBuffers x_;
+  ScoreGradients gradients_;
   std::vector<bool> packed_;  // tiles
   std::vector<BackwardBlock> blocks_;
 };
