@@ -24,5 +24,6 @@
 #include "autograd/ops/sampling.h"
 #include "autograd/ops/scan.h"
 #include "autograd/ops/segment.h"
+#include "autograd/ops/solve.h"
 #include "autograd/ops/sort.h"
 #include "autograd/ops/view.h"

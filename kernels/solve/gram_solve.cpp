@@ -1,0 +1,239 @@
+// A p for a block of rows is two products and a pass over what is between them:
+//   T = P K^T     T_ij = w_ij (T_ij - p_i.c_i)     A p = T K - (sum_j T_ij) c_i + ridge p_i
+// 4 M D flops a row and step. The block's T stays in the second-level cache.
+#include "kernels/solve/gram_solve.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "core/parallel.h"
+#include "core/views.h"
+#include "kernels/copy/copy.h"
+#include "kernels/matmul/matmul.h"
+
+namespace heed::kernels {
+namespace {
+
+constexpr int64_t kRows = 64;  // of a block
+
+void check(const GramSystem& s, const Tensor& y) {
+  require_cpu(y.device(), "gram_solve");
+  HEED_CHECK(y.rank() == 4 && s.weights.rank() == 4 && s.keys.rank() == 4,
+             "gram_solve: y {}, weights {}, keys {}", y, s.weights, s.keys);
+  const int64_t b = y.size(0), h = y.size(1), n = y.size(2), d = y.size(3), m = s.keys.size(2);
+  HEED_CHECK(s.weights.shape() == (Shape{b, h, n, m}) && s.keys.shape() == (Shape{b, h, m, d}) &&
+                 (!s.centre.defined() || s.centre.shape() == y.shape()),
+             "gram_solve: weights {} and keys {} for y {}", s.weights, s.keys, y);
+  HEED_CHECK(s.ridge > 0.0 && std::isfinite(s.ridge),
+             "gram_solve: a ridge of {} leaves systems of few keys without a solution", s.ridge);
+}
+
+template <class T>
+T dot(const T* a, const T* b, int64_t n) {
+  // Four sums: the compiler may keep them in one vector.
+  T sum[4] = {};
+  int64_t i = 0;
+  for (; i + 4 <= n; i += 4)
+    for (int64_t lane = 0; lane < 4; ++lane) sum[lane] += a[i + lane] * b[i + lane];
+  for (; i < n; ++i) sum[0] += a[i] * b[i];
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+/// Rows [first, first + rows) of the systems of one (batch, head).
+template <class T>
+class Block {
+ public:
+  Block(const GramSystem& s, int64_t head, int64_t first, int64_t rows)
+      : weights_(part(s.weights, head, first, rows)),
+        keys_(views::select(flat(s.keys), 0, head)),
+        keys_t_(views::transpose(keys_, 0, 1)),
+        rows_(rows),
+        dim_(keys_.size(1)),
+        ridge_(static_cast<T>(s.ridge)),
+        pairs_(Tensor::empty({rows, keys_.size(0)}, keys_.dtype())) {
+    if (s.centre.defined()) centre_ = part(s.centre, head, first, rows);
+  }
+
+  static Tensor flat(const Tensor& x) {
+    return views::reshape(x, {x.size(0) * x.size(1), x.size(2), x.size(3)});
+  }
+  static Tensor part(const Tensor& x, int64_t head, int64_t first, int64_t rows) {
+    return views::slice(views::select(flat(x), 0, head), 0, first, first + rows);
+  }
+
+  /// to_i = A_i p_i.
+  void apply(const Tensor& p, const Tensor& to) const {
+    if (keys_.size(0) > 0) gemm(p, keys_t_, pairs_);
+    std::vector<T> sums(static_cast<size_t>(rows_), T(0));
+    const int64_t m = keys_.size(0);
+    for (int64_t i = 0; i < rows_; ++i) {
+      T* t = pairs_.template data<T>() + i * m;
+      const T* w = weights_.template data<T>() + i * m;
+      const T offset = centre_.defined() ? dot(row(p, i), row(centre_, i), dim_) : T(0);
+      T sum = 0;
+      for (int64_t j = 0; j < m; ++j) t[j] = w[j] * (t[j] - offset);
+      if (centre_.defined())
+        for (int64_t j = 0; j < m; ++j) sum += t[j];
+      sums[static_cast<size_t>(i)] = sum;
+    }
+    gemm(pairs_, keys_, to);
+    for (int64_t i = 0; i < rows_; ++i) {
+      T* out = row(to, i);
+      for (int64_t d = 0; d < dim_; ++d) out[d] += ridge_ * row(p, i)[d];
+      if (!centre_.defined()) continue;
+      const T sum = sums[static_cast<size_t>(i)];
+      for (int64_t d = 0; d < dim_; ++d) out[d] -= sum * row(centre_, i)[d];
+    }
+  }
+
+  static T* row(const Tensor& x, int64_t i) { return x.data<T>() + i * x.size(1); }
+
+ private:
+  Tensor weights_, keys_, keys_t_, centre_;
+  int64_t rows_, dim_;
+  T ridge_;
+  Tensor pairs_;
+};
+
+/// Conjugate gradients of all rows of a block at once (Hestenes and Stiefel 1952).
+template <class T>
+void solve_block(const Block<T>& block, const Tensor& y, const Tensor& x,
+                 const ConjugateGradientOptions& options) {
+  const int64_t rows = y.size(0), dim = y.size(1);
+  const Tensor r = Tensor::empty(y.shape(), y.dtype()), p = Tensor::empty(y.shape(), y.dtype()),
+               ap = Tensor::empty(y.shape(), y.dtype());
+  copy(y, r);
+  copy(y, p);
+  std::fill_n(x.data<T>(), x.numel(), T(0));
+  const auto row = [](const Tensor& t, int64_t i) { return Block<T>::row(t, i); };
+  const auto at = [](auto& v, int64_t i) -> decltype(auto) { return v[static_cast<size_t>(i)]; };
+  std::vector<T> norm(static_cast<size_t>(rows)), enough(static_cast<size_t>(rows));
+  std::vector<bool> active(static_cast<size_t>(rows));
+  const T tolerance = static_cast<T>(options.tolerance * options.tolerance);
+  bool any = false;
+  for (int64_t i = 0; i < rows; ++i) {
+    at(norm, i) = dot(row(y, i), row(y, i), dim);
+    HEED_CHECK(std::isfinite(at(norm, i)), "gram_solve: the right side of row {} is not finite", i);
+    at(enough, i) = tolerance * at(norm, i);
+    active[static_cast<size_t>(i)] = at(norm, i) > 0;
+    any = any || at(norm, i) > 0;
+  }
+  for (int64_t step = 0; any && step < options.iterations; ++step) {
+    block.apply(p, ap);
+    any = false;
+    for (int64_t i = 0; i < rows; ++i) {
+      if (!active[static_cast<size_t>(i)]) continue;
+      const T curvature = dot(row(p, i), row(ap, i), dim);
+      HEED_CHECK(curvature > 0,
+                 "gram_solve: the system of row {} is not positive definite: p.Ap {}", i,
+                 curvature);
+      const T step_size = at(norm, i) / curvature;
+      for (int64_t d = 0; d < dim; ++d) {
+        row(x, i)[d] += step_size * row(p, i)[d];
+        row(r, i)[d] -= step_size * row(ap, i)[d];
+      }
+      const T next = dot(row(r, i), row(r, i), dim);
+      const T by = next / at(norm, i);
+      at(norm, i) = next;
+      if (next <= at(enough, i) || next == 0) {
+        active[static_cast<size_t>(i)] = false;
+        continue;
+      }
+      any = true;
+      for (int64_t d = 0; d < dim; ++d) row(p, i)[d] = row(r, i)[d] + by * row(p, i)[d];
+    }
+  }
+}
+
+DType solving(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
+
+GramSystem contiguous_system(const GramSystem& s, DType dtype) {
+  const auto as = [dtype](const Tensor& t) { return t.defined() ? contiguous_as(t, dtype) : t; };
+  return {as(s.weights), as(s.keys), as(s.centre), s.ridge};
+}
+
+/// z products: x_i.k_j - x_i.c_i, in a new [B, H, N, M] tensor.
+template <class T>
+Tensor key_products(const GramSystem& s, const Tensor& x) {
+  const Tensor t = matmul(x, views::transpose(s.keys, 2, 3));
+  if (!s.centre.defined()) return t;
+  const int64_t m = t.size(3), d = x.size(3);
+  parallel_for(t.numel() / std::max<int64_t>(1, m), 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const T offset = dot(x.data<T>() + i * d, s.centre.data<T>() + i * d, d);
+      T* to = t.data<T>() + i * m;
+      for (int64_t j = 0; j < m; ++j) to[j] -= offset;
+    }
+  });
+  return t;
+}
+
+template <class T>
+GramGradients gradients(const GramSystem& s, const Tensor& x, const Tensor& u) {
+  const Tensor of_x = key_products<T>(s, x), of_u = key_products<T>(s, u);
+  const Tensor dw = Tensor::empty(s.weights.shape(), x.dtype());
+  const Tensor dc = s.centre.defined() ? Tensor::empty(x.shape(), x.dtype()) : Tensor();
+  const int64_t m = s.keys.size(2), d = x.size(3);
+  parallel_for(x.numel() / std::max<int64_t>(1, d), 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      T *a = of_x.data<T>() + i * m, *b = of_u.data<T>() + i * m, *to = dw.data<T>() + i * m;
+      const T* w = s.weights.data<T>() + i * m;
+      T sum_a = 0, sum_b = 0;
+      for (int64_t j = 0; j < m; ++j) {  // a and b become what multiplies -u and -x in dz
+        to[j] = -a[j] * b[j];
+        a[j] *= -w[j];
+        b[j] *= -w[j];
+        sum_a += a[j];
+        sum_b += b[j];
+      }
+      if (!dc.defined()) continue;
+      const T *xi = x.data<T>() + i * d, *ui = u.data<T>() + i * d;
+      for (int64_t e = 0; e < d; ++e) dc.data<T>()[i * d + e] = -(sum_b * xi[e] + sum_a * ui[e]);
+    }
+  });
+  const Tensor dk = matmul(views::transpose(of_u, 2, 3), x);
+  gemm(views::transpose(of_x, 2, 3), u, dk, {.accumulate = true});
+  return {dw, dk, dc, u};
+}
+
+}  // namespace
+
+Tensor gram_solve(const GramSystem& system, const Tensor& y,
+                  const ConjugateGradientOptions& options) {
+  check(system, y);
+  const GramSystem s = contiguous_system(system, solving(y.dtype()));
+  const Tensor side = contiguous_as(y, solving(y.dtype()));
+  const Tensor x = Tensor::empty(y.shape(), side.dtype());
+  const int64_t rows = y.size(2), blocks = (rows + kRows - 1) / kRows;
+  parallel_for(y.size(0) * y.size(1) * blocks, 1, [&](int64_t task, int64_t) {
+    const int64_t head = task / blocks, first = task % blocks * kRows;
+    const int64_t count = std::min(kRows, rows - first);
+    const auto solve = [&](auto type) {
+      using T = decltype(type);
+      solve_block(Block<T>(s, head, first, count), Block<T>::part(side, head, first, count),
+                  Block<T>::part(x, head, first, count), options);
+    };
+    if (side.dtype() == DType::f64)
+      solve(double());
+    else
+      solve(float());
+  });
+  return contiguous_as(x, y.dtype());
+}
+
+GramGradients gram_solve_backward(const Tensor& dx, const GramSystem& system, const Tensor& x,
+                                  const ConjugateGradientOptions& options) {
+  const DType dtype = solving(x.dtype());
+  const GramSystem s = contiguous_system(system, dtype);
+  const Tensor u = gram_solve(s, contiguous_as(dx, dtype), options);
+  const Tensor solution = contiguous_as(x, dtype);
+  GramGradients g =
+      dtype == DType::f64 ? gradients<double>(s, solution, u) : gradients<float>(s, solution, u);
+  for (Tensor* t : {&g.dweights, &g.dkeys, &g.dcentre, &g.dy})
+    if (t->defined()) *t = contiguous_as(*t, x.dtype());
+  return g;
+}
+
+}  // namespace heed::kernels

@@ -1,0 +1,205 @@
+#include "autograd/ops/solve.h"
+
+#include <cmath>
+#include <limits>
+
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/matmul.h"
+#include "autograd/ops/view.h"
+#include "core/allocator.h"
+#include "core/parallel.h"
+#include "tests/autograd/testing.h"
+
+namespace heed {
+namespace {
+
+using testing::expect_gradients;
+using testing::uniform;
+using Inputs = std::vector<Tensor>;
+using Values = std::vector<double>;
+
+constexpr ConjugateGradientOptions kExact{.iterations = 60, .tolerance = 1e-14};
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  const Values x = a.to_vector<double>(), y = b.to_vector<double>();
+  EXPECT_EQ(x.size(), y.size());
+  double most = 0.0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double difference = std::abs(x[i] - y[i]);
+    most = difference <= most ? most : difference;  // NaN stays
+  }
+  return most;
+}
+
+/// w z z^T + ridge I, formed: [B, H, N, D, D].
+Tensor formed(const Tensor& w, const Tensor& k, const Tensor& c, double ridge) {
+  const Tensor z = sub(unsqueeze(k, 2), unsqueeze(c, 3));  // [B, H, N, M, D]
+  const int64_t dim = k.size(3);
+  Values unit(static_cast<size_t>(dim * dim));
+  for (int64_t d = 0; d < dim; ++d) unit[static_cast<size_t>(d * dim + d)] = ridge;
+  return add(matmul(transpose(mul(z, unsqueeze(w, 4)), 3, 4), z), Tensor::from(unit, {dim, dim}));
+}
+
+struct System {
+  Tensor w, k, y, c;
+  System(int64_t b, int64_t h, int64_t n, int64_t m, int64_t d)
+      : w(uniform({b, h, n, m}, 0, 1, 1)),
+        k(uniform({b, h, m, d}, -1, 1, 2)),
+        y(uniform({b, h, n, d}, -1, 1, 3)),
+        c(uniform({b, h, n, d}, -1, 1, 4)) {}
+};
+
+TEST(SolveOps, ConjugateGradientsEqualCholesky) {
+  for (const auto& [n, m, d] :
+       {std::array<int64_t, 3>{1, 1, 1}, {5, 7, 3}, {70, 33, 16}, {3, 4, 32}, {130, 90, 5}}) {
+    const System s(2, 2, n, m, d);
+    const Tensor x = gram_solve(s.w, s.k, s.y, s.c, 0.3, kExact);
+    const Tensor want = squeeze(cholesky_solve(formed(s.w, s.k, s.c, 0.3), unsqueeze(s.y, 4)), 4);
+    // Condition numbers here are below 1e4.
+    EXPECT_LT(largest_difference(x, want), 1e-9) << n << " " << m << " " << d;
+    const Tensor zero = Tensor::zeros(s.c.shape(), DType::f64);
+    EXPECT_LT(largest_difference(gram_solve(s.w, s.k, s.y, {}, 0.3, kExact),
+                                 gram_solve(s.w, s.k, s.y, zero, 0.3, kExact)),
+              1e-10);
+    // f32 to its tolerance of 1e-6 in the residual, over a least eigenvalue of 0.3.
+    const auto f32 = [](const Tensor& t) { return cast(t, DType::f32); };
+    const Tensor rough = gram_solve(f32(s.w), f32(s.k), f32(s.y), f32(s.c), 0.3,
+                                    {.iterations = 200, .tolerance = 1e-6});
+    EXPECT_LT(largest_difference(rough, x), 1e-4);
+  }
+}
+
+TEST(SolveOps, CholeskyOfAWorkedExample) {
+  // [4 2; 2 3] x = [2, 1]: x = [1/2, 0]
+  const Tensor x = cholesky_solve(Tensor::from<double>({4, 2, 2, 3}, {2, 2}),
+                                  Tensor::from<double>({2, 1}, {2, 1}));
+  EXPECT_NEAR(x.to_vector<double>()[0], 0.5, 1e-15);
+  EXPECT_NEAR(x.to_vector<double>()[1], 0.0, 1e-15);
+}
+
+TEST(SolveOps, Gradients) {
+  const Tensor half = uniform({2, 3, 3}, -1, 1, 1), sides = uniform({2, 3, 2}, -1, 1, 2);
+  const Tensor unit = Tensor::from<double>({1, 0, 0, 0, 1, 0, 0, 0, 1}, {3, 3});
+  expect_gradients(
+      [&](const Inputs& in) {
+        return cholesky_solve(add(matmul(in[0], transpose(in[0], 1, 2)), unit), in[1]);
+      },
+      {half, sides});
+  // an asymmetric part has no influence, and gets no gradient
+  const Tensor a = add(matmul(half, transpose(half, 1, 2)), unit);
+  expect_gradients([](const Inputs& in) { return cholesky_solve(in[0], in[1]); }, {a, sides});
+  const System s(1, 2, 3, 5, 4);
+  expect_gradients(
+      [](const Inputs& in) { return gram_solve(in[0], in[1], in[2], in[3], 0.4, kExact); },
+      {s.w, s.k, s.y, s.c});
+  expect_gradients(
+      [](const Inputs& in) { return gram_solve(in[0], in[1], in[2], {}, 0.4, kExact); },
+      {s.w, s.k, s.y});
+}
+
+TEST(SolveOps, SaysWhichSystemHasNoSolution) {
+  EXPECT_THROW(cholesky_solve(Tensor::from<double>({1, 2, 2, 1}, {2, 2}),
+                              Tensor::from<double>({1, 1}, {2, 1})),
+               Error);
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THROW(
+      cholesky_solve(Tensor::from<double>({nan}, {1, 1}), Tensor::from<double>({1}, {1, 1})),
+      Error);
+  const System s(1, 1, 2, 3, 2);
+  EXPECT_THROW(gram_solve(mul(s.w, -5.0), s.k, s.y, {}, 0.1), Error);
+  EXPECT_THROW(gram_solve(mul(s.w, nan), s.k, s.y, {}, 0.1), Error);
+  EXPECT_THROW(gram_solve(s.w, s.k, mul(s.y, nan), {}, 0.1), Error);
+  EXPECT_THROW(gram_solve(s.w, s.k, s.y, {}, 0.0), Error);
+  EXPECT_THROW(gram_solve(s.w, s.y, s.k, {}, 0.1), Error);
+}
+
+TEST(SolveOps, ResultsDoNotDependOnThreads) {
+  const int before = thread_count();
+  const System s(1, 3, 150, 90, 8);
+  const auto f32 = [](const Tensor& t) { return cast(t, DType::f32); };
+  std::vector<std::vector<float>> results;
+  for (const int threads : {1, 3}) {
+    set_thread_count(threads);
+    results.push_back(gram_solve(f32(s.w), f32(s.k), f32(s.y), f32(s.c), 0.2).to_vector<float>());
+  }
+  set_thread_count(before);
+  EXPECT_EQ(results[0], results[1]);
+}
+
+// --- local linear attention ---
+
+constexpr LocalLinearOptions local(double ridge, bool causal = true, double scale = 0.0) {
+  return {.scale = scale, .ridge = ridge, .causal = causal, .solver = kExact};
+}
+
+Values row_of(const Tensor& t, int64_t i) {
+  return select(select(select(t, 0, 0), 0, 0), 0, i).to_vector<double>();
+}
+
+TEST(LocalLinearAttention, WorkedExample) {
+  // One query 1 and keys 0, 2, 3 of values 0, 4, 6 with equal weights (a scale of almost 0): the
+  // line v = 2 k as the ridge vanishes, 58/23 at a ridge of 1, the mean 10/3 under a large one.
+  const Tensor q = Tensor::from<double>({1}, {1, 1, 1, 1});
+  const Tensor k = Tensor::from<double>({0, 2, 3}, {1, 1, 3, 1});
+  const Tensor v = Tensor::from<double>({0, 4, 6}, {1, 1, 3, 1});
+  const auto at = [&](double ridge) {
+    return local_linear_attention(q, k, v, local(ridge, false, 1e-300)).to_vector<double>()[0];
+  };
+  EXPECT_NEAR(at(1e-10), 2.0, 1e-8);
+  EXPECT_NEAR(at(1.0), 58.0 / 23.0, 1e-12);
+  EXPECT_NEAR(at(1e12), 10.0 / 3.0, 1e-9);
+}
+
+TEST(LocalLinearAttention, IsExactForAffineValues) {
+  const int64_t n = 200, d = 4;
+  const Tensor q = uniform({1, 1, n, d}, -1, 1, 1), k = uniform({1, 1, n, d}, -1, 1, 2);
+  const Tensor a = uniform({d, 3}, -1, 1, 3), b = uniform({3}, -1, 1, 4);
+  const auto affine = [&](const Tensor& x) { return add(matmul(x, a), b); };
+  LocalLinearOptions options = local(1e-10);
+  options.solver.iterations = 200;
+  const Tensor out = local_linear_attention(q, k, affine(k), options), want = affine(q);
+  for (int64_t i = 4 * d; i < n; ++i) {
+    const Values got = row_of(out, i), expected = row_of(want, i);
+    for (size_t c = 0; c < got.size(); ++c) EXPECT_NEAR(got[c], expected[c], 1e-6) << i;
+  }
+}
+
+TEST(LocalLinearAttention, FirstRowIsItsValueAndLaterKeysAreNotSeen) {
+  const Tensor q = uniform({1, 2, 140, 3}, -1, 1, 1), k = uniform({1, 2, 140, 3}, -1, 1, 2),
+               v = uniform({1, 2, 140, 2}, -1, 1, 3);
+  const Tensor out = local_linear_attention(q, k, v, local(0.05));
+  EXPECT_LT(largest_difference(slice(out, 2, 0, 1), slice(v, 2, 0, 1)), 1e-14);
+  const auto cut = [](const Tensor& x) { return slice(x, 2, 0, 131); };
+  EXPECT_LT(
+      largest_difference(local_linear_attention(cut(q), cut(k), cut(v), local(0.05)), cut(out)),
+      1e-12);
+}
+
+TEST(LocalLinearAttention, Gradients) {
+  const Tensor q = uniform({1, 2, 5, 3}, -1, 1, 1), k = uniform({1, 2, 5, 3}, -1, 1, 2),
+               v = uniform({1, 2, 5, 2}, -1, 1, 3);
+  for (const double ridge : {0.05, 10.0})
+    for (const bool causal : {true, false})
+      expect_gradients(
+          [=](const Inputs& in) {
+            return local_linear_attention(in[0], in[1], in[2], local(ridge, causal));
+          },
+          {q, k, v});
+}
+
+TEST(LocalLinearAttention, MemoryIsLinearInTheTokens) {
+  const auto peak = [](int64_t n) {
+    Tensor q = cast(uniform({1, 1, n, 8}), DType::f32);
+    require_grad(q);
+    allocator::reset_peak();
+    const int64_t before = allocator::stats().in_use_bytes;
+    backward(local_linear_attention(q, q, q, {.solver = {.iterations = 2}}),
+             Tensor::full({1, 1, n, 8}, 1.0));
+    return allocator::stats().peak_bytes - before;
+  };
+  peak(512);
+  EXPECT_LT(peak(2048), 5 * peak(512));
+}
+
+}  // namespace
+}  // namespace heed
