@@ -24,18 +24,22 @@ struct DecodeRow {
       : head(kv_head * e.group() + row / e.queries), query(row % e.queries) {}
 };
 
-/// Calls fn(key, how many keys follow at once) for the keys in [begin, end) that the row sees.
+/// Calls fn(first, end) for stretches of keys in [begin, end) that the row sees.
 template <class Fn>
-HWY_INLINE void for_keys(const TilePlan& plan, int64_t b, const DecodeRow& row, int64_t begin,
-                         int64_t end, const Fn& fn) {
+void for_stretches(const TilePlan& plan, int64_t b, const DecodeRow& row, int64_t begin,
+                   int64_t end, const Fn& fn) {
   for (const TileRun& run : plan.runs(b, row.head, 0)) {
-    const int64_t first = std::max(begin, run.first * kKeys);
     const int64_t last = std::min(end, run.last * kKeys);
-    for (int64_t j = first; j < last; ++j) {
-      if (run.mask >= 0 &&
-          !((plan.mask(run.mask).bits[static_cast<size_t>(j % kKeys)] >> row.query) & 1))
-        continue;
-      fn(j, last - j);
+    int64_t first = std::max(begin, run.first * kKeys);
+    const auto seen = [&](int64_t j) {
+      return run.mask < 0 ||
+             ((plan.mask(run.mask).bits[static_cast<size_t>(j % kKeys)] >> row.query) & 1) != 0;
+    };
+    while (first < last) {
+      int64_t stop = run.mask < 0 ? last : first;
+      while (stop < last && seen(stop)) ++stop;
+      if (stop > first) fn(first, stop);
+      first = stop + 1;
     }
   }
 }
@@ -74,24 +78,87 @@ HWY_INLINE float dot(const float* q, const T* k, int64_t n) {
   return hn::GetLane(hn::SumOfLanes(kF, hn::Add(even, odd)));
 }
 
-template <class T>
-HWY_INLINE void add_scaled(float weight, const T* v, int64_t n, float* sum) {
-  const V by = hn::Set(kF, weight);
-  for (int64_t d = 0; d < n; d += kLanes)
-    hn::Store(hn::MulAdd(by, simd::HWY_NAMESPACE::load_f32(kF, v + d), hn::Load(kF, sum + d)), kF,
-              sum + d);
+/// Lane sums of four vectors.
+HWY_INLINE void sums_of_lanes(V a, V b, V c, V d, float* sums) {
+  const hn::RepartitionToWide<F> wide;
+  const hn::Full128<float> d4;
+  // Each block of 4 lanes: a, b, a, b; then a, b, c, d.
+  const V ab = hn::Add(hn::InterleaveLower(kF, a, b), hn::InterleaveUpper(kF, a, b));
+  const V cd = hn::Add(hn::InterleaveLower(kF, c, d), hn::InterleaveUpper(kF, c, d));
+  const auto first = hn::BitCast(wide, ab), second = hn::BitCast(wide, cd);
+  const V all = hn::Add(hn::BitCast(kF, hn::InterleaveLower(wide, first, second)),
+                        hn::BitCast(kF, hn::InterleaveUpper(wide, first, second)));
+  HWY_ALIGN float blocks[kLanes];
+  hn::Store(all, kF, blocks);
+  auto sum = hn::Load(d4, blocks);
+  for (int at = 4; at < kLanes; at += 4) sum = hn::Add(sum, hn::Load(d4, blocks + at));
+  hn::StoreU(sum, d4, sums);
 }
 
-/// Base-2 logits of one row over `count` keys from `first` on to weights; returns their sum.
-float weigh(float max, int64_t count, float* logits) {
-  const V top = hn::Set(kF, max);
-  V sum = hn::Zero(kF);
+/// Products of q with four rows of keys.
+template <class T>
+HWY_INLINE void four_dots(const float* q, const T* k, int64_t stride, int64_t n, float* dots) {
+  V a = hn::Zero(kF), b = a, c = a, d = a;
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const V x = hn::Load(kF, q + i);
+    a = hn::MulAdd(x, simd::HWY_NAMESPACE::load_f32(kF, k + i), a);
+    b = hn::MulAdd(x, simd::HWY_NAMESPACE::load_f32(kF, k + stride + i), b);
+    c = hn::MulAdd(x, simd::HWY_NAMESPACE::load_f32(kF, k + 2 * stride + i), c);
+    d = hn::MulAdd(x, simd::HWY_NAMESPACE::load_f32(kF, k + 3 * stride + i), d);
+  }
+  sums_of_lanes(a, b, c, d, dots);
+}
+
+/// Products of q with `keys` rows of keys.
+template <class T>
+void row_dots(const float* q, const T* k, int64_t stride, int64_t keys, int64_t n, float* dots) {
+  int64_t j = 0;
+  for (; j + 4 <= keys; j += 4, k += 4 * stride) {
+    for (int64_t i = 0; i < 4; ++i) prefetch_row(k + i * stride, stride, n, keys - j - i);
+    four_dots(q, k, stride, n, dots + j);
+  }
+  for (; j < keys; ++j, k += stride) dots[j] = dot(q, k, n);
+}
+
+/// kWidth vectors of sum += weights V: they stay in registers over all `keys` rows.
+template <int kWidth, class T>
+HWY_INLINE void add_rows(const float* weights, const T* v, int64_t stride, int64_t keys,
+                         float* sum) {
+  V sums[kWidth];
+#pragma GCC unroll 4
+  for (int w = 0; w < kWidth; ++w) sums[w] = hn::Load(kF, sum + w * kLanes);
+  for (int64_t j = 0; j < keys; ++j, v += stride) {
+    const V by = hn::Set(kF, weights[j]);
+#pragma GCC unroll 4
+    for (int w = 0; w < kWidth; ++w)
+      sums[w] = hn::MulAdd(by, simd::HWY_NAMESPACE::load_f32(kF, v + w * kLanes), sums[w]);
+  }
+#pragma GCC unroll 4
+  for (int w = 0; w < kWidth; ++w) hn::Store(sums[w], kF, sum + w * kLanes);
+}
+
+/// sum += weights V, n features.
+template <class T>
+void add_scaled(const float* weights, const T* v, int64_t stride, int64_t keys, int64_t n,
+                float* sum) {
+  int64_t d = 0;
+  for (; d + 4 * kLanes <= n; d += 4 * kLanes) add_rows<4>(weights, v + d, stride, keys, sum + d);
+  for (; d < n; d += kLanes) add_rows<1>(weights, v + d, stride, keys, sum + d);
+}
+
+/// Base-2 logits of one row over `count` keys to weights relative to their maximum.
+void weigh(int64_t count, float* logits, float* max, float* sum) {
+  V top = hn::Set(kF, -hwy::HighestValue<float>());
+  for (int64_t j = 0; j < count; j += kLanes) top = hn::Max(top, hn::Load(kF, logits + j));
+  top = hn::MaxOfLanes(kF, top);
+  V total = hn::Zero(kF);
   for (int64_t j = 0; j < count; j += kLanes) {
     const V p = exp2(hn::Sub(hn::Load(kF, logits + j), top));
-    sum = hn::Add(sum, p);
+    total = hn::Add(total, p);
     hn::Store(p, kF, logits + j);
   }
-  return hn::GetLane(hn::SumOfLanes(kF, sum));
+  *max = hn::GetLane(top);
+  *sum = hn::GetLane(hn::SumOfLanes(kF, total));
 }
 
 /// One split of one (batch, key/value head), all its rows.
@@ -116,27 +183,38 @@ void decode_split(const DecodeCall& c, int64_t pair, int64_t split) {
     float* s = logits + r * kSplitKeys;
     std::fill_n(s, kSplitKeys, -std::numeric_limits<float>::infinity());
     const int64_t position = row.query + c.p.offset();
-    float max = -hwy::HighestValue<float>();
-    for_keys(c.p.plan, b, row, begin, end, [&](int64_t key_index, int64_t left) HWY_ATTR {
-      const int64_t j = key_index - begin;
-      const T* key = ks.head(b, hk) + key_index * ks.row_stride;
-      prefetch_row(key, ks.row_stride, e.head_dim, left);
-      s[j] =
-          factor * dot(query, key, e.head_dim) + slope * static_cast<float>(key_index - position);
-      max = std::max(max, s[j]);
-      seen[static_cast<size_t>(j)] = 1;
+    for_stretches(c.p.plan, b, row, begin, end, [&](int64_t first, int64_t last) HWY_ATTR {
+      const T* key = ks.head(b, hk) + first * ks.row_stride;
+      row_dots(query, key, ks.row_stride, last - first, e.head_dim, s + first - begin);
+      for (int64_t j = first; j < last; ++j) {
+        float& logit = s[j - begin];
+        logit = factor * logit + slope * static_cast<float>(j - position);
+      }
+      std::fill_n(seen.begin() + (first - begin), last - first, uint8_t{1});
     });
-    *to.max = max;
-    *to.sum = weigh(max, kSplitKeys, s);
+    weigh(kSplitKeys, s, to.max, to.sum);
     std::fill_n(to.out, e.value_dim, 0.0f);
   }
-  for (int64_t j = begin; j < end; ++j) {
-    if (!seen[static_cast<size_t>(j - begin)]) continue;
+  constexpr int64_t kAtOnce = 16;  // keys whose values wait in the cache for all rows
+  for (int64_t j = begin; j < end; j += kAtOnce) {
+    const int64_t count = std::min(kAtOnce, end - j);
     const T* value = vs.head(b, hk) + j * vs.row_stride;
-    prefetch_row(value, vs.row_stride, e.value_dim, end - j);
-    for (int64_t r = 0; r < c.rows; ++r)
-      add_scaled(logits[r * kSplitKeys + j - begin], value, e.value_dim,
-                 DecodePartial(c, pair, r, split).out);
+    for (int64_t i = 0; i < count; ++i)
+      prefetch_row(value + i * vs.row_stride, vs.row_stride, e.value_dim, end - j - i);
+    const uint8_t* sees = seen.data() + (j - begin);
+    const bool all = std::find(sees, sees + count, uint8_t{0}) == sees + count;
+    for (int64_t r = 0; r < c.rows; ++r) {
+      const float* weights = logits + r * kSplitKeys + j - begin;
+      float* out = DecodePartial(c, pair, r, split).out;
+      if (all) {
+        add_scaled(weights, value, vs.row_stride, count, e.value_dim, out);
+        continue;
+      }
+      for (int64_t i = 0; i < count; ++i) {  // values that nothing sees may be anything
+        if (sees[i])
+          add_scaled(weights + i, value + i * vs.row_stride, vs.row_stride, 1, e.value_dim, out);
+      }
+    }
   }
 }
 

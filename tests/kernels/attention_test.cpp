@@ -182,6 +182,29 @@ TEST(Attention, ScaleAndAlibiEqualMaterialisedScores) {
   }
 }
 
+TEST(Attention, FewQueriesOverManyKeysEqualMaterialisedScores) {
+  for (const Sizes& s : {Sizes{1, 2, 2, 1, 700, 16, 16}, Sizes{2, 8, 2, 1, 1111, 64, 80},
+                         Sizes{1, 4, 1, 4, 515, 128, 64}, Sizes{1, 3, 3, 3, 64, 48, 32}}) {
+    const int64_t last = s.keys - s.queries;
+    for (const AttentionPattern& pattern :
+         {AttentionPattern::causal(last), AttentionPattern::window(37, 0, last),
+          AttentionPattern::causal(last) &
+              (AttentionPattern::window(90, 0, last) | AttentionPattern::prefix(5)),
+          AttentionPattern::where("odd keys", [](int64_t, int64_t j) { return j % 2 == 1; })}) {
+      for (const DType dtype : {DType::f32, DType::bf16}) expect_matches(s, dtype, {pattern});
+    }
+  }
+}
+
+TEST(Attention, ValuesThatNoQuerySeesMayBeAnything) {
+  Inputs in({1, 2, 1, 2, 600, 32, 32}, DType::f32);
+  const AttentionSpec spec{.pattern = AttentionPattern::window(99, 0, 400)};
+  const auto want = kernels::attention(in.q, in.k, in.v, spec).out.to_vector<float>();
+  for (const int64_t j : {int64_t{0}, int64_t{300}, int64_t{402}, int64_t{599}})
+    std::fill_n(in.v.data<float>() + j * 32, 32, std::numeric_limits<float>::quiet_NaN());
+  EXPECT_EQ(kernels::attention(in.q, in.k, in.v, spec).out.to_vector<float>(), want);
+}
+
 TEST(Attention, DropoutEqualsMaterialisedScoresUnderTheSameMask) {
   for (const Sizes& s : kSizes) {
     AttentionSpec spec{.dropout = 0.3, .dropout_key = {11, 5, 2}};
