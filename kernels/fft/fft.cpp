@@ -1,7 +1,10 @@
 #include "kernels/fft/fft.h"
 
+#include <algorithm>
+
 #include "core/parallel.h"
 #include "kernels/copy/copy.h"
+#include "kernels/fft/lanes.h"
 #include "kernels/fft/lines.h"
 
 namespace heed::kernels {
@@ -17,9 +20,6 @@ struct Axis {
     for (int d = dim + 1; d < shape.rank(); ++d) inner *= shape[d];
   }
   int64_t lines() const { return outer * inner; }
-  int64_t start(int64_t line, int64_t length) const {
-    return line / inner * length * inner + line % inner;
-  }
 };
 
 // Calls fn(FftLines, first line, lines) for all of them, in groups of lanes.
@@ -37,122 +37,123 @@ void for_groups(const FftPlan& plan, int64_t lines, Fn&& fn) {
   });
 }
 
-// Elements of one line of complex numbers, `stride` apart.
-template <class T>
-struct ComplexLine {
-  T* data;
-  int64_t stride;
+// Lines [first, first + count) of a tensor of `inner`-strided lines, each of `columns` numbers: n
+// real ones, or the parts of n / 2 complex ones side by side.
+struct Group {
+  int64_t first, count, columns, inner;
+  bool complex;
 
-  T& re(int64_t k) const { return data[2 * k * stride]; }
-  T& im(int64_t k) const { return data[2 * k * stride + 1]; }
+  // Where column c of the l-th line lies.
+  int64_t at(int64_t l, int64_t c) const {
+    const int64_t line = first + l, outer = line / inner * inner * columns;
+    if (complex) return outer + 2 * (c / 2 * inner + line % inner) + c % 2;
+    return outer + c * inner + line % inner;
+  }
+  // Whether the lines are neighbours in memory, column by column.
+  bool side_by_side() const { return first % inner + count <= inner; }
 };
+
+// lanes[c][l] = column c of line l.
+template <class T>
+void load(const T* x, const Group& g, T* lanes) {
+  constexpr int64_t kLanes = FftLines<T>::kLanes;
+  if constexpr (std::is_same_v<T, float>) {
+    if (g.count == kLanes && g.inner == 1)
+      return rows_to_lanes(x + g.at(0, 0), g.columns, g.columns, lanes);
+    if (g.count == kLanes && g.side_by_side()) {
+      if (g.complex) return pairs_to_lanes(x + g.at(0, 0), 2 * g.inner, g.columns / 2, lanes);
+      return vectors_to_lanes(x + g.at(0, 0), g.inner, g.columns, lanes);
+    }
+  }
+  if (g.count < kLanes) std::fill_n(lanes, g.columns * kLanes, T(0));
+  for (int64_t l = 0; l < g.count; ++l)
+    for (int64_t c = 0; c < g.columns; ++c) lanes[c * kLanes + l] = x[g.at(l, c)];
+}
+
+template <class T>
+void store(const T* lanes, const Group& g, T* x) {
+  constexpr int64_t kLanes = FftLines<T>::kLanes;
+  if constexpr (std::is_same_v<T, float>) {
+    if (g.count == kLanes && g.inner == 1)
+      return lanes_to_rows(lanes, g.columns, x + g.at(0, 0), g.columns);
+    if (g.count == kLanes && g.side_by_side()) {
+      if (g.complex) return lanes_to_pairs(lanes, g.columns / 2, x + g.at(0, 0), 2 * g.inner);
+      return lanes_to_vectors(lanes, g.columns, x + g.at(0, 0), g.inner);
+    }
+  }
+  for (int64_t l = 0; l < g.count; ++l)
+    for (int64_t c = 0; c < g.columns; ++c) x[g.at(l, c)] = lanes[c * kLanes + l];
+}
 
 // y = scale times the transform of x along one axis; y may be x.
 template <class T>
 void complex_axis(const T* x, T* y, const Axis& axis, bool inverse, T scale) {
   const auto plan = fft_plan(axis.n);
   for_groups<T>(*plan, axis.lines(), [&](FftLines<T>& buffer, int64_t first, int64_t count) {
-    for (int64_t l = 0; l < count; ++l) {
-      const ComplexLine<const T> line{x + 2 * axis.start(first + l, axis.n), axis.inner};
-      for (int64_t k = 0; k < axis.n; ++k) {
-        buffer.re(k)[l] = line.re(k);
-        buffer.im(k)[l] = line.im(k);
-      }
-    }
+    const Group group{first, count, 2 * axis.n, axis.inner, true};
+    load(x, group, buffer.data());
     if (inverse) buffer.exchange();
     buffer.transform();
     if (inverse) buffer.exchange();
-    for (int64_t l = 0; l < count; ++l) {
-      const ComplexLine<T> line{y + 2 * axis.start(first + l, axis.n), axis.inner};
-      for (int64_t k = 0; k < axis.n; ++k) {
-        line.re(k) = scale * buffer.re(k)[l];
-        line.im(k) = scale * buffer.im(k)[l];
-      }
-    }
+    if (scale != T(1)) buffer.scale(scale);
+    store(buffer.data(), group, y);
   });
 }
 
-// Real lines of n, an even number, are transformed as complex ones of half the length:
-//   z_j = x_2j + i x_(2j+1),   X_k = (Z_k + Z*_(m-k)) / 2 - i w^k (Z_k - Z*_(m-k)) / 2,   m = n / 2
+// Real lines of n, an even number, are transformed as complex ones of half the length.
 template <class T>
 void real_axis(const T* x, T* y, const Axis& axis, T scale) {
+  constexpr int64_t kLanes = FftLines<T>::kLanes;
   const int64_t n = axis.n, half = n / 2 + 1;
   const bool even = n % 2 == 0;
   const auto whole = fft_plan(n), plan = even ? fft_plan(n / 2) : whole;
   for_groups<T>(*plan, axis.lines(), [&](FftLines<T>& buffer, int64_t first, int64_t count) {
-    for (int64_t l = 0; l < count; ++l) {
-      const T* line = x + axis.start(first + l, n);
-      for (int64_t k = 0; k < plan->n; ++k) {
-        buffer.re(k)[l] = line[(even ? 2 * k : k) * axis.inner];
-        buffer.im(k)[l] = even ? line[(2 * k + 1) * axis.inner] : T(0);
-      }
+    const Group from{first, count, n, axis.inner, false};
+    const Group to{first, count, 2 * half, axis.inner, true};
+    load(x, from, buffer.data());
+    if (even) {
+      buffer.transform();
+      buffer.split_real(*whole, scale);
+      return store(buffer.data(), to, y);
+    }
+    for (int64_t k = n - 1; k >= 0; --k) {  // the loaded lanes, spread to every other place
+      std::copy_n(buffer.data() + k * kLanes, kLanes, buffer.re(k));
+      std::fill_n(buffer.im(k), kLanes, T(0));
     }
     buffer.transform();
-    for (int64_t l = 0; l < count; ++l) {
-      const ComplexLine<T> line{y + 2 * axis.start(first + l, half), axis.inner};
-      if (!even) {
-        for (int64_t k = 0; k < half; ++k) {
-          line.re(k) = scale * buffer.re(k)[l];
-          line.im(k) = scale * buffer.im(k)[l];
-        }
-        line.im(0) = T(0);
-        continue;
-      }
-      for (int64_t k = 0; k < half; ++k) {
-        const int64_t a = k % plan->n, b = (plan->n - k) % plan->n;
-        const T ar = buffer.re(a)[l], ai = buffer.im(a)[l];
-        const T br = buffer.re(b)[l], bi = -buffer.im(b)[l];
-        const T gr = ar - br, gi = ai - bi;
-        const auto root = static_cast<size_t>(k);
-        const T wr = k < n / 2 ? static_cast<T>(whole->root_re[root]) : T(-1);
-        const T wi = k < n / 2 ? static_cast<T>(whole->root_im[root]) : T(0);
-        line.re(k) = scale * T(0.5) * (ar + br + (wr * gi + wi * gr));
-        line.im(k) = scale * T(0.5) * (ai + bi - (wr * gr - wi * gi));
-      }
-      line.im(0) = line.im(n / 2) = T(0);
-    }
+    buffer.scale(scale);
+    std::fill_n(buffer.im(0), kLanes, T(0));
+    store(buffer.data(), to, y);
   });
 }
 
-// Back, by Z_k = X_k + X*_(m-k) + i w^(-k) (X_k - X*_(m-k)).
 template <class T>
 void real_axis_inverse(const T* x, T* y, const Axis& axis, T scale) {
+  constexpr int64_t kLanes = FftLines<T>::kLanes;
   const int64_t n = axis.n, half = n / 2 + 1;
   const bool even = n % 2 == 0;
   const auto whole = fft_plan(n), plan = even ? fft_plan(n / 2) : whole;
   for_groups<T>(*plan, axis.lines(), [&](FftLines<T>& buffer, int64_t first, int64_t count) {
-    for (int64_t l = 0; l < count; ++l) {
-      const ComplexLine<const T> line{x + 2 * axis.start(first + l, half), axis.inner};
-      const auto imaginary = [&](int64_t k) { return k == 0 || 2 * k == n ? T(0) : line.im(k); };
-      if (!even) {
-        for (int64_t k = 0; k < n; ++k) {
-          const int64_t own = std::min(k, n - k);
-          buffer.re(k)[l] = line.re(own);
-          buffer.im(k)[l] = k < half ? imaginary(own) : -imaginary(own);
-        }
-        continue;
-      }
-      for (int64_t k = 0; k < plan->n; ++k) {
-        const T ar = line.re(k), ai = imaginary(k);
-        const T br = line.re(plan->n - k), bi = -imaginary(plan->n - k);
-        const T gr = ar - br, gi = ai - bi;
-        const auto root = static_cast<size_t>(k);
-        const T wr = static_cast<T>(whole->root_re[root]);
-        const T wi = -static_cast<T>(whole->root_im[root]);
-        buffer.re(k)[l] = ar + br - (wr * gi + wi * gr);
-        buffer.im(k)[l] = ai + bi + (wr * gr - wi * gi);
+    const Group from{first, count, 2 * half, axis.inner, true};
+    const Group to{first, count, n, axis.inner, false};
+    load(x, from, buffer.data());
+    if (even) {
+      buffer.join_real(*whole);
+    } else {
+      std::fill_n(buffer.im(0), kLanes, T(0));
+      for (int64_t k = half; k < n; ++k) {
+        std::copy_n(buffer.re(n - k), kLanes, buffer.re(k));
+        std::transform(buffer.im(n - k), buffer.im(n - k) + kLanes, buffer.im(k),
+                       [](T value) { return -value; });
       }
     }
     buffer.exchange();
     buffer.transform();
     buffer.exchange();
-    for (int64_t l = 0; l < count; ++l) {
-      T* line = y + axis.start(first + l, n);
-      for (int64_t k = 0; k < plan->n; ++k) {
-        line[(even ? 2 * k : k) * axis.inner] = scale * buffer.re(k)[l];
-        if (even) line[(2 * k + 1) * axis.inner] = scale * buffer.im(k)[l];
-      }
-    }
+    if (scale != T(1)) buffer.scale(scale);
+    if (!even)
+      for (int64_t k = 1; k < n; ++k) std::copy_n(buffer.re(k), kLanes, buffer.data() + k * kLanes);
+    store(buffer.data(), to, y);
   });
 }
 

@@ -32,10 +32,10 @@ struct Lines {
   T *re, *im;
 
   HEED_INLINE V& real(int64_t k) const {
-    return *reinterpret_cast<V*>(re + k * FftLines<T>::kLanes);
+    return *reinterpret_cast<V*>(re + 2 * k * FftLines<T>::kLanes);
   }
   HEED_INLINE V& imaginary(int64_t k) const {
-    return *reinterpret_cast<V*>(im + k * FftLines<T>::kLanes);
+    return *reinterpret_cast<V*>(im + 2 * k * FftLines<T>::kLanes);
   }
 };
 
@@ -45,46 +45,77 @@ struct Stage {
   int64_t radix, m, s;
 };
 
-// y = (re + i im) * w^(p k s), w the plan's root.
+// w^(p k s) of a stage, w the plan's root.
 template <class T>
-HEED_INLINE void store(const Stage& g, const Lines<T>& y, int64_t p, int64_t k, int64_t q,
-                       const typename Lines<T>::V& re, const typename Lines<T>::V& im) {
-  const auto root = static_cast<size_t>(p * k * g.s);
-  const T wr = static_cast<T>(g.plan->root_re[root]), wi = static_cast<T>(g.plan->root_im[root]);
-  const int64_t to = q + g.s * (g.radix * p + k);
-  y.real(to) = re * wr - im * wi;
-  y.imaginary(to) = re * wi + im * wr;
+struct Root {
+  T re, im;
+  HEED_INLINE Root(const Stage& g, int64_t p, int64_t k)
+      : re(g.plan->re_roots<T>()[p * k * g.s]), im(g.plan->im_roots<T>()[p * k * g.s]) {}
+};
+
+// y at `to` = (re + i im) * root.
+template <class T>
+HEED_INLINE void store(const Lines<T>& y, int64_t to, Root<T> root, const typename Lines<T>::V& re,
+                       const typename Lines<T>::V& im) {
+  y.real(to) = re * root.re - im * root.im;
+  y.imaginary(to) = re * root.im + im * root.re;
+}
+template <class T>
+HEED_INLINE void store(const Lines<T>& y, int64_t to, const typename Lines<T>::V& re,
+                       const typename Lines<T>::V& im) {
+  y.real(to) = re;
+  y.imaginary(to) = im;
 }
 
 template <class T>
 HEED_INLINE void radix2(const Stage& g, const Lines<T>& x, const Lines<T>& y) {
   for (int64_t p = 0; p < g.m; ++p) {
+    const Root<T> w(g, p, 1);
     for (int64_t q = 0; q < g.s; ++q) {
-      const int64_t a = q + g.s * p, b = q + g.s * (p + g.m);
+      const int64_t a = q + g.s * p, b = q + g.s * (p + g.m), to = q + g.s * 2 * p;
       const auto ar = x.real(a), ai = x.imaginary(a), br = x.real(b), bi = x.imaginary(b);
-      store(g, y, p, 0, q, ar + br, ai + bi);
-      store(g, y, p, 1, q, ar - br, ai - bi);
+      store<T>(y, to, ar + br, ai + bi);
+      store<T>(y, to + g.s, w, ar - br, ai - bi);
     }
   }
 }
 
+// The four terms of a radix-4 step, before their roots.
+template <class T>
+struct Four {
+  using V = typename Lines<T>::V;
+  V re[4], im[4];
+  HEED_INLINE Four(const Lines<T>& x, int64_t first, int64_t step) {
+    const V r0 = x.real(first), r1 = x.real(first + step), r2 = x.real(first + 2 * step),
+            r3 = x.real(first + 3 * step);
+    const V i0 = x.imaginary(first), i1 = x.imaginary(first + step),
+            i2 = x.imaginary(first + 2 * step), i3 = x.imaginary(first + 3 * step);
+    const V sum_re = r0 + r2, sum_im = i0 + i2, gap_re = r0 - r2, gap_im = i0 - i2;
+    const V odd_re = r1 + r3, odd_im = i1 + i3;
+    const V turn_re = i1 - i3, turn_im = r3 - r1;  // -i (x1 - x3)
+    re[0] = sum_re + odd_re, im[0] = sum_im + odd_im;
+    re[1] = gap_re + turn_re, im[1] = gap_im + turn_im;
+    re[2] = sum_re - odd_re, im[2] = sum_im - odd_im;
+    re[3] = gap_re - turn_re, im[3] = gap_im - turn_im;
+  }
+};
+
 template <class T>
 HEED_INLINE void radix4(const Stage& g, const Lines<T>& x, const Lines<T>& y) {
-  for (int64_t p = 0; p < g.m; ++p) {
+  const int64_t step = g.s * g.m;
+  for (int64_t q = 0; q < g.s; ++q) {  // p = 0: all roots are 1
+    const Four<T> f(x, q, step);
+    for (int64_t k = 0; k < 4; ++k) store<T>(y, q + g.s * k, f.re[k], f.im[k]);
+  }
+  for (int64_t p = 1; p < g.m; ++p) {
+    const Root<T> w1(g, p, 1), w2(g, p, 2), w3(g, p, 3);
     for (int64_t q = 0; q < g.s; ++q) {
-      const auto at = [&](int64_t j) { return q + g.s * (p + g.m * j); };
-      const auto sum_re = x.real(at(0)) + x.real(at(2));
-      const auto sum_im = x.imaginary(at(0)) + x.imaginary(at(2));
-      const auto gap_re = x.real(at(0)) - x.real(at(2));
-      const auto gap_im = x.imaginary(at(0)) - x.imaginary(at(2));
-      const auto odd_re = x.real(at(1)) + x.real(at(3));
-      const auto odd_im = x.imaginary(at(1)) + x.imaginary(at(3));
-      const auto turn_re = x.imaginary(at(1)) - x.imaginary(at(3));  // -i (x1 - x3)
-      const auto turn_im = x.real(at(3)) - x.real(at(1));
-      store(g, y, p, 0, q, sum_re + odd_re, sum_im + odd_im);
-      store(g, y, p, 1, q, gap_re + turn_re, gap_im + turn_im);
-      store(g, y, p, 2, q, sum_re - odd_re, sum_im - odd_im);
-      store(g, y, p, 3, q, gap_re - turn_re, gap_im - turn_im);
+      const Four<T> f(x, q + g.s * p, step);
+      const int64_t to = q + g.s * 4 * p;
+      store<T>(y, to, f.re[0], f.im[0]);
+      store<T>(y, to + g.s, w1, f.re[1], f.im[1]);
+      store<T>(y, to + 2 * g.s, w2, f.re[2], f.im[2]);
+      store<T>(y, to + 3 * g.s, w3, f.re[3], f.im[3]);
     }
   }
 }
@@ -96,9 +127,15 @@ HEED_INLINE void odd_radix(const Stage& g, const Lines<T>& x, const Lines<T>& y)
   const int64_t half = g.radix / 2, step = g.plan->n / g.radix;
   V even_re[kLargestRadix / 2 + 1], even_im[kLargestRadix / 2 + 1];
   V odd_re[kLargestRadix / 2 + 1], odd_im[kLargestRadix / 2 + 1];
+  T cosine[kLargestRadix], sine[kLargestRadix];
+  for (int64_t j = 0; j < g.radix; ++j) {
+    cosine[j] = g.plan->re_roots<T>()[j * step];
+    sine[j] = g.plan->im_roots<T>()[j * step];
+  }
   for (int64_t p = 0; p < g.m; ++p) {
     for (int64_t q = 0; q < g.s; ++q) {
       const auto at = [&](int64_t j) { return q + g.s * (p + g.m * j); };
+      const auto to = [&](int64_t k) { return q + g.s * (g.radix * p + k); };
       const V first_re = x.real(at(0)), first_im = x.imaginary(at(0));
       V total_re = first_re, total_im = first_im;
       for (int64_t j = 1; j <= half; ++j) {
@@ -110,20 +147,21 @@ HEED_INLINE void odd_radix(const Stage& g, const Lines<T>& x, const Lines<T>& y)
         total_re += even_re[j];
         total_im += even_im[j];
       }
-      store(g, y, p, 0, q, total_re, total_im);
+      store<T>(y, to(0), total_re, total_im);
       for (int64_t k = 1; k <= half; ++k) {
         V cos_re = first_re, cos_im = first_im, sin_re = first_re - first_re, sin_im = sin_re;
+        int64_t turn = 0;
         for (int64_t j = 1; j <= half; ++j) {
-          const auto root = static_cast<size_t>(j * k % g.radix * step);
-          const T c = static_cast<T>(g.plan->root_re[root]);
-          const T s = static_cast<T>(g.plan->root_im[root]);
+          turn += k;
+          if (turn >= g.radix) turn -= g.radix;
+          const T c = cosine[turn], s = sine[turn];
           cos_re += even_re[j] * c;
           cos_im += even_im[j] * c;
           sin_re -= odd_im[j] * s;
           sin_im += odd_re[j] * s;
         }
-        store(g, y, p, k, q, cos_re + sin_re, cos_im + sin_im);
-        store(g, y, p, g.radix - k, q, cos_re - sin_re, cos_im - sin_im);
+        store<T>(y, to(k), Root<T>(g, p, k), cos_re + sin_re, cos_im + sin_im);
+        store<T>(y, to(g.radix - k), Root<T>(g, p, g.radix - k), cos_re - sin_re, cos_im - sin_im);
       }
     }
   }
@@ -161,47 +199,122 @@ HEED_INLINE void multiply(int64_t n, const Lines<T>& x, const Lines<T>& y,
   }
 }
 
-HEED_LEVELS void run(const FftPlan& plan, Lines<float>& x, Lines<float>& y) {
-  all_stages(plan, x, y);
+// X_k = (Z_k + Z*_(m-k)) / 2 - i w^k (Z_k - Z*_(m-k)) / 2, k <= m.
+template <class T>
+HEED_INLINE void split(int64_t m, const FftPlan& whole, T scale, const Lines<T>& z,
+                       const Lines<T>& x) {
+  const T *wr = whole.re_roots<T>(), *wi = whole.im_roots<T>();
+  scale *= T(0.5);
+  for (int64_t k = 1; k < m; ++k) {
+    const auto ar = z.real(k), ai = z.imaginary(k);
+    const auto br = z.real(m - k), bi = -z.imaginary(m - k);
+    const auto gr = ar - br, gi = ai - bi;
+    x.real(k) = scale * (ar + br + (wr[k] * gi + wi[k] * gr));
+    x.imaginary(k) = scale * (ai + bi - (wr[k] * gr - wi[k] * gi));
+  }
+  const auto re = z.real(0), im = z.imaginary(0);
+  scale *= T(2);
+  x.real(0) = scale * (re + im);
+  x.real(m) = scale * (re - im);
+  x.imaginary(0) = x.imaginary(m) = re - re;
 }
-HEED_LEVELS void run(const FftPlan& plan, Lines<double>& x, Lines<double>& y) {
-  all_stages(plan, x, y);
+
+// Z_k = X_k + X*_(m-k) + i w^(-k) (X_k - X*_(m-k)), k < m; what should be real is taken as such.
+template <class T>
+HEED_INLINE void join(int64_t m, const FftPlan& whole, const Lines<T>& x, const Lines<T>& z) {
+  const T *wr = whole.re_roots<T>(), *wi = whole.im_roots<T>();
+  for (int64_t k = 1; k < m; ++k) {
+    const auto ar = x.real(k), ai = x.imaginary(k);
+    const auto br = x.real(m - k), bi = -x.imaginary(m - k);
+    const auto gr = ar - br, gi = ai - bi;
+    z.real(k) = ar + br - (wr[k] * gi - wi[k] * gr);
+    z.imaginary(k) = ai + bi + (wr[k] * gr + wi[k] * gi);
+  }
+  const auto first = x.real(0), last = x.real(m);
+  z.real(0) = first + last;
+  z.imaginary(0) = first - last;
 }
-HEED_LEVELS void product(int64_t n, const Lines<float>& x, const Lines<float>& y,
-                         const std::vector<double>& wr, const std::vector<double>& wi) {
-  multiply(n, x, y, wr, wi);
-}
-HEED_LEVELS void product(int64_t n, const Lines<double>& x, const Lines<double>& y,
-                         const std::vector<double>& wr, const std::vector<double>& wi) {
-  multiply(n, x, y, wr, wi);
-}
+
+#define HEED_FOR_BOTH(T)                                                                          \
+  HEED_LEVELS void run(const FftPlan& plan, Lines<T>& x, Lines<T>& y) { all_stages(plan, x, y); } \
+  HEED_LEVELS void product(int64_t n, const Lines<T>& x, const Lines<T>& y,                       \
+                           const std::vector<double>& wr, const std::vector<double>& wi) {        \
+    multiply(n, x, y, wr, wi);                                                                    \
+  }                                                                                               \
+  HEED_LEVELS void split_lines(int64_t m, const FftPlan& whole, T scale, const Lines<T>& z,       \
+                               const Lines<T>& x) {                                               \
+    split(m, whole, scale, z, x);                                                                 \
+  }                                                                                               \
+  HEED_LEVELS void join_lines(int64_t m, const FftPlan& whole, const Lines<T>& x,                 \
+                              const Lines<T>& z) {                                                \
+    join(m, whole, x, z);                                                                         \
+  }
+HEED_FOR_BOTH(float)
+HEED_FOR_BOTH(double)
+#undef HEED_FOR_BOTH
 
 }  // namespace
 
 template <class T>
 FftLines<T>::FftLines(const FftPlan& plan)
-    : plan_(plan), memory_(static_cast<size_t>(4 * plan.n * kLanes), T(0)) {
-  for (int64_t i = 0; i < 4; ++i) parts_[i] = memory_.data() + i * plan.n * kLanes;
+    : plan_(plan),
+      size_(2 * (plan.n + 1) * kLanes),
+      memory_(static_cast<T*>(std::aligned_alloc(64, 2 * static_cast<size_t>(size_) * sizeof(T)))),
+      re_(memory_.get()),
+      im_(re_ + kLanes) {
   if (plan.inner) inner_.emplace_back(*plan.inner);
 }
 
 template <class T>
+void FftLines<T>::clear() {
+  std::fill_n(memory_.get(), 2 * size_, T(0));
+}
+
+// The other buffer, with its parts in the same order.
+template <class T>
+void FftLines<T>::use_spare() {
+  T* other = spare();
+  const bool exchanged = re_ > im_;
+  re_ = other + (exchanged ? kLanes : 0);
+  im_ = other + (exchanged ? 0 : kLanes);
+}
+
+template <class T>
+void FftLines<T>::scale(T factor) {
+  T* x = data();
+  for (int64_t i = 0; i < 2 * plan_.n * kLanes; ++i) x[i] *= factor;
+}
+
+template <class T>
+void FftLines<T>::split_real(const FftPlan& whole, T factor) {
+  const Lines<T> z{re_, im_};
+  use_spare();
+  split_lines(plan_.n, whole, factor, z, Lines<T>{re_, im_});
+}
+
+template <class T>
+void FftLines<T>::join_real(const FftPlan& whole) {
+  const Lines<T> x{re_, im_};
+  use_spare();
+  join_lines(plan_.n, whole, x, Lines<T>{re_, im_});
+}
+
+template <class T>
 void FftLines<T>::transform() {
-  Lines<T> x{parts_[0], parts_[1]}, y{parts_[2], parts_[3]};
+  Lines<T> x{re_, im_};
   if (inner_.empty()) {
+    use_spare();
+    Lines<T> y{re_, im_};
     run(plan_, x, y);
-    parts_[0] = x.re;
-    parts_[1] = x.im;
-    parts_[2] = y.re;
-    parts_[3] = y.im;
+    re_ = x.re;
+    im_ = x.im;
     return;
   }
   // The inverse transform's real and imaginary parts are exchanged; so is its result.
   FftLines& cyclic = inner_[0];
   const FftPlan& wide = *plan_.inner;
   product(plan_.n, x, {cyclic.re(0), cyclic.im(0)}, plan_.chirp_re, plan_.chirp_im);
-  std::fill(cyclic.re(plan_.n), cyclic.re(0) + wide.n * kLanes, T(0));
-  std::fill(cyclic.im(plan_.n), cyclic.im(0) + wide.n * kLanes, T(0));
+  std::fill_n(cyclic.data() + 2 * plan_.n * kLanes, 2 * (wide.n - plan_.n) * kLanes, T(0));
   cyclic.transform();
   const Lines<T> spectrum{cyclic.re(0), cyclic.im(0)};
   product(wide.n, spectrum, spectrum, plan_.filter_re, plan_.filter_im);
@@ -209,11 +322,7 @@ void FftLines<T>::transform() {
   cyclic.transform();
   cyclic.exchange();
   product(plan_.n, {cyclic.re(0), cyclic.im(0)}, x, plan_.chirp_re, plan_.chirp_im);
-  const T scale = T(1) / static_cast<T>(wide.n);
-  for (int64_t i = 0; i < plan_.n * kLanes; ++i) {
-    x.re[i] *= scale;
-    x.im[i] *= scale;
-  }
+  scale(T(1) / static_cast<T>(wide.n));
 }
 
 template class FftLines<float>;

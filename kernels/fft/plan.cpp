@@ -32,6 +32,8 @@ FftPlan::FftPlan(int64_t length) : n(length), factors(factors_of(length)) {
     root_re.push_back(std::cos(step * static_cast<double>(k)));
     root_im.push_back(-std::sin(step * static_cast<double>(k)));
   }
+  root_re_f32.assign(root_re.begin(), root_re.end());
+  root_im_f32.assign(root_im.begin(), root_im.end());
   if (factors.empty() || factors.back() <= kLargestRadix) return;
   factors.clear();
   inner = std::make_unique<FftPlan>(
@@ -44,6 +46,7 @@ FftPlan::FftPlan(int64_t length) : n(length), factors(factors_of(length)) {
   }
   // One line of conj(c), wrapped round; its transform takes all lanes, of which the first is kept.
   FftLines<double> lines(*inner);
+  lines.clear();
   for (int64_t k = 0; k < n; ++k) {
     for (const int64_t at : {k, (inner->n - k) % inner->n}) {
       lines.re(at)[0] = chirp_re[static_cast<size_t>(k)];
