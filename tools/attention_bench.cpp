@@ -270,7 +270,8 @@ void add_bench_attention(CLI::App& bench) {
           "Times the fused kernels on random inputs, forward and backward, beside dense attention "
           "of the same shape, and counts the pairs and tiles of the pattern. With --pytorch, "
           "PyTorch's scaled_dot_product_attention on as many threads: causal by its flag, other "
-          "patterns by a boolean mask.");
+          "patterns by a boolean mask. With one thread (OMP_NUM_THREADS=1), times are the "
+          "processor's.");
   positional(command, "PATTERN", a.pattern.name,
              fmt::format("{}", fmt::join(bench_patterns(), ", ")));
   const auto count = [&](const char* name, int64_t& value, const char* doc, int64_t least) {

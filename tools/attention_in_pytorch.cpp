@@ -35,13 +35,15 @@ torch.manual_seed(1)
 q, k, v, dout = (torch.randn(shape).to(dtype).transpose(1, 2) for _ in range(4))
 inputs = [t.requires_grad_() for t in (q, k, v)]
 
+clock = time.process_time if request["threads"] == 1 else time.perf_counter
+
 def best(step):
     step()
-    least, runs, start = float("inf"), 0, time.perf_counter()
-    while runs < 2 or time.perf_counter() - start < request["seconds"]:
-        begin = time.perf_counter()
+    least, runs, start = float("inf"), 0, clock()
+    while runs < 2 or clock() - start < request["seconds"]:
+        begin = clock()
         step()
-        least = min(least, time.perf_counter() - begin)
+        least = min(least, clock() - begin)
         runs += 1
     return least
 

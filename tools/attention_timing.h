@@ -15,7 +15,7 @@ struct AttentionShape {
   DType dtype = DType::f32;
 };
 
-/// Seconds, the best of some runs; 0: not measured.
+/// Seconds, the best of some runs; 0: not measured. With one thread, seconds of the processor.
 struct AttentionTiming {
   double forward = 0.0, both = 0.0;
   int64_t peak_bytes = 0;  ///< beyond the inputs
