@@ -65,13 +65,13 @@ T* at(const Tensor& x, int64_t step, int64_t row) {
 }
 
 template <class T>
-void scan_block(const Tensor& x, const Tensor& weight, const Tensor& bias, const RnnScan& scan,
+void scan_block(const Tensor& x, const Tensor& weight_t, const Tensor& bias, const RnnScan& scan,
                 const Sizes& s, const RnnForward& f, int64_t first, int64_t last) {
   const bool lstm = scan.cell == RnnCell::lstm;
   const Tensor h_gates = Tensor::empty({last - first, s.gates * s.width}, x.dtype());
   for (int64_t t = 0; t < s.steps; ++t) {
     const Tensor h = views::slice(views::select(f.states, 0, t), 0, first, last);
-    gemm(h, views::transpose(weight, 0, 1), h_gates, {.bias = bias});
+    gemm(h, weight_t, h_gates, {.bias = bias});
     for (int64_t row = first; row < last; ++row) {
       const int64_t position = place(scan, s, row, t);
       T* h_next = at<T>(f.states, t + 1, row);
@@ -153,7 +153,8 @@ RnnForward rnn_scan(const Tensor& gates_x, const Tensor& h0, const Tensor& c0, c
   require_cpu(gates_x.device(), "rnn");
   const Sizes s = sizes_of(gates_x, weight, scan);
   const DType dtype = gates_x.dtype();
-  const Tensor x = contiguous_as(gates_x, dtype), w = contiguous_as(weight, dtype);
+  const Tensor x = contiguous_as(gates_x, dtype);
+  const Tensor w = contiguous(views::transpose(weight, 0, 1));  // read in rows by every step
   RnnForward f;
   f.out = Tensor::empty({s.batch, s.steps, s.width}, dtype);
   f.states = initial_states(h0, s, dtype);
