@@ -5,8 +5,8 @@
 
 #include "autograd/checkpoint.h"
 #include "autograd/ops/elementwise.h"
-#include "autograd/ops/matmul.h"
 #include "autograd/ops/loss.h"
+#include "autograd/ops/matmul.h"
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/view.h"
 #include "core/views.h"
@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t kQueries = 128;  // of a block
 
-/// [rows, keys]: 0 where key j is not behind query first + i, else -infinity.
+/// [rows, keys]: 0 where key j is at most first + i, else -infinity.
 Tensor causal_mask(int64_t first, int64_t rows, int64_t keys, DType dtype) {
   std::vector<float> mask;
   for (int64_t i = 0; i < rows; ++i)
@@ -69,16 +69,20 @@ Tensor gram_solve(const Tensor& weights, const Tensor& keys, const Tensor& y, co
 Tensor local_linear_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                               const LocalLinearOptions& options) {
   HEED_CHECK(q.rank() == 4 && k.rank() == 4 && v.rank() == 4 && k.size(2) == v.size(2) &&
-                 (!options.causal || q.size(2) == k.size(2)),
+                 (!options.causal || q.size(2) <= k.size(2)),
              "local_linear_attention: q {}, k {}, v {}", q, k, v);
-  const int64_t queries = q.size(2);
+  if (q.dtype() == DType::bf16) {
+    const auto wide = [](const Tensor& x) { return cast(x, DType::f32); };
+    return cast(local_linear_attention(wide(q), wide(k), wide(v), options), DType::bf16);
+  }
+  const int64_t queries = q.size(2), offset = k.size(2) - queries;
   std::vector<Tensor> blocks;
   for (int64_t first = 0; first < queries; first += kQueries) {
     const int64_t end = std::min(first + kQueries, queries);
-    const int64_t keys = options.causal ? end : k.size(2);
+    const int64_t keys = options.causal ? offset + end : k.size(2);
     blocks.push_back(checkpoint_many(
-        [first, options](const std::vector<Tensor>& x) {
-          return std::vector<Tensor>{local_linear_block(x[0], x[1], x[2], first, options)};
+        [seen = offset + first, options](const std::vector<Tensor>& x) {
+          return std::vector<Tensor>{local_linear_block(x[0], x[1], x[2], seen, options)};
         },
         {slice(q, 2, first, end), slice(k, 2, 0, keys), slice(v, 2, 0, keys)})[0]);
   }

@@ -22,7 +22,7 @@ Tensor gram_solve(const Tensor& weights, const Tensor& keys, const Tensor& y, co
 struct LocalLinearOptions {
   double scale = 0.0;  ///< of q.k; 0 means 1/sqrt(D)
   double ridge = 0.1;  ///< on the normalised weights: it does not depend on the length
-  bool causal = true;
+  bool causal = true;  ///< the queries are the last of the keys' tokens
   ConjugateGradientOptions solver = {};
 };
 
@@ -30,8 +30,8 @@ struct LocalLinearOptions {
 /// regression of v on k that is weighted by softmax attention's probabilities p_ij. With the means
 /// k' = sum p k and v' = sum p v, and C the weighted covariances,
 ///   out_i = v' + C_vk (C_kk + ridge I)^-1 (q_i - k')
-/// q, k [B, H, N, D], v [B, H, N, Dv]. Queries go in blocks that are computed again for the
-/// gradient: memory is linear in N.
+/// q [B, H, N, D], k [B, H, M, D], v [B, H, M, Dv]; bf16 is computed in f32. Queries go in blocks
+/// that are computed again for the gradient: memory is linear in N and M.
 Tensor local_linear_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                               const LocalLinearOptions& options = {});
 

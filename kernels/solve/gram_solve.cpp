@@ -111,7 +111,9 @@ void solve_block(const Block<T>& block, const Tensor& y, const Tensor& x,
   const auto at = [](auto& v, int64_t i) -> decltype(auto) { return v[static_cast<size_t>(i)]; };
   std::vector<T> norm(static_cast<size_t>(rows)), enough(static_cast<size_t>(rows));
   std::vector<bool> active(static_cast<size_t>(rows));
-  const T tolerance = static_cast<T>(options.tolerance * options.tolerance);
+  // Beyond the dtype's precision the recurrence of r means nothing, and would run into underflow.
+  const T least = std::max(static_cast<T>(options.tolerance), std::numeric_limits<T>::epsilon());
+  const T tolerance = least * least;
   bool any = false;
   for (int64_t i = 0; i < rows; ++i) {
     at(norm, i) = dot(row(y, i), row(y, i), dim);

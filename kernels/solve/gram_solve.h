@@ -17,7 +17,8 @@ struct GramSystem {
 
 struct ConjugateGradientOptions {
   int64_t iterations = 32;  ///< at most
-  double tolerance = 1e-6;  ///< a row is done when |A x - y| <= tolerance |y|
+  /// A row is done when |A x - y| <= tolerance |y|; the dtype's precision at least.
+  double tolerance = 1e-6;
 };
 
 /// x [B, H, N, D] from y, in its dtype (bf16 is solved in f32). Throws where the system is not

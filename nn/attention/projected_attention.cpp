@@ -13,6 +13,13 @@ int64_t packed_width(const AttentionHost& host) {
 
 }  // namespace
 
+Tensor repeat_heads(const Tensor& x, int64_t heads) {
+  if (x.size(1) == heads) return x;
+  const int64_t group = heads / x.size(1);
+  const Tensor wide = expand(unsqueeze(x, 2), {x.size(0), x.size(1), group, x.size(2), x.size(3)});
+  return reshape(wide, {x.size(0), heads, x.size(2), x.size(3)});
+}
+
 ProjectedAttention::ProjectedAttention(const AttentionHost& given)
     : qkv(given.resolved().dim, packed_width(given.resolved()), given.bias || given.qkv_bias,
           given.init.in),

@@ -14,6 +14,10 @@ struct Heads {
   Tensor q, k, v;
 };
 
+/// Grouped keys or values [B, Hkv, N, D] -> [B, H, N, D]: each head once for every query head of
+/// its group, for mechanisms that know no groups.
+Tensor repeat_heads(const Tensor& x, int64_t heads);
+
 class ProjectedAttention : public AttentionMechanism {
  public:
   explicit ProjectedAttention(const AttentionHost& host);

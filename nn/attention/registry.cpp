@@ -5,6 +5,7 @@
 #include "nn/attention/gated_linear_attention.h"
 #include "nn/attention/grid_attention.h"
 #include "nn/attention/linear_attention.h"
+#include "nn/attention/local_linear_attention.h"
 #include "nn/attention/power_attention.h"
 #include "nn/attention/softmax_attention.h"
 #include "nn/attention/window_attention.h"
@@ -87,6 +88,11 @@ std::vector<AttentionEntry> all_entries() {
            true,
            false,
            "its decays run from the past"}),
+      entry<LocalLinearAttention, LocalLinearAttentionOptions>(
+          {"local_linear",
+           {"lla"},
+           "a ridge regression around every query, weighted by the softmax: its value at the query",
+           "arXiv 2510.01450"}),
       entry<NeighborhoodAttention, NeighborhoodOptions>(
           {"neighborhood",
            {"dilated_neighborhood"},

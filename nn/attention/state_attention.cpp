@@ -1,20 +1,6 @@
 #include "nn/attention/state_attention.h"
 
-#include "autograd/ops/view.h"
-
 namespace heed::nn {
-namespace {
-
-/// [B, Hkv, N, D] -> [B, H, N, D]: each head for its group of queries.
-Tensor repeat_heads(const Tensor& x, int64_t heads) {
-  if (x.size(1) == heads) return x;
-  const int64_t group = heads / x.size(1);
-  const Tensor wide = expand(unsqueeze(x, 2), {x.size(0), x.size(1), group, x.size(2), x.size(3)});
-  return reshape(wide, {x.size(0), heads, x.size(2), x.size(3)});
-}
-
-}  // namespace
-
 StateAttention::StateAttention(const char* name, const AttentionHost& host)
     : ProjectedAttention(host), name_(name) {
   if (host.position == "alibi") {

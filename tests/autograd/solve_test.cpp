@@ -187,6 +187,17 @@ TEST(LocalLinearAttention, Gradients) {
           {q, k, v});
 }
 
+TEST(LocalLinearAttention, OtherDtypes) {
+  const Tensor q = uniform({1, 2, 40, 8}, -1, 1, 1), v = uniform({1, 2, 40, 3}, -1, 1, 3);
+  const Tensor want = local_linear_attention(q, q, v, local(0.1));
+  const auto in = [&](DType dtype) {
+    const Tensor keys = cast(q, dtype);
+    return cast(local_linear_attention(keys, keys, cast(v, dtype), {.ridge = 0.1}), DType::f64);
+  };
+  EXPECT_LT(largest_difference(in(DType::f32), want), 1e-4);
+  EXPECT_LT(largest_difference(in(DType::bf16), want), 0.05);
+}
+
 TEST(LocalLinearAttention, MemoryIsLinearInTheTokens) {
   const auto peak = [](int64_t n) {
     Tensor q = cast(uniform({1, 1, n, 8}), DType::f32);

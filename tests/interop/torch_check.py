@@ -937,6 +937,26 @@ def state_attention(w, x, c, prefix=""):
     return linear(w, y.transpose(1, 2).flatten(2), prefix + "out.")
 
 
+def local_linear(w, x, c):
+    batch, count, _ = x.shape
+    heads, width = c["heads"], c["dim"] // c["heads"]
+    packed = linear(w, x, "qkv.").reshape(batch, count, -1, width).transpose(1, 2)
+    q, k, v = packed.split([heads] * 3, dim=1)
+    if c.get("qk_norm"):
+        q, k = rms_norm(w, q, "q_norm.", 1e-6), rms_norm(w, k, "k_norm.", 1e-6)
+    scores = q @ k.transpose(-1, -2) * (c.get("scale") or width**-0.5)
+    if c.get("causal", True):
+        scores = scores.masked_fill(torch.ones(count, count, dtype=torch.bool).triu(1), float("-inf"))
+    p = scores.softmax(-1)
+    mean_k, mean_v = p @ k, p @ v
+    z = k[:, :, None] - mean_k[:, :, :, None]
+    covariance = torch.einsum("bhij,bhijd,bhije->bhide", p, z, z)
+    covariance = covariance + c["ridge"] * torch.eye(width, dtype=x.dtype)
+    slope = torch.linalg.solve(covariance, (q - mean_k)[..., None])[..., 0]
+    y = mean_v + (p * torch.einsum("bhijd,bhid->bhij", z, slope)) @ v
+    return linear(w, y.transpose(1, 2).flatten(2), "out.")
+
+
 def state_cases():
     small = {"dim": 24, "heads": 3}
     for module, config in [
@@ -953,6 +973,11 @@ def state_cases():
     ]:
         yield Case(module, config, {"x": normal(2, 71, 24)},
                    lambda w, i, c: [state_attention(w, i["x"], c)], 256, 8)
+    # The solver runs to the dtype's precision; a ridge of 1 keeps the systems well conditioned.
+    solver = dict(small, ridge=1.0, tolerance=1e-16, iterations=60)
+    for config in solver, dict(solver, causal=False, qk_norm=True, scale=0.5):
+        yield Case("local_linear", config, {"x": normal(2, 37, 24)},
+                   lambda w, i, c: [local_linear(w, i["x"], c)], 512, 16)
 
 
 def model_cases():
