@@ -13,6 +13,14 @@
 #include "kernels/copy/copy.h"
 #include "kernels/matmul/matmul.h"
 
+// One clone for each instruction set.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define HEED_LEVELS __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#else
+#define HEED_LEVELS
+#endif
+
 namespace heed::kernels {
 namespace {
 
@@ -30,15 +38,47 @@ void check(const GramSystem& s, const Tensor& y) {
              "gram_solve: a ridge of {} leaves systems of few keys without a solution", s.ridge);
 }
 
+// Sums of so many terms at once: the compiler keeps them in vectors.
+constexpr int64_t kSums = 16;
+
 template <class T>
-T dot(const T* a, const T* b, int64_t n) {
-  // Four sums: the compiler may keep them in one vector.
-  T sum[4] = {};
+inline __attribute__((always_inline)) T sum_of(const T* sums) {
+  T total = 0;
+  for (int64_t i = 0; i < kSums; ++i) total += sums[i];
+  return total;
+}
+
+template <class T>
+inline __attribute__((always_inline)) T dot_of(const T* a, const T* b, int64_t n) {
+  T sums[kSums] = {};
   int64_t i = 0;
-  for (; i + 4 <= n; i += 4)
-    for (int64_t lane = 0; lane < 4; ++lane) sum[lane] += a[i + lane] * b[i + lane];
-  for (; i < n; ++i) sum[0] += a[i] * b[i];
-  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  for (; i + kSums <= n; i += kSums)
+    for (int64_t lane = 0; lane < kSums; ++lane) sums[lane] += a[i + lane] * b[i + lane];
+  for (; i < n; ++i) sums[i % kSums] += a[i] * b[i];
+  return sum_of(sums);
+}
+
+// t_j = w_j (t_j - offset); returns their sum.
+template <class T>
+inline __attribute__((always_inline)) T weigh_of(const T* w, T offset, T* t, int64_t n) {
+  T sums[kSums] = {};
+  int64_t j = 0;
+  for (; j + kSums <= n; j += kSums)
+    for (int64_t lane = 0; lane < kSums; ++lane) {
+      t[j + lane] = w[j + lane] * (t[j + lane] - offset);
+      sums[lane] += t[j + lane];
+    }
+  for (; j < n; ++j) sums[j % kSums] += t[j] = w[j] * (t[j] - offset);
+  return sum_of(sums);
+}
+
+HEED_LEVELS float dot(const float* a, const float* b, int64_t n) { return dot_of(a, b, n); }
+HEED_LEVELS double dot(const double* a, const double* b, int64_t n) { return dot_of(a, b, n); }
+HEED_LEVELS float weigh(const float* w, float offset, float* t, int64_t n) {
+  return weigh_of(w, offset, t, n);
+}
+HEED_LEVELS double weigh(const double* w, double offset, double* t, int64_t n) {
+  return weigh_of(w, offset, t, n);
 }
 
 /// Rows [first, first + rows) of the systems of one (batch, head).
@@ -72,11 +112,7 @@ class Block {
       T* t = pairs_.template data<T>() + i * m;
       const T* w = weights_.template data<T>() + i * m;
       const T offset = centre_.defined() ? dot(row(p, i), row(centre_, i), dim_) : T(0);
-      T sum = 0;
-      for (int64_t j = 0; j < m; ++j) t[j] = w[j] * (t[j] - offset);
-      if (centre_.defined())
-        for (int64_t j = 0; j < m; ++j) sum += t[j];
-      sums[static_cast<size_t>(i)] = sum;
+      sums[static_cast<size_t>(i)] = weigh(w, offset, t, m);
     }
     gemm(pairs_, keys_, to);
     for (int64_t i = 0; i < rows_; ++i) {

@@ -187,6 +187,64 @@ TEST(LocalLinearAttention, Gradients) {
           {q, k, v});
 }
 
+/// arXiv 2510.01450, section 5.1, in small: a stream of pairs (k, W k) whose map W and whose keys'
+/// centre change every 128 steps, each value predicted from the pairs before it.
+TEST(LocalLinearAttention, FollowsAStreamWhoseMapChanges) {
+  const int64_t d = 16, length = 512, segment = 128;
+  const RandomStream stream(RandomKey{11, 0, 0});
+  uint64_t drawn = 0;
+  const auto normal = [&](double scale) {
+    return scale * static_cast<double>(stream.normal(drawn++));
+  };
+  Values keys, values, map(static_cast<size_t>(d * d)), centre(static_cast<size_t>(d));
+  for (int64_t i = 0; i < length; ++i) {
+    if (i % segment == 0) {
+      double norm = 0.0;
+      for (double& c : centre) norm += std::pow(c = normal(1.0), 2);
+      for (double& c : centre) c *= 2.0 / std::sqrt(norm);
+      for (double& m : map) m = normal(1.0 / std::sqrt(static_cast<double>(d)));
+    }
+    Values key;
+    for (const double c : centre)
+      key.push_back(c + normal(1.0 / std::sqrt(static_cast<double>(d))));
+    keys.insert(keys.end(), key.begin(), key.end());
+    for (size_t r = 0; r < key.size(); ++r) {
+      double sum = 0.0;
+      for (size_t c = 0; c < key.size(); ++c) sum += map[r * key.size() + c] * key[c];
+      values.push_back(sum);
+    }
+  }
+  const Tensor k = Tensor::from(keys, {1, 1, length, d}), v = Tensor::from(values, k.shape());
+  const Tensor past_k = slice(k, 2, 0, length - 1), past_v = slice(v, 2, 0, length - 1),
+               q = slice(k, 2, 1, length), want = slice(v, 2, 1, length);
+  const auto error = [&](const Tensor& out, int64_t first, int64_t end) {
+    const Tensor difference = slice(sub(out, want), 2, first - 1, end - 1);
+    double sum = 0.0;
+    for (const double x : difference.to_vector<double>()) sum += x * x;
+    return sum / static_cast<double>(difference.numel());
+  };
+  LocalLinearOptions options = local(1e-3, true, 2.0);
+  const Tensor local_out = local_linear_attention(q, past_k, past_v, options);
+  options.ridge = 1e9;  // softmax attention
+  const Tensor softmax_out = local_linear_attention(q, past_k, past_v, options);
+  // one ridge regression on all that is past
+  const int64_t n = length - 1;
+  Values ones;
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < n; ++j) ones.push_back(j <= i ? 1.0 : 0.0);
+  const Tensor seen = Tensor::from(ones, {1, 1, n, n});
+  const Tensor slope = gram_solve(seen, past_k, q, {}, 1e-3, kExact);
+  const Tensor global_out = matmul(mul(matmul(slope, transpose(past_k, 2, 3)), seen), past_v);
+
+  EXPECT_LT(3 * error(local_out, 1, length), error(softmax_out, 1, length));
+  EXPECT_LT(3 * error(local_out, 1, length), error(global_out, 1, length));
+  // within a later segment it learns; the global regression is the best in the first alone
+  const int64_t last = length - segment;
+  EXPECT_LT(5 * error(local_out, length - 32, length), error(local_out, last + 1, last + 32));
+  EXPECT_LT(error(global_out, 96, segment), 1e-4);
+  EXPECT_GT(error(global_out, length - 32, length), 10 * error(local_out, length - 32, length));
+}
+
 TEST(LocalLinearAttention, OtherDtypes) {
   const Tensor q = uniform({1, 2, 40, 8}, -1, 1, 1), v = uniform({1, 2, 40, 3}, -1, 1, 3);
   const Tensor want = local_linear_attention(q, q, v, local(0.1));
