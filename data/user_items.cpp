@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <numeric>
+#include <span>
 #include <unordered_map>
 
 #include "core/files.h"
@@ -217,7 +218,7 @@ std::vector<int64_t> item_counts(const UserItems& data) {
   return counts;
 }
 
-RankingScore score_popularity(const UserItems& data, Part part, int64_t k) {
+RankingScore score_popularity(const UserItems& data, Part part, int64_t k, int64_t users) {
   const std::vector<int64_t> counts = item_counts(data);
   std::vector<int64_t> order(static_cast<size_t>(data.items));
   std::iota(order.begin(), order.end(), 1);
@@ -228,8 +229,10 @@ RankingScore score_popularity(const UserItems& data, Part part, int64_t k) {
   for (size_t i = 0; i < order.size(); ++i) {
     place[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
   }
+  const auto all = static_cast<int64_t>(data.users.size());
+  const int64_t scored = users > 0 ? std::min(users, all) : all;
   RankingScore score;
-  for (const auto& user : data.users) {
+  for (const auto& user : std::span(data.users).first(static_cast<size_t>(scored))) {
     const int64_t history = history_of(user, part);
     const int64_t target = user[static_cast<size_t>(history)];
     std::vector<int64_t> seen(user.begin(), user.begin() + history);
@@ -243,8 +246,8 @@ RankingScore score_popularity(const UserItems& data, Part part, int64_t k) {
     score.recall += 1;
     score.ndcg += 1 / std::log2(1 + static_cast<double>(rank));
   }
-  const auto users = static_cast<double>(data.users.size());
-  return {score.recall / users, score.ndcg / users};
+  const auto count = static_cast<double>(scored);
+  return {score.recall / count, score.ndcg / count};
 }
 
 }  // namespace heed::data

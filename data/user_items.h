@@ -70,14 +70,14 @@ int64_t evaluation_sequence_batches(const UserItems& data, int64_t batch);
 /// ranks by it.
 std::vector<int64_t> item_counts(const UserItems& data);
 
-/// Recall@k and NDCG@k over all users; one target a user, so NDCG is 1 / log2(1 + rank).
+/// Means of Recall@k and NDCG@k; one target a user, so NDCG is 1 / log2(1 + rank).
 struct RankingScore {
   double recall = 0;
   double ndcg = 0;
 };
 
-/// Popularity's score: every item is a candidate but those of the user's history; equals rank in
-/// the order of their numbers.
-RankingScore score_popularity(const UserItems& data, Part part, int64_t k);
+/// Popularity's score over the first `users` (0: all): every item is a candidate but those of the
+/// user's history; equals rank in the order of their numbers.
+RankingScore score_popularity(const UserItems& data, Part part, int64_t k, int64_t users = 0);
 
 }  // namespace heed::data

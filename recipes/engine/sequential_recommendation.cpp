@@ -167,8 +167,9 @@ double SequentialRecommendation::evaluate_batch(const data::SequenceBatch& batch
 Metrics SequentialRecommendation::baselines(const EvaluationOptions& options) {
   Metrics metrics;
   if (options.baselines.empty()) return metrics;
+  const int64_t users = options.max_batches * evaluation_rows(options);
   for (const int64_t k : options_.k) {
-    const data::RankingScore score = data::score_popularity(*data_, part(), k);
+    const data::RankingScore score = data::score_popularity(*data_, part(), k, users);
     metrics.emplace_back(fmt::format("popularity.recall@{}", k), score.recall);
     metrics.emplace_back(fmt::format("popularity.ndcg@{}", k), score.ndcg);
   }

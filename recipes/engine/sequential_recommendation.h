@@ -40,7 +40,8 @@ class SequentialRecommendation : public IndexedTask {
   /// loss (nats, over all items), then recall@k and ndcg@k of every k, each over all users.
   Metrics evaluate(const EvaluationOptions& options, Communicator& communicator,
                    const Progress& progress) override;
-  /// "popularity" ranks by how often an item was taken in training.
+  /// "popularity" ranks by how often an item was taken in training; of the users that an evaluation
+  /// visits.
   Metrics baselines(const EvaluationOptions& options) override;
   std::vector<std::string> known_baselines() const override { return {"popularity"}; }
   /// NDCG at the largest k.

@@ -120,6 +120,9 @@ TEST(Popularity, RanksByTrainingCounts) {
   EXPECT_DOUBLE_EQ(top.recall, 0.5);
   EXPECT_DOUBLE_EQ(top.ndcg, 0.5);
   EXPECT_DOUBLE_EQ(score_popularity(data, Part::validation, 2).recall, 0.5);
+  // The counts are all users', the score is the first one's.
+  EXPECT_DOUBLE_EQ(score_popularity(data, Part::test, 1, 1).recall, 0.0);
+  EXPECT_DOUBLE_EQ(score_popularity(data, Part::test, 1, 9).recall, 0.5);
 }
 
 TEST(UserItems, RealSequences) {

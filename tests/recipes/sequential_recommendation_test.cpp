@@ -95,6 +95,26 @@ TEST(SequentialRecommendation, EvaluationDoesNotDependOnTheBatchSize) {
   }
 }
 
+TEST(SequentialRecommendation, PopularityIsMeasuredOnTheSameUsers) {
+  const Scratch folder;
+  const std::string recipe = write_ring(folder);
+  const auto task = make_task(load_recipe(recipe));
+  const auto measured = [&](const EvaluationOptions& options) {
+    return *find_metric(task->baselines(options), "popularity.recall@5");
+  };
+  EvaluationOptions options{.batch_size = 5, .baselines = {"popularity"}};
+  const data::UserItems users = data::read_user_items({.file = folder.path("users.txt")});
+  const auto of_first = [&](int64_t count) {
+    return data::score_popularity(users, data::Part::validation, 5, count).recall;
+  };
+  EXPECT_EQ(measured(options), of_first(40));
+  options.max_batches = 3;
+  EXPECT_EQ(measured(options), of_first(15));
+  EXPECT_NE(of_first(15), of_first(40)) << "the test could not fail";
+  options.max_batches = 100;
+  EXPECT_EQ(measured(options), of_first(40));
+}
+
 TEST(SequentialRecommendation, ResumesBitForBit) {
   const Scratch folder;
   const std::string recipe = write_ring(folder);
