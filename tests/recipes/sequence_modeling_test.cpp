@@ -38,6 +38,19 @@ TEST(SequenceModeling, LearnsToCopy) {
   EXPECT_LT(*find_metric(end.metrics, "loss"), 0.5);
 }
 
+// Two layers have to work together: one finds the token before, the other where its key stood.
+TEST(SequenceModeling, LearnsWhichValueBelongsToWhichKey) {
+  const Scratch folder;
+  const EndReport end =
+      train_file(kRecipe, folder.path("run"),
+                 {"data={type: synthetic, task: recall, length: 24, symbols: 16, validation: 200}",
+                  "data.queries=8", "model.dim=32", "model.init_std=0.2", "optimizer.lr=0.005",
+                  "schedule={type: constant}", "train.steps=800", "train.batch_size=32",
+                  "train.eval_every=400"});
+  EXPECT_GT(*find_metric(end.metrics, "accuracy"),
+            0.95);  // guessing among those that occurred: 0.32
+}
+
 TEST(SequenceModeling, ResumesBitForBit) {
   const Scratch folder;
   expect_exact_resume(kRecipe, folder.path(), 6, kTiny);
@@ -80,7 +93,7 @@ TEST(SequenceModeling, ListOpsIsClassifiedToo) {
 
 TEST(SequenceModeling, SaysWhatDoesNotFit) {
   EXPECT_THAT(build_error(kRecipe, {"data.task=two_channel"}), HasSubstr("second channel"));
-  EXPECT_THAT(build_error(kRecipe, {"data.length=10"}), HasSubstr("20 places are needed"));
+  EXPECT_THAT(build_error(kRecipe, {"data.length=10"}), HasSubstr("24 places are needed"));
   EXPECT_THAT(build_error(kRecipe, {"model.context=10"}), HasSubstr("context of 10"));
   EXPECT_THAT(build_error(kRecipe, {"evaluation.baselines=[unigram]"}), HasSubstr("unigram"));
 }
