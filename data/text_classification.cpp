@@ -6,49 +6,24 @@
 #include <set>
 
 #include "core/files.h"
-#include "data/bpe.h"
-#include "data/byte_tokenizer.h"
-#include "data/char_tokenizer.h"
-#include "data/delimited.h"
-#include "data/permutation.h"
+#include "data/hold_out.h"
 #include "data/text_source.h"
-#include "data/unicode.h"
-#include "data/word_tokenizer.h"
 
 namespace heed::data {
 namespace {
 
-std::unique_ptr<Tokenizer> make_tokenizer(const ClassTokenizerOptions& options,
-                                          const LabelledTexts& texts, const SourceLocation& where) {
-  if (!options.file.empty()) return load_tokenizer(expand_path(options.file, where));
-  if (options.type == "bytes") return std::make_unique<ByteTokenizer>();
-  std::vector<std::string_view> train;
-  for (const LabelledText& text : texts.train) train.emplace_back(text.text);
-  if (options.type == "words") {
-    return std::make_unique<WordTokenizer>(
-        WordTokenizer::from_texts(train, options.min_count, options.vocab_size));
-  }
-  if (options.type == "bpe") {
-    return std::make_unique<BpeTokenizer>(train_bpe(train, {.vocab_size = options.vocab_size}));
-  }
-  for (const auto* part : {&texts.validation, &texts.test}) {
-    for (const LabelledText& text : *part) train.emplace_back(text.text);
-  }
-  return std::make_unique<CharTokenizer>(CharTokenizer::from_texts(train));
+std::vector<std::string_view> views(const std::vector<LabelledText>& texts) {
+  std::vector<std::string_view> all;
+  for (const LabelledText& text : texts) all.emplace_back(text.text);
+  return all;
 }
 
-// Moves `count` texts, drawn evenly, to a list of their own; the order of both stays.
-std::vector<LabelledText> draw_out(std::vector<LabelledText>& texts, int64_t count,
-                                   std::string_view purpose) {
-  std::vector<LabelledText> stay, drawn;
-  if (texts.empty()) return drawn;
-  const Permutation order({0, hash_name(purpose), 0}, texts.size());
-  for (size_t i = 0; i < texts.size(); ++i) {
-    const bool moves = static_cast<int64_t>(order(i)) < count;
-    (moves ? drawn : stay).push_back(std::move(texts[i]));
-  }
-  texts = std::move(stay);
-  return drawn;
+std::unique_ptr<Tokenizer> make_tokenizer(const ExampleTokenizerOptions& options,
+                                          const LabelledTexts& texts, const SourceLocation& where) {
+  std::vector<std::string_view> held_out = views(texts.validation);
+  const std::vector<std::string_view> test = views(texts.test);
+  held_out.insert(held_out.end(), test.begin(), test.end());
+  return make_example_tokenizer(options, views(texts.train), held_out, where);
 }
 
 // Token ids of the texts of a part, end to end.
@@ -132,109 +107,28 @@ class TextExamples : public LabelledDataset {
   int64_t longest_ = 1;
 };
 
-std::string decoded(std::string text, const std::string& encoding) {
-  if (encoding != "latin-1") return text;
-  std::string out;
-  for (const char c : text) append_code_point(out, static_cast<unsigned char>(c));
-  return out;
-}
-
 // A row of a table as its label and text.
 struct Row {
   std::string label, text;
   SourceLocation where;
 };
 
-class TableReader {
- public:
-  explicit TableReader(const TextTableOptions& options) : options_(options) {}
-
-  std::vector<Row> read(const std::vector<std::string>& patterns, const SourceLocation& where) {
-    std::vector<Row> rows;
-    if (patterns.empty()) return rows;
-    for (const std::string& path : find_text_files(patterns, where)) {
-      const std::string format = format_of(path, where);
-      const std::string text = decoded(read_file(path), options_.texts.encoding);
-      if (format == "jsonl") {
-        read_json_lines(text, path, rows);
-      } else {
-        read_records(format == "csv" ? parse_csv(text, path) : parse_tsv(text), path, rows);
-      }
+std::vector<Row> read_rows(const std::vector<std::string>& patterns,
+                           const TextTableOptions& options, const SourceLocation& where) {
+  std::vector<std::string> columns = {options.label};
+  columns.insert(columns.end(), options.text.begin(), options.text.end());
+  std::vector<Row> rows;
+  for (TableRow& read :
+       read_table(patterns, columns, options.table, options.texts.encoding, where)) {
+    Row row{std::move(read.fields[0]), std::move(read.fields[1]), read.where};
+    for (size_t i = 2; i < read.fields.size(); ++i) {
+      if (!row.text.empty()) row.text += ' ';
+      row.text += read.fields[i];
     }
-    return rows;
+    rows.push_back(std::move(row));
   }
-
- private:
-  std::string format_of(const std::string& path, const SourceLocation& where) const {
-    if (!options_.format.empty()) return options_.format;
-    for (const char* format : {"csv", "tsv", "jsonl"}) {
-      if (path.ends_with(std::string(".") + format)) return format;
-    }
-    fail_request(where,
-                 fmt::format("'{}' does not end in .csv, .tsv or .jsonl: say its format", path));
-  }
-
-  size_t column_of(const std::string& name, const Record& first, const std::string& path) const {
-    if (options_.header) {
-      const auto found = std::find(first.fields.begin(), first.fields.end(), name);
-      if (found != first.fields.end()) return static_cast<size_t>(found - first.fields.begin());
-      fail_request(SourceLocation{path, first.line},
-                   fmt::format("no column '{}'{}", name, did_you_mean(name, first.fields)));
-    }
-    size_t column = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), column);
-    if (error != std::errc() || end != name.data() + name.size()) {
-      fail_request("'{}' is no column number; names need header: true", name);
-    }
-    return column;
-  }
-
-  void read_records(const std::vector<Record>& records, const std::string& path,
-                    std::vector<Row>& rows) const {
-    if (records.empty()) return;
-    const size_t label = column_of(options_.label, records[0], path);
-    std::vector<size_t> columns;
-    for (const std::string& name : options_.text) {
-      columns.push_back(column_of(name, records[0], path));
-    }
-    const size_t needed = std::max(label, *std::max_element(columns.begin(), columns.end()));
-    for (size_t i = options_.header ? 1 : 0; i < records.size(); ++i) {
-      const SourceLocation place{path, records[i].line};
-      if (records[i].fields.size() <= needed) {
-        fail_request(place, fmt::format("{} fields; column {} is needed (from 0)",
-                                        records[i].fields.size(), needed));
-      }
-      Row row{records[i].fields[label], "", place};
-      for (const size_t column : columns) {
-        if (!row.text.empty()) row.text += ' ';
-        row.text += records[i].fields[column];
-      }
-      rows.push_back(std::move(row));
-    }
-  }
-
-  void read_json_lines(const std::string& text, const std::string& path,
-                       std::vector<Row>& rows) const {
-    int line = 1;
-    for (size_t at = 0; at < text.size(); ++line) {
-      const size_t end = std::min(text.find('\n', at), text.size());
-      const std::string json = text.substr(at, end - at);
-      at = end + 1;
-      if (json.find_first_not_of(" \t\r") == json.npos) continue;
-      const Config object = parse_json(json, fmt::format("{}:{}", path, line));
-      const Config& label = object.at(options_.label);
-      Row row{label.is_integer() ? std::to_string(label.as_integer()) : label.as_string(), "",
-              SourceLocation{path, line}};
-      for (const std::string& name : options_.text) {
-        if (!row.text.empty()) row.text += ' ';
-        row.text += object.at(name).as_string();
-      }
-      rows.push_back(std::move(row));
-    }
-  }
-
-  const TextTableOptions& options_;
-};
+  return rows;
+}
 
 std::vector<std::string> classes_of(const std::vector<Row>& rows) {
   std::set<std::string> labels;
@@ -270,20 +164,10 @@ std::vector<LabelledText> with_classes(std::vector<Row> rows,
 
 }  // namespace
 
-void ClassTokenizerOptions::options(Options& o) {
-  o.field("type", type, "how text becomes tokens; the vocabulary is made from the training texts",
-          {.one_of = {"words", "chars", "bytes", "bpe"}});
-  o.field("vocab_size", vocab_size, "tokens at most, of words (the most frequent) or of a BPE",
-          {.min = 257, .max = 1 << 20});
-  o.field("min_count", min_count, "rarer words become the unknown token", {.min = 1});
-  o.field("file", file, "a tokenizer.json to use instead; the type is then the file's");
-}
-
 void LabelledTextOptions::options(Options& o) {
   o.field("tokenizer", tokenizer, "how text becomes tokens");
   o.field("max_length", max_length, "tokens of a text; longer ones lose their end", {.min = 1});
-  o.field("encoding", encoding, "of the files; in utf-8, stray bytes are kept as they are",
-          {.one_of = {"utf-8", "latin-1"}});
+  encoding_option(o, encoding);
   o.field("hold_out", hold_out, "fraction for validation, where no such part is given",
           {.min = 0, .below = 1});
   o.field("hold_out_test", hold_out_test, "fraction for testing, where no such part is given",
@@ -297,9 +181,7 @@ void TextTableOptions::options(Options& o) {
           {.required = true});
   o.field("validation", validation, "files of the validation part");
   o.field("test", test, "files of the test part");
-  o.field("format", format, "csv, tsv or jsonl; empty: by the file's name",
-          {.one_of = {"", "csv", "tsv", "jsonl"}});
-  o.field("header", header, "whether the first record of a CSV or TSV names the columns");
+  table.options(o);
   o.field("label", label, "the label's column: a number from 0, or a name");
   o.field("text", text, "the text's columns, joined by a space");
   o.check(!text.empty(), "text", "text needs one column at least");
@@ -316,15 +198,7 @@ std::unique_ptr<LabelledDataset> make_labelled_texts(LabelledTexts texts,
                                                      std::vector<std::string> class_names,
                                                      const LabelledTextOptions& options,
                                                      const SourceLocation& where) {
-  const auto total = static_cast<double>(texts.train.size());
-  if (texts.test.empty()) {
-    texts.test =
-        draw_out(texts.train, static_cast<int64_t>(total * options.hold_out_test), "data/test");
-  }
-  if (texts.validation.empty()) {
-    texts.validation =
-        draw_out(texts.train, static_cast<int64_t>(total * options.hold_out), "data/validation");
-  }
+  hold_out(texts.train, texts.validation, texts.test, options.hold_out, options.hold_out_test);
   if (texts.train.empty()) fail_request(where, "there are no texts to train on");
   if (!options.classes.empty()) {
     if (options.classes.size() != class_names.size()) {
@@ -338,12 +212,11 @@ std::unique_ptr<LabelledDataset> make_labelled_texts(LabelledTexts texts,
 
 std::unique_ptr<LabelledDataset> open_text_table(const TextTableOptions& options,
                                                  const SourceLocation& where) {
-  TableReader reader(options);
-  std::vector<Row> train = reader.read(options.train, where);
+  std::vector<Row> train = read_rows(options.train, options, where);
   const std::vector<std::string> classes = classes_of(train);
   return make_labelled_texts({with_classes(std::move(train), classes),
-                              with_classes(reader.read(options.validation, where), classes),
-                              with_classes(reader.read(options.test, where), classes)},
+                              with_classes(read_rows(options.validation, options, where), classes),
+                              with_classes(read_rows(options.test, options, where), classes)},
                              classes, options.texts, where);
 }
 
@@ -353,7 +226,7 @@ std::unique_ptr<LabelledDataset> open_sentences(const SentencesOptions& options,
   std::vector<std::string> classes;
   for (const std::string& name : options.files) {
     const std::string path = expand_path(name, where);
-    const std::string text = decoded(read_file(path), options.texts.encoding);
+    const std::string text = decode_text(read_file(path), options.texts.encoding);
     for (size_t at = 0; at < text.size();) {
       const size_t end = std::min(text.find('\n', at), text.size());
       std::string line = text.substr(at, end - at);

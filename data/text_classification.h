@@ -6,21 +6,15 @@
 #include <vector>
 
 #include "core/options.h"
+#include "data/example_tokenizer.h"
 #include "data/labelled_dataset.h"
+#include "data/text_table.h"
 
 namespace heed::data {
 
-struct ClassTokenizerOptions {
-  std::string type = "words";
-  int64_t vocab_size = 30000;
-  int64_t min_count = 2;
-  std::string file;
-  void options(Options& o);
-};
-
 /// What every dataset of labelled texts takes.
 struct LabelledTextOptions {
-  ClassTokenizerOptions tokenizer;
+  ExampleTokenizerOptions tokenizer;
   int64_t max_length = 256;
   std::string encoding = "utf-8";
   double hold_out = 0;
@@ -33,8 +27,7 @@ struct LabelledTextOptions {
 /// TSV), else names; fields of objects in JSON lines. Several text columns are joined by a space.
 struct TextTableOptions {
   std::vector<std::string> train, validation, test;
-  std::string format;
-  bool header = false;
+  TableOptions table;
   std::string label = "0";
   std::vector<std::string> text = {"1"};
   LabelledTextOptions texts;
