@@ -2,22 +2,27 @@
 
 #include <algorithm>
 
-#include "data/synthetic.h"
 #include "data/word_tokenizer.h"
 
 namespace heed::data {
 namespace {
 
 constexpr int64_t kFirstDigit = 3;  // of synthetic's tokens
+constexpr int64_t kFirstWord = 2;   // padding and the unknown word come first
+
+// By token, so that the words' ids are the generator's tokens.
+const std::vector<std::string>& words() {
+  static const std::vector<std::string> all = {"=", "0", "1", "2",   "3",   "4",   "5",  "6",
+                                               "7", "8", "9", "max", "min", "med", "sm", ")"};
+  return all;
+}
 
 class ListOps : public LabelledDataset {
  public:
   explicit ListOps(const ListOpsOptions& o)
       : parts_(o.parts),
         made_{.task = "listops", .length = o.length, .depth = o.depth},
-        // Padding and unknown come first, so that the words' ids are the generator's tokens.
-        tokenizer_({"=", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "max", "min", "med",
-                    "sm", ")"}) {
+        tokenizer_(words()) {
     HEED_CHECK(tokenizer_.vocab_size() == synthetic_vocab(made_), "listops: {} words of {} tokens",
                tokenizer_.vocab_size(), synthetic_vocab(made_));
     for (int digit = 0; digit < 10; ++digit) class_names_.push_back(std::to_string(digit));
@@ -60,15 +65,10 @@ class ListOps : public LabelledDataset {
   }
 
  private:
-  // The tokens up to the question, and the answer.
   std::pair<std::vector<int64_t>, int64_t> example(Part part, int64_t index) const {
     HEED_CHECK(index >= 0 && index < size(part), "listops: {} of {}", index, size(part));
     const uint64_t own = mix(static_cast<uint64_t>(parts_.seed) ^ hash_name(name_of(part)));
-    SyntheticExample made = synthetic_example(made_, own, index);
-    const auto asked = std::find_if(made.targets.begin(), made.targets.end(),
-                                    [](int64_t target) { return target != kIgnoreTarget; });
-    made.inputs.resize(static_cast<size_t>(asked - made.targets.begin()) + 1);
-    return {std::move(made.inputs), *asked - kFirstDigit};
+    return listops_example(made_, own, index);
   }
 
   ProceduralParts parts_;
@@ -82,6 +82,19 @@ void ListOpsOptions::options(Options& o) {
   o.field("length", length, "tokens of a text, at most", {.min = 2, .max = 1 << 24});
   o.field("depth", depth, "nesting, at most", {.min = 1, .max = 64});
   parts.options(o);
+}
+
+std::pair<std::vector<int64_t>, int64_t> listops_example(const SyntheticOptions& options,
+                                                         uint64_t seed, int64_t index) {
+  SyntheticExample made = synthetic_example(options, seed, index);
+  const auto asked = std::find_if(made.targets.begin(), made.targets.end(),
+                                  [](int64_t target) { return target != kIgnoreTarget; });
+  made.inputs.resize(static_cast<size_t>(asked - made.targets.begin()) + 1);
+  return {std::move(made.inputs), *asked - kFirstDigit};
+}
+
+const std::string& listops_word(int64_t token) {
+  return words().at(static_cast<size_t>(token - kFirstWord));
 }
 
 std::unique_ptr<LabelledDataset> open_listops(const ListOpsOptions& options,

@@ -42,6 +42,15 @@ DatasetEntry labelled(const std::string& name, const std::string& kind,
           }};
 }
 
+template <class Options, auto open>
+DatasetEntry pairs(const std::string& name, const std::string& summary) {
+  DatasetEntry entry{name, "pairs", summary, describe_options<Options>, nullptr, nullptr};
+  entry.open_pairs = [name](const Config& config) {
+    return open(read_options<Options>(config, "dataset " + name), config.where());
+  };
+  return entry;
+}
+
 }  // namespace
 
 const std::vector<DatasetEntry>& dataset_registry() {
@@ -68,6 +77,8 @@ const std::vector<DatasetEntry>& dataset_registry() {
       {"synthetic", "synthetic",
        "made sequences with answers: copying, recall, passkeys, induction, Markov chains, ListOps",
        describe_options<SyntheticDataOptions>, nullptr, nullptr},
+      pairs<SyntheticPairOptions, open_synthetic_pairs>(
+          "synthetic-pairs", "made pairs of texts: copied, reversed, sorted, ListOps"),
       {"synthetic-users", "sequences",
        "users' items made by formulas: tastes, successors and noise",
        describe_options<SyntheticUserOptions>, nullptr, nullptr,
@@ -77,6 +88,8 @@ const std::vector<DatasetEntry>& dataset_registry() {
        }},
       {"text", "text", "text files, folders or glob patterns", describe_options<TextDatasetOptions>,
        open_files, nullptr},
+      pairs<PairTableOptions, open_pair_table>("text-pairs",
+                                               "pairs of texts in CSV, TSV or JSON lines"),
       labelled<TextTableOptions, open_text_table>("text-table", "texts",
                                                   "labelled texts in CSV, TSV or JSON lines"),
       {"user-items", "sequences", "users' items in time order, for next-item recommendation",

@@ -9,20 +9,22 @@
 
 #include "data/labelled_dataset.h"
 #include "data/text_dataset.h"
+#include "data/text_pairs.h"
 #include "data/user_items.h"
 
 namespace heed::data {
 
 struct DatasetEntry {
   std::string name;
-  /// "text" (a stream of tokens), "images", "clips", "masks" or "texts" (labelled), "sequences"
-  /// (users and items), "synthetic" (made sequences with answers)
+  /// "text" (a stream of tokens), "images", "clips", "masks" or "texts" (labelled), "pairs" (one
+  /// text for another), "sequences" (users and items), "synthetic" (made sequences with answers)
   std::string kind;
   std::string summary;             ///< one line
   std::function<Config()> schema;  ///< JSON Schema of its options
   std::function<std::unique_ptr<TextDataset>(const Config&)> open_text;          ///< or null
   std::function<std::unique_ptr<LabelledDataset>(const Config&)> open_labelled;  ///< or null
   std::function<UserItems(const Config&)> open_sequences;                        ///< or null
+  std::function<std::unique_ptr<TextPairs>(const Config&)> open_pairs;           ///< or null
 };
 
 /// All entries, sorted by name.

@@ -1,0 +1,172 @@
+#include "data/text_pairs.h"
+
+#include <algorithm>
+
+#include "data/hold_out.h"
+#include "data/permutation.h"
+
+namespace heed::data {
+namespace {
+
+size_t place_of(Part part) { return static_cast<size_t>(part); }
+
+std::vector<std::string_view> views(const std::vector<TextPair>& pairs) {
+  std::vector<std::string_view> all;
+  for (const TextPair& pair : pairs) {
+    all.emplace_back(pair.source);
+    all.emplace_back(pair.target);
+  }
+  return all;
+}
+
+std::vector<TextPair> read_pairs(const std::vector<std::string>& patterns,
+                                 const PairTableOptions& options, const SourceLocation& where) {
+  std::vector<TextPair> pairs;
+  for (TableRow& row : read_table(patterns, {options.source, options.target}, options.table,
+                                  options.encoding, where)) {
+    pairs.push_back({std::move(row.fields[0]), std::move(row.fields[1])});
+  }
+  return pairs;
+}
+
+}  // namespace
+
+int64_t end_id(const Tokenizer& tokenizer) {
+  const auto end = tokenizer.end_of_text();
+  return end ? static_cast<int64_t>(*end) : tokenizer.vocab_size();
+}
+
+TextPairs::TextPairs(const Parts& parts, const PairOptions& options, const SourceLocation& where) {
+  if (parts.train.empty()) fail_request(where, "there are no pairs to train on");
+  std::vector<std::string_view> held_out = views(parts.validation);
+  const std::vector<std::string_view> test = views(parts.test);
+  held_out.insert(held_out.end(), test.begin(), test.end());
+  tokenizer_ = make_example_tokenizer(options.tokenizer, views(parts.train), held_out, where);
+  const std::vector<TextPair>* lists[] = {&parts.train, &parts.validation, &parts.test};
+  for (size_t p = 0; p < 3; ++p) {
+    for (const TextPair& pair : *lists[p]) {
+      parts_[p].push_back(encoded(pair, options));
+      const Example& example = parts_[p].back();
+      longest_source_ = std::max<int64_t>(longest_source_, std::ssize(example.source));
+      longest_target_ = std::max<int64_t>(longest_target_, std::ssize(example.target));
+    }
+  }
+  summary_ = fmt::format(
+      "{} pairs for training, {} for validation, {} for testing; up to {} tokens to {}; "
+      "tokenizer {} of {}",
+      size(Part::train), size(Part::validation), size(Part::test), longest_source_, longest_target_,
+      tokenizer_->type(), tokenizer_->vocab_size());
+}
+
+TextPairs::Example TextPairs::encoded(const TextPair& pair, const PairOptions& options) const {
+  Example example{tokenizer_->encode(pair.source), tokenizer_->encode(pair.target)};
+  const auto end = static_cast<TokenId>(end_id(*tokenizer_));
+  const auto cut = [](Ids& ids, int64_t most) {
+    ids.resize(std::min(ids.size(), static_cast<size_t>(most)));
+  };
+  cut(example.source, options.max_source);
+  if (example.source.empty()) example.source.push_back(end);
+  cut(example.target, options.max_target - 1);
+  example.target.push_back(end);
+  return example;
+}
+
+int64_t TextPairs::size(Part part) const { return std::ssize(parts_[place_of(part)]); }
+
+PairBatch TextPairs::train_batch(int64_t index, const LabelledBatchOptions& options) const {
+  HEED_CHECK(index >= 0, "pairs: batch {} was asked for", index);
+  const RowRange mine = rows_of(options.slice, options.batch);
+  const auto count = static_cast<uint64_t>(size(Part::train));
+  std::vector<int64_t> examples;
+  for (int64_t row = mine.begin; row < mine.end; ++row) {
+    const auto nth = static_cast<uint64_t>(index * options.batch + row);
+    const Permutation order({options.seed, hash_name("data/epochs"), nth / count}, count);
+    examples.push_back(static_cast<int64_t>(order(nth % count)));
+  }
+  PairBatch batch = gather(Part::train, examples);
+  batch.index = index;
+  return batch;
+}
+
+int64_t TextPairs::evaluation_batches(Part part, int64_t batch) const {
+  HEED_CHECK(batch >= 1, "pairs: a batch of {} rows", batch);
+  return (size(part) + batch - 1) / batch;
+}
+
+PairBatch TextPairs::evaluation_batch(Part part, int64_t index,
+                                      const LabelledBatchOptions& options) const {
+  const int64_t batches = evaluation_batches(part, options.batch);
+  HEED_CHECK(index >= 0 && index < batches, "pairs: {} batch {} of {}", name_of(part), index,
+             batches);
+  const RowRange mine = rows_of(options.slice, options.batch);
+  std::vector<int64_t> examples;
+  for (int64_t row = mine.begin; row < mine.end; ++row) {
+    const int64_t example = index * options.batch + row;
+    examples.push_back(example < size(part) ? example : -1);
+  }
+  PairBatch batch = gather(part, examples);
+  batch.index = index;
+  return batch;
+}
+
+PairBatch TextPairs::gather(Part part, const std::vector<int64_t>& examples) const {
+  const std::vector<Example>& own = parts_[place_of(part)];
+  int64_t sources = 1, targets = 1;
+  for (const int64_t example : examples) {
+    if (example < 0) continue;
+    const Example& pair = own[static_cast<size_t>(example)];
+    sources = std::max<int64_t>(sources, std::ssize(pair.source));
+    targets = std::max<int64_t>(targets, std::ssize(pair.target));
+  }
+  const int64_t rows = std::ssize(examples);
+  PairBatch batch;
+  batch.ids = Tensor::zeros({rows, sources}, DType::i64);
+  batch.lengths = Tensor::full({rows}, 1.0, DType::i64);
+  batch.targets = Tensor::full({rows, targets}, static_cast<double>(kIgnoreTarget), DType::i64);
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t example = examples[static_cast<size_t>(row)];
+    if (example < 0) continue;
+    const Example& pair = own[static_cast<size_t>(example)];
+    std::copy(pair.source.begin(), pair.source.end(), batch.ids.data<int64_t>() + row * sources);
+    std::copy(pair.target.begin(), pair.target.end(),
+              batch.targets.data<int64_t>() + row * targets);
+    batch.lengths.data<int64_t>()[row] = std::ssize(pair.source);
+    ++batch.rows;
+    batch.count += std::ssize(pair.target);
+  }
+  return batch;
+}
+
+void PairOptions::options(Options& o) {
+  o.field("tokenizer", tokenizer, "how text becomes tokens, of both sides");
+  o.field("max_source", max_source, "tokens of a source; longer ones lose their end", {.min = 1});
+  o.field("max_target", max_target, "tokens of a target, its end included; the same", {.min = 2});
+}
+
+void PairTableOptions::options(Options& o) {
+  o.field("train", train, "files or glob patterns; ${NAME} is an environment variable",
+          {.required = true});
+  o.field("validation", validation, "files of the validation part");
+  o.field("test", test, "files of the test part");
+  table.options(o);
+  o.field("source", source, "the column of what is read: a number from 0, or a name");
+  o.field("target", target, "the column of what is to be written");
+  encoding_option(o, encoding);
+  o.field("hold_out", hold_out, "fraction for validation, where no such part is given",
+          {.min = 0, .below = 1});
+  o.field("hold_out_test", hold_out_test, "fraction for testing, where no such part is given",
+          {.min = 0, .below = 1});
+  o.check(hold_out + hold_out_test < 1, "hold_out_test", "nothing would be left to train on");
+  pairs.options(o);
+}
+
+std::unique_ptr<TextPairs> open_pair_table(const PairTableOptions& options,
+                                           const SourceLocation& where) {
+  TextPairs::Parts parts{read_pairs(options.train, options, where),
+                         read_pairs(options.validation, options, where),
+                         read_pairs(options.test, options, where)};
+  hold_out(parts.train, parts.validation, parts.test, options.hold_out, options.hold_out_test);
+  return std::make_unique<TextPairs>(parts, options.pairs, where);
+}
+
+}  // namespace heed::data
