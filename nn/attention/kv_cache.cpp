@@ -4,6 +4,7 @@
 
 #include "core/views.h"
 #include "kernels/copy/copy.h"
+#include "kernels/index/index.h"
 
 namespace heed::nn {
 namespace {
@@ -43,6 +44,15 @@ std::pair<Tensor, Tensor> KvCache::append(int64_t layer, const Tensor& k, const 
   store(own.keys, capacity_, length_, k);
   store(own.values, capacity_, length_, v);
   return {views::slice(own.keys, 2, 0, total), views::slice(own.values, 2, 0, total)};
+}
+
+void KvCache::reorder(const Tensor& rows) {
+  for (Layer& layer : layers_) {
+    for (Tensor* buffer : {&layer.keys, &layer.values, &layer.state}) {
+      if (!buffer->defined()) continue;
+      *buffer = kernels::take(*buffer, 0, rows, buffer->dtype(), "kv cache");
+    }
+  }
 }
 
 void KvCache::truncate(int64_t length) {

@@ -34,6 +34,8 @@ class KvCache : public DecodeState {
 
   /// Counts `tokens` new tokens as stored, after all layers have appended them.
   void advance(int64_t tokens) { length_ += tokens; }
+  /// Row b of the batch becomes what row rows[b] was; rows [B] i64.
+  void reorder(const Tensor& rows);
   /// Forgets all tokens but the first `length`; buffers stay. A state can forget all or nothing.
   void truncate(int64_t length);
 

@@ -41,6 +41,10 @@ void Linear::adapt(const LowRankOptions& options) {
   child("lora", *lora);
 }
 
+Tensor Linear::whole_weight() const {
+  return !lora || merged_ ? weight : add(weight, lora->matrix());
+}
+
 void Linear::merge() {
   if (!lora || merged_) return;
   const NoGrad no_grad;

@@ -37,8 +37,11 @@ struct Linear : Module {
 
   /// Freezes weight and bias, and trains a low-rank update of the output in their place. Once.
   void adapt(const LowRankOptions& options);
-  /// Adds the update to the weight for good; nothing without
-  /// one. The module's tensors named "lora" then have no part in its output any more.
+  /// The weight with its update (without dropout), recorded: for those who multiply by it
+  /// themselves. It is the weight itself where there is no update.
+  Tensor whole_weight() const;
+  /// Adds the update to the weight for good; nothing without one. The module's tensors named "lora"
+  /// then have no part in its output any more.
   void merge();
 
   Tensor weight;                  // [out, in]

@@ -13,8 +13,8 @@ struct LowRank : Module {
 
   /// x [..., in] -> [..., out].
   Tensor forward(const Tensor& x);
-  /// The same as a matrix [out, in] on x, without dropout; not recorded.
-  Tensor matrix();
+  /// The same as a matrix [out, in] on x, without dropout.
+  Tensor matrix() const;
 
   Linear down, up;
   Dropout dropout;

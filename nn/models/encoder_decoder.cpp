@@ -237,11 +237,12 @@ Tensor EncoderDecoder::decoder_ids(const Tensor& targets) const {
   return Tensor::from(values, targets.shape());
 }
 
-Tensor EncoderDecoder::loss(const Tensor& ids, const Tensor& targets, const Tensor& lengths) {
+Tensor EncoderDecoder::loss(const Tensor& ids, const Tensor& targets, const Tensor& lengths,
+                            double smoothing) {
   const Tensor features =
       run(decoder_ids(targets), memories(encode(ids, lengths)), lengths, nullptr);
   return linear_cross_entropy(scaled(features), head_weight(), {}, targets,
-                              {.ignore_index = kIgnored});
+                              {.ignore_index = kIgnored, .smoothing = smoothing});
 }
 
 std::unique_ptr<DecodeState> EncoderDecoder::start(const Tensor& ids, const Tensor& lengths) {
@@ -259,6 +260,12 @@ Tensor EncoderDecoder::decode(const Tensor& ids, DecodeState& state) {
   const Tensor hidden = run(ids, own->memory, own->lengths, &own->cache);
   own->cache.advance(ids.size(1));
   return linear(scaled(select(hidden, 1, hidden.size(1) - 1)), head_weight());
+}
+
+void EncoderDecoder::reorder(DecodeState& state, const Tensor& rows) const {
+  auto* own = dynamic_cast<Decoding*>(&state);
+  HEED_CHECK(own != nullptr, "encoder_decoder: reorder wants the state that start() gave");
+  own->cache.reorder(rows);
 }
 
 Tensor EncoderDecoder::generate(const Tensor& ids, const Tensor& lengths,

@@ -94,14 +94,19 @@ class EncoderDecoder : public Module {
   /// targets [B, M] moved back by one, behind the start token: what the decoder reads when it is
   /// to predict them. Targets of -100 (padding) are read as the start token.
   Tensor decoder_ids(const Tensor& targets) const;
-  /// Mean cross-entropy (nats) of targets [B, M] given ids; targets of -100 do not count.
-  Tensor loss(const Tensor& ids, const Tensor& targets, const Tensor& lengths = {});
+  /// Mean cross-entropy (nats) of targets [B, M] given ids, against targets smoothed by
+  /// `smoothing`; targets of -100 do not count.
+  Tensor loss(const Tensor& ids, const Tensor& targets, const Tensor& lengths = {},
+              double smoothing = 0.0);
 
   /// A state for decode(): the memory's keys and values, and an empty cache.
   std::unique_ptr<DecodeState> start(const Tensor& ids, const Tensor& lengths = {});
   /// Takes in the next tokens ids [B, T] and returns the logits after the last of them, [B, vocab];
   /// not recorded.
   Tensor decode(const Tensor& ids, DecodeState& state);
+  /// Row b of the state becomes what row rows[b] was (rows [B] i64): a beam that goes on from
+  /// another. The memory stays, so both must read the same text.
+  void reorder(DecodeState& state, const Tensor& rows) const;
   /// Token by token, i64 [B, T], T <= options.tokens; `end` fills what follows it. Not recorded.
   Tensor generate(const Tensor& ids, const Tensor& lengths, const GenerateOptions& options);
 
@@ -126,7 +131,7 @@ class EncoderDecoder : public Module {
              KvCache* cache);
   std::vector<CrossMemory> memories(const Tensor& memory);
   Tensor scaled(const Tensor& features) const;
-  const Tensor& head_weight() const { return head ? head->weight : embed.weight; }
+  Tensor head_weight() const { return head ? head->whole_weight() : embed.weight; }
 
   EncoderDecoderOptions options_;
 };

@@ -10,6 +10,7 @@
 #include "recipes/engine/masked_language_modeling.h"
 #include "recipes/engine/regression.h"
 #include "recipes/engine/segmentation.h"
+#include "recipes/engine/sequence_to_sequence.h"
 #include "recipes/engine/sequential_recommendation.h"
 
 namespace heed::recipes {
@@ -55,6 +56,7 @@ const std::vector<TaskEntry>& task_registry() {
       masked_language_modeling_entry(),
       regression_entry(),
       segmentation_entry(),
+      sequence_to_sequence_entry(),
       sequential_recommendation_entry(),
   };
   return entries;
@@ -85,9 +87,21 @@ void check_extras(const Recipe& recipe, const Task& task) {
   }
 }
 
+/// Where `tokenizer.file` is a run's folder, puts its last checkpoint there.
+void read_tokenizer_of_run(Config& data) {
+  Config* tokenizer = data.is_map() ? data.find("tokenizer") : nullptr;
+  Config* file = tokenizer != nullptr && tokenizer->is_map() ? tokenizer->find("file") : nullptr;
+  if (file == nullptr || !file->is_string() || list_checkpoints(file->as_string()).empty()) return;
+  const SourceLocation where = file->where();
+  *file = Config(find_checkpoint(file->as_string()).path);
+  file->set_where(where);
+}
+
 }  // namespace
 
-std::unique_ptr<Task> make_task(const Recipe& recipe, TaskUse use, const std::string& assets) {
+std::unique_ptr<Task> make_task(const Recipe& given, TaskUse use, const std::string& assets) {
+  Recipe recipe = given;
+  read_tokenizer_of_run(recipe.data);
   const Config* type = recipe.task.find("type");
   const std::string name = type == nullptr ? "language_modeling" : type->as_string();
   const TaskEntry& entry = find_task(name, type == nullptr ? SourceLocation{} : type->where());

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
-#include <span>
 
 #include "autograd/tape.h"
 #include "core/random.h"
@@ -60,24 +59,23 @@ std::vector<data::TokenId> prompt_ids(const data::Tokenizer& tokenizer, const st
 
 }  // namespace
 
-Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokenizer,
-                        const std::string& prompt, const GenerateOptions& options,
-                        const TokenCallback& on_token) {
-  const NoGrad no_grad;
+Generated write_text(const TokenFeed& feed, std::span<const data::TokenId> prompt,
+                     const data::Tokenizer& tokenizer, std::optional<data::TokenId> end,
+                     const GenerateOptions& options, const TokenCallback& on_token) {
   const SamplerOptions sampler{options.greedy ? 0.0 : options.temperature, options.top_k,
                                options.top_p};
   const RandomStream random({static_cast<uint64_t>(options.seed), hash_name("generate"), 0});
-  const std::vector<data::TokenId> ids = prompt_ids(tokenizer, prompt);
-  const auto end_of_text = tokenizer.end_of_text();
 
   Generated result;
-  result.prompt_tokens = static_cast<int64_t>(ids.size());
+  result.prompt_tokens = std::ssize(prompt);
   result.stopped_by = "max_tokens";
   auto start = std::chrono::steady_clock::now();
-  Decoder decoder(model);
-  std::vector<float> logits = decoder.feed(ids);
+  std::vector<float> logits = feed(prompt);
   result.prompt_seconds = seconds_since(start);
 
+  // A model's vocabulary may be padded beyond the tokenizer's and the end.
+  const int64_t ids = std::max<int64_t>(tokenizer.vocab_size(), end ? *end + 1 : 0);
+  const size_t known = std::min(logits.size(), static_cast<size_t>(ids));
   start = std::chrono::steady_clock::now();
   TextStream stream(options.stop);
   const auto show = [&](const std::string& piece) {
@@ -87,12 +85,10 @@ Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokeniz
     constexpr double kTwoTo53 = 0x1p-53;
     const double u =
         static_cast<double>(random.word64(static_cast<uint64_t>(result.tokens)) >> 11) * kTwoTo53;
-    // A model's vocabulary may be padded beyond the tokenizer's.
-    const size_t known = std::min(logits.size(), static_cast<size_t>(tokenizer.vocab_size()));
     const auto id =
         static_cast<data::TokenId>(sample_token(std::span(logits).first(known), sampler, u));
     ++result.tokens;
-    if (end_of_text && id == *end_of_text) {
+    if (end && id == *end) {
       result.stopped_by = "end";
       break;
     }
@@ -101,12 +97,22 @@ Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokeniz
       result.stopped_by = "stop";
       break;
     }
-    if (result.tokens < options.max_tokens) logits = decoder.feed(std::span(&id, 1));
+    if (result.tokens < options.max_tokens) logits = feed(std::span(&id, 1));
   }
   show(stream.finish());
   result.text = stream.text();
   result.seconds = seconds_since(start);
   return result;
+}
+
+Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokenizer,
+                        const std::string& prompt, const GenerateOptions& options,
+                        const TokenCallback& on_token) {
+  const NoGrad no_grad;
+  Decoder decoder(model);
+  return write_text([&](std::span<const data::TokenId> ids) { return decoder.feed(ids); },
+                    prompt_ids(tokenizer, prompt), tokenizer, tokenizer.end_of_text(), options,
+                    on_token);
 }
 
 }  // namespace heed::recipes

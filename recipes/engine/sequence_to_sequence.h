@@ -1,0 +1,76 @@
+// The task of writing one text for another: translation, summaries, answers. The decoder reads the
+// true target as it learns (teacher forcing):
+//   loss = -mean_i ln p(target_i | target_1 .. target_{i-1}, source)
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/text_pairs.h"
+#include "nn/models/encoder_decoder.h"
+#include "recipes/engine/indexed_task.h"
+
+namespace heed::recipes {
+
+struct SequenceToSequenceOptions {
+  double smoothing = 0.0;
+  int64_t beams = 1;
+  double length_penalty = 0.6;
+  std::string part = "auto";
+  void options(Options& o);
+};
+
+class SequenceToSequence : public IndexedTask {
+ public:
+  SequenceToSequence(const Recipe& recipe, TaskUse use, const std::string& assets);
+
+  const char* name() const override { return "sequence_to_sequence"; }
+  nn::Module& module() override { return *model_; }
+  nn::EncoderDecoder& model() { return *model_; }
+
+  std::string data_summary() override { return data_ ? data_->summary() : ""; }
+  const char* item_name() const override { return "pairs"; }
+  void resolve(Recipe& recipe) override { recipe.model = model_->config(); }
+
+  /// Batches hold "ids" [B, N] with their "lengths" [B], and "targets" [B, M].
+  Tensor loss(const Batch& batch) override;
+
+  /// loss (nats a token of the targets, without smoothing), token_accuracy (given the true tokens
+  /// before), and exact_match: targets that the model writes from the source alone, whole.
+  Metrics evaluate(const EvaluationOptions& options, Communicator& communicator,
+                   const Progress& progress) override;
+
+  Samples samples() const override { return Samples::text; }
+  /// The text for the source `prompt`; with task.beams above 1 the likeliest that a beam search
+  /// finds, whatever the temperature.
+  Generated generate(const std::string& prompt, const GenerateOptions& options,
+                     const TokenCallback& on_token) override;
+  /// tokenizer.json.
+  std::vector<std::string> save_assets(const std::string& folder) override;
+  Config export_config() override { return model_->config(); }
+
+ private:
+  struct Sums {
+    double nats = 0.0, tokens = 0.0, right = 0.0, pairs = 0.0, whole = 0.0;
+  };
+  void open_data(TaskUse use, const std::string& assets);
+  void make_model();
+  void add(const data::PairBatch& batch, Sums& sums);
+  Tensor written(const Tensor& ids, const Tensor& lengths, int64_t tokens);
+  const data::Tokenizer& tokenizer() const {
+    return own_tokenizer_ ? *own_tokenizer_ : data_->tokenizer();
+  }
+  double flops_per_row() override;
+
+  SequenceToSequenceOptions options_;
+  std::shared_ptr<const data::TextPairs> data_;
+  std::unique_ptr<data::Tokenizer> own_tokenizer_;  // without data
+  data::Part part_ = data::Part::validation;
+  std::unique_ptr<nn::EncoderDecoder> model_;
+};
+
+/// The task's line in the registry.
+TaskEntry sequence_to_sequence_entry();
+
+}  // namespace heed::recipes
