@@ -96,7 +96,7 @@ class Gpt : public LanguageModel {
   /// The final normed hidden states, [B, N, C].
   Tensor features(const Tensor& ids) { return run(ids, nullptr); }
   /// The projection to logits, [vocab, dim]: the embedding itself when tied.
-  const Tensor& head_weight() const { return head ? head->weight : embed.weight; }
+  Tensor head_weight() const { return head ? head->whole_weight() : embed.weight; }
   const GptOptions& options() const { return options_; }
 
   Embedding embed;

@@ -85,6 +85,68 @@ TEST(Adapt, ExportMergesTheUpdates) {
   }
 }
 
+/// Fine-tunes a language model with `overrides` from a run of its own; expects the export of the
+/// result to measure as it does.
+std::map<std::string, Tensor> tune_language_model(const Scratch& folder,
+                                                  const std::vector<std::string>& overrides) {
+  const std::string recipe = write_tiny(folder);
+  std::vector<std::string> base = {"train.ema=0", "evaluation.baselines=[]"};
+  std::vector<std::string> tune = {"train.from=" + folder.path("base"), "model.dropout=0"};
+  for (const std::string& text : overrides) {
+    (text.starts_with("lora") ? tune : base).push_back(text);
+  }
+  tune.insert(tune.begin(), base.begin(), base.end());
+  train_file(recipe, folder.path("base"), base);
+  const EndReport tuned = train_file(recipe, folder.path("tuned"), tune);
+  export_model(folder.path("tuned"), folder.path("out"), "safetensors");
+  base.push_back("train.from=" + folder.path("out/model.safetensors"));
+  base.push_back("train.steps=0");
+  const EndReport plain = train_file(recipe, folder.path("plain"), base);
+  EXPECT_NEAR(plain.metrics[0].second, tuned.metrics[0].second, 1e-5);
+  return weights(folder.path("tuned"));
+}
+
+TEST(Adapt, TunesALanguageModel) {
+  const Scratch folder;
+  const auto tuned = tune_language_model(folder, {"lora={rank: 2, dropout: 0.1}"});
+  const auto base = weights(folder.path("base"));
+  size_t updates = 0;
+  for (const auto& [name, tensor] : tuned) {
+    updates += is_update(name) ? 1 : 0;
+    EXPECT_TRUE(is_update(name) || same_bits(tensor, base.at(name))) << name;
+  }
+  EXPECT_EQ(updates, 2u * 2u * 4u);  // of two blocks: qkv, out, up, down
+}
+
+// The loss multiplies by the projection's weight itself, without the layer's forward.
+TEST(Adapt, TunesAnUntiedProjectionToo) {
+  const Scratch folder;
+  const auto tuned =
+      tune_language_model(folder, {"model.tied=false", "lora={rank: 2, targets: [head]}"});
+  const Tensor& up = tuned.at("head.lora.up.weight");
+  EXPECT_FALSE(same_bits(up, Tensor::zeros(up.shape()))) << "nothing was learnt";
+}
+
+TEST(Adapt, SaysThatATiedProjectionHasNoUpdate) {
+  const Scratch folder;
+  EXPECT_THAT(build_error(write_tiny(folder), {"lora={rank: 2, targets: [head]}"}),
+              HasSubstr("lora.targets: 'head' matches nothing"));
+}
+
+TEST(Adapt, SmokeRecipeGoesOnFromTheOther) {
+  const Scratch folder;
+  const std::string recipes = HEED_SOURCE_DIR "/recipes/base/";
+  train_file(recipes + "smoke.yaml", folder.path("base"), {"evaluation.baselines=[]"});
+  Recorder recorder;
+  train_file(recipes + "smoke-lora.yaml", folder.path("tuned"),
+             {"train.from=" + folder.path("base"), "data.tokenizer.file=" + folder.path("base"),
+              "evaluation.baselines=[]"},
+             false, &recorder);
+  EXPECT_TRUE(recorder.warnings.empty());
+  const double base = *find_metric(evaluate(folder.path("base")).metrics, "loss");
+  EXPECT_LT(*find_metric(evaluate(folder.path("tuned")).metrics, "loss"), base + 0.01);
+}
+
 TEST(Adapt, AMergedLayerGivesWhatTheTwoGave) {
   for (const Activation activation : {Activation::none, Activation::gelu, Activation::relu}) {
     nn::Linear layer(40, 30);
