@@ -42,6 +42,13 @@ TEST(Regression, ResumesBitForBitAndKeepsItsScale) {
   EXPECT_EQ(evaluate(folder.path("runs/whole"), {"data.train=121"}).metrics, before);
 }
 
+TEST(Regression, SmokeRecipeBeatsTheMean) {
+  const Scratch folder;
+  const EndReport end =
+      train_file(HEED_SOURCE_DIR "/recipes/base/smoke-regression.yaml", folder.path("run"));
+  EXPECT_LT(*find_metric(end.metrics, "rmse"), *find_metric(end.baselines, "mean.rmse"));
+}
+
 TEST(Regression, LossesAreThoseOfTheirNames) {
   const Scratch folder;
   const std::string recipe = write_tiny_images(folder);
