@@ -1,17 +1,21 @@
-// A p for a block of rows is two products and a pass over what is between them:
+// A p for a block of rows is two products and a pass over what is between them, tile by tile of the
+// keys in f32:
 //   T = P K^T     T_ij = w_ij (T_ij - p_i.c_i)     A p = T K - (sum_j T_ij) c_i + ridge p_i
-// 4 M D flops a row and step. The block's T stays in the second-level cache.
+// 4 M D flops a row and step.
 #include "kernels/solve/gram_solve.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "core/parallel.h"
 #include "core/views.h"
+#include "core/work.h"
 #include "kernels/copy/copy.h"
 #include "kernels/matmul/matmul.h"
+#include "kernels/solve/gram_tiles.h"
 
 // One clone for each instruction set.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
@@ -24,7 +28,7 @@
 namespace heed::kernels {
 namespace {
 
-constexpr int64_t kRows = 64;  // of a block
+constexpr int64_t kRows = GramTiles::kRows;  // of a block
 
 void check(const GramSystem& s, const Tensor& y) {
   require_cpu(y.device(), "gram_solve");
@@ -74,9 +78,6 @@ inline __attribute__((always_inline)) T weigh_of(const T* w, T offset, T* t, int
 
 HEED_LEVELS float dot(const float* a, const float* b, int64_t n) { return dot_of(a, b, n); }
 HEED_LEVELS double dot(const double* a, const double* b, int64_t n) { return dot_of(a, b, n); }
-HEED_LEVELS float weigh(const float* w, float offset, float* t, int64_t n) {
-  return weigh_of(w, offset, t, n);
-}
 HEED_LEVELS double weigh(const double* w, double offset, double* t, int64_t n) {
   return weigh_of(w, offset, t, n);
 }
@@ -91,9 +92,12 @@ class Block {
         keys_t_(views::transpose(keys_, 0, 1)),
         rows_(rows),
         dim_(keys_.size(1)),
-        ridge_(static_cast<T>(s.ridge)),
-        pairs_(Tensor::empty({rows, keys_.size(0)}, keys_.dtype())) {
+        ridge_(static_cast<T>(s.ridge)) {
     if (s.centre.defined()) centre_ = part(s.centre, head, first, rows);
+    if constexpr (std::is_same_v<T, float>)
+      tiles_.emplace(keys_.data<float>(), keys_.size(0), dim_);
+    else
+      pairs_ = Tensor::empty({rows, keys_.size(0)}, keys_.dtype());
   }
 
   static Tensor flat(const Tensor& x) {
@@ -105,6 +109,21 @@ class Block {
 
   /// to_i = A_i p_i.
   void apply(const Tensor& p, const Tensor& to) const {
+    if constexpr (std::is_same_v<T, float>) {
+      const float* centre = centre_.defined() ? centre_.data<float>() : nullptr;
+      apply_gram(*tiles_, {rows_, weights_.template data<float>(), centre, ridge_}, p.data<float>(),
+                 to.data<float>());
+      count_flops(4.0 * static_cast<double>(rows_ * keys_.size(0)) * static_cast<double>(dim_));
+    } else {
+      apply_products(p, to);
+    }
+  }
+
+  static T* row(const Tensor& x, int64_t i) { return x.data<T>() + i * x.size(1); }
+
+ private:
+  /// The same as whole products, for f64.
+  void apply_products(const Tensor& p, const Tensor& to) const {
     if (keys_.size(0) > 0) gemm(p, keys_t_, pairs_);
     std::vector<T> sums(static_cast<size_t>(rows_), T(0));
     const int64_t m = keys_.size(0);
@@ -124,13 +143,11 @@ class Block {
     }
   }
 
-  static T* row(const Tensor& x, int64_t i) { return x.data<T>() + i * x.size(1); }
-
- private:
   Tensor weights_, keys_, keys_t_, centre_;
   int64_t rows_, dim_;
   T ridge_;
-  Tensor pairs_;
+  std::optional<GramTiles> tiles_;  // f32
+  Tensor pairs_;                    // f64
 };
 
 /// Conjugate gradients of all rows of a block at once (Hestenes and Stiefel 1952).
