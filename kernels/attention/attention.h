@@ -21,6 +21,8 @@ struct RelativeIndex {
 /// By j - (i + query_offset), clamped to [-reach, reach]: tables of 2 reach + 1 entries.
 std::shared_ptr<const RelativeIndex> relative_positions(int64_t queries, int64_t keys,
                                                         int64_t reach, int64_t query_offset = 0);
+/// `rest` behind `count` global tokens, pairs with which look up the table's last entry.
+std::shared_ptr<const RelativeIndex> behind_globals(const RelativeIndex& rest, int64_t count);
 /// By the offsets on a row-major grid, each within (-window, window): tables of prod(2 window - 1)
 /// entries, first axis slowest (Swin, arXiv 2103.14030; NAT, arXiv 2204.07143), counted in steps of
 /// the dilation. Pairs further apart than the window must not exist.

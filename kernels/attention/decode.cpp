@@ -44,6 +44,20 @@ void for_stretches(const TilePlan& plan, int64_t b, const DecodeRow& row, int64_
   }
 }
 
+/// The row of token j of a key/value head.
+template <class T>
+HWY_INLINE const T* token_row(const DecodeCall& c, const Rows<const T>& rows, int64_t b, int64_t hk,
+                              int64_t j) {
+  if (c.table.pages == nullptr) return rows.head(b, hk) + j * rows.row_stride;
+  const int64_t page = c.table.pages[b * c.table.row + j / c.table.page];
+  return rows.head(page, hk) + j % c.table.page * rows.row_stride;
+}
+
+/// The token behind the last of those that lie in a row with token j.
+int64_t page_end(const DecodeCall& c, int64_t j) {
+  return c.table.pages == nullptr ? c.p.e.keys : (j / c.table.page + 1) * c.table.page;
+}
+
 /// What a split keeps of a row: values weighted relative to the maximum, the maximum (base 2), the
 /// sum of the weights.
 struct DecodePartial {
@@ -184,8 +198,11 @@ void decode_split(const DecodeCall& c, int64_t pair, int64_t split) {
     std::fill_n(s, kSplitKeys, -std::numeric_limits<float>::infinity());
     const int64_t position = row.query + c.p.offset();
     for_stretches(c.p.plan, b, row, begin, end, [&](int64_t first, int64_t last) HWY_ATTR {
-      const T* key = ks.head(b, hk) + first * ks.row_stride;
-      row_dots(query, key, ks.row_stride, last - first, e.head_dim, s + first - begin);
+      for (int64_t j = first, stop; j < last; j = stop) {
+        stop = std::min(last, page_end(c, j));
+        row_dots(query, token_row(c, ks, b, hk, j), ks.row_stride, stop - j, e.head_dim,
+                 s + j - begin);
+      }
       for (int64_t j = first; j < last; ++j) {
         float& logit = s[j - begin];
         logit = factor * logit + slope * static_cast<float>(j - position);
@@ -196,11 +213,12 @@ void decode_split(const DecodeCall& c, int64_t pair, int64_t split) {
     std::fill_n(to.out, e.value_dim, 0.0f);
   }
   constexpr int64_t kAtOnce = 16;  // keys whose values wait in the cache for all rows
-  for (int64_t j = begin; j < end; j += kAtOnce) {
-    const int64_t count = std::min(kAtOnce, end - j);
-    const T* value = vs.head(b, hk) + j * vs.row_stride;
+  for (int64_t j = begin, count; j < end; j += count) {
+    count = std::min({kAtOnce, end - j, page_end(c, j) - j});
+    const T* value = token_row(c, vs, b, hk, j);
     for (int64_t i = 0; i < count; ++i)
-      prefetch_row(value + i * vs.row_stride, vs.row_stride, e.value_dim, end - j - i);
+      prefetch_row(value + i * vs.row_stride, vs.row_stride, e.value_dim,
+                   std::min(end, page_end(c, j)) - j - i);
     const uint8_t* sees = seen.data() + (j - begin);
     const bool all = std::find(sees, sees + count, uint8_t{0}) == sees + count;
     for (int64_t r = 0; r < c.rows; ++r) {
@@ -278,9 +296,10 @@ bool suits_decode(const Problem& p) {
 }
 
 void decode_forward(const Problem& problem, const Tensor& q, const Tensor& k, const Tensor& v,
-                    const Tensor& out, const Tensor& lse) {
+                    const Tensor& out, const Tensor& lse, const PageTable& table) {
   const Extents& e = problem.e;
   DecodeCall call{problem, q, k, v, out, lse};
+  call.table = table;
   call.rows = e.queries * e.group();
   call.splits = (e.keys + kSplitKeys - 1) / kSplitKeys;
   call.width = e.value_dim + kRowUnit;  // keeps every row aligned

@@ -17,8 +17,15 @@ void fused_backward(const Problem& problem, const Tensor& dout, const Tensor& dl
 
 /// Whether decode_forward takes the problem: few queries, many keys.
 bool suits_decode(const Problem& problem);
+/// Where keys and values lie in pages: [pages, Hkv, page, D] tensors, and for every row of the
+/// batch the pages of its tokens.
+struct PageTable {
+  const int32_t* pages = nullptr;  ///< null: k and v are [B, Hkv, M, D]
+  int64_t row = 0;                 ///< pages of a row
+  int64_t page = 0;                ///< tokens of a page
+};
 void decode_forward(const Problem& problem, const Tensor& q, const Tensor& k, const Tensor& v,
-                    const Tensor& out, const Tensor& lse);
+                    const Tensor& out, const Tensor& lse, const PageTable& table = {});
 
 /// What all tasks of decode_forward share.
 struct DecodeCall {
@@ -28,6 +35,7 @@ struct DecodeCall {
   int64_t splits = 0;   // of the keys
   int64_t width = 0;    // of one partial result
   Tensor partial = {};  // [B Hkv, rows, splits, width] f32
+  PageTable table = {};
 };
 
 /// What all tasks of a backward pass share.

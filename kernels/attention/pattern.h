@@ -104,6 +104,9 @@ class AttentionPattern {
   static AttentionPattern indices(const std::vector<int32_t>& ids, int64_t batch, int64_t heads,
                                   int64_t queries, int64_t count);
   static AttentionPattern regions(const std::vector<KeyRegion>& regions);
+  /// The first `count` tokens see all others and are seen by all; the tokens behind them follow
+  /// `rest`, which counts from the first of these (a class token before a map).
+  static AttentionPattern globals(int64_t count, const AttentionPattern& rest);
   /// One pattern for each query head.
   static AttentionPattern per_head(const std::vector<AttentionPattern>& heads);
   /// Any pure function of (query, key), or of (batch, head, query, key); `name` must tell different

@@ -124,6 +124,15 @@ std::shared_ptr<const RelativeIndex> relative_grid(const std::vector<int64_t>& g
   return std::make_shared<RelativeIndex>(std::move(index));
 }
 
+std::shared_ptr<const RelativeIndex> behind_globals(const RelativeIndex& rest, int64_t count) {
+  // So far from all other places that every index is beyond the last entry.
+  constexpr int32_t kFar = 1 << 29;
+  RelativeIndex index = rest;
+  index.key.insert(index.key.begin(), static_cast<size_t>(count), kFar);
+  index.query.insert(index.query.begin(), static_cast<size_t>(count), -kFar);
+  return std::make_shared<RelativeIndex>(std::move(index));
+}
+
 std::shared_ptr<const RelativeIndex> relative_axis(const std::vector<int64_t>& grid, int axis,
                                                    int64_t window) {
   HEED_CHECK(axis >= 0 && static_cast<size_t>(axis) < grid.size() && window > 0,

@@ -1,7 +1,10 @@
 #include "nn/attention/grid_attention.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/view.h"
 #include "nn/init.h"
 
 namespace heed::nn {
@@ -16,9 +19,10 @@ int64_t table_entries(int64_t window, int64_t axes) {
   return entries;
 }
 
-/// Looks the table up by the offsets on the grid.
-void add_table(AttentionScore& score, const Tensor& table, const Shape& grid, int64_t window,
-               int64_t axes, int64_t dilation) {
+/// Looks the table up by the offsets on the grid; pairs with global tokens have no bias.
+void add_table(AttentionScore& score, const Tensor& table, const PatternRequest& request,
+               int64_t window, int64_t axes, int64_t dilation) {
+  const Shape& grid = request.grid;
   HEED_CHECK(grid.rank() == axes,
              "attention: a relative table of {} axes for tokens on {} axes: set `axes`", axes,
              grid.rank());
@@ -30,6 +34,9 @@ void add_table(AttentionScore& score, const Tensor& table, const Shape& grid, in
   }
   score.table = table;
   score.relative = relative_grid(lengths, windows, dilations);
+  if (request.globals == 0) return;
+  score.table = concat({table, Tensor::zeros({table.size(0), 1}, table.dtype())}, 1);
+  score.relative = behind_globals(*score.relative, request.globals);
 }
 
 }  // namespace
@@ -67,7 +74,7 @@ AttentionPattern NeighborhoodAttention::pattern(const PatternRequest& request) c
 
 void NeighborhoodAttention::add_terms(AttentionScore& score, const PatternRequest& request) const {
   if (options_.relative)
-    add_table(score, table, request.grid, options_.window, options_.axes, options_.dilation);
+    add_table(score, table, request, options_.window, options_.axes, options_.dilation);
 }
 
 void WindowPartitionOptions::options(Options& o) {
@@ -100,7 +107,7 @@ AttentionPattern WindowPartitionAttention::pattern(const PatternRequest& request
 
 void WindowPartitionAttention::add_terms(AttentionScore& score,
                                          const PatternRequest& request) const {
-  if (options_.relative) add_table(score, table, request.grid, options_.window, options_.axes, 1);
+  if (options_.relative) add_table(score, table, request, options_.window, options_.axes, 1);
 }
 
 void HaloOptions::options(Options& o) {
@@ -109,6 +116,43 @@ void HaloOptions::options(Options& o) {
   o.field("border", border,
           "beyond the map: keys of zeros that count in the softmax, none, or a shift inwards",
           {.one_of = {"virtual", "crop", "shift"}});
+  o.field("relative", relative, "learned vectors by offset along each axis, times the query");
+  o.field("axes", axes, "of the map with `relative`: 1 for sequences, 2 for maps, 3 for clips",
+          {.min = 1, .max = 3});
+}
+
+HaloAttention::HaloAttention(const AttentionHost& given, const HaloOptions& options)
+    : PatternAttention(given), options_(options) {
+  if (!options_.relative) return;
+  const int64_t window = options_.block + 2 * options_.halo, width = host().head_dim;
+  const double std = 1.0 / std::sqrt(static_cast<double>(width));
+  tables.resize(static_cast<size_t>(options_.axes));
+  for (size_t a = 0; a < tables.size(); ++a) {
+    tables[a] = Tensor::empty({2 * window - 1, width});
+    constexpr const char* kNames[] = {"table0", "table1", "table2"};
+    parameters({{kNames[a], tables[a], init::truncated_normal(std)}});
+  }
+}
+
+void HaloAttention::add_query_terms(AttentionScore& score, const Tensor& q,
+                                    const PatternRequest& request) const {
+  const auto axes = static_cast<int64_t>(tables.size());
+  HEED_CHECK(request.grid.rank() == axes,
+             "attention: relative tables of {} axes for tokens on {} axes: set `axes`", axes,
+             request.grid.rank());
+  std::vector<int64_t> grid;
+  for (int a = 0; a < request.grid.rank(); ++a) grid.push_back(request.grid[a]);
+  for (size_t a = 0; a < tables.size(); ++a) {
+    // A window that is shifted inwards at the border reaches as far to one side as it is wide.
+    const auto index = relative_axis(grid, static_cast<int>(a), options_.block + 2 * options_.halo);
+    RelativeLogits& own = score.relative_logits[a];
+    own = {relative_logits(q, cast(tables[a], q.dtype())), index};
+    if (request.globals == 0) continue;
+    const Shape& shape = own.logits.shape();
+    own.logits = concat(
+        {own.logits, Tensor::zeros({shape[0], shape[1], shape[2], 1}, own.logits.dtype())}, 3);
+    own.relative = behind_globals(*index, request.globals);
+  }
 }
 
 AttentionPattern HaloAttention::pattern(const PatternRequest& request) const {

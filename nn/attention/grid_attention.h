@@ -4,7 +4,8 @@
 //   window_partition  windows side by side, shifted by half in every second layer when asked
 //                     (Swin, arXiv 2103.14030; DaViT, arXiv 2204.03645)
 //   halo              blocks that see a halo around themselves (HaloNet, arXiv 2103.12731)
-// A learned table may add a bias for every relative offset within the window.
+// A learned table may add a bias for every relative offset within the window; a halo's tables are
+// of vectors, one table an axis, whose products with the query are added.
 #pragma once
 
 #include "nn/attention/pattern_attention.h"
@@ -63,17 +64,25 @@ struct HaloOptions {
   int64_t block = 8;
   int64_t halo = 3;
   std::string border = "virtual";
+  bool relative = false;
+  int64_t axes = 2;
 
   void options(Options& o);
 };
 
 class HaloAttention : public PatternAttention {
  public:
-  HaloAttention(const AttentionHost& host, const HaloOptions& options)
-      : PatternAttention(host), options_(options) {}
+  HaloAttention(const AttentionHost& host, const HaloOptions& options);
+
+  /// With `relative`, for each axis [2 (block + 2 halo) - 1, head_dim], shared by heads: the logit
+  /// of a pair gains q_i.r(offset), unscaled.
+  std::vector<Tensor> tables;
 
  protected:
   AttentionPattern pattern(const PatternRequest& request) const override;
+  bool has_query_terms() const override { return options_.relative; }
+  void add_query_terms(AttentionScore& score, const Tensor& q,
+                       const PatternRequest& request) const override;
 
  private:
   HaloOptions options_;

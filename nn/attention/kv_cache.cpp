@@ -10,7 +10,6 @@ namespace heed::nn {
 namespace {
 
 void store(Tensor& buffer, int64_t capacity, int64_t length, const Tensor& rows) {
-  HEED_CHECK(rows.rank() == 4, "kv cache: wants [B, H, T, D], got {}", rows);
   const Shape shape{rows.size(0), rows.size(1), capacity, rows.size(3)};
   if (!buffer.defined() || buffer.size(2) < length + rows.size(2)) {
     const Tensor larger = Tensor::empty(shape, rows.dtype(), rows.device());
@@ -37,10 +36,17 @@ KvCache::Layer& KvCache::at(int64_t layer) {
   return layers_[static_cast<size_t>(layer)];
 }
 
+KvCache::Layer& KvCache::checked(int64_t layer, const Tensor& k, const Tensor& v) {
+  HEED_CHECK(k.rank() == 4 && v.rank() == 4 && k.size(0) == v.size(0) && k.size(1) == v.size(1) &&
+                 k.size(2) == v.size(2),
+             "kv cache: wants keys and values [B, H, T, D], got {} and {}", k, v);
+  return at(layer);
+}
+
 std::pair<Tensor, Tensor> KvCache::append(int64_t layer, const Tensor& k, const Tensor& v) {
+  Layer& own = checked(layer, k, v);
   const int64_t total = length_ + k.size(2);
   while (capacity_ < total) capacity_ *= 2;
-  Layer& own = at(layer);
   store(own.keys, capacity_, length_, k);
   store(own.values, capacity_, length_, v);
   return {views::slice(own.keys, 2, 0, total), views::slice(own.values, 2, 0, total)};
@@ -53,6 +59,12 @@ void KvCache::reorder(const Tensor& rows) {
       *buffer = kernels::take(*buffer, 0, rows, buffer->dtype(), "kv cache");
     }
   }
+}
+
+Tensor KvCache::attend(int64_t layer, const Tensor& q, const Tensor& k, const Tensor& v,
+                       const AttentionSpec& spec) {
+  const auto [keys, values] = append(layer, k, v);
+  return kernels::attention(q, keys, values, spec).out;
 }
 
 void KvCache::truncate(int64_t length) {

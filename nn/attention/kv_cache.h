@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/tensor.h"
+#include "kernels/attention/attention.h"
 
 namespace heed::nn {
 
@@ -27,7 +27,10 @@ class KvCache : public DecodeState {
   /// Adds k [B, Hkv, T, D] and v [B, Hkv, T, Dv] of T new tokens to a layer, and returns views of
   /// all its keys and values, [B, Hkv, length() + T, D]: buffers are [B, Hkv, capacity, D]. Every
   /// append changes the memory in place, so it is used without recording.
-  std::pair<Tensor, Tensor> append(int64_t layer, const Tensor& k, const Tensor& v);
+  virtual std::pair<Tensor, Tensor> append(int64_t layer, const Tensor& k, const Tensor& v);
+  /// Appends and gives the attention of q [B, H, T, D] over all of the layer's keys and values.
+  virtual Tensor attend(int64_t layer, const Tensor& q, const Tensor& k, const Tensor& v,
+                        const AttentionSpec& spec);
 
   /// What a mechanism that keeps no keys carries from token to token; undefined at first.
   Tensor& state(int64_t layer) { return at(layer).state; }
@@ -35,16 +38,21 @@ class KvCache : public DecodeState {
   /// Counts `tokens` new tokens as stored, after all layers have appended them.
   void advance(int64_t tokens) { length_ += tokens; }
   /// Row b of the batch becomes what row rows[b] was; rows [B] i64.
-  void reorder(const Tensor& rows);
+  virtual void reorder(const Tensor& rows);
   /// Forgets all tokens but the first `length`; buffers stay. A state can forget all or nothing.
   void truncate(int64_t length);
 
- private:
+ protected:
   struct Layer {
     Tensor keys, values, state;
   };
   Layer& at(int64_t layer);
+  /// The layer, once the rows [B, Hkv, T, D] to append are checked.
+  Layer& checked(int64_t layer, const Tensor& k, const Tensor& v);
 
+  std::vector<Layer>& layers() { return layers_; }
+
+ private:
   std::vector<Layer> layers_;
   int64_t capacity_;
   int64_t length_ = 0;

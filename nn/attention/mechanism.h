@@ -49,6 +49,8 @@ struct AttentionContext {
   /// Extents [H, W] (or [T, H, W]) of the map whose pixels are x's tokens, row by row; empty when
   /// the tokens are a sequence.
   Shape grid = {};
+  /// Tokens before the map's that see all and are seen by all (a class token).
+  int64_t globals = 0;
   /// [H, N, M] added to the scores of each head (M keys, a cache's included); undefined: nothing.
   /// Hosts give it to mechanisms that have such scores alone.
   Tensor bias = {};

@@ -7,14 +7,16 @@
 namespace heed::nn {
 
 AttentionPattern PatternAttention::whole_pattern(const PatternRequest& request) const {
-  const AttentionPattern own = pattern(request);
+  const AttentionPattern own = AttentionPattern::globals(request.globals, pattern(request));
   return host().causal ? AttentionPattern::causal(request.offset) & own : own;
 }
 
 Tensor PatternAttention::forward(const Tensor& x, const AttentionContext& context) {
   HEED_CHECK(x.rank() == 3, "attention: wants [B, N, C], got {}", x);
-  const int64_t tokens = x.size(1), offset = context.cache ? context.cache->length() : 0;
-  PatternRequest request{tokens, offset + tokens, offset, context.grid};
+  const int64_t tokens = x.size(1) - context.globals;
+  const int64_t offset = context.cache ? context.cache->length() : 0;
+  HEED_CHECK(context.globals == 0 || !host().causal, "attention: global tokens in a causal model");
+  PatternRequest request{tokens, offset + tokens, offset, context.grid, context.globals};
   if (request.grid.rank() == 0) request.grid = {tokens};
   HEED_CHECK(request.grid.numel() == tokens, "attention: {} tokens on a map of {}", tokens,
              request.grid);
@@ -28,18 +30,28 @@ Tensor PatternAttention::forward(const Tensor& x, const AttentionContext& contex
   if (context.lengths.defined()) {
     how.pattern = how.pattern & AttentionPattern::lengths(context.lengths.to_vector<int64_t>());
   }
+  if (has_query_terms()) {
+    const Heads heads = project(x, context);
+    add_query_terms(how.score, heads.q, request);
+    return merge(attention(heads.q, heads.k, heads.v, how).out);
+  }
   if (!per_head(context)) {
     const Tensor packed = project_packed(x, context);
     return out(attention_qkv(packed, host().heads, host().kv_heads, how));
   }
-  const Heads heads = project(x, context);
-  return merge(attention(heads.q, heads.k, heads.v, how).out);
+  return attend(x, context, how);
 }
 
 double PatternAttention::flops(int64_t tokens) const {
   PatternRequest request{tokens, tokens, 0, {tokens}};
-  const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(tokens))));
-  if (!host().causal && side * side == tokens) request.grid = {side, side};
+  // A square map, or one behind a class token.
+  for (const int64_t globals : {0, 1}) {
+    const int64_t pixels = tokens - globals;
+    const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(pixels))));
+    if (host().causal || side * side != pixels) continue;
+    request = {pixels, pixels, 0, {side, side}, globals};
+    break;
+  }
   const int64_t pairs =
       kernels::attention_pairs(whole_pattern(request), {1, host().heads, tokens, tokens});
   return projection_flops(tokens) +

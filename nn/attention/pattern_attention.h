@@ -12,8 +12,9 @@ namespace heed::nn {
 struct PatternRequest {
   int64_t queries = 0;
   int64_t keys = 0;
-  int64_t offset = 0;  ///< of query 0 among the keys (a cache's)
-  Shape grid = {};     ///< of the tokens; {tokens} when they are a sequence
+  int64_t offset = 0;   ///< of query 0 among the keys (a cache's)
+  Shape grid = {};      ///< of the tokens; {tokens} when they are a sequence
+  int64_t globals = 0;  ///< tokens before these, which see all and are seen by all
 };
 
 class PatternAttention : public ProjectedAttention {
@@ -22,14 +23,19 @@ class PatternAttention : public ProjectedAttention {
 
   using AttentionMechanism::forward;
   Tensor forward(const Tensor& x, const AttentionContext& context) override;
-  /// Counts the pattern's pairs on a square map where `tokens` is a square, else on a sequence.
+  /// Counts the pattern's pairs on a square map where `tokens` is a square, or one and a class
+  /// token, else on a sequence.
   double flops(int64_t tokens) const override;
 
  protected:
-  /// Causality is added for causal hosts.
+  /// Causality is added for causal hosts, and global tokens before the request's.
   virtual AttentionPattern pattern(const PatternRequest& request) const = 0;
   /// Terms of the score beside what the host asks for.
   virtual void add_terms(AttentionScore&, const PatternRequest&) const {}
+  /// Whether there are terms that depend on the queries' content, and these terms, for q [B, H, N,
+  /// D].
+  virtual bool has_query_terms() const { return false; }
+  virtual void add_query_terms(AttentionScore&, const Tensor&, const PatternRequest&) const {}
 
  private:
   AttentionPattern whole_pattern(const PatternRequest& request) const;

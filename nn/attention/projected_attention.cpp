@@ -77,12 +77,23 @@ Heads ProjectedAttention::project_tokens(const Tensor& x, const AttentionContext
 
 Heads ProjectedAttention::project(const Tensor& x, const AttentionContext& context) {
   Heads heads = project_tokens(x, context);
-  if (context.cache != nullptr) {
-    HEED_CHECK(!recording(), "attention: a key-value cache is for inference, without recording");
-    HEED_CHECK(host_.causal, "attention: a key-value cache needs a causal model");
-    std::tie(heads.k, heads.v) = context.cache->append(context.layer, heads.k, heads.v);
-  }
+  if (context.cache == nullptr) return heads;
+  check_cache();
+  std::tie(heads.k, heads.v) = context.cache->append(context.layer, heads.k, heads.v);
   return heads;
+}
+
+void ProjectedAttention::check_cache() const {
+  HEED_CHECK(!recording(), "attention: a key-value cache is for inference, without recording");
+  HEED_CHECK(host_.causal, "attention: a key-value cache needs a causal model");
+}
+
+Tensor ProjectedAttention::attend(const Tensor& x, const AttentionContext& context,
+                                  const AttentionSpec& how) {
+  const Heads heads = project_tokens(x, context);
+  if (context.cache == nullptr) return merge(attention(heads.q, heads.k, heads.v, how).out);
+  check_cache();
+  return merge(context.cache->attend(context.layer, heads.q, heads.k, heads.v, how));
 }
 
 Tensor ProjectedAttention::merge(const Tensor& heads) {

@@ -35,6 +35,8 @@ class ProjectedAttention : public AttentionMechanism {
     return host_.qk_norm || context.cache != nullptr || context.lengths.defined() ||
            context.bias.defined();
   }
+  /// Projects x, attends, with a cache over all of its keys and values, and projects back.
+  Tensor attend(const Tensor& x, const AttentionContext& context, const AttentionSpec& how);
   /// [B, H, N, D] -> out projection of [B, N, H D].
   Tensor merge(const Tensor& heads);
   /// Causality (with the cache's offset), ALiBi and dropout as the host wants them.
@@ -49,6 +51,8 @@ class ProjectedAttention : public AttentionMechanism {
   RmsNorm q_norm, k_norm;
 
  private:
+  /// Throws where a cache cannot be used.
+  void check_cache() const;
   RotaryOptions rotation() const;
 
   AttentionHost host_;

@@ -29,14 +29,12 @@ Tensor SoftmaxAttention::forward(const Tensor& x, const AttentionContext& contex
     const Tensor packed = project_packed(x, context);
     return out(attention_qkv(packed, host().heads, host().kv_heads, how));
   }
+  if (!context.bias.defined() && !context.lengths.defined()) return attend(x, context, how);
   const Heads heads = project(x, context);
   if (context.bias.defined()) {
     return merge(biased_attention(heads.q, heads.k, heads.v, context.bias, context.lengths, how));
   }
-  if (context.lengths.defined()) {
-    return merge(attention_of_lengths(heads.q, heads.k, heads.v, context.lengths, how));
-  }
-  return merge(attention(heads.q, heads.k, heads.v, how).out);
+  return merge(attention_of_lengths(heads.q, heads.k, heads.v, context.lengths, how));
 }
 
 double SoftmaxAttention::flops(int64_t tokens) const {

@@ -6,6 +6,7 @@
 #include "autograd/ops/loss.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/view.h"
+#include "nn/attention/paged_kv_cache.h"
 #include "nn/attention/registry.h"
 #include "nn/defaults.h"
 #include "nn/init.h"
@@ -149,6 +150,8 @@ Tensor Gpt::loss_rows(const Tensor& ids, const Tensor& targets) {
 }
 
 std::unique_ptr<DecodeState> Gpt::start() const {
+  if (options_.cache_page > 0)
+    return std::make_unique<PagedKvCache>(options_.layers, options_.cache_page);
   return std::make_unique<KvCache>(options_.layers);
 }
 

@@ -49,6 +49,7 @@ struct GptOptions {
   double mlp_dropout = 0.0;
   bool checkpointing = false;
   double init_std = 0.02;
+  int64_t cache_page = 0;
   Config attention = Config(Config::Map{{"type", "softmax"}});
 
   void options(Options& o);

@@ -102,6 +102,9 @@ void GptOptions::options(Options& o) {
   o.field("checkpointing", checkpointing,
           "recompute each block in the backward pass instead of keeping its activations");
   o.field("init_std", init_std, "standard deviation of the initial weights", {.above = 0});
+  o.field("cache_page", cache_page,
+          "generation: tokens of a page of the key-value cache; 0 keeps it in one piece",
+          {.min = 0});
   o.field("attention", attention, "the attention mechanism: `type` and its own keys",
           {.registry = "attentions"});
   o.check(head_dim > 0 || heads < 1 || dim % heads == 0, "heads",

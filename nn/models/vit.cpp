@@ -161,10 +161,10 @@ Tensor Vit::features(const Tensor& images) {
   if (cls.defined()) {
     x = concat({expand(cast(cls, x.dtype()), {batch, 1, options_.dim}), x}, 1);
   }
-  AttentionContext context{.positions = position_ids(0, x.size(1))};
-  if (!cls.defined()) {
-    context.grid = {options_.height / options_.patch, options_.width / options_.patch};
-  }
+  const AttentionContext context{
+      .positions = position_ids(0, x.size(1)),
+      .grid = {options_.height / options_.patch, options_.width / options_.patch},
+      .globals = cls.defined() ? 1 : 0};
   if (position) x = position->forward(x, context.positions);
   if (sinusoidal) x = sinusoidal->forward(x);
   x = dropout(x);

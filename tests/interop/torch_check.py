@@ -125,7 +125,7 @@ def alibi_bias(heads, queries, keys):
     return -alibi_slopes(heads)[:, None, None] * (i - torch.arange(keys)).double()
 
 
-def attention(w, x, c, prefix="", lengths=None, bias=None, sees=None):
+def attention(w, x, c, prefix="", lengths=None, bias=None, sees=None, terms=None):
     batch, count, _ = x.shape
     heads = c["heads"]
     kv_heads = c.get("kv_heads") or heads
@@ -144,6 +144,8 @@ def attention(w, x, c, prefix="", lengths=None, bias=None, sees=None):
         scores = scores + alibi_bias(heads, count, count)
     if bias is not None:
         scores = scores + bias
+    if terms is not None:
+        scores = scores + terms(q)
     if c.get("causal", True):
         future = torch.ones(count, count, dtype=torch.bool).triu(1)
         scores = scores.masked_fill(future, -math.inf)
@@ -891,6 +893,17 @@ def pattern_cases():
     ]:
         yield Case(module, config, {"x": normal(2, count, 24)},
                    lambda w, i, c, sees=sees: [attention(w, i["x"], c, sees=lambda a, b: sees(c, a, b))], 128, 8)
+
+    def content(w, c):
+        """q.r(offset), for every pair of tokens in a row."""
+        reach = c["block"] + 2 * c["halo"] - 1
+        offsets = torch.arange(count) - torch.arange(count)[:, None]
+        return lambda q: torch.einsum("bhid,ijd->bhij", q, w["table0"][(offsets + reach).clamp(0, 2 * reach)])
+
+    yield Case("halo", dict(small, block=5, halo=2, border="crop", causal=False, relative=True, axes=1),
+               {"x": normal(2, count, 24)},
+               lambda w, i, c: [attention(w, i["x"], c, sees=lambda a, b: halo(c, a, b), terms=content(w, c))],
+               128, 8)
 
 
 def state_attention(w, x, c, prefix=""):

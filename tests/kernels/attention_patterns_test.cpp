@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "kernels/attention/patterns/named.h"
 #include "kernels/attention/tile_plan.h"
 #include "tests/kernels/attention_random_spec.h"
 
@@ -128,6 +129,69 @@ TEST(AttentionPattern, RegionsCountKeysFromTheirOwnFirst) {
   const auto pattern = AttentionPattern::regions(
       {{3, AttentionPattern::prefix(2)}, {4, AttentionPattern::causal()}, {2, {}}});
   EXPECT_EQ(keys_of(pattern, 1, 9), (Keys{0, 1, 3, 4, 7, 8}));
+}
+
+TEST(AttentionPattern, GlobalTokensComeBeforeTheOthers) {
+  const auto pattern = AttentionPattern::globals(2, AttentionPattern::windows({2, 2}, {1, 2}));
+  EXPECT_EQ(keys_of(pattern, 1, 6), (Keys{0, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(keys_of(pattern, 3, 6), (Keys{0, 1, 2, 3}));
+  EXPECT_EQ(keys_of(pattern, 4, 6), (Keys{0, 1, 4, 5}));
+  // The map's tiles keep their places: 64 windows of 64 pixels stay full tiles.
+  const auto map = AttentionPattern::windows({64, 64}, {8, 8});
+  const TilePlan alone(map, {1, 1, 4096, 4096});
+  const TilePlan behind(AttentionPattern::globals(1, map), {1, 1, 4097, 4097});
+  EXPECT_EQ(alone.full_tiles(), 64);
+  EXPECT_GE(behind.full_tiles(), 64);
+}
+
+TEST(AttentionPattern, RandomSourcesAreTheSameForAllQueries) {
+  // Information pathways, arXiv 2306.05235: k sources, and itself.
+  const RandomKey key{5, 6, 7};
+  const auto pattern = random_sources(300, 40, key);
+  Keys common;  // what some other query sees
+  for (int64_t j = 0; j < 300; ++j)
+    if (pattern.allowed(0, 0, (j + 1) % 300, j)) common.push_back(j);
+  EXPECT_EQ(common.size(), 40u);
+  for (int64_t i = 0; i < 300; ++i) {
+    Keys want = common;
+    if (std::find(want.begin(), want.end(), i) == want.end()) want.push_back(i);
+    std::sort(want.begin(), want.end());
+    EXPECT_EQ(keys_of(pattern, i, 300), want) << i;
+  }
+  const int64_t pairs = kernels::attention_pairs(pattern, {1, 1, 300, 300});
+  EXPECT_EQ(pairs, 300 * 40 + 300 - 40);
+  EXPECT_EQ(random_sources(300, 40, key).text(), pattern.text());
+  EXPECT_NE(random_sources(300, 40, {5, 6, 8}).text(), pattern.text());
+  // Kept keys fill whole tiles.
+  const TilePlan plan(random_sources(1024, 256, key), {1, 1, 1024, 1024});
+  EXPECT_EQ(plan.full_tiles(), 16 * 4);
+  EXPECT_EQ(plan.partial_tiles(), 12);
+}
+
+TEST(AttentionPattern, BlockWindowsSeeTheirNeighbours) {
+  const auto local = AttentionPattern::causal() & block_window(11, 3, 1, 0);
+  EXPECT_EQ(keys_of(local, 1, 11), (Keys{0, 1}));
+  EXPECT_EQ(keys_of(local, 5, 11), (Keys{0, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(keys_of(local, 9, 11), (Keys{6, 7, 8, 9}));
+  EXPECT_EQ(keys_of(block_window(11, 3, 0, 1), 7, 11), (Keys{6, 7, 8, 9, 10}));
+}
+
+TEST(AttentionPattern, CentredTapsBeyondTheBorderCountAsVirtualKeys) {
+  for (const int64_t dilation : {1, 2, 3}) {
+    for (const int64_t pool : {1, 2}) {
+      const int64_t keys = 7, taps = 5;
+      const auto pattern = centred_taps({{keys, taps, dilation, pool}});
+      for (int64_t i = 0; i < keys * pool; ++i) {
+        Keys want;
+        for (int64_t u = -2; u <= 2; ++u) {
+          const int64_t j = i / pool + u * dilation;
+          if (j >= 0 && j < keys) want.push_back(j);
+        }
+        EXPECT_EQ(keys_of(pattern, i, keys), want) << dilation << " " << pool << " " << i;
+        EXPECT_EQ(pattern.rule()->virtual_keys(i), taps - static_cast<int64_t>(want.size()));
+      }
+    }
+  }
 }
 
 TEST(AttentionPattern, PicturesShowPairs) {

@@ -3,8 +3,8 @@
 
 #include "core/parallel.h"
 #include "kernels/attention/merge.h"
-#include "kernels/copy/copy.h"
 #include "kernels/attention/probabilities.h"
+#include "kernels/copy/copy.h"
 #include "tests/kernels/attention_oracle.h"
 #include "tests/kernels/attention_random_spec.h"
 
@@ -81,7 +81,7 @@ void expect_close(const Tensor& got, const Bounded& want, double error, const ch
 constexpr DType kDTypes[] = {DType::f64, DType::f32, DType::bf16};
 
 TEST(AttentionProbabilities, SumsByKeyAndByOffsetEqualMaterialisedOnes) {
-  for (uint64_t seed = 0; seed < 150; ++seed) {
+  for (uint64_t seed = 0; seed < testing::seeds(150); ++seed) {
     const DType dtype = kDTypes[seed % 3];
     const Case c(seed, dtype);
     SCOPED_TRACE(fmt::format("seed {}: {}", seed, c.spec.pattern.text()));
@@ -112,7 +112,7 @@ TEST(AttentionProbabilities, SumsByKeyAndByOffsetEqualMaterialisedOnes) {
 }
 
 TEST(AttentionProbabilities, RangeOfLogitsIsThatOfThePatternsPairs) {
-  for (uint64_t seed = 0; seed < 90; ++seed) {
+  for (uint64_t seed = 0; seed < testing::seeds(90); ++seed) {
     const DType dtype = kDTypes[seed % 3];
     const Case c(seed, dtype);
     SCOPED_TRACE(fmt::format("seed {}: {}", seed, c.spec.pattern.text()));
@@ -143,7 +143,7 @@ TEST(AttentionProbabilities, RangeOfLogitsIsThatOfThePatternsPairs) {
 
 TEST(AttentionProbabilities, GradientsOfThinnerDTypesEqualThoseOfF64) {
   // f64's are checked by differences (tests/autograd/attention_test.cpp).
-  for (uint64_t seed = 0; seed < 60; ++seed) {
+  for (uint64_t seed = 0; seed < testing::seeds(60); ++seed) {
     const Case c(seed, DType::f32);
     SCOPED_TRACE(fmt::format("seed {}: {}", seed, c.spec.pattern.text()));
     const auto wide = [](const Tensor& t) { return kernels::cast(t, DType::f64); };
@@ -196,7 +196,7 @@ TEST(AttentionProbabilities, DoNotDependOnTheThreadCount) {
 }
 
 TEST(MergeAttentions, OfDisjointPartsIsTheWhole) {
-  for (uint64_t seed = 0; seed < 60; ++seed) {
+  for (uint64_t seed = 0; seed < testing::seeds(60); ++seed) {
     const Case c(seed, DType::f64);
     if (c.spec.score.sink.defined() || c.spec.dropout > 0) continue;  // once for the whole
     SCOPED_TRACE(fmt::format("seed {}: {}", seed, c.spec.pattern.text()));

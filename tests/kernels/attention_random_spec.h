@@ -2,12 +2,20 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdlib>
 #include <vector>
 
 #include "core/random.h"
 #include "kernels/attention/attention.h"
+#include "kernels/attention/patterns/named.h"
 
 namespace heed::testing {
+
+/// How many seeds a property test tries: `few`, times HEED_ATTENTION_SEEDS where that is set.
+inline uint64_t seeds(uint64_t few) {
+  const char* factor = std::getenv("HEED_ATTENTION_SEEDS");
+  return factor == nullptr ? few : few * std::strtoull(factor, nullptr, 10);
+}
 
 /// Numbers drawn one after another.
 class Draw {
@@ -59,7 +67,7 @@ inline std::vector<int32_t> random_ids(Draw& draw, int64_t n, int64_t low, int64
 /// A pattern that fits the extents; `depth` more levels may combine others.
 inline AttentionPattern random_pattern(Draw& draw, const PatternExtents& e, int depth = 2) {
   const bool square = e.queries == e.keys;
-  switch (draw(0, depth > 0 ? 16 : 12)) {
+  switch (draw(0, depth > 0 ? 17 : 12)) {
     case 0:
       return AttentionPattern::dense();
     case 1:
@@ -84,6 +92,9 @@ inline AttentionPattern random_pattern(Draw& draw, const PatternExtents& e, int 
     }
     case 6: {
       if (!square) return AttentionPattern::window(3, 3);
+      if (draw.one_in(3))
+        return random_sources(e.keys, draw(0, e.keys), {static_cast<uint64_t>(draw(0, 99)), 1, 2});
+      if (draw.one_in(3)) return block_window(e.keys, draw(1, 40), draw(0, 2), draw(0, 1));
       std::vector<int64_t> window, shift, grid = random_grid(draw, e.keys);
       for (const int64_t length : grid) window.push_back(draw(1, length));
       for (const int64_t size : window) shift.push_back(draw(0, size - 1));
@@ -134,6 +145,12 @@ inline AttentionPattern random_pattern(Draw& draw, const PatternExtents& e, int 
       return random_pattern(draw, e, depth - 1) | random_pattern(draw, e, depth - 1);
     case 14:
       return random_pattern(draw, e, depth - 1) & random_pattern(draw, e, depth - 1);
+    case 17: {
+      const int64_t count = draw(0, std::min<int64_t>({3, e.queries - 1, e.keys - 1}));
+      return AttentionPattern::globals(
+          count,
+          random_pattern(draw, {e.batch, e.heads, e.queries - count, e.keys - count}, depth - 1));
+    }
     case 15: {
       std::vector<AttentionPattern> heads;
       for (int64_t h = 0; h < e.heads; ++h) heads.push_back(random_pattern(draw, e, depth - 1));

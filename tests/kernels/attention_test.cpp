@@ -391,7 +391,7 @@ TEST(Attention, WrongShapesAreNamed) {
 }
 
 TEST(Attention, RandomPatternsAndScoresEqualMaterialisedScores) {
-  for (uint64_t seed = 0; seed < 400; ++seed) {
+  for (uint64_t seed = 0; seed < testing::seeds(300); ++seed) {
     testing::Draw draw(seed);
     const PatternExtents e = testing::random_extents(draw);
     const int64_t kv_heads = draw.one_in(2) ? e.heads : 1;

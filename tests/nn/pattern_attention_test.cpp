@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "core/views.h"
+#include "nn/attention/paged_kv_cache.h"
 #include "nn/attention/registry.h"
 #include "tests/nn/support.h"
 
@@ -90,6 +91,24 @@ TEST(PatternAttention, TokensHearWhomThePatternSays) {
   });
 }
 
+TEST(PatternAttention, AClassTokenSeesTheMapAndIsSeen) {
+  const AttentionContext behind{.grid = {4, 6}, .globals = 1};
+  for (const char* slot : {"{type: window_partition, window: 2}",
+                           "{type: window_partition, window: 2, relative: true}"}) {
+    expect_hearing(slot, kBoth, 25, behind, [](int64_t i, int64_t j) {
+      if (i == 0 || j == 0) return true;
+      --i, --j;
+      return i / 6 / 2 == j / 6 / 2 && i % 6 / 2 == j % 6 / 2;
+    });
+  }
+  expect_hearing("{type: halo, block: 2, halo: 1}", kBoth, 25, behind, [](int64_t i, int64_t j) {
+    if (i == 0 || j == 0) return true;
+    --i, --j;
+    const int64_t row = i / 6 / 2 * 2, column = i % 6 / 2 * 2;
+    return j / 6 >= row - 1 && j / 6 < row + 3 && j % 6 >= column - 1 && j % 6 < column + 3;
+  });
+}
+
 TEST(PatternAttention, PatternsThatHoldEveryPairEqualSoftmax) {
   const Tensor x = random_tensor({2, 16, 8}, "x", DType::f64);
   const AttentionContext map{.grid = {4, 4}};
@@ -117,18 +136,40 @@ TEST(PatternAttention, DecodingWithACacheEqualsTheWholePass) {
       const NoGrad none;
       const Tensor x = random_tensor({2, 23, 8}, "x", DType::f64);
       const Tensor whole = mechanism->forward(x);
-      KvCache cache(1);
-      int64_t done = 0;
-      for (const int64_t tokens : {8, 1, 1, 5, 1, 1, 6}) {
-        const Tensor part =
-            mechanism->forward(views::slice(x, 1, done, done + tokens), {.cache = &cache});
-        cache.advance(tokens);
-        EXPECT_LT(relative_distance(part, views::slice(whole, 1, done, done + tokens)), 1e-13)
-            << slot << " " << position << " " << done;
-        done += tokens;
+      KvCache contiguous(1);
+      PagedKvCache small(1, 3), large(1, 16);
+      for (KvCache* cache :
+           {&contiguous, static_cast<KvCache*>(&small), static_cast<KvCache*>(&large)}) {
+        int64_t done = 0;
+        for (const int64_t tokens : {8, 1, 1, 5, 1, 1, 6}) {
+          const Tensor part =
+              mechanism->forward(views::slice(x, 1, done, done + tokens), {.cache = cache});
+          cache->advance(tokens);
+          EXPECT_LT(relative_distance(part, views::slice(whole, 1, done, done + tokens)), 1e-13)
+              << slot << " " << position << " " << done;
+          done += tokens;
+        }
       }
+      EXPECT_EQ(small.pages(), 2 * 8);  // of 3 tokens, for 23 in each row
     }
   }
+}
+
+TEST(PatternAttention, PagesFollowTheirRowsWhenTheseAreReordered) {
+  KvCache contiguous(1);
+  PagedKvCache paged(1, 3);
+  const auto rows = [](int64_t batch, int64_t tokens, const char* name) {
+    return random_tensor({batch, 2, tokens, 4}, name);
+  };
+  for (KvCache* cache : {&contiguous, static_cast<KvCache*>(&paged)}) {
+    cache->append(0, rows(2, 7, "k"), rows(2, 7, "v"));
+    cache->advance(7);
+    cache->reorder(Tensor::from(std::vector<int64_t>{1, 1}, {2}));
+  }
+  const auto want = contiguous.append(0, rows(2, 4, "more k"), rows(2, 4, "more v"));
+  const auto got = paged.append(0, rows(2, 4, "more k"), rows(2, 4, "more v"));
+  EXPECT_EQ(got.first.to_vector<float>(), want.first.to_vector<float>());
+  EXPECT_EQ(got.second.to_vector<float>(), want.second.to_vector<float>());
 }
 
 TEST(PatternAttention, GradientsEqualCentralDifferences) {
@@ -145,6 +186,7 @@ TEST(PatternAttention, GradientsEqualCentralDifferences) {
   check("window_partition",
         "{dim: 4, heads: 2, causal: false, window: 4, relative: true, axes: 1}");
   check("halo", "{dim: 4, heads: 2, causal: false, block: 2, halo: 1}");
+  check("halo", "{dim: 4, heads: 2, causal: false, block: 2, halo: 1, relative: true, axes: 1}");
 }
 
 TEST(PatternAttention, PaddingIsNotHeard) {

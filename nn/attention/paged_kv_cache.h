@@ -1,0 +1,36 @@
+// A key-value cache in pages (PagedAttention, arXiv 2309.06180): memory follows the tokens page by
+// page, and nothing is moved when rows grow but the pool itself.
+#pragma once
+
+#include "kernels/attention/paged.h"
+#include "nn/attention/kv_cache.h"
+
+namespace heed::nn {
+
+class PagedKvCache : public KvCache {
+ public:
+  /// An empty cache of `layers` layers with pages of `page` tokens.
+  PagedKvCache(int64_t layers, int64_t page);
+
+  /// As KvCache, but all keys and values are copied together: for mechanisms that read them whole.
+  std::pair<Tensor, Tensor> append(int64_t layer, const Tensor& k, const Tensor& v) override;
+  /// Steps of a few tokens read the pages in place.
+  Tensor attend(int64_t layer, const Tensor& q, const Tensor& k, const Tensor& v,
+                const AttentionSpec& spec) override;
+
+  void reorder(const Tensor& rows) override;
+
+  /// Pages in use by each layer, over all rows of the batch.
+  int64_t pages() const { return static_cast<int64_t>(table_.size()); }
+
+ private:
+  Layer& store(int64_t layer, const Tensor& k, const Tensor& v);
+  void reserve(int64_t batch, int64_t tokens);
+  void write(Tensor& pool, const Tensor& rows) const;
+
+  int64_t page_;
+  int64_t batch_ = 0;
+  std::vector<int32_t> table_;  // [batch, pages of a row]; the same for all layers
+};
+
+}  // namespace heed::nn
