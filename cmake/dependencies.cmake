@@ -14,6 +14,10 @@ find_package(JPEG REQUIRED)
 find_package(PNG REQUIRED)
 find_package(ZLIB REQUIRED)
 
+# Several processes, where OpenMPI (or another MPI) is installed. Its C++ bindings are not used.
+find_package(MPI QUIET COMPONENTS CXX)
+set(HEED_WITH_MPI ${MPI_CXX_FOUND})
+
 # Generates, compiles and adds protobuf messages; headers appear as "recipes/engine/x.pb.h".
 function(heed_compile_protos target)
   foreach(proto ${ARGN})

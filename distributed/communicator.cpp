@@ -1,46 +1,94 @@
 #include "distributed/communicator.h"
 
-#include <cstring>
+#include <algorithm>
+#include <exception>
 
 namespace heed {
 
+Work& Work::operator=(Work&& other) {
+  wait();
+  states_ = std::move(other.states_);
+  return *this;
+}
+
+Work::~Work() {
+  try {
+    wait();
+  } catch (const std::exception&) {
+    // Whoever drops an operation does not ask how it ended.
+  }
+}
+
+bool Work::done() {
+  std::erase_if(states_, [](const auto& state) { return state->test(); });
+  return states_.empty();
+}
+
+void Work::wait() {
+  for (const auto& state : states_) state->wait();
+  states_.clear();
+}
+
+void Work::join(Work other) {
+  for (auto& state : other.states_) states_.push_back(std::move(state));
+  other.states_.clear();
+}
+
+void Communicator::all_reduce(const Tensor& tensor, ReduceOp op) {
+  start_all_reduce(tensor, op).wait();
+}
+void Communicator::all_gather(const Tensor& tensor, const Tensor& out) {
+  start_all_gather(tensor, out).wait();
+}
+void Communicator::reduce_scatter(const Tensor& tensor, const Tensor& out) {
+  start_reduce_scatter(tensor, out).wait();
+}
+void Communicator::broadcast(const Tensor& tensor, int root) {
+  start_broadcast(tensor, root).wait();
+}
+void Communicator::all_to_all(const Tensor& tensor, const Tensor& out) {
+  start_all_to_all(tensor, out).wait();
+}
+void Communicator::send(const Tensor& tensor, int to, int tag) {
+  start_send(tensor, to, tag).wait();
+}
+void Communicator::receive(const Tensor& tensor, int from, int tag) {
+  start_receive(tensor, from, tag).wait();
+}
+
+Work Communicator::start_ring_shift(const Tensor& tensor, const Tensor& out, int step, int tag) {
+  const int n = size();
+  const auto around = [n](int r) { return (r % n + n) % n; };
+  Work work = start_receive(out, around(rank() - step), tag);
+  work.join(start_send(tensor, around(rank() + step), tag));
+  return work;
+}
+
 double Communicator::all_reduce_number(double value, ReduceOp op) {
-  Tensor tensor = Tensor::scalar(value);
+  const Tensor tensor = Tensor::scalar(value);
   all_reduce(tensor, op);
   return tensor.item();
 }
 
-namespace {
-
-void check_root(int root, const char* op) {
-  HEED_CHECK(root == 0, "{}: root {} of a communicator of one rank", op, root);
-}
-
-void copy(const Tensor& from, Tensor& to, const char* op) {
-  HEED_CHECK(from.shape() == to.shape() && from.dtype() == to.dtype(),
-             "{}: one rank copies {} into {}: they must be alike", op, from, to);
-  HEED_CHECK(from.is_contiguous() && to.is_contiguous(), "{}: needs contiguous tensors", op);
-  if (from.numel() == 0) return;
-  std::memmove(to.raw(), from.raw(), static_cast<size_t>(from.bytes()));
-  to.bump_version();
-}
-
-class SelfCommunicator final : public Communicator {
- public:
-  int rank() const override { return 0; }
-  int size() const override { return 1; }
-  std::string name() const override { return "self"; }
-  void all_reduce(Tensor&, ReduceOp) override {}
-  void all_gather(const Tensor& tensor, Tensor& out) override { copy(tensor, out, "all_gather"); }
-  void reduce_scatter(const Tensor& tensor, Tensor& out) override {
-    copy(tensor, out, "reduce_scatter");
+std::vector<std::string> Communicator::all_gather_text(const std::string& text) {
+  const auto longest =
+      static_cast<int64_t>(all_reduce_number(static_cast<double>(text.size()), ReduceOp::max));
+  const int64_t width = longest + static_cast<int64_t>(sizeof(int64_t));
+  const Tensor own = Tensor::zeros({width}, DType::u8);
+  const auto length = static_cast<int64_t>(text.size());
+  std::copy_n(reinterpret_cast<const uint8_t*>(&length), sizeof length, own.data<uint8_t>());
+  std::copy_n(text.data(), text.size(), own.data<uint8_t>() + sizeof length);
+  const Tensor all = Tensor::empty({size() * width}, DType::u8);
+  all_gather(own, all);
+  std::vector<std::string> texts;
+  for (int r = 0; r < size(); ++r) {
+    const uint8_t* from = all.data<uint8_t>() + r * width;
+    int64_t count = 0;
+    std::copy_n(from, sizeof count, reinterpret_cast<uint8_t*>(&count));
+    from += sizeof count;
+    texts.emplace_back(from, from + count);
   }
-  void broadcast(Tensor&, int root) override { check_root(root, "broadcast"); }
-  void barrier() override {}
-};
-
-}  // namespace
-
-std::unique_ptr<Communicator> self_communicator() { return std::make_unique<SelfCommunicator>(); }
+  return texts;
+}
 
 }  // namespace heed

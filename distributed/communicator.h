@@ -1,16 +1,48 @@
 // Communicator: what the ranks of a run say to each other. One small interface; a run of one rank
-// uses self_communicator().
+// uses self_communicator(), several ranks get theirs from world() (distributed/world.h).
+//
+// Collectives are called by every rank of the communicator, in the same order, with equal shapes
+// and dtypes, on contiguous tensors. Those that start_ return at once: the tensors belong to the
+// operation until wait(). The blocking ones are the same followed by wait().
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/tensor.h"
 
 namespace heed {
 
 enum class ReduceOp { sum, mean, max, min };
+
+/// An operation under way. Dropping it waits for it.
+class Work {
+ public:
+  /// How an implementation does it; destroyed only once it is done.
+  struct State {
+    virtual ~State() = default;
+    /// Whether it is done; does not block.
+    virtual bool test() = 0;
+    virtual void wait() = 0;
+  };
+
+  /// One that is done.
+  Work() = default;
+  explicit Work(std::unique_ptr<State> state) { states_.push_back(std::move(state)); }
+  Work(Work&&) = default;
+  Work& operator=(Work&& other);
+  ~Work();
+
+  bool done();
+  void wait();
+  /// Makes it wait for the other's operations too.
+  void join(Work other);
+
+ private:
+  std::vector<std::unique_ptr<State>> states_;
+};
 
 class Communicator {
  public:
@@ -21,22 +53,58 @@ class Communicator {
   /// "self", "mpi", "nccl".
   virtual std::string name() const = 0;
 
-  /// tensor := reduction over ranks of tensor, in place; equal shapes and dtypes everywhere.
-  virtual void all_reduce(Tensor& tensor, ReduceOp op = ReduceOp::sum) = 0;
+  /// tensor := reduction over ranks of tensor, in place.
+  virtual Work start_all_reduce(const Tensor& tensor, ReduceOp op = ReduceOp::sum) = 0;
   /// out [size * n, ...] := the ranks' tensors [n, ...], in order of rank.
-  virtual void all_gather(const Tensor& tensor, Tensor& out) = 0;
+  virtual Work start_all_gather(const Tensor& tensor, const Tensor& out) = 0;
   /// out [n, ...] := this rank's part of the sum over ranks of tensor [size * n, ...].
-  virtual void reduce_scatter(const Tensor& tensor, Tensor& out) = 0;
+  virtual Work start_reduce_scatter(const Tensor& tensor, const Tensor& out) = 0;
   /// tensor := the root's tensor.
-  virtual void broadcast(Tensor& tensor, int root = 0) = 0;
+  virtual Work start_broadcast(const Tensor& tensor, int root = 0) = 0;
+  /// Part r of tensor [size * n, ...] goes to rank r; out [size * n, ...] := the parts received, in
+  /// order of rank.
+  virtual Work start_all_to_all(const Tensor& tensor, const Tensor& out) = 0;
+  /// One message; it meets the receive of that source and tag, in the order of sending. Tags are
+  /// 0 ... 1023.
+  virtual Work start_send(const Tensor& tensor, int to, int tag = 0) = 0;
+  virtual Work start_receive(const Tensor& tensor, int from, int tag = 0) = 0;
   /// Returns once every rank has called it.
   virtual void barrier() = 0;
+  /// The ranks that named the same color >= 0, ordered by key and then by rank here; every rank
+  /// calls it.
+  virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
+
+  void all_reduce(const Tensor& tensor, ReduceOp op = ReduceOp::sum);
+  void all_gather(const Tensor& tensor, const Tensor& out);
+  void reduce_scatter(const Tensor& tensor, const Tensor& out);
+  void broadcast(const Tensor& tensor, int root = 0);
+  void all_to_all(const Tensor& tensor, const Tensor& out);
+  void send(const Tensor& tensor, int to, int tag = 0);
+  void receive(const Tensor& tensor, int from, int tag = 0);
+
+  /// Sends `tensor` to rank + step and receives `out` from rank - step, both round the ring of
+  /// ranks.
+  Work start_ring_shift(const Tensor& tensor, const Tensor& out, int step = 1, int tag = 0);
 
   /// all_reduce of one number.
   double all_reduce_number(double value, ReduceOp op = ReduceOp::sum);
+  /// The texts of all ranks, in order of rank.
+  std::vector<std::string> all_gather_text(const std::string& text);
+
+  /// Bytes that this rank had to send since it was made, by the least any algorithm needs: n(size -
+  /// 1) / size for a reduce-scatter, all-to-all or all-gather of n bytes in all, twice that for an
+  /// all-reduce, n for a message and for the root of a broadcast.
+  int64_t bytes_sent() const { return bytes_sent_; }
+
+ protected:
+  void count_sent(int64_t bytes) { bytes_sent_ += bytes; }
+
+ private:
+  int64_t bytes_sent_ = 0;
 };
 
-/// The communicator of one rank: every collective is the identity (or a copy).
+/// The communicator of one rank: every collective is the identity (or a copy), a message to itself
+/// waits for its receive.
 std::unique_ptr<Communicator> self_communicator();
 
 }  // namespace heed

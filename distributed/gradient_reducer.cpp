@@ -1,0 +1,102 @@
+#include "distributed/gradient_reducer.h"
+
+#include <cstring>
+#include <utility>
+
+#include "core/views.h"
+#include "kernels/copy/copy.h"
+
+namespace heed {
+
+GradientReducer::GradientReducer(Communicator& ranks, std::vector<Tensor> parameters,
+                                 Options options)
+    : ranks_(ranks),
+      parameters_(std::move(parameters)),
+      bucket_of_(parameters_.size()),
+      ready_(parameters_.size()) {
+  for (size_t i = parameters_.size(); i-- > 0;) {
+    const Tensor& parameter = parameters_[i];
+    HEED_CHECK(requires_grad(parameter), "gradient reducer: {} wants no gradient", parameter);
+    index_[parameter.autograd().get()] = i;
+    const bool fits = !buckets_.empty() &&
+                      parameters_[buckets_.back().parameters[0]].dtype() == parameter.dtype() &&
+                      (buckets_.back().elements + parameter.numel()) *
+                              static_cast<int64_t>(size_of(parameter.dtype())) <=
+                          options.bucket_bytes;
+    if (!fits) buckets_.emplace_back();
+    buckets_.back().parameters.push_back(i);
+    buckets_.back().elements += parameter.numel();
+    bucket_of_[i] = buckets_.size() - 1;
+  }
+}
+
+GradientReducer::~GradientReducer() {
+  if (active_) set_grad_ready_hook({});
+}
+
+void GradientReducer::begin() {
+  if (ranks_.size() == 1) return;
+  ready_.assign(parameters_.size(), false);
+  for (Bucket& bucket : buckets_) bucket.waiting = bucket.parameters.size();
+  launched_ = 0;
+  active_ = true;
+  set_grad_ready_hook([this](const Tensor& leaf) { ready(leaf); });
+}
+
+void GradientReducer::ready(const Tensor& leaf) {
+  const auto found = index_.find(leaf.autograd().get());
+  if (found == index_.end() || ready_[found->second]) return;
+  ready_[found->second] = true;
+  --buckets_[bucket_of_[found->second]].waiting;
+  while (launched_ < buckets_.size() && buckets_[launched_].waiting == 0) {
+    launch(buckets_[launched_++]);
+  }
+}
+
+// Packs the gradients, lets go of the originals and sends the bucket on its way.
+void GradientReducer::launch(Bucket& bucket) {
+  const DType dtype = parameters_[bucket.parameters[0]].dtype();
+  const auto count = static_cast<int64_t>(bucket.parameters.size());
+  bucket.flat = Tensor::zeros({bucket.elements + count}, dtype);
+  int64_t at = 0;
+  for (int64_t k = 0; k < count; ++k) {
+    const Tensor& parameter = parameters_[bucket.parameters[static_cast<size_t>(k)]];
+    const Tensor gradient = grad(parameter);
+    if (gradient.defined()) {
+      kernels::copy(views::reshape(gradient, {parameter.numel()}),
+                    views::slice(bucket.flat, 0, at, at + parameter.numel()));
+      kernels::copy(Tensor::full({1}, 1.0, dtype),
+                    views::slice(bucket.flat, 0, bucket.elements + k, bucket.elements + k + 1));
+      clear_grad(parameter);
+    }
+    at += parameter.numel();
+  }
+  bucket.work = ranks_.start_all_reduce(bucket.flat);
+}
+
+void GradientReducer::unpack(Bucket& bucket) {
+  bucket.work.wait();
+  const auto count = static_cast<int64_t>(bucket.parameters.size());
+  const std::vector<double> users =
+      views::slice(bucket.flat, 0, bucket.elements, bucket.elements + count).to_vector<double>();
+  int64_t at = 0;
+  for (int64_t k = 0; k < count; ++k) {
+    const Tensor& parameter = parameters_[bucket.parameters[static_cast<size_t>(k)]];
+    if (users[static_cast<size_t>(k)] > 0.0) {
+      set_grad(parameter, views::reshape(views::slice(bucket.flat, 0, at, at + parameter.numel()),
+                                         parameter.shape()));
+    }
+    at += parameter.numel();
+  }
+  bucket.flat = Tensor();
+}
+
+void GradientReducer::finish() {
+  if (!std::exchange(active_, false)) return;
+  set_grad_ready_hook({});
+  // What the pass did not reach counts as final now.
+  while (launched_ < buckets_.size()) launch(buckets_[launched_++]);
+  for (Bucket& bucket : buckets_) unpack(bucket);
+}
+
+}  // namespace heed

@@ -1,0 +1,83 @@
+// MPI in this process: started once, kept moving, watched.
+//
+// MPI moves data only inside its own calls, so a thread of ours looks in now and then while
+// operations are under way; it also answers other ranks' questions about this one, so that a rank
+// that has waited too long can say who is missing.
+#pragma once
+
+#include <mpi.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+namespace heed {
+
+class MpiRuntime {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// The one of this process; starts MPI on the first call.
+  static const std::shared_ptr<MpiRuntime>& get();
+  ~MpiRuntime();
+  MpiRuntime(const MpiRuntime&) = delete;
+  MpiRuntime& operator=(const MpiRuntime&) = delete;
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+
+  /// bf16 and f16 as MPI types, and their reductions.
+  struct Halves {
+    MPI_Datatype bf16, f16;
+    MPI_Op sum_bf16, max_bf16, min_bf16, sum_f16, max_f16, min_f16;
+  };
+  const Halves& halves() const { return halves_; }
+
+  /// Bracket every operation: the thread moves data in between.
+  void begin_operation();
+  void end_operation() { --under_way_; }
+
+  /// Around a wait: what this rank tells the others when they ask.
+  void begin_wait(const char* operation);
+  void end_wait();
+  /// Called again and again by a waiting rank: gives the processor away, and ends the run once the
+  /// watchdog's time is over.
+  void idle(int round);
+
+  void set_watchdog(double seconds) { watchdog_ = seconds; }
+  [[noreturn]] void abort(const std::string& message, int status);
+
+ private:
+  struct Status;
+
+  MpiRuntime();
+  void keep_moving();
+  void answer_questions();
+  Status status() const;
+  std::string who_is_missing(bool& others_speak) const;
+  [[noreturn]] void give_up();
+
+  int rank_ = 0, size_ = 1;
+  MPI_Comm control_ = MPI_COMM_NULL;
+  Halves halves_{};
+  double watchdog_ = 600.0;
+
+  std::atomic<int> under_way_{0};
+  std::atomic<int64_t> operations_{0};
+  std::atomic<const char*> waiting_in_{nullptr};
+  std::atomic<int64_t> since_{0};  ///< of the wait, or of the computation after it; nanoseconds
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+/// Throws Error with MPI's words when a call failed.
+void check_mpi(int code, const char* operation);
+
+}  // namespace heed

@@ -1,0 +1,36 @@
+// The ranks of this run: one process each, started by mpirun or srun; one alone without them.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "distributed/communicator.h"
+
+namespace heed {
+
+/// Which rank this process is, as its launcher's environment says; MPI is not started for it.
+struct Launch {
+  int rank = 0;
+  int size = 1;
+  int local_rank = 0;  ///< among the ranks on this machine
+};
+const Launch& launch();
+
+/// The communicator of all ranks: MPI's where a launcher started several, else self. Starts MPI on
+/// first use. A RequestError where several ranks were started and heed was built without MPI.
+Communicator& world();
+
+/// A rank that waits longer than this for the others ends the run on all ranks with one message
+/// that says who is missing and what it does. 0 waits for ever.
+void set_watchdog(double seconds);
+
+/// Ends every rank at once: this rank prints "error: rank R: message", all exit with `status`.
+[[noreturn]] void abort_world(const std::string& message, int status);
+
+/// Calls fn on every rank, then compares notes: where it threw on any, all throw the first such
+/// rank's error (RequestError or Error). So that a rank that cannot go on does not leave the others
+/// waiting.
+void agree(Communicator& communicator, const std::function<void()>& fn);
+
+}  // namespace heed
