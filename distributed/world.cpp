@@ -94,8 +94,8 @@ void agree(Communicator& communicator, const std::function<void()>& fn) {
     if (kind == kFine) continue;
     std::string text = outcomes[rank].substr(1);
     if (!everywhere_alike) text = fmt::format("rank {}: {}", rank, text);
-    if (kind == kWrongRequest) throw RequestError(text);
-    throw Error(text);
+    if (kind == kWrongRequest) throw AgreedRequestError(text);
+    throw AgreedError(text);
   }
 }
 

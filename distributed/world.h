@@ -28,9 +28,18 @@ void set_watchdog(double seconds);
 /// Ends every rank at once: this rank prints "error: rank R: message", all exit with `status`.
 [[noreturn]] void abort_world(const std::string& message, int status);
 
+/// Errors that every rank throws alike: rank 0 tells, and all end in good order. Any other error
+/// ends the run by abort_world().
+struct AgreedError : Error {
+  using Error::Error;
+};
+struct AgreedRequestError : RequestError {
+  using RequestError::RequestError;
+};
+
 /// Calls fn on every rank, then compares notes: where it threw on any, all throw the first such
-/// rank's error (RequestError or Error). So that a rank that cannot go on does not leave the others
-/// waiting.
+/// rank's error (AgreedRequestError or AgreedError). With one rank, what fn throws. So that a rank
+/// that cannot go on does not leave the others waiting.
 void agree(Communicator& communicator, const std::function<void()>& fn);
 
 }  // namespace heed

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "core/readable.h"
+#include "distributed/world.h"
 #include "recipes/engine/evaluate.h"
 #include "tools/command.h"
 #include "tools/metrics.h"
@@ -19,14 +20,18 @@ struct EvalArguments {
 };
 
 void eval(const EvalArguments& arguments) {
+  const bool first = launch().rank == 0;
   Progress progress(stderr);
   const recipes::Evaluation evaluation = recipes::evaluate(
       arguments.run, arguments.overrides,
       [&](int64_t done, int64_t total) {
-        if (progress.on_terminal()) progress.update("eval", done, total, "");
+        if (first && progress.on_terminal()) progress.update("eval", done, total, "");
       },
-      print_warning);
+      [&](const std::string& message) {
+        if (first) print_warning(message);
+      });
   progress.clear();
+  if (!first) return;
   if (arguments.json) {
     Config document = Config::map();
     document.set("checkpoint", evaluation.checkpoint);

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "core/error.h"
+#include "distributed/world.h"
 #include "tools/command.h"
 
 namespace heed::tools {
@@ -14,10 +15,23 @@ namespace {
 constexpr int kFailed = 1;
 constexpr int kWrongRequest = 2;
 
+// All ranks have the same command line, and errors that they agreed on: rank 0 tells.
 int report_error(const std::string& message, int status) {
   std::fflush(stdout);
-  fmt::print(stderr, "error: {}\n", message);
+  if (launch().rank == 0) fmt::print(stderr, "error: {}\n", message);
   return status;
+}
+
+// What went wrong on this rank alone ends the others too.
+int report_exception(const std::exception& error) {
+  const bool request = dynamic_cast<const RequestError*>(&error) != nullptr;
+  const bool agreed = dynamic_cast<const AgreedError*>(&error) != nullptr ||
+                      dynamic_cast<const AgreedRequestError*>(&error) != nullptr;
+  const bool out_of_memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
+  const std::string message = out_of_memory ? "out of memory" : error.what();
+  const int status = request ? kWrongRequest : kFailed;
+  if (launch().size > 1 && !agreed) abort_world(message, status);
+  return report_error(message, status);
 }
 
 std::string version() {
@@ -107,6 +121,13 @@ int run(int argc, char** argv) {
     fmt::print(stderr, "{}", heed.help());
     return kWrongRequest;
   }
+  if (const std::string command = argv[1];
+      launch().size > 1 && command[0] != '-' && command != "train" && command != "eval") {
+    return report_error(fmt::format("{} {} runs on one rank, and {} were started; train and eval "
+                                    "share their work among ranks",
+                                    heed.get_name(), command, launch().size),
+                        kWrongRequest);
+  }
   try {
     heed.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -128,14 +149,9 @@ int run(int argc, char** argv) {
 }  // namespace heed::tools
 
 int main(int argc, char** argv) {
-  using heed::tools::report_error;
   try {
     return heed::tools::run(argc, argv);
-  } catch (const heed::RequestError& error) {
-    return report_error(error.what(), heed::tools::kWrongRequest);
-  } catch (const std::bad_alloc&) {
-    return report_error("out of memory", heed::tools::kFailed);
   } catch (const std::exception& error) {
-    return report_error(error.what(), heed::tools::kFailed);
+    return heed::tools::report_exception(error);
   }
 }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "distributed/world.h"
 #include "recipes/engine/trainer.h"
 #include "tools/command.h"
 #include "tools/metrics.h"
@@ -39,18 +40,20 @@ void train(const TrainArguments& arguments) {
     fail_request("train: --resume goes on with a run and --force starts it anew; give one of them");
   }
   recipes::TrainRequest request;
-  request.recipe = recipes::load_recipe(arguments.recipe, arguments.overrides);
+  agree(world(),
+        [&] { request.recipe = recipes::load_recipe(arguments.recipe, arguments.overrides); });
   request.run_dir = arguments.out;
   request.resume = arguments.resume;
   request.handle_signals = true;
-  if (const std::string folder = recipes::run_folder(request);
-      arguments.force && fs::is_directory(folder)) {
+  agree(world(), [&] {
+    const std::string folder = recipes::run_folder(request);
+    if (world().rank() != 0 || !arguments.force || !fs::is_directory(folder)) return;
     recipes::make_task(request.recipe);  // a wrong recipe must not cost the earlier run
     remove_run(folder);
-  }
+  });
   TrainPrinter printer(arguments.json);
   const recipes::EndReport end = recipes::train(request, printer);
-  if (arguments.json) {
+  if (arguments.json && world().rank() == 0) {
     Config document = Config::map();
     document.set("run", end.run_dir);
     document.set("checkpoint", end.checkpoint);
@@ -64,9 +67,11 @@ void train(const TrainArguments& arguments) {
     document.set("baselines", metrics_config(end.baselines));
     print_json(document);
   }
-  HEED_CHECK(!end.interrupted,
-             "interrupted at step {}; {} is saved, and the same command with --resume goes on",
-             end.step, end.checkpoint);
+  if (end.interrupted) {
+    throw AgreedError(fmt::format(
+        "interrupted at step {}; {} is saved, and the same command with --resume goes on", end.step,
+        end.checkpoint));
+  }
 }
 
 }  // namespace
@@ -74,10 +79,11 @@ void train(const TrainArguments& arguments) {
 void add_train(CLI::App& heed) {
   auto arguments = std::make_shared<TrainArguments>();
   CLI::App* command = add_command(heed, "train", "trains a model from a recipe", "train and use");
-  details(command,
-          "The run's folder receives the resolved recipe, metrics.jsonl, TensorBoard events and "
-          "checkpoints. Nothing is written when the recipe is wrong. Ctrl-C finishes the step and "
-          "saves a checkpoint first.");
+  details(
+      command,
+      "The run's folder receives the resolved recipe, metrics.jsonl, TensorBoard events and "
+      "checkpoints. Nothing is written when the recipe is wrong. Ctrl-C finishes the step and "
+      "saves a checkpoint first. Under mpirun the ranks share each batch (docs/parallelism.md).");
   positional(command, "RECIPE", arguments->recipe, "a recipe file (docs/recipes.md)")->required();
   positional(command, "key=value", arguments->overrides,
              "replaces fields of the recipe: train.steps=500 'data.files=[a.txt, b.txt]'");
@@ -91,7 +97,8 @@ void add_train(CLI::App& heed) {
   examples(command,
            {{"heed train recipes/base/quickstart.yaml", ""},
             {"heed train recipes/base/shakespeare-char.yaml train.steps=500 --out /tmp/run", ""},
-            {"heed train recipes/base/shakespeare-char.yaml --resume", "after a stop or a crash"}});
+            {"heed train recipes/base/shakespeare-char.yaml --resume", "after a stop or a crash"},
+            {"mpirun -np 4 heed train recipes/base/shakespeare-char.yaml", "on four ranks"}});
   command->callback([arguments] { train(*arguments); });
 }
 

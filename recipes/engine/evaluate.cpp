@@ -3,7 +3,7 @@
 #include <chrono>
 #include <filesystem>
 
-#include "distributed/communicator.h"
+#include "distributed/world.h"
 #include "recipes/engine/recipe_tree.h"
 
 namespace heed::recipes {
@@ -33,12 +33,12 @@ LoadedRun load_run(const std::string& run_or_checkpoint, TaskUse use,
 Evaluation evaluate(const std::string& run_or_checkpoint, const std::vector<std::string>& overrides,
                     const Progress& progress, const Warning& warn) {
   const auto start = std::chrono::steady_clock::now();
-  const LoadedRun run = load_run(run_or_checkpoint, TaskUse::evaluate, overrides, warn);
-  const auto communicator = self_communicator();
+  LoadedRun run;
+  agree(world(), [&] { run = load_run(run_or_checkpoint, TaskUse::evaluate, overrides, warn); });
   Evaluation result;
   result.checkpoint = run.checkpoint.path;
   result.step = run.checkpoint.step;
-  result.metrics = run.task->evaluate(run.recipe.evaluation, *communicator, progress);
+  result.metrics = run.task->evaluate(run.recipe.evaluation, world(), progress);
   result.baselines = run.task->baselines(run.recipe.evaluation);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;

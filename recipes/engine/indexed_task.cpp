@@ -30,8 +30,8 @@ const IndexedTask::BatchMaker& IndexedTask::maker() const {
 void IndexedTask::make_ahead(int64_t start) {
   const int64_t parts = recipe_.train.accumulation;
   prefetcher_ = std::make_unique<data::Prefetcher<Batch>>(
-      [make = maker(), parts](int64_t index) {
-        return make(index / parts, {index % parts, parts});
+      [make = maker(), parts, own = part_](int64_t index) {
+        return make(index / parts, {index % parts * own.world + own.rank, parts * own.world});
       },
       data::PrefetchOptions{.start = start});
 }

@@ -16,8 +16,9 @@ namespace heed::recipes {
 class IndexedTask : public Task {
  public:
   int64_t items_per_step() const override { return rows_per_step() * items_per_row(); }
-  /// Micro-batch m of a step holds the m-th part of the step's rows, so that accumulation does not
-  /// change what a step sees.
+  void share_batches(const data::RowSlice& part) override { part_ = part; }
+  /// Micro-batch m of a step holds the m-th part of the step's rows, and rank r of them the r-th
+  /// part of that, so that neither accumulation nor ranks change what a step sees.
   Batch next_batch() override;
   Config data_position() override;
   void seek_data(const Config& position) override;
@@ -56,6 +57,7 @@ class IndexedTask : public Task {
   void make_ahead(int64_t start);
 
   BatchMaker make_;
+  data::RowSlice part_;
   std::unique_ptr<data::Prefetcher<Batch>> prefetcher_;
 };
 

@@ -95,13 +95,9 @@ std::string explain_nonfinite(nn::Module& module, const std::function<void()>& s
   const std::string gradient = bad_gradient(module);
   clear_gradients(module);
 
-  std::string text = first.found().empty()
-                         ? "every tensor of the step was finite when it was repeated"
-                         : first.found();
-  if (!gradient.empty()) {
-    text += fmt::format("; the first parameter with a bad gradient is '{}'", gradient);
-  }
-  return text;
+  if (gradient.empty()) return first.found();
+  return fmt::format("{}{}the first parameter with a bad gradient is '{}'", first.found(),
+                     first.found().empty() ? "" : "; ", gradient);
 }
 
 }  // namespace heed::recipes

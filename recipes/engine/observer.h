@@ -22,8 +22,8 @@ struct StartReport {
   int threads = 0;
   std::string metric = "loss";  ///< tells the best evaluation
   bool lower_is_better = true;  ///< of that metric
-  bool generates = false;    ///< `heed generate` works on its checkpoints
-  std::string resumed_from;  ///< the checkpoint, or empty
+  bool generates = false;       ///< `heed generate` works on its checkpoints
+  std::string resumed_from;     ///< the checkpoint, or empty
 };
 
 struct StepReport {

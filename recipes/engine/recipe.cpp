@@ -73,12 +73,12 @@ void AdaptOptions::options(Options& o) {
 }
 
 void ParallelOptions::options(Options& o) {
+  o.field("data", data, "ranks that share the batch; 0: all that the other axes leave", {.min = 0});
   const auto axis = [&o](const char* name, int64_t& ranks, const char* doc) {
     o.field(name, ranks, doc, {.min = 1});
     o.check(ranks == 1, name,
-            fmt::format("this build runs one rank: '{}' must be 1, got {}", name, ranks));
+            fmt::format("ranks share the batch alone: '{}' must be 1, got {}", name, ranks));
   };
-  axis("data", data, "ranks that share the batch");
   axis("pipeline", pipeline, "ranks that share the layers");
   axis("sequence", sequence, "ranks that share the sequence");
   axis("tensor", tensor, "ranks that share each matrix");

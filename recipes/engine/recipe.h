@@ -14,6 +14,7 @@
 
 #include "core/config.h"
 #include "core/options.h"
+#include "distributed/mesh.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
 
@@ -74,11 +75,13 @@ struct AdaptOptions {
 
 /// `parallel:` the mesh of ranks.
 struct ParallelOptions {
-  int64_t data = 1;
+  int64_t data = 0;
   int64_t pipeline = 1;
   int64_t sequence = 1;
   int64_t tensor = 1;
   void options(Options& o);
+
+  MeshShape shape() const { return {data, pipeline, sequence, tensor}; }
 };
 
 struct Recipe {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "autograd/tape.h"
+#include "data/batches.h"
 #include "distributed/communicator.h"
 #include "nn/module.h"
 #include "recipes/engine/generate.h"
@@ -56,6 +57,9 @@ class Task {
   virtual void resolve(Recipe& recipe) = 0;
 
   // Training.
+  /// Every micro-batch is from now on this rank's part of it: rank `part.rank` of `part.world`.
+  /// Before the first next_batch().
+  virtual void share_batches(const data::RowSlice& part) = 0;
   /// The next micro-batch; may come from a prefetching thread.
   virtual Batch next_batch() = 0;
   /// Mean loss over the batch's targets, 0-dimensional and recorded.

@@ -39,10 +39,10 @@ std::string serialize_state(const TrainState& state) {
   add_values(*message.mutable_last_metrics(), state.last_metrics);
   add_values(*message.mutable_baselines(), state.baselines);
   proto::Mesh* mesh = message.mutable_mesh();
-  mesh->set_data(1);
-  mesh->set_pipeline(1);
-  mesh->set_sequence(1);
-  mesh->set_tensor(1);
+  mesh->set_data(state.mesh.data);
+  mesh->set_pipeline(state.mesh.pipeline);
+  mesh->set_sequence(state.mesh.sequence);
+  mesh->set_tensor(state.mesh.tensor);
   return message.SerializeAsString();
 }
 
@@ -55,6 +55,10 @@ TrainState parse_state(const std::string& bytes, const std::string& path) {
   state.items = message.items();
   state.data = parse_json(message.data_json(), path);
   state.seconds = message.seconds();
+  if (message.has_mesh()) {
+    const proto::Mesh& mesh = message.mesh();
+    state.mesh = {mesh.data(), mesh.pipeline(), mesh.sequence(), mesh.tensor()};
+  }
   state.has_best = message.has_best();
   state.best_step = message.best().step();
   state.best_value = message.best().value();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/config.h"
+#include "distributed/mesh.h"
 
 namespace heed::recipes {
 
@@ -23,6 +24,7 @@ struct TrainState {
   std::vector<std::pair<std::string, double>> last_metrics;  ///< of the latest evaluation
   std::vector<std::pair<std::string, double>> baselines;
   double seconds = 0.0;  ///< of training so far
+  MeshShape mesh;        ///< that wrote it; goes on under any other
 };
 
 std::string serialize_state(const TrainState& state);

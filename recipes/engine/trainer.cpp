@@ -10,7 +10,9 @@
 #include "core/allocator.h"
 #include "core/files.h"
 #include "core/parallel.h"
-#include "distributed/communicator.h"
+#include "distributed/gradient_reducer.h"
+#include "distributed/mesh.h"
+#include "distributed/world.h"
 #include "optim/clip.h"
 #include "optim/ema.h"
 #include "optim/optimizer.h"
@@ -43,9 +45,10 @@ std::string path_in(const std::string& folder, const std::string& name) {
 class Trainer {
  public:
   Trainer(const TrainRequest& request, TrainObserver& observer)
-      : request_(request),
+      : world_(request.ranks != nullptr ? *request.ranks : heed::world()),
+        request_(request),
         recipe_(request.recipe),
-        observer_(observer),
+        observer_(is_first() ? observer : silent_),
         run_dir_(run_folder(request)),
         schedule_(recipe_.schedule, recipe_.optimizer.lr, recipe_.train.steps),
         warn_([this](const std::string& message) { observer_.on_warning(message); }) {}
@@ -53,19 +56,28 @@ class Trainer {
   EndReport run();
 
  private:
+  /// Rank 0 alone speaks and writes.
+  bool is_first() const { return world_.rank() == 0; }
   void check_folder() const;
+  /// Fits the mesh to the ranks that were started.
+  void fit();
   void build();
+  void check_ranks_alike();
   void resume_from(const CheckpointInfo& checkpoint);
   void open_folder();
   void report_start();
   void loop(const InterruptGuard& interrupt);
 
-  /// Forward and backward passes of all micro-batches; the mean loss over all targets.
-  double accumulate(const std::vector<Batch>& batches);
-  void train_step();
+  /// Forward and backward passes of this rank's micro-batches, `total` being the targets of all
+  /// ranks; its part of the mean loss over them. With `reduce` the gradients are summed over ranks
+  /// in the end (reducer_->finish()).
+  double accumulate(const std::vector<Batch>& batches, int64_t total, bool reduce);
+  /// The step's micro-batches of this rank, and all ranks' targets in them.
+  std::pair<std::vector<Batch>, int64_t> next_batches();
+  void train_step(const InterruptGuard& interrupt);
   /// The gradients' norm once `train.adaptive_clip` has bounded each unit's.
   double clipped_norm(double norm) const;
-  void handle_nonfinite(const std::vector<Batch>& batches, double loss, double norm);
+  void handle_nonfinite(const std::vector<Batch>& batches, int64_t total, double loss, double norm);
   void report_step(double loss, double norm, double step_seconds);
   bool evaluate();
   void sample();
@@ -76,6 +88,11 @@ class Trainer {
     return state_.step == recipe_.train.steps || (every > 0 && state_.step % every == 0);
   }
 
+  Communicator& world_;
+  MeshShape shape_;
+  std::unique_ptr<Mesh> mesh_;
+  std::unique_ptr<GradientReducer> reducer_;
+  TrainObserver silent_;
   const TrainRequest& request_;
   Recipe recipe_;
   TrainObserver& observer_;
@@ -83,7 +100,6 @@ class Trainer {
   optim::Schedule schedule_;
   Warning warn_;
 
-  std::unique_ptr<Communicator> communicator_ = self_communicator();
   std::unique_ptr<Task> task_;
   std::unique_ptr<optim::Optimizer> optimizer_;
   std::unique_ptr<optim::Ema> ema_;
@@ -94,6 +110,7 @@ class Trainer {
   int64_t evaluated_step_ = -1;
   int64_t saved_step_ = -1;
   int skipped_ = 0;
+  bool interrupted_ = false;  ///< some rank was asked to stop
 
   Clock::time_point loop_start_;
   double seconds_before_ = 0.0;  ///< of earlier processes of this run
@@ -111,18 +128,35 @@ void Trainer::check_folder() const {
   }
 }
 
+void Trainer::fit() {
+  shape_ = fit_mesh(recipe_.parallel.shape(), world_.size());
+  const auto share = [this](const char* field, int64_t rows) {
+    if (rows % shape_.data == 0) return;
+    fail_request("parallel: the {} rows of {} do not share out evenly among {} ranks", rows, field,
+                 shape_.data);
+  };
+  share("train.batch_size", recipe_.train.batch_size);
+  share("evaluation.batch_size", recipe_.evaluation.batch_size);
+}
+
 void Trainer::build() {
   const CheckpointInfo last =
       request_.resume ? latest_checkpoint(run_dir_, warn_) : CheckpointInfo{};
   random_context() = {static_cast<uint64_t>(recipe_.seed), 0, 0};
   task_ = make_task(recipe_, TaskUse::train, last.path);
   task_->resolve(recipe_);
+  task_->share_batches({mesh_->place().data, mesh_->shape().data});
   nn::Module& module = task_->module();
   if (last.path.empty()) {
     module.initialise(static_cast<uint64_t>(recipe_.seed));
     if (!recipe_.train.from.empty()) start_from(module, recipe_.train.from, warn_);
   }
   optimizer_ = optim::make_optimizer(recipe_.optimizer, nn::trained_tensors(module));
+  std::vector<Tensor> trained;
+  for (const optim::Parameter& parameter : optimizer_->parameters()) {
+    trained.push_back(parameter.tensor);
+  }
+  reducer_ = std::make_unique<GradientReducer>(mesh_->data(), std::move(trained));
   state_.seed = static_cast<uint64_t>(recipe_.seed);
   if (!last.path.empty()) resume_from(last);
   if (recipe_.train.ema > 0.0 && !ema_) {
@@ -158,6 +192,18 @@ void Trainer::resume_from(const CheckpointInfo& checkpoint) {
   resumed_from_ = last_checkpoint_ = checkpoint.path;
 }
 
+// Files that only some ranks see would otherwise end in different weights, unnoticed.
+void Trainer::check_ranks_alike() {
+  const std::string own = resumed_from_.empty() ? "the start" : resumed_from_;
+  const std::vector<std::string> all = world_.all_gather_text(own);
+  for (size_t rank = 1; rank < all.size(); ++rank) {
+    if (all[rank] == all[0]) continue;
+    throw AgreedRequestError(fmt::format(
+        "{}: rank 0 would go on from {}, rank {} from {}: all ranks must see the same run folder",
+        run_dir_, all[0], rank, all[rank]));
+  }
+}
+
 void Trainer::open_folder() {
   make_directories(run_dir_);
   write_file_atomically(path_in(run_dir_, "recipe.yaml"), to_config(recipe_).to_yaml());
@@ -183,15 +229,26 @@ void Trainer::report_start() {
   report.resumed_from = resumed_from_;
   observer_.on_start(report);
 
-  if (state_.step == 0) log_->start(report);
+  if (state_.step == 0 && log_) log_->start(report);
 }
 
-double Trainer::accumulate(const std::vector<Batch>& batches) {
-  int64_t total = 0;
-  for (const Batch& batch : batches) total += batch.count;
+std::pair<std::vector<Batch>, int64_t> Trainer::next_batches() {
+  std::vector<Batch> batches;
+  int64_t targets = 0;
+  for (int64_t i = 0; i < recipe_.train.accumulation; ++i) {
+    batches.push_back(task_->next_batch());
+    targets += batches.back().count;
+  }
+  const auto total =
+      static_cast<int64_t>(mesh_->data().all_reduce_number(static_cast<double>(targets)));
   HEED_CHECK(total > 0, "step {}: the batch holds no target to learn from", state_.step + 1);
+  return {std::move(batches), total};
+}
+
+double Trainer::accumulate(const std::vector<Batch>& batches, int64_t total, bool reduce) {
   double mean = 0.0;
   for (size_t i = 0; i < batches.size(); ++i) {
+    if (reduce && i + 1 == batches.size()) reducer_->begin();
     if (batches[i].count == 0) continue;
     random_context() = {state_.seed, static_cast<uint64_t>(state_.step), i};
     const double weight = static_cast<double>(batches[i].count) / static_cast<double>(total);
@@ -199,20 +256,23 @@ double Trainer::accumulate(const std::vector<Batch>& batches) {
     mean += weight * loss.item();
     backward(loss, Tensor::full(loss.shape(), weight, loss.dtype()));
   }
-  return communicator_->all_reduce_number(mean, ReduceOp::mean);
+  return mean;
 }
 
-void Trainer::train_step() {
+void Trainer::train_step(const InterruptGuard& interrupt) {
   const auto start = Clock::now();
-  std::vector<Batch> batches;
-  for (int64_t i = 0; i < recipe_.train.accumulation; ++i) {
-    batches.push_back(task_->next_batch());
-  }
+  const auto [batches, total] = next_batches();
   optimizer_->zero_grad();
-  const double loss = accumulate(batches);
+  const double part = accumulate(batches, total, /*reduce=*/true);
+  reducer_->finish();
+  const Tensor sums =
+      Tensor::from(std::vector<double>{part, interrupt.signal() != 0 ? 1.0 : 0.0}, {2});
+  mesh_->data().all_reduce(sums);
+  const double loss = sums.data<double>()[0];
+  interrupted_ = sums.data<double>()[1] > 0.0;
   const double norm = optim::grad_norm(optimizer_->parameters());
   if (!std::isfinite(loss) || !std::isfinite(norm)) {
-    handle_nonfinite(batches, loss, norm);
+    handle_nonfinite(batches, total, loss, norm);
   } else {
     optimizer_->step(schedule_.lr_at(state_.step),
                      optim::clip_scale(clipped_norm(norm), recipe_.train.clip));
@@ -237,10 +297,17 @@ double Trainer::clipped_norm(double norm) const {
   return optim::grad_norm(optimizer_->parameters());
 }
 
-void Trainer::handle_nonfinite(const std::vector<Batch>& batches, double loss, double norm) {
+void Trainer::handle_nonfinite(const std::vector<Batch>& batches, int64_t total, double loss,
+                               double norm) {
   const std::string what = std::isfinite(loss) ? fmt::format("gradient norm is {}", norm)
                                                : fmt::format("loss is {}", loss);
-  const std::string cause = explain_nonfinite(task_->module(), [&] { accumulate(batches); });
+  const std::vector<std::string> causes = world_.all_gather_text(
+      explain_nonfinite(task_->module(), [&] { accumulate(batches, total, /*reduce=*/false); }));
+  std::string cause = "every tensor of the step was finite when it was repeated";
+  for (size_t rank = causes.size(); rank-- > 0;) {
+    if (causes[rank].empty()) continue;
+    cause = causes.size() == 1 ? causes[rank] : fmt::format("on rank {}, {}", rank, causes[rank]);
+  }
   const std::string message = fmt::format("step {}: the {}: {}", state_.step + 1, what, cause);
   if (recipe_.train.on_nonfinite == "skip" && ++skipped_ <= kMostSkips) {
     warn_(message + "; the step is skipped");
@@ -248,7 +315,7 @@ void Trainer::handle_nonfinite(const std::vector<Batch>& batches, double loss, d
   }
   const std::string saved = last_checkpoint_.empty() ? "no checkpoint was written yet"
                                                      : "the last checkpoint is " + last_checkpoint_;
-  fail("{}; {}", message, saved);
+  throw AgreedError(fmt::format("{}; {}", message, saved));
 }
 
 void Trainer::report_step(double loss, double norm, double step_seconds) {
@@ -271,7 +338,7 @@ void Trainer::report_step(double loss, double norm, double step_seconds) {
   report.peak_bytes = allocator::stats().peak_bytes;
   report.seconds_left = elapsed / done * static_cast<double>(report.steps - report.step);
   report.logged = due(recipe_.train.log_every) || state_.step == 1;
-  if (report.logged) log_->step(report, seconds_before_ + elapsed);
+  if (report.logged && log_) log_->step(report, seconds_before_ + elapsed);
   observer_.on_step(report);
 }
 
@@ -279,7 +346,7 @@ bool Trainer::evaluate() {
   evaluated_step_ = state_.step;
   if (state_.baselines.empty() && !recipe_.evaluation.baselines.empty()) {
     state_.baselines = task_->baselines(recipe_.evaluation);
-    log_->baselines(state_.step, state_.baselines);
+    if (log_) log_->baselines(state_.step, state_.baselines);
     observer_.on_baselines(state_.baselines);
   }
   const auto start = Clock::now();
@@ -289,7 +356,7 @@ bool Trainer::evaluate() {
     const optim::AveragedWeights averaged(recipe_.evaluation.use_ema ? ema_.get() : nullptr);
     const EvalMode mode(task_->module());
     report.metrics = task_->evaluate(
-        recipe_.evaluation, *communicator_,
+        recipe_.evaluation, mesh_->data(),
         [this](int64_t done, int64_t total) { observer_.on_eval_progress(done, total); });
   }
   report.seconds = seconds_since(start);
@@ -306,12 +373,13 @@ bool Trainer::evaluate() {
     state_.best_metrics = report.metrics;
   }
   state_.last_metrics = report.metrics;
-  log_->eval(report, seconds_before_ + seconds_since(loop_start_));
+  if (log_) log_->eval(report, seconds_before_ + seconds_since(loop_start_));
   observer_.on_eval(report);
   return report.best;
 }
 
 void Trainer::sample() {
+  if (!is_first()) return;
   const optim::AveragedWeights averaged(recipe_.evaluation.use_ema ? ema_.get() : nullptr);
   const EvalMode mode(task_->module());
   const SampleOptions& samples = recipe_.samples;
@@ -339,7 +407,10 @@ void Trainer::sample() {
 }
 
 void Trainer::checkpoint() {
+  saved_step_ = state_.step;
+  if (!is_first()) return;
   state_.data = task_->data_position();
+  state_.mesh = shape_;
   state_.seconds = seconds_before_ + seconds_since(loop_start_);
   CheckpointContent content;
   content.model = nn::state_dict(task_->module());
@@ -349,7 +420,6 @@ void Trainer::checkpoint() {
   content.recipe_yaml = to_config(recipe_).to_yaml();
   content.assets = [this](const std::string& folder) { task_->save_assets(folder); };
   last_checkpoint_ = write_checkpoint(run_dir_, content);
-  saved_step_ = state_.step;
   std::vector<int64_t> also;
   if (recipe_.train.keep_best && state_.has_best) also.push_back(state_.best_step);
   prune_checkpoints(run_dir_, recipe_.train.keep_checkpoints, also);
@@ -357,8 +427,8 @@ void Trainer::checkpoint() {
 }
 
 void Trainer::loop(const InterruptGuard& interrupt) {
-  while (state_.step < recipe_.train.steps && interrupt.signal() == 0) {
-    train_step();
+  while (state_.step < recipe_.train.steps && !interrupted_) {
+    train_step(interrupt);
     const bool best = due(recipe_.train.eval_every) && evaluate();
     if (recipe_.samples.every > 0 && due(recipe_.samples.every)) sample();
     if (due(recipe_.train.checkpoint_every) || (best && recipe_.train.keep_best)) checkpoint();
@@ -366,9 +436,16 @@ void Trainer::loop(const InterruptGuard& interrupt) {
 }
 
 EndReport Trainer::run() {
-  check_folder();
-  build();
-  open_folder();
+  agree(world_, [this] {
+    if (is_first()) check_folder();
+    fit();
+  });
+  mesh_ = std::make_unique<Mesh>(world_, shape_);
+  agree(world_, [this] { build(); });
+  check_ranks_alike();
+  agree(world_, [this] {
+    if (is_first()) open_folder();
+  });
   report_start();
 
   const InterruptGuard interrupt(request_.handle_signals);
@@ -387,7 +464,7 @@ EndReport Trainer::run() {
   report.best_step = state_.best_step;
   report.baselines = state_.baselines;
   report.checkpoint = last_checkpoint_;
-  if (!report.interrupted && state_.step > first_step_) log_->end(report);
+  if (!report.interrupted && state_.step > first_step_ && log_) log_->end(report);
   observer_.on_end(report);
   return report;
 }

@@ -24,6 +24,8 @@ struct TrainRequest {
   bool resume = false;
   /// Finishes the step, writes a checkpoint and ends on SIGINT and SIGTERM.
   bool handle_signals = false;
+  /// Who shares the work; world() when null. Every one of these ranks calls train().
+  Communicator* ranks = nullptr;
 };
 
 /// Runs it. Throws RequestError before anything is written when the request is wrong, Error when
