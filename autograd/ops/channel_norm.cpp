@@ -1,5 +1,7 @@
 #include "autograd/ops/channel_norm.h"
 
+#include <algorithm>
+
 #include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "kernels/norm/channel_norm.h"
@@ -27,18 +29,19 @@ Tensor in_dtype(const Tensor& gradient, const Tensor& parameter) {
 // y for given statistics; they take part in the gradient unless they are constants.
 Tensor normalise(const char* op, const Tensor& x, const Tensor& rows, const Tensor& mean,
                  const Tensor& rstd, const Tensor& weight, const Tensor& bias, int64_t groups,
-                 bool constant) {
+                 bool constant, const kernels::SpreadBatch& spread = {}) {
   const Tensor y =
       views::reshape(kernels::channel_norm(rows, mean, rstd, weight, bias, op), x.shape());
   return record(op, {x, weight, bias}, y,
                 [rows = save(rows), mean = save(mean), rstd = save(rstd), weight = save(weight),
-                 bias = save(bias), groups, constant,
+                 bias = save(bias), groups, constant, spread,
                  shape = x.shape()](const Tensor& dy, const Wanted& wanted) {
                   const Tensor dense =
                       views::reshape(kernels::contiguous_as(dy, rows->dtype()), rows->shape());
                   const NormGradients g = kernels::channel_norm_backward(
                       dense, *rows, *mean, *rstd, weight.defined() ? *weight : Tensor(), groups,
-                      constant, {.dx = wanted[0], .dweight = wanted[1], .dbias = wanted[2]});
+                      constant, {.dx = wanted[0], .dweight = wanted[1], .dbias = wanted[2]},
+                      spread);
                   return Gradients{g.dx.defined() ? views::reshape(g.dx, shape) : g.dx,
                                    wanted[1] ? in_dtype(g.dweight, *weight) : Tensor(),
                                    wanted[2] ? in_dtype(g.dbias, *bias) : Tensor()};
@@ -53,17 +56,42 @@ Tensor per_sample(const char* op, const Tensor& x, int64_t groups, const Tensor&
                    false);
 }
 
+// The moments of all ranks' rows, from those of this rank's `n`; n becomes the rows of all.
+ChannelMoments merged(const ChannelMoments& own, int64_t& n, const SumOverRanks& sum) {
+  const std::vector<double> mean = own.mean.to_vector<double>(), var = own.var.to_vector<double>();
+  const size_t channels = mean.size();
+  const auto count = static_cast<double>(n);
+  std::vector<double> totals(2 * channels + 1, count);  // of x, of x^2, of 1
+  for (size_t c = 0; c < channels; ++c) {
+    totals[c] = count * mean[c];
+    totals[channels + c] = count * (var[c] + mean[c] * mean[c]);
+  }
+  sum(totals);
+  const double all = totals.back();
+  std::vector<double> means(channels), vars(channels);
+  for (size_t c = 0; c < channels; ++c) {
+    means[c] = totals[c] / all;
+    vars[c] = std::max(0.0, totals[channels + c] / all - means[c] * means[c]);
+  }
+  n = static_cast<int64_t>(all);
+  return {kernels::cast(Tensor::from(means, own.mean.shape()), own.mean.dtype()),
+          kernels::cast(Tensor::from(vars, own.var.shape()), own.var.dtype())};
+}
+
 }  // namespace
 
-BatchNormResult batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
+BatchNormResult batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps,
+                           const SumOverRanks& sum) {
   const char* op = "batch_norm";
   const Tensor rows = as_samples(x, true, op);
-  const int64_t n = rows.size(1), channels = rows.size(2);
+  int64_t n = rows.size(1);
+  const int64_t channels = rows.size(2);
+  ChannelMoments m = kernels::channel_moments(rows, channels, op);
+  if (sum) m = merged(m, n, sum);
   HEED_CHECK(n > 1, "{}: x is {}: one value a channel has no variance", op, x);
-  const ChannelMoments m = kernels::channel_moments(rows, channels, op);
   BatchNormResult result;
   result.out = normalise(op, x, rows, m.mean, kernels::inverse_std(m.var, eps), weight, bias,
-                         channels, false);
+                         channels, false, {.positions = n, .sum = sum});
   result.mean = views::reshape(m.mean, {channels});
   const double unbiased = static_cast<double>(n) / static_cast<double>(n - 1);
   std::vector<double> var = m.var.to_vector<double>();

@@ -4,6 +4,9 @@
 // undefined.
 #pragma once
 
+#include <functional>
+#include <span>
+
 #include "autograd/tape.h"
 
 namespace heed {
@@ -14,11 +17,16 @@ struct BatchNormResult {
   Tensor var;   ///< [C], unbiased (over n - 1), as running estimates keep it; without a gradient
 };
 
+/// Adds up the numbers of all ranks that share a batch, in place.
+using SumOverRanks = std::function<void(std::span<double>)>;
+
 /// Training (Ioffe & Szegedy 2015): (x - mean) / sqrt(var + eps) * weight + bias with the mean and
 /// the biased variance of each channel over batch and space; the gradient goes through both. Throws
-/// when a channel has one value only.
+/// when a channel has one value only. With `sum` the statistics are those of the whole batch, of
+/// which x is this rank's rows (synchronised batch norm); the gradients of weight and bias are this
+/// rank's part.
 BatchNormResult batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                           double eps = 1e-5);
+                           double eps = 1e-5, const SumOverRanks& sum = {});
 
 /// Evaluation: the same with given statistics [C], which are constants.
 Tensor batch_norm_with(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,

@@ -317,7 +317,8 @@ Tensor channel_norm(const Tensor& x, const Tensor& mean, const Tensor& rstd, con
 
 NormGradients channel_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& mean,
                                     const Tensor& rstd, const Tensor& weight, int64_t groups,
-                                    bool constant_statistics, const NormWanted& wanted) {
+                                    bool constant_statistics, const NormWanted& wanted,
+                                    const SpreadBatch& spread) {
   const char* op = "channel_norm_backward";
   check(x, op);
   HEED_CHECK(dy.shape() == x.shape(), "{}: dy is {}, x is {}", op, dy, x);
@@ -363,15 +364,23 @@ NormGradients channel_norm_backward(const Tensor& dy, const Tensor& x, const Ten
 
   NormGradients result;
   std::vector<double> dweight(static_cast<size_t>(channels)), dbias(dweight);
+  for (size_t i = 0; i < size; ++i) {
+    dweight[i % w.size()] += r[i] * products[i];
+    dbias[i % w.size()] += sums[i];
+  }
+  const bool is_spread = spread.sum && !constant_statistics;
+  if (is_spread) {
+    spread.sum(sums);
+    spread.sum(products);
+  }
   std::vector<double> scales(size), slopes(size), offsets(size);
   const size_t width = static_cast<size_t>(channels / groups);
-  const double elements = static_cast<double>(pieces.positions) * static_cast<double>(width);
+  const double elements = static_cast<double>(is_spread ? spread.positions : pieces.positions) *
+                          static_cast<double>(width);
   for (size_t group = 0; group < size; group += width) {
     double mean_g = 0, mean_gx = 0;
     for (size_t i = group; i < group + width; ++i) {
       const size_t c = i % w.size();
-      dweight[c] += r[i] * products[i];
-      dbias[c] += sums[i];
       mean_g += w[c] * sums[i] / elements;
       mean_gx += w[c] * r[i] * products[i] / elements;
     }

@@ -6,6 +6,9 @@
 // Statistics are f32 (f64 for f64) whatever x is.
 #pragma once
 
+#include <functional>
+#include <span>
+
 #include "core/tensor.h"
 #include "kernels/norm/norm.h"
 
@@ -28,11 +31,21 @@ Tensor inverse_std(const Tensor& var, double eps);
 Tensor channel_norm(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& weight,
                     const Tensor& bias, const char* op);
 
+/// A batch that is spread over several x, of which this is one: statistics and their gradients are
+/// over all of it.
+struct SpreadBatch {
+  int64_t positions = 0;  ///< in all parts together
+  /// Adds up the parts' numbers, in place.
+  std::function<void(std::span<double>)> sum;
+};
+
 /// With x-hat = (x - mean) rstd, g = dy weight and means over S and the channels of a group:
 ///   dx = rstd (g - mean(g) - x-hat mean(g x-hat)), or rstd g where the statistics are constants
 ///   dweight = sum of dy x-hat,  dbias = sum of dy      (in the accumulation dtype)
+/// With `spread` the means are over all parts, dweight and dbias over this one.
 NormGradients channel_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& mean,
                                     const Tensor& rstd, const Tensor& weight, int64_t groups,
-                                    bool constant_statistics, const NormWanted& wanted);
+                                    bool constant_statistics, const NormWanted& wanted,
+                                    const SpreadBatch& spread = {});
 
 }  // namespace heed::kernels

@@ -1,7 +1,6 @@
 #include "nn/layers/batch_norm.h"
 
 #include "autograd/checkpoint.h"
-#include "autograd/ops/channel_norm.h"
 #include "autograd/ops/elementwise.h"
 #include "nn/init.h"
 
@@ -31,7 +30,7 @@ BatchNorm::BatchNorm(const BatchNormOptions& o, Init weight_init)
 
 Tensor BatchNorm::forward(const Tensor& x) {
   if (!training()) return batch_norm_with(x, running_mean, running_var, weight, bias, eps);
-  const BatchNormResult result = batch_norm(x, weight, bias, eps);
+  const BatchNormResult result = batch_norm(x, weight, bias, eps, sum_over_ranks);
   if (!recomputing()) {
     update_running(running_mean, result.mean, momentum);
     update_running(running_var, result.var, momentum);

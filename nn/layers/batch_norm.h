@@ -3,6 +3,7 @@
 // with the batch's statistics in training and their running averages in evaluation.
 #pragma once
 
+#include "autograd/ops/channel_norm.h"
 #include "core/options.h"
 #include "nn/layers/norm.h"
 
@@ -30,6 +31,8 @@ struct BatchNorm : Norm {
   Tensor weight, bias;               // [C], or undefined
   Tensor running_mean, running_var;  // [C], buffers
   double eps, momentum;
+  /// Where ranks share a batch: the statistics are then those of all of it, as on one rank.
+  SumOverRanks sum_over_ranks;
 };
 
 }  // namespace heed::nn

@@ -82,6 +82,10 @@ void ParallelOptions::options(Options& o) {
   axis("pipeline", pipeline, "ranks that share the layers");
   axis("sequence", sequence, "ranks that share the sequence");
   axis("tensor", tensor, "ranks that share each matrix");
+  o.field("sync_batch_norm", sync_batch_norm,
+          "batch norm by the whole batch's statistics, as on one rank, not by each rank's rows");
+  o.field("watchdog", watchdog,
+          "seconds that a rank waits for the others before it ends the run; 0: for ever", {.min = 0});
 }
 
 void Recipe::options(Options& o) {

@@ -79,6 +79,8 @@ struct ParallelOptions {
   int64_t pipeline = 1;
   int64_t sequence = 1;
   int64_t tensor = 1;
+  bool sync_batch_norm = true;
+  double watchdog = 600.0;
   void options(Options& o);
 
   MeshShape shape() const { return {data, pipeline, sequence, tensor}; }

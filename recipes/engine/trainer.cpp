@@ -10,6 +10,7 @@
 #include "core/allocator.h"
 #include "core/files.h"
 #include "core/parallel.h"
+#include "distributed/batch_statistics.h"
 #include "distributed/gradient_reducer.h"
 #include "distributed/mesh.h"
 #include "distributed/world.h"
@@ -91,6 +92,7 @@ class Trainer {
   Communicator& world_;
   MeshShape shape_;
   std::unique_ptr<Mesh> mesh_;
+  std::unique_ptr<Communicator> statistics_;  ///< batch norm's; null where they are kept apart
   std::unique_ptr<GradientReducer> reducer_;
   TrainObserver silent_;
   const TrainRequest& request_;
@@ -146,6 +148,7 @@ void Trainer::build() {
   task_ = make_task(recipe_, TaskUse::train, last.path);
   task_->resolve(recipe_);
   task_->share_batches({mesh_->place().data, mesh_->shape().data});
+  if (statistics_) share_batch_statistics(task_->module(), *statistics_);
   nn::Module& module = task_->module();
   if (last.path.empty()) {
     module.initialise(static_cast<uint64_t>(recipe_.seed));
@@ -343,6 +346,7 @@ void Trainer::report_step(double loss, double norm, double step_seconds) {
 }
 
 bool Trainer::evaluate() {
+  if (!statistics_) average_buffers(task_->module(), mesh_->data());
   evaluated_step_ = state_.step;
   if (state_.baselines.empty() && !recipe_.evaluation.baselines.empty()) {
     state_.baselines = task_->baselines(recipe_.evaluation);
@@ -407,6 +411,7 @@ void Trainer::sample() {
 }
 
 void Trainer::checkpoint() {
+  if (!statistics_) average_buffers(task_->module(), mesh_->data());
   saved_step_ = state_.step;
   if (!is_first()) return;
   state_.data = task_->data_position();
@@ -427,7 +432,9 @@ void Trainer::checkpoint() {
 }
 
 void Trainer::loop(const InterruptGuard& interrupt) {
-  while (state_.step < recipe_.train.steps && !interrupted_) {
+  // Several ranks stop after the step in which they heard of it from each other.
+  const auto stop = [&] { return world_.size() == 1 ? interrupt.signal() != 0 : interrupted_; };
+  while (state_.step < recipe_.train.steps && !stop()) {
     train_step(interrupt);
     const bool best = due(recipe_.train.eval_every) && evaluate();
     if (recipe_.samples.every > 0 && due(recipe_.samples.every)) sample();
@@ -436,11 +443,15 @@ void Trainer::loop(const InterruptGuard& interrupt) {
 }
 
 EndReport Trainer::run() {
+  set_watchdog(recipe_.parallel.watchdog);
   agree(world_, [this] {
     if (is_first()) check_folder();
     fit();
   });
   mesh_ = std::make_unique<Mesh>(world_, shape_);
+  if (recipe_.parallel.sync_batch_norm) {
+    statistics_ = mesh_->data().split(0, mesh_->data().rank());
+  }
   agree(world_, [this] { build(); });
   check_ranks_alike();
   agree(world_, [this] {

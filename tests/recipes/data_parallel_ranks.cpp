@@ -53,20 +53,15 @@ void expect_close(const Tensor& a, const Tensor& b, const std::string& name) {
   EXPECT_LE(difference, kF32 * largest + 1e-6) << name;
 }
 
-// Trains a recipe on rank 0 alone and then on all ranks, and compares all that comes out.
-void expect_like_one_rank(const std::string& recipe, const std::vector<std::string>& overrides) {
-  const SharedScratch folder;
-  if (world().rank() == 0) {
-    folder.own().write("text.txt", tiny_text());
-    folder.own().write("recipe.yaml", recipe);
-  }
-  world().barrier();
+// Trains a recipe file on rank 0 alone and then on all ranks, and compares all that comes out.
+void expect_like_one_rank(const SharedScratch& folder, const std::string& recipe,
+                          const std::vector<std::string>& overrides) {
   Recorder one, all;
   const auto self = self_communicator();
   if (world().rank() == 0) {
-    train_ranks(folder.path("recipe.yaml"), folder.path("one"), overrides, one, *self);
+    train_ranks(recipe, folder.path("one"), overrides, one, *self);
   }
-  train_ranks(folder.path("recipe.yaml"), folder.path("all"), overrides, all, world());
+  train_ranks(recipe, folder.path("all"), overrides, all, world());
   if (world().rank() != 0) {
     EXPECT_TRUE(all.steps.empty()) << "only rank 0 speaks";
     return;
@@ -107,20 +102,51 @@ optimizer: {type: adamw, lr: 1e-2, weight_decay: 0.1}
 evaluation: {batch_size: 12}
 )";
 
-TEST(DataParallel, DecoderEqualsOneRank) { expect_like_one_rank(kGpt, {}); }
-
-TEST(DataParallel, AveragedWeightsAndCheckpointedBlocksToo) {
-  expect_like_one_rank(kGpt, {"train.ema=0.9", "model.checkpointing=true", "train.accumulation=1"});
-}
-
-TEST(DataParallel, ResumesUnderTheSameAndAnotherMesh) {
-  const SharedScratch folder;
+/// Writes kGpt and its text; the recipe's path.
+std::string write_gpt(const SharedScratch& folder) {
   if (world().rank() == 0) {
     folder.own().write("text.txt", tiny_text());
     folder.own().write("recipe.yaml", kGpt);
   }
   world().barrier();
-  const std::string recipe = folder.path("recipe.yaml");
+  return folder.path("recipe.yaml");
+}
+
+TEST(DataParallel, DecoderEqualsOneRank) {
+  const SharedScratch folder;
+  expect_like_one_rank(folder, write_gpt(folder), {});
+}
+
+TEST(DataParallel, AveragedWeightsAndCheckpointedBlocksToo) {
+  const SharedScratch folder;
+  expect_like_one_rank(folder, write_gpt(folder),
+                       {"train.ema=0.9", "model.checkpointing=true", "train.accumulation=1"});
+}
+
+// Batch norm over all ranks' rows, images mixed with other ranks' images.
+TEST(DataParallel, ImagesWithBatchNormEqualOneRank) {
+  const SharedScratch folder;
+  expect_like_one_rank(
+      folder, HEED_SOURCE_DIR "/recipes/base/smoke-classification.yaml",
+      {"train.batch_size=24", "evaluation.batch_size=24", "train.steps=8", "train.eval_every=4",
+       "train.log_every=1", "data.mix_probability=1", "schedule.warmup_steps=0"});
+}
+
+TEST(DataParallel, StatisticsKeptApartAreAveraged) {
+  const SharedScratch folder;
+  Recorder observer;
+  train_ranks(HEED_SOURCE_DIR "/recipes/base/smoke-classification.yaml", folder.path("run"),
+              {"train.batch_size=24", "evaluation.batch_size=24", "train.steps=4",
+               "train.eval_every=4", "schedule.warmup_steps=0", "parallel.sync_batch_norm=false"},
+              observer, world());
+  if (world().rank() != 0) return;
+  EXPECT_EQ(observer.evals.size(), 1u);
+  EXPECT_EQ(observer.evals[0].metrics.front().first, "loss");
+}
+
+TEST(DataParallel, ResumesUnderTheSameAndAnotherMesh) {
+  const SharedScratch folder;
+  const std::string recipe = write_gpt(folder);
   TrainObserver silent;
   const std::vector<std::string> half = {"train.steps=6", "schedule.type=constant"};
   const std::vector<std::string> all = {"schedule.type=constant"};
@@ -146,12 +172,7 @@ TEST(DataParallel, ResumesUnderTheSameAndAnotherMesh) {
 
 TEST(DataParallel, WrongMeshesAreRefusedOnEveryRank) {
   const SharedScratch folder;
-  if (world().rank() == 0) {
-    folder.own().write("text.txt", tiny_text());
-    folder.own().write("recipe.yaml", kGpt);
-  }
-  world().barrier();
-  const std::string recipe = folder.path("recipe.yaml");
+  const std::string recipe = write_gpt(folder);
   TrainObserver silent;
   const auto error = [&](const std::vector<std::string>& overrides) {
     return request_error(
@@ -166,15 +187,10 @@ TEST(DataParallel, WrongMeshesAreRefusedOnEveryRank) {
 
 TEST(DataParallel, ALossThatIsNotFiniteNamesTheRank) {
   const SharedScratch folder;
-  if (world().rank() == 0) {
-    folder.own().write("text.txt", tiny_text());
-    folder.own().write("recipe.yaml", kGpt);
-  }
-  world().barrier();
+  const std::string recipe = write_gpt(folder);
   TrainObserver silent;
   try {
-    train_ranks(folder.path("recipe.yaml"), folder.path("run"),
-                {"optimizer.lr=1e30", "train.clip=0"}, silent, world());
+    train_ranks(recipe, folder.path("run"), {"optimizer.lr=1e30", "train.clip=0"}, silent, world());
     FAIL() << "trained";
   } catch (const AgreedError& error) {
     EXPECT_THAT(error.what(), testing::AllOf(HasSubstr("step 2: the "),

@@ -105,7 +105,7 @@ TEST_F(RecipeErrors, MissingAndEmptyText) {
 
 TEST_F(RecipeErrors, MoreThanOneRank) {
   EXPECT_EQ(error_of(data + model + "parallel: {tensor: 2}\n"),
-            file + ":3:20: this build runs one rank: 'tensor' must be 1, got 2");
+            file + ":3:20: ranks share the batch alone: 'tensor' must be 1, got 2");
 }
 
 TEST_F(RecipeErrors, OtherDevices) {

@@ -1,0 +1,33 @@
+#include "distributed/batch_statistics.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "nn/layers/batch_norm.h"
+
+namespace heed {
+
+void share_batch_statistics(nn::Module& module, Communicator& ranks) {
+  if (ranks.size() == 1) return;
+  for (const auto& [path, part] : module.named_modules()) {
+    auto* norm = dynamic_cast<nn::BatchNorm*>(part);
+    if (norm == nullptr) continue;
+    norm->sum_over_ranks = [&ranks](std::span<double> numbers) {
+      const Tensor sums = Tensor::from(std::vector<double>(numbers.begin(), numbers.end()),
+                                       {static_cast<int64_t>(numbers.size())});
+      ranks.all_reduce(sums);
+      std::copy_n(sums.data<double>(), numbers.size(), numbers.begin());
+    };
+  }
+}
+
+void average_buffers(nn::Module& module, Communicator& ranks) {
+  if (ranks.size() == 1) return;
+  for (const auto& named : module.named_tensors()) {
+    if (!named.trained && is_floating(named.tensor->dtype())) {
+      ranks.all_reduce(*named.tensor, ReduceOp::mean);
+    }
+  }
+}
+
+}  // namespace heed
