@@ -30,7 +30,9 @@ RandomContext& random_context() {
 
 RandomKey current_key(uint64_t purpose) {
   const RandomContext& context = random_context();
-  return {context.seed, purpose, context.step * 4096 + context.micro_step};
+  return {context.seed, purpose, context.step};
 }
+
+uint64_t first_draw(int64_t n) { return random_context().part * static_cast<uint64_t>(n); }
 
 }  // namespace heed

@@ -96,12 +96,18 @@ class RandomStream {
 /// The run's randomness: set by the trainer at each step, read by dropout and its like.
 struct RandomContext {
   uint64_t seed = 0;
-  uint64_t step = 0;        ///< optimiser step
-  uint64_t micro_step = 0;  ///< within a step, under gradient accumulation
+  uint64_t step = 0;  ///< optimiser step
+  /// Which of the equal parts of the step's rows is computed now: micro-batches and the ranks that
+  /// share them number them.
+  uint64_t part = 0;
 };
 RandomContext& random_context();
 
-/// The key of a draw made now for the named purpose: seed, step and micro-step of the run.
+/// The key of a draw made now for the named purpose: seed and step of the run.
 RandomKey current_key(uint64_t purpose);
+
+/// Index, among the draws of the whole step, of the first of `n` that belong to the part computed
+/// now: so that a row's draws are the same however the step's rows are shared out.
+uint64_t first_draw(int64_t n);
 
 }  // namespace heed

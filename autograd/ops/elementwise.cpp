@@ -201,11 +201,12 @@ Tensor cast(const Tensor& x, DType dtype) {
   });
 }
 
-Tensor dropout(const Tensor& x, double p, const RandomKey& key) {
+Tensor dropout(const Tensor& x, double p, const RandomKey& key, uint64_t first) {
   HEED_CHECK(p >= 0.0 && p < 1.0, "dropout: p = {} is not in [0, 1)", p);
   if (p == 0.0) return x;
-  return record("dropout", {x}, kernels::dropout(x, p, key),
-                [p, key](const Tensor& dy) { return Gradients{kernels::dropout(dy, p, key)}; });
+  return record(
+      "dropout", {x}, kernels::dropout(x, p, key, first),
+      [p, key, first](const Tensor& dy) { return Gradients{kernels::dropout(dy, p, key, first)}; });
 }
 
 Tensor stop_gradient(const Tensor& x) { return x.detach(); }

@@ -74,8 +74,8 @@ Tensor swiglu_packed(const Tensor& gate_up);
 Tensor cast(const Tensor& x, DType dtype);
 
 /// x with elements zeroed with probability p and the rest scaled by 1/(1-p). Element i of the
-/// result depends on (key, i) alone. p in [0, 1).
-Tensor dropout(const Tensor& x, double p, const RandomKey& key);
+/// result depends on (key, first + i) alone. p in [0, 1).
+Tensor dropout(const Tensor& x, double p, const RandomKey& key, uint64_t first = 0);
 
 /// Identity whose gradient is zero: the value without its history.
 Tensor stop_gradient(const Tensor& x);

@@ -27,7 +27,7 @@ void drop(const RandomStream& stream, uint32_t threshold, double scale, const do
 
 }  // namespace
 
-Tensor dropout(const Tensor& x, double p, const RandomKey& key) {
+Tensor dropout(const Tensor& x, double p, const RandomKey& key, uint64_t first) {
   require_cpu(x.device(), "dropout");
   const Tensor from = contiguous(x);
   const Tensor out = Tensor::empty(x.shape(), x.dtype(), x.device());
@@ -38,8 +38,15 @@ Tensor dropout(const Tensor& x, double p, const RandomKey& key) {
     const T* in = from.data<T>();
     T* to = out.data<T>();
     const auto scale = static_cast<accumulate_t<T>>(1.0 / (1.0 - p));
-    parallel_for(x.numel(), kGrain, [&](int64_t begin, int64_t end) {
-      drop(stream, threshold, scale, in + begin, begin, end - begin, to + begin);
+    // Vector code draws whole blocks of four: up to the first of them one by one.
+    const int64_t head = std::min(x.numel(), static_cast<int64_t>((4 - first % 4) % 4));
+    for (int64_t i = 0; i < head; ++i) {
+      const bool kept = stream.word(first + static_cast<uint64_t>(i)) >= threshold;
+      to[i] = T(kept ? static_cast<accumulate_t<T>>(in[i]) * scale : 0);
+    }
+    parallel_for(x.numel() - head, kGrain, [&](int64_t begin, int64_t end) {
+      drop(stream, threshold, scale, in + head + begin, static_cast<int64_t>(first) + head + begin,
+           end - begin, to + head + begin);
     });
   });
   return out;

@@ -64,6 +64,7 @@ Tensor CrossAttention::forward(const Tensor& x, const CrossMemory& memory, const
   if (training() && dropout_ > 0.0) {
     spec.dropout = dropout_;
     spec.dropout_key = current_key(purpose());
+    spec.dropout_row = first_draw(batch);
   }
   if (const Tensor counts = checked_lengths(lengths, batch, memory.keys.size(2));
       counts.defined()) {

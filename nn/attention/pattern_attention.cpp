@@ -20,7 +20,7 @@ Tensor PatternAttention::forward(const Tensor& x, const AttentionContext& contex
   if (request.grid.rank() == 0) request.grid = {tokens};
   HEED_CHECK(request.grid.numel() == tokens, "attention: {} tokens on a map of {}", tokens,
              request.grid);
-  AttentionSpec how = spec(context);
+  AttentionSpec how = spec(x, context);
   how.pattern = whole_pattern(request);
   add_terms(how.score, request);
   if (context.bias.defined()) {

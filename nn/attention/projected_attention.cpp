@@ -100,7 +100,7 @@ Tensor ProjectedAttention::merge(const Tensor& heads) {
   return out(reshape(transpose(heads, 1, 2), {heads.size(0), heads.size(2), out.weight.size(1)}));
 }
 
-AttentionSpec ProjectedAttention::spec(const AttentionContext& context) const {
+AttentionSpec ProjectedAttention::spec(const Tensor& x, const AttentionContext& context) const {
   AttentionSpec spec;
   if (host_.causal) {
     spec.pattern = AttentionPattern::causal(context.cache ? context.cache->length() : 0);
@@ -109,6 +109,7 @@ AttentionSpec ProjectedAttention::spec(const AttentionContext& context) const {
   if (training() && host_.dropout > 0.0) {
     spec.dropout = host_.dropout;
     spec.dropout_key = current_key(purpose());
+    spec.dropout_row = first_draw(x.size(0));
   }
   return spec;
 }

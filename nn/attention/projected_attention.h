@@ -40,7 +40,7 @@ class ProjectedAttention : public AttentionMechanism {
   /// [B, H, N, D] -> out projection of [B, N, H D].
   Tensor merge(const Tensor& heads);
   /// Causality (with the cache's offset), ALiBi and dropout as the host wants them.
-  AttentionSpec spec(const AttentionContext& context) const;
+  AttentionSpec spec(const Tensor& x, const AttentionContext& context) const;
   double projection_flops(int64_t tokens) const;
 
   const AttentionHost& host() const { return host_; }

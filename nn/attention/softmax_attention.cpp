@@ -21,7 +21,7 @@ SoftmaxAttention::SoftmaxAttention(const AttentionHost& host,
 }
 
 Tensor SoftmaxAttention::forward(const Tensor& x, const AttentionContext& context) {
-  AttentionSpec how = spec(context);
+  AttentionSpec how = spec(x, context);
   how.score.scale = options_.scale;
   how.score.softcap = options_.softcap;
   how.score.sink = sink;

@@ -25,8 +25,9 @@ Tensor LabelEmbedding::forward(const Tensor& labels) {
   if (!training() || !has_none()) return embedding(weight, labels, compute_dtype());
   const RandomStream draws(current_key(purpose()));
   std::vector<int64_t> kept = labels.to_vector<int64_t>();
+  const uint64_t first = first_draw(labels.numel());
   for (size_t row = 0; row < kept.size(); ++row) {
-    if (static_cast<double>(draws.uniform(row)) < dropout) kept[row] = classes;
+    if (static_cast<double>(draws.uniform(first + row)) < dropout) kept[row] = classes;
   }
   return embedding(weight, Tensor::from(kept, labels.shape()), compute_dtype());
 }

@@ -16,8 +16,6 @@ LowRank::LowRank(int64_t in, int64_t out, const LowRankOptions& o)
 
 Tensor LowRank::forward(const Tensor& x) { return mul(up(down(dropout(x))), scale_); }
 
-Tensor LowRank::matrix() const {
-  return mul(matmul(up.weight, down.weight), scale_);
-}
+Tensor LowRank::matrix() const { return mul(matmul(up.weight, down.weight), scale_); }
 
 }  // namespace heed::nn

@@ -253,7 +253,9 @@ double Trainer::accumulate(const std::vector<Batch>& batches, int64_t total, boo
   for (size_t i = 0; i < batches.size(); ++i) {
     if (reduce && i + 1 == batches.size()) reducer_->begin();
     if (batches[i].count == 0) continue;
-    random_context() = {state_.seed, static_cast<uint64_t>(state_.step), i};
+    const auto part = static_cast<int64_t>(i) * shape_.data + mesh_->place().data;
+    random_context() = {state_.seed, static_cast<uint64_t>(state_.step),
+                        static_cast<uint64_t>(part)};
     const double weight = static_cast<double>(batches[i].count) / static_cast<double>(total);
     const Tensor loss = task_->loss(batches[i]);
     mean += weight * loss.item();

@@ -65,9 +65,9 @@ TEST(Checkpoint, FrozenParametersInsideStayFrozen) {
 TEST(Checkpoint, RandomDrawsRepeat) {
   Tensor x = parameter({100}, 1);
   const auto fn = [](const Inputs& in) { return dropout(in[0], 0.5, current_key(7)); };
-  random_context() = {.seed = 1, .step = 5, .micro_step = 2};
+  random_context() = {.seed = 1, .step = 5, .part = 2};
   const Tensor y = checkpoint(fn, {x});
-  random_context() = {.seed = 1, .step = 6, .micro_step = 0};
+  random_context() = {.seed = 1, .step = 6, .part = 0};
   backward(sum(y));
   EXPECT_EQ(random_context().step, 6u);
   const auto out = y.to_vector<double>(), in = x.to_vector<double>();

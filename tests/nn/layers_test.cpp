@@ -156,10 +156,31 @@ TEST(Dropout, MaskBelongsToStepAndPlace) {
   EXPECT_FALSE(testing::bitwise_equal(first, two.b(x)));
   random_context().step = 6;
   EXPECT_FALSE(testing::bitwise_equal(first, two.a(x)));
-  random_context() = {.seed = 1, .step = 5, .micro_step = 1};
+  random_context() = {.seed = 1, .step = 5, .part = 1};
   EXPECT_FALSE(testing::bitwise_equal(first, two.a(x)));
   random_context() = {.seed = 1, .step = 5};
   EXPECT_TRUE(testing::bitwise_equal(first, two.a(x)));
+  random_context() = {};
+}
+
+// Ranks and micro-batches draw for their rows what one batch would.
+TEST(Dropout, PartsOfABatchDrawWhatTheWholeDoes) {
+  Dropout dropout(0.5);
+  dropout.initialise(1);
+  for (const int64_t width : {1, 3, 16, 1031}) {
+    const Tensor x = Tensor::full({6, width}, 1.0);
+    random_context() = {.seed = 1, .step = 5};
+    const std::vector<float> whole = dropout(x).to_vector<float>();
+    for (const int64_t parts : {2, 3, 6}) {
+      std::vector<float> joined;
+      for (int64_t part = 0; part < parts; ++part) {
+        random_context().part = static_cast<uint64_t>(part);
+        const Tensor rows = Tensor::full({6 / parts, width}, 1.0);
+        for (const float value : dropout(rows).to_vector<float>()) joined.push_back(value);
+      }
+      EXPECT_EQ(joined, whole) << width << " " << parts;
+    }
+  }
   random_context() = {};
 }
 

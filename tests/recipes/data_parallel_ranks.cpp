@@ -123,6 +123,13 @@ TEST(DataParallel, AveragedWeightsAndCheckpointedBlocksToo) {
                        {"train.ema=0.9", "model.checkpointing=true", "train.accumulation=1"});
 }
 
+// A row's draws do not depend on how the step's rows are shared out.
+TEST(DataParallel, DropoutEqualsOneRank) {
+  const SharedScratch folder;
+  expect_like_one_rank(folder, write_gpt(folder),
+                       {"model.dropout=0.2", "model.attention_dropout=0.2"});
+}
+
 // Batch norm over all ranks' rows, images mixed with other ranks' images.
 TEST(DataParallel, ImagesWithBatchNormEqualOneRank) {
   const SharedScratch folder;
