@@ -27,3 +27,4 @@
 #include "autograd/ops/solve.h"
 #include "autograd/ops/sort.h"
 #include "autograd/ops/view.h"
+#include "autograd/ops/weighted_loss.h"

@@ -21,6 +21,10 @@ Tensor invert_permutation(const Tensor& permutation);
 /// How often each of 0 ... n - 1 occurs (i64 [n]); others are an error.
 Tensor bincount(const Tensor& index, int64_t n);
 
+/// How many values lie in each of `bins` equal bins over [low, high], i64 [bins]. The last bin
+/// holds `high` too; values outside, and NaN, count nowhere (numpy.histogram).
+Tensor histogram(const Tensor& x, int64_t bins, double low, double high);
+
 struct Unique {
   Tensor values;   ///< [U], ascending
   Tensor inverse;  ///< i64 of the input's shape: values[inverse] is the input

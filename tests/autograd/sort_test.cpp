@@ -90,6 +90,10 @@ TEST(Counting, BinsAndUniqueValues) {
   const Tensor ids = Tensor::from<int32_t>({3, 1, 3, 0}, {2, 2});
   EXPECT_EQ(kernels::bincount(ids, 5).to_vector<int64_t>(), (std::vector<int64_t>{1, 1, 0, 2, 0}));
   EXPECT_THROW(kernels::bincount(ids, 3), Error);
+  const Tensor x = Tensor::from(std::vector<float>{-1, 0, 0.5, 0.99f, 1, 3.9f, 4, 4.1f, NAN}, {9});
+  EXPECT_EQ(kernels::histogram(x, 4, 0.0, 4.0).to_vector<int64_t>(),
+            (std::vector<int64_t>{3, 1, 0, 2}));
+  EXPECT_THROW(kernels::histogram(x, 0, 0.0, 1.0), Error);
   const kernels::Unique u = kernels::unique_with_counts(ids);
   EXPECT_EQ(u.values.to_vector<int64_t>(), (std::vector<int64_t>{0, 1, 3}));
   EXPECT_EQ(u.counts.to_vector<int64_t>(), (std::vector<int64_t>{1, 1, 2}));

@@ -1,0 +1,99 @@
+// Several ranks under mpirun, as a user starts them, and how they end when something fails.
+#ifdef HEED_MPIEXEC
+#include <gmock/gmock.h>
+
+#include <chrono>
+
+#include "core/error.h"
+#include "heed_command.h"
+
+namespace heed::tools {
+namespace {
+
+using ::testing::HasSubstr;
+using Clock = std::chrono::steady_clock;
+
+class Ranks : public CommandTest {
+ protected:
+  /// Runs `heed` with the arguments on so many ranks; `meanwhile` is shell text that runs beside it
+  /// and may use the ranks' process ids, in the files pid.0, pid.1, ... The status is mpirun's.
+  Outcome ranks(int count, const std::string& arguments, const std::string& meanwhile = "") const {
+    const std::string script = fmt::format(
+        "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_NUM_THREADS=1\n"
+        "'{}' --oversubscribe -np {} sh -c "
+        "'echo $$ > pid.$OMPI_COMM_WORLD_RANK; exec \"{}/heed\" {}' &\n"
+        "job=$!\n{}\nwait $job",
+        HEED_MPIEXEC, count, HEED_BINARY_DIR, arguments, meanwhile);
+    return run_program({"sh", "-c", script});
+  }
+};
+
+/// Shell text that waits (half a minute at most) until there is such a file.
+std::string once_there_is(const std::string& file) {
+  return fmt::format("for i in $(seq 1500); do [ -e '{}' ] && break; sleep 0.02; done; ", file);
+}
+
+int64_t count_of(const std::string& text, const std::string& part) {
+  int64_t count = 0;
+  for (size_t at = 0; (at = text.find(part, at)) != std::string::npos; ++at) ++count;
+  return count;
+}
+
+TEST_F(Ranks, OneOfThemSpeaksAndWrites) {
+  write_tiny_recipe("tiny.yaml");
+  const Outcome outcome = ranks(2, "train tiny.yaml train.batch_size=4 --out run --json");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto document = parse_document(outcome.out);
+  EXPECT_EQ(document["interrupted"], false);
+  EXPECT_TRUE(exists("run/metrics.jsonl"));
+  const Outcome eval = ranks(2, "eval run evaluation.batch_size=4 --json");
+  ASSERT_EQ(eval.status, 0) << eval.err;
+  EXPECT_NEAR(parse_document(eval.out)["metrics"]["loss"].get<double>(),
+              document["metrics"]["loss"].get<double>(), 1e-5);
+}
+
+TEST_F(Ranks, AWrongRequestIsToldOnceAndWritesNothing) {
+  write_tiny_recipe("tiny.yaml");
+  for (const std::string wrong :
+       {"train tiny.yaml train.step=3 --out run", "train tiny.yaml parallel.data=3 --out run",
+        "train tiny.yaml train.batch_size=3 --out run", "train missing.yaml --out run",
+        "list models"}) {
+    const Outcome outcome = ranks(2, wrong);
+    EXPECT_EQ(outcome.status, 2) << wrong << outcome.err;
+    EXPECT_EQ(count_of(outcome.err, "error: "), 1) << outcome.err;
+    EXPECT_FALSE(exists("run")) << wrong;
+  }
+}
+
+TEST_F(Ranks, AKilledRankEndsTheRunWhichGoesOnFromItsCheckpoint) {
+  write_tiny_recipe("tiny.yaml");
+  const std::string run =
+      "train tiny.yaml train.batch_size=4 train.checkpoint_every=5 train.eval_every=0 "
+      "train.steps=1000000 --out run";
+  const Outcome killed =
+      ranks(2, run, once_there_is("run/checkpoints/step-00000010") + "kill -KILL $(cat pid.1)");
+  EXPECT_NE(killed.status, 0);
+  EXPECT_THAT(killed.err, HasSubstr("rank 1"));  // mpirun's words
+  // Asked to stop, one rank tells the other, and both end after the same step.
+  const Outcome resumed = ranks(2, run + " --resume", "sleep 2; kill -TERM $(cat pid.1)");
+  EXPECT_THAT(resumed.out, HasSubstr("going on from run/checkpoints/step-"));
+  EXPECT_THAT(resumed.err, HasSubstr("interrupted at step"));
+}
+
+TEST_F(Ranks, AStoppedRankIsNamedOnceTheWatchdogsTimeIsOver) {
+  write_tiny_recipe("tiny.yaml");
+  const auto start = Clock::now();
+  const Outcome outcome =
+      ranks(2,
+            "train tiny.yaml train.batch_size=4 train.checkpoint_every=5 train.eval_every=0 "
+            "train.steps=1000000 parallel.watchdog=5 --out run",
+            once_there_is("run/checkpoints/step-00000010") + "kill -STOP $(cat pid.1)");
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("rank 1 does not answer"));
+  EXPECT_EQ(count_of(outcome.err, "error: "), 1) << outcome.err;
+  EXPECT_LT(Clock::now() - start, std::chrono::seconds(60));
+}
+
+}  // namespace
+}  // namespace heed::tools
+#endif  // HEED_MPIEXEC
