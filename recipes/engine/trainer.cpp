@@ -11,10 +11,8 @@
 #include "core/files.h"
 #include "core/parallel.h"
 #include "distributed/batch_statistics.h"
-#include "distributed/gradient_reducer.h"
 #include "distributed/mesh.h"
 #include "distributed/world.h"
-#include "optim/clip.h"
 #include "optim/ema.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
@@ -22,9 +20,9 @@
 #include "recipes/engine/checkpoint.h"
 #include "recipes/engine/eval_mode.h"
 #include "recipes/engine/interrupt.h"
-#include "recipes/engine/nan_watch.h"
 #include "recipes/engine/recipe_tree.h"
 #include "recipes/engine/run_log.h"
+#include "recipes/engine/train_step.h"
 
 namespace heed::recipes {
 namespace {
@@ -69,16 +67,8 @@ class Trainer {
   void report_start();
   void loop(const InterruptGuard& interrupt);
 
-  /// Forward and backward passes of this rank's micro-batches, `total` being the targets of all
-  /// ranks; its part of the mean loss over them. With `reduce` the gradients are summed over ranks
-  /// in the end (reducer_->finish()).
-  double accumulate(const std::vector<Batch>& batches, int64_t total, bool reduce);
-  /// The step's micro-batches of this rank, and all ranks' targets in them.
-  std::pair<std::vector<Batch>, int64_t> next_batches();
   void train_step(const InterruptGuard& interrupt);
-  /// The gradients' norm once `train.adaptive_clip` has bounded each unit's.
-  double clipped_norm(double norm) const;
-  void handle_nonfinite(const std::vector<Batch>& batches, int64_t total, double loss, double norm);
+  void handle_nonfinite(const std::string& what);
   void report_step(double loss, double norm, double step_seconds);
   bool evaluate();
   void sample();
@@ -93,7 +83,6 @@ class Trainer {
   MeshShape shape_;
   std::unique_ptr<Mesh> mesh_;
   std::unique_ptr<Communicator> statistics_;  ///< batch norm's; null where they are kept apart
-  std::unique_ptr<GradientReducer> reducer_;
   TrainObserver silent_;
   const TrainRequest& request_;
   Recipe recipe_;
@@ -104,6 +93,7 @@ class Trainer {
 
   std::unique_ptr<Task> task_;
   std::unique_ptr<optim::Optimizer> optimizer_;
+  std::unique_ptr<TrainStep> step_;
   std::unique_ptr<optim::Ema> ema_;
   std::unique_ptr<RunLog> log_;
   TrainState state_;
@@ -155,11 +145,7 @@ void Trainer::build() {
     if (!recipe_.train.from.empty()) start_from(module, recipe_.train.from, warn_);
   }
   optimizer_ = optim::make_optimizer(recipe_.optimizer, nn::trained_tensors(module));
-  std::vector<Tensor> trained;
-  for (const optim::Parameter& parameter : optimizer_->parameters()) {
-    trained.push_back(parameter.tensor);
-  }
-  reducer_ = std::make_unique<GradientReducer>(mesh_->data(), std::move(trained));
+  step_ = std::make_unique<TrainStep>(recipe_, *task_, *optimizer_, *mesh_);
   state_.seed = static_cast<uint64_t>(recipe_.seed);
   if (!last.path.empty()) resume_from(last);
   if (recipe_.train.ema > 0.0 && !ema_) {
@@ -235,85 +221,24 @@ void Trainer::report_start() {
   if (state_.step == 0 && log_) log_->start(report);
 }
 
-std::pair<std::vector<Batch>, int64_t> Trainer::next_batches() {
-  std::vector<Batch> batches;
-  int64_t targets = 0;
-  for (int64_t i = 0; i < recipe_.train.accumulation; ++i) {
-    batches.push_back(task_->next_batch());
-    targets += batches.back().count;
-  }
-  const auto total =
-      static_cast<int64_t>(mesh_->data().all_reduce_number(static_cast<double>(targets)));
-  HEED_CHECK(total > 0, "step {}: the batch holds no target to learn from", state_.step + 1);
-  return {std::move(batches), total};
-}
-
-double Trainer::accumulate(const std::vector<Batch>& batches, int64_t total, bool reduce) {
-  double mean = 0.0;
-  for (size_t i = 0; i < batches.size(); ++i) {
-    if (reduce && i + 1 == batches.size()) reducer_->begin();
-    if (batches[i].count == 0) continue;
-    const auto part = static_cast<int64_t>(i) * shape_.data + mesh_->place().data;
-    random_context() = {state_.seed, static_cast<uint64_t>(state_.step),
-                        static_cast<uint64_t>(part)};
-    const double weight = static_cast<double>(batches[i].count) / static_cast<double>(total);
-    const Tensor loss = task_->loss(batches[i]);
-    mean += weight * loss.item();
-    backward(loss, Tensor::full(loss.shape(), weight, loss.dtype()));
-  }
-  return mean;
-}
-
 void Trainer::train_step(const InterruptGuard& interrupt) {
   const auto start = Clock::now();
-  const auto [batches, total] = next_batches();
-  optimizer_->zero_grad();
-  const double part = accumulate(batches, total, /*reduce=*/true);
-  reducer_->finish();
-  const Tensor sums =
-      Tensor::from(std::vector<double>{part, interrupt.signal() != 0 ? 1.0 : 0.0}, {2});
-  mesh_->data().all_reduce(sums);
-  const double loss = sums.data<double>()[0];
-  interrupted_ = sums.data<double>()[1] > 0.0;
-  const double norm = optim::grad_norm(optimizer_->parameters());
-  if (!std::isfinite(loss) || !std::isfinite(norm)) {
-    handle_nonfinite(batches, total, loss, norm);
+  const StepResult result =
+      step_->run(state_.step, schedule_.lr_at(state_.step), interrupt.signal() != 0);
+  interrupted_ = result.asked_to_stop;
+  if (!result.nonfinite.empty()) {
+    handle_nonfinite(result.nonfinite);
   } else {
-    optimizer_->step(schedule_.lr_at(state_.step),
-                     optim::clip_scale(clipped_norm(norm), recipe_.train.clip));
     if (ema_) ema_->update();
     skipped_ = 0;
   }
   ++state_.step;
   state_.items += task_->items_per_step();
-  report_step(loss, norm, seconds_since(start));
+  report_step(result.loss, result.grad_norm, seconds_since(start));
 }
 
-double Trainer::clipped_norm(double norm) const {
-  if (recipe_.train.adaptive_clip == 0.0) return norm;
-  const std::vector<std::string>& skip = recipe_.train.adaptive_clip_skip;
-  std::vector<optim::Parameter> parameters = optimizer_->parameters();
-  std::erase_if(parameters, [&](const optim::Parameter& parameter) {
-    return std::any_of(skip.begin(), skip.end(), [&](const std::string& pattern) {
-      return optim::glob_match(pattern, parameter.name);
-    });
-  });
-  optim::clip_adaptive(parameters, recipe_.train.adaptive_clip);
-  return optim::grad_norm(optimizer_->parameters());
-}
-
-void Trainer::handle_nonfinite(const std::vector<Batch>& batches, int64_t total, double loss,
-                               double norm) {
-  const std::string what = std::isfinite(loss) ? fmt::format("gradient norm is {}", norm)
-                                               : fmt::format("loss is {}", loss);
-  const std::vector<std::string> causes = world_.all_gather_text(
-      explain_nonfinite(task_->module(), [&] { accumulate(batches, total, /*reduce=*/false); }));
-  std::string cause = "every tensor of the step was finite when it was repeated";
-  for (size_t rank = causes.size(); rank-- > 0;) {
-    if (causes[rank].empty()) continue;
-    cause = causes.size() == 1 ? causes[rank] : fmt::format("on rank {}, {}", rank, causes[rank]);
-  }
-  const std::string message = fmt::format("step {}: the {}: {}", state_.step + 1, what, cause);
+void Trainer::handle_nonfinite(const std::string& what) {
+  const std::string message = fmt::format("step {}: {}", state_.step + 1, what);
   if (recipe_.train.on_nonfinite == "skip" && ++skipped_ <= kMostSkips) {
     warn_(message + "; the step is skipped");
     return;

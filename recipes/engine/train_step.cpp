@@ -1,0 +1,105 @@
+#include "recipes/engine/train_step.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/random.h"
+#include "optim/clip.h"
+#include "recipes/engine/nan_watch.h"
+
+namespace heed::recipes {
+namespace {
+
+std::vector<Tensor> tensors_of(const std::vector<optim::Parameter>& parameters) {
+  std::vector<Tensor> tensors;
+  for (const optim::Parameter& parameter : parameters) tensors.push_back(parameter.tensor);
+  return tensors;
+}
+
+}  // namespace
+
+TrainStep::TrainStep(const Recipe& recipe, Task& task, optim::Optimizer& optimizer, Mesh& mesh)
+    : recipe_(recipe),
+      task_(task),
+      optimizer_(optimizer),
+      mesh_(mesh),
+      reducer_(mesh.data(), tensors_of(optimizer.parameters())) {}
+
+std::pair<std::vector<Batch>, int64_t> TrainStep::next_batches(int64_t step) {
+  std::vector<Batch> batches;
+  int64_t targets = 0;
+  for (int64_t i = 0; i < recipe_.train.accumulation; ++i) {
+    batches.push_back(task_.next_batch());
+    targets += batches.back().count;
+  }
+  const auto total =
+      static_cast<int64_t>(mesh_.data().all_reduce_number(static_cast<double>(targets)));
+  HEED_CHECK(total > 0, "step {}: the batch holds no target to learn from", step + 1);
+  return {std::move(batches), total};
+}
+
+double TrainStep::accumulate(int64_t step, const std::vector<Batch>& batches, int64_t total,
+                             bool reduce) {
+  double mean = 0.0;
+  for (size_t i = 0; i < batches.size(); ++i) {
+    if (reduce && i + 1 == batches.size()) reducer_.begin();
+    if (batches[i].count == 0) continue;
+    const int64_t part = static_cast<int64_t>(i) * mesh_.shape().data + mesh_.place().data;
+    random_context() = {static_cast<uint64_t>(recipe_.seed), static_cast<uint64_t>(step),
+                        static_cast<uint64_t>(part)};
+    const double weight = static_cast<double>(batches[i].count) / static_cast<double>(total);
+    const Tensor loss = task_.loss(batches[i]);
+    mean += weight * loss.item();
+    backward(loss, Tensor::full(loss.shape(), weight, loss.dtype()));
+  }
+  return mean;
+}
+
+StepResult TrainStep::run(int64_t step, double lr, bool asked_to_stop) {
+  const auto [batches, total] = next_batches(step);
+  optimizer_.zero_grad();
+  const double part = accumulate(step, batches, total, /*reduce=*/true);
+  reducer_.finish();
+  const Tensor sums = Tensor::from(std::vector<double>{part, asked_to_stop ? 1.0 : 0.0}, {2});
+  mesh_.data().all_reduce(sums);
+
+  StepResult result;
+  result.loss = sums.data<double>()[0];
+  result.asked_to_stop = sums.data<double>()[1] > 0.0;
+  result.grad_norm = optim::grad_norm(optimizer_.parameters());
+  if (!std::isfinite(result.loss)) {
+    result.nonfinite =
+        fmt::format("the loss is {}: {}", result.loss, explain(step, batches, total));
+  } else if (!std::isfinite(result.grad_norm)) {
+    result.nonfinite =
+        fmt::format("the gradient norm is {}: {}", result.grad_norm, explain(step, batches, total));
+  } else {
+    optimizer_.step(lr, optim::clip_scale(clipped_norm(result.grad_norm), recipe_.train.clip));
+  }
+  return result;
+}
+
+double TrainStep::clipped_norm(double norm) const {
+  if (recipe_.train.adaptive_clip == 0.0) return norm;
+  const std::vector<std::string>& skip = recipe_.train.adaptive_clip_skip;
+  std::vector<optim::Parameter> parameters = optimizer_.parameters();
+  std::erase_if(parameters, [&](const optim::Parameter& parameter) {
+    return std::any_of(skip.begin(), skip.end(), [&](const std::string& pattern) {
+      return optim::glob_match(pattern, parameter.name);
+    });
+  });
+  optim::clip_adaptive(parameters, recipe_.train.adaptive_clip);
+  return optim::grad_norm(optimizer_.parameters());
+}
+
+std::string TrainStep::explain(int64_t step, const std::vector<Batch>& batches, int64_t total) {
+  const std::vector<std::string> causes = mesh_.world().all_gather_text(explain_nonfinite(
+      task_.module(), [&] { accumulate(step, batches, total, /*reduce=*/false); }));
+  for (size_t rank = 0; rank < causes.size(); ++rank) {
+    if (causes[rank].empty()) continue;
+    return causes.size() == 1 ? causes[rank] : fmt::format("on rank {}, {}", rank, causes[rank]);
+  }
+  return "every tensor of the step was finite when it was repeated";
+}
+
+}  // namespace heed::recipes
