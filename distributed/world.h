@@ -14,6 +14,7 @@ struct Launch {
   int rank = 0;
   int size = 1;
   int local_rank = 0;  ///< among the ranks on this machine
+  int local_size = 1;
 };
 const Launch& launch();
 

@@ -1,11 +1,14 @@
 // The heed command: parses the command line, runs one subcommand, turns exceptions into messages
 // and exit statuses. 0: done; 1: the work failed; 2: the request was wrong.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <new>
 
 #include "core/error.h"
+#include "core/parallel.h"
 #include "distributed/world.h"
 #include "tools/command.h"
 
@@ -32,6 +35,13 @@ int report_exception(const std::exception& error) {
   const int status = request ? kWrongRequest : kFailed;
   if (launch().size > 1 && !agreed) abort_world(message, status);
   return report_error(message, status);
+}
+
+// Ranks that are not bound to cores of their own share the machine's, unless the user said how.
+void share_cores() {
+  const int cores = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  if (launch().local_size == 1 || std::getenv("OMP_NUM_THREADS") != nullptr) return;
+  if (thread_count() == cores) set_thread_count(cores / launch().local_size);
 }
 
 std::string version() {
@@ -150,6 +160,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
+    heed::tools::share_cores();
     return heed::tools::run(argc, argv);
   } catch (const std::exception& error) {
     return heed::tools::report_exception(error);
