@@ -16,7 +16,11 @@ find_package(ZLIB REQUIRED)
 
 # Several processes, where OpenMPI (or another MPI) is installed. Its C++ bindings are not used.
 find_package(MPI QUIET COMPONENTS CXX)
-set(HEED_WITH_MPI ${MPI_CXX_FOUND})
+if(MPI_CXX_FOUND)
+  set(HEED_WITH_MPI TRUE)
+else()
+  set(HEED_WITH_MPI FALSE)
+endif()
 
 # Generates, compiles and adds protobuf messages; headers appear as "recipes/engine/x.pb.h".
 function(heed_compile_protos target)

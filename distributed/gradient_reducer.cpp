@@ -1,6 +1,5 @@
 #include "distributed/gradient_reducer.h"
 
-#include <cstring>
 #include <utility>
 
 #include "core/views.h"
@@ -57,18 +56,20 @@ void GradientReducer::ready(const Tensor& leaf) {
 void GradientReducer::launch(Bucket& bucket) {
   const DType dtype = parameters_[bucket.parameters[0]].dtype();
   const auto count = static_cast<int64_t>(bucket.parameters.size());
-  bucket.flat = Tensor::zeros({bucket.elements + count}, dtype);
+  bucket.flat = Tensor::empty({bucket.elements + count}, dtype);
   int64_t at = 0;
   for (int64_t k = 0; k < count; ++k) {
     const Tensor& parameter = parameters_[bucket.parameters[static_cast<size_t>(k)]];
     const Tensor gradient = grad(parameter);
+    const Tensor place = views::slice(bucket.flat, 0, at, at + parameter.numel());
     if (gradient.defined()) {
-      kernels::copy(views::reshape(gradient, {parameter.numel()}),
-                    views::slice(bucket.flat, 0, at, at + parameter.numel()));
-      kernels::copy(Tensor::full({1}, 1.0, dtype),
-                    views::slice(bucket.flat, 0, bucket.elements + k, bucket.elements + k + 1));
+      kernels::copy(views::reshape(gradient, {parameter.numel()}), place);
       clear_grad(parameter);
+    } else {
+      kernels::fill(place, 0.0);
     }
+    kernels::fill(views::slice(bucket.flat, 0, bucket.elements + k, bucket.elements + k + 1),
+                  gradient.defined() ? 1.0 : 0.0);
     at += parameter.numel();
   }
   bucket.work = ranks_.start_all_reduce(bucket.flat);

@@ -1,6 +1,8 @@
 #include "distributed/mpi_communicator.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <limits>
 #include <span>
@@ -284,7 +286,10 @@ void set_watchdog(double seconds) {
 }
 
 void abort_world(const std::string& message, int status) {
-  MpiRuntime::get()->abort(message, status);
+  if (MpiRuntime::started()) MpiRuntime::get()->abort(message, status);
+  // Starting MPI would wait for the others; this way their launcher ends them.
+  fmt::print(stderr, "error: rank {}: {}\n", launch().rank, message);
+  std::_Exit(status);
 }
 
 }  // namespace heed

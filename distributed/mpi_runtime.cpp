@@ -72,6 +72,11 @@ struct MpiRuntime::Status {
   char waiting_in[40] = "";  // "" while it computes
 };
 
+bool MpiRuntime::started() {
+  int yes = 0;
+  return MPI_Initialized(&yes) == MPI_SUCCESS && yes != 0;
+}
+
 const std::shared_ptr<MpiRuntime>& MpiRuntime::get() {
   static const std::shared_ptr<MpiRuntime> runtime(new MpiRuntime);
   return runtime;
@@ -128,7 +133,9 @@ MpiRuntime::~MpiRuntime() {
 
 void MpiRuntime::begin_operation() {
   ++operations_;
-  if (under_way_++ == 0) wake_.notify_one();
+  if (under_way_++ > 0) return;
+  const std::lock_guard lock(mutex_);  // so that the thread is not just about to rest
+  wake_.notify_one();
 }
 
 void MpiRuntime::begin_wait(const char* operation) {

@@ -23,6 +23,7 @@ class MpiRuntime {
 
   /// The one of this process; starts MPI on the first call.
   static const std::shared_ptr<MpiRuntime>& get();
+  static bool started();
   ~MpiRuntime();
   MpiRuntime(const MpiRuntime&) = delete;
   MpiRuntime& operator=(const MpiRuntime&) = delete;

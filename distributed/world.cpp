@@ -55,10 +55,10 @@ Communicator& world() {
 #ifdef HEED_WITH_MPI
     return mpi_world();
 #else
-    fail_request(
+    throw AgreedRequestError(fmt::format(
         "{} ranks were started, but this heed was built without MPI: build it where OpenMPI is "
         "installed, or start it alone",
-        launch().size);
+        launch().size));
 #endif
   }();
   return *all;

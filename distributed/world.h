@@ -38,9 +38,9 @@ struct AgreedRequestError : RequestError {
   using RequestError::RequestError;
 };
 
-/// Calls fn on every rank, then compares notes: where it threw on any, all throw the first such
-/// rank's error (AgreedRequestError or AgreedError). With one rank, what fn throws. So that a rank
-/// that cannot go on does not leave the others waiting.
+/// Calls fn, which talks to no other rank, on every rank, then compares notes: where it threw on
+/// any, all throw the first such rank's error (AgreedRequestError or AgreedError). With one rank,
+/// what fn throws. So that a rank that cannot go on does not leave the others waiting.
 void agree(Communicator& communicator, const std::function<void()>& fn);
 
 }  // namespace heed

@@ -36,12 +36,14 @@ void remove_run(const std::string& folder) {
 }
 
 void train(const TrainArguments& arguments) {
-  if (arguments.resume && arguments.force) {
-    fail_request("train: --resume goes on with a run and --force starts it anew; give one of them");
-  }
   recipes::TrainRequest request;
-  agree(world(),
-        [&] { request.recipe = recipes::load_recipe(arguments.recipe, arguments.overrides); });
+  agree(world(), [&] {
+    if (arguments.resume && arguments.force) {
+      fail_request(
+          "train: --resume goes on with a run and --force starts it anew; give one of them");
+    }
+    request.recipe = recipes::load_recipe(arguments.recipe, arguments.overrides);
+  });
   request.run_dir = arguments.out;
   request.resume = arguments.resume;
   request.handle_signals = true;

@@ -34,12 +34,18 @@ Evaluation evaluate(const std::string& run_or_checkpoint, const std::vector<std:
                     const Progress& progress, const Warning& warn) {
   const auto start = std::chrono::steady_clock::now();
   LoadedRun run;
-  agree(world(), [&] { run = load_run(run_or_checkpoint, TaskUse::evaluate, overrides, warn); });
+  agree(world(), [&] {
+    run = load_run(run_or_checkpoint, TaskUse::evaluate, overrides, warn);
+    const bool own = run.recipe.evaluation.batch_size > 0;
+    check_rows_share_out(own ? "evaluation.batch_size" : "train.batch_size",
+                         own ? run.recipe.evaluation.batch_size : run.recipe.train.batch_size,
+                         world().size());
+  });
   Evaluation result;
   result.checkpoint = run.checkpoint.path;
   result.step = run.checkpoint.step;
   result.metrics = run.task->evaluate(run.recipe.evaluation, world(), progress);
-  result.baselines = run.task->baselines(run.recipe.evaluation);
+  if (world().rank() == 0) result.baselines = run.task->baselines(run.recipe.evaluation);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }

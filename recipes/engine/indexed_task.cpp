@@ -18,9 +18,7 @@ int64_t smallest_divisor(int64_t n) {
 
 }  // namespace
 
-void IndexedTask::start_batches(BatchMaker make) {
-  make_ = std::move(make);
-}
+void IndexedTask::start_batches(BatchMaker make) { make_ = std::move(make); }
 
 const IndexedTask::BatchMaker& IndexedTask::maker() const {
   HEED_CHECK(make_, "task {}: it was not built for training", name());

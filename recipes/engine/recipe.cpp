@@ -85,7 +85,14 @@ void ParallelOptions::options(Options& o) {
   o.field("sync_batch_norm", sync_batch_norm,
           "batch norm by the whole batch's statistics, as on one rank, not by each rank's rows");
   o.field("watchdog", watchdog,
-          "seconds that a rank waits for the others before it ends the run; 0: for ever", {.min = 0});
+          "seconds that a rank waits for the others before it ends the run; 0: for ever",
+          {.min = 0});
+}
+
+void check_rows_share_out(const char* field, int64_t rows, int64_t ranks) {
+  if (rows % ranks == 0) return;
+  fail_request("parallel: the {} rows of {} do not share out evenly among {} ranks", rows, field,
+               ranks);
 }
 
 void Recipe::options(Options& o) {

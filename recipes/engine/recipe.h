@@ -86,6 +86,9 @@ struct ParallelOptions {
   MeshShape shape() const { return {data, pipeline, sequence, tensor}; }
 };
 
+/// A RequestError unless the rows of a batch, the recipe's `field`, share out evenly among ranks.
+void check_rows_share_out(const char* field, int64_t rows, int64_t ranks);
+
 struct Recipe {
   std::string name;
   std::string description;

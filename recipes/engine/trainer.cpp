@@ -122,13 +122,8 @@ void Trainer::check_folder() const {
 
 void Trainer::fit() {
   shape_ = fit_mesh(recipe_.parallel.shape(), world_.size());
-  const auto share = [this](const char* field, int64_t rows) {
-    if (rows % shape_.data == 0) return;
-    fail_request("parallel: the {} rows of {} do not share out evenly among {} ranks", rows, field,
-                 shape_.data);
-  };
-  share("train.batch_size", recipe_.train.batch_size);
-  share("evaluation.batch_size", recipe_.evaluation.batch_size);
+  check_rows_share_out("train.batch_size", recipe_.train.batch_size, shape_.data);
+  check_rows_share_out("evaluation.batch_size", recipe_.evaluation.batch_size, shape_.data);
 }
 
 void Trainer::build() {
@@ -275,9 +270,9 @@ void Trainer::report_step(double loss, double norm, double step_seconds) {
 bool Trainer::evaluate() {
   if (!statistics_) average_buffers(task_->module(), mesh_->data());
   evaluated_step_ = state_.step;
-  if (state_.baselines.empty() && !recipe_.evaluation.baselines.empty()) {
+  if (is_first() && state_.baselines.empty() && !recipe_.evaluation.baselines.empty()) {
     state_.baselines = task_->baselines(recipe_.evaluation);
-    if (log_) log_->baselines(state_.step, state_.baselines);
+    log_->baselines(state_.step, state_.baselines);
     observer_.on_baselines(state_.baselines);
   }
   const auto start = Clock::now();

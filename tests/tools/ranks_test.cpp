@@ -57,7 +57,7 @@ TEST_F(Ranks, AWrongRequestIsToldOnceAndWritesNothing) {
   for (const std::string wrong :
        {"train tiny.yaml train.step=3 --out run", "train tiny.yaml parallel.data=3 --out run",
         "train tiny.yaml train.batch_size=3 --out run", "train missing.yaml --out run",
-        "list models"}) {
+        "train tiny.yaml --resume --force", "eval run", "list models"}) {
     const Outcome outcome = ranks(2, wrong);
     EXPECT_EQ(outcome.status, 2) << wrong << outcome.err;
     EXPECT_EQ(count_of(outcome.err, "error: "), 1) << outcome.err;
