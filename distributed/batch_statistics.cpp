@@ -7,17 +7,19 @@
 
 namespace heed {
 
+SumOverRanks sum_over(Communicator& ranks) {
+  return [&ranks](std::span<double> numbers) {
+    const Tensor sums = Tensor::from(std::vector<double>(numbers.begin(), numbers.end()),
+                                     {static_cast<int64_t>(numbers.size())});
+    ranks.all_reduce(sums);
+    std::copy_n(sums.data<double>(), numbers.size(), numbers.begin());
+  };
+}
+
 void share_batch_statistics(nn::Module& module, Communicator& ranks) {
   if (ranks.size() == 1) return;
   for (const auto& [path, part] : module.named_modules()) {
-    auto* norm = dynamic_cast<nn::BatchNorm*>(part);
-    if (norm == nullptr) continue;
-    norm->sum_over_ranks = [&ranks](std::span<double> numbers) {
-      const Tensor sums = Tensor::from(std::vector<double>(numbers.begin(), numbers.end()),
-                                       {static_cast<int64_t>(numbers.size())});
-      ranks.all_reduce(sums);
-      std::copy_n(sums.data<double>(), numbers.size(), numbers.begin());
-    };
+    if (auto* norm = dynamic_cast<nn::BatchNorm*>(part)) norm->sum_over_ranks = sum_over(ranks);
   }
 }
 

@@ -101,12 +101,14 @@ Tensor bincount(const Tensor& index, int64_t n) {
 }
 
 Tensor histogram(const Tensor& x, int64_t bins, double low, double high) {
-  HEED_CHECK(bins > 0 && low < high, "histogram: {} bins over [{}, {}]", bins, low, high);
+  HEED_CHECK(bins > 0 && low < high && std::isfinite(high - low),
+             "histogram: {} bins over [{}, {}]", bins, low, high);
   const Tensor counts = Tensor::zeros({bins}, DType::i64);
+  int64_t* to = counts.data<int64_t>();
   for (const double value : x.to_vector<double>()) {
     if (!(value >= low && value <= high)) continue;
     const auto bin = static_cast<int64_t>((value - low) / (high - low) * static_cast<double>(bins));
-    ++counts.data<int64_t>()[std::min(bin, bins - 1)];
+    ++to[std::min(bin, bins - 1)];
   }
   return counts;
 }

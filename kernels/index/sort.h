@@ -22,7 +22,7 @@ Tensor invert_permutation(const Tensor& permutation);
 Tensor bincount(const Tensor& index, int64_t n);
 
 /// How many values lie in each of `bins` equal bins over [low, high], i64 [bins]. The last bin
-/// holds `high` too; values outside, and NaN, count nowhere (numpy.histogram).
+/// holds `high` too; values outside, and NaN, count nowhere.
 Tensor histogram(const Tensor& x, int64_t bins, double low, double high);
 
 struct Unique {

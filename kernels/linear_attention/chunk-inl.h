@@ -97,7 +97,7 @@ struct TokenDecays {
     for (int64_t j = 0; j < end; j += kLanes) {
       const V difference =
           hn::Add(hn::Sub(h, hn::Load(kF, high + j)), hn::Sub(l, hn::Load(kF, low + j)));
-      const V decay = attn::HWY_NAMESPACE::exp2(hn::Min(difference, hn::Set(kF, 126.0f)));
+      const V decay = attn::HWY_NAMESPACE::exp2(hn::Min(hn::Set(kF, 126.0f), difference));
       hn::Store(hn::Mul(hn::Load(kF, pairs + j), decay), kF, pairs + j);
       if (more != nullptr) hn::Store(hn::Mul(hn::Load(kF, more + j), decay), kF, more + j);
     }
@@ -114,7 +114,7 @@ inline void load_channel_decays(const Problem& p, const Operands& x, const Chunk
   for (size_t i = 0; i < padded(c.rows); ++i)
     for (size_t d = 0; d < width; d += static_cast<size_t>(kLanes)) {
       float* at = to + i * stride + d;
-      const V log = hn::Max(hn::Load(kF, at), hn::Set(kF, kLeastLog));
+      const V log = hn::Max(hn::Set(kF, kLeastLog), hn::Load(kF, at));
       hn::Store(simd::HWY_NAMESPACE::exp(kF, log), kF, at);
     }
 }

@@ -369,9 +369,12 @@ NormGradients channel_norm_backward(const Tensor& dy, const Tensor& x, const Ten
     dbias[i % w.size()] += sums[i];
   }
   const bool is_spread = spread.sum && !constant_statistics;
-  if (is_spread) {
-    spread.sum(sums);
-    spread.sum(products);
+  if (is_spread && wanted.dx) {
+    std::vector<double> both = sums;
+    both.insert(both.end(), products.begin(), products.end());
+    spread.sum(both);
+    std::copy_n(both.begin(), size, sums.begin());
+    std::copy_n(both.begin() + static_cast<std::ptrdiff_t>(size), size, products.begin());
   }
   std::vector<double> scales(size), slopes(size), offsets(size);
   const size_t width = static_cast<size_t>(channels / groups);

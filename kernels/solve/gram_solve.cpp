@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/parallel.h"
@@ -136,10 +137,12 @@ class Block {
     gemm(pairs_, keys_, to);
     for (int64_t i = 0; i < rows_; ++i) {
       T* out = row(to, i);
-      for (int64_t d = 0; d < dim_; ++d) out[d] += ridge_ * row(p, i)[d];
+      const T* pi = row(p, i);
+      for (int64_t d = 0; d < dim_; ++d) out[d] += ridge_ * pi[d];
       if (!centre_.defined()) continue;
       const T sum = sums[static_cast<size_t>(i)];
-      for (int64_t d = 0; d < dim_; ++d) out[d] -= sum * row(centre_, i)[d];
+      const T* ci = row(centre_, i);
+      for (int64_t d = 0; d < dim_; ++d) out[d] -= sum * ci[d];
     }
   }
 
@@ -150,63 +153,135 @@ class Block {
   Tensor pairs_;                    // f64
 };
 
-/// Conjugate gradients of all rows of a block at once (Hestenes and Stiefel 1952).
+// x += step p, r -= step ap
 template <class T>
-void solve_block(const Block<T>& block, const Tensor& y, const Tensor& x,
+inline __attribute__((always_inline)) void advance_of(T step, const T* p, const T* ap, T* x, T* r,
+                                                      int64_t n) {
+  for (int64_t d = 0; d < n; ++d) {
+    x[d] += step * p[d];
+    r[d] -= step * ap[d];
+  }
+}
+HEED_LEVELS void advance(float step, const float* p, const float* ap, float* x, float* r,
+                         int64_t n) {
+  advance_of(step, p, ap, x, r, n);
+}
+HEED_LEVELS void advance(double step, const double* p, const double* ap, double* x, double* r,
+                         int64_t n) {
+  advance_of(step, p, ap, x, r, n);
+}
+
+/// Where a block stands, for messages.
+struct Place {
+  int64_t head, first;
+  std::string row(int64_t i) const {
+    return fmt::format("row {} of (batch, head) {}", first + i, head);
+  }
+};
+
+/// Conjugate gradients of all rows of a block at once (Hestenes and Stiefel 1952). A row's right
+/// side is scaled to about 1 by a power of two, so that no square of it leaves the dtype's range.
+template <class T>
+void solve_block(const Block<T>& block, const Place& place, const Tensor& y, const Tensor& x,
                  const ConjugateGradientOptions& options) {
   const int64_t rows = y.size(0), dim = y.size(1);
   const Tensor r = Tensor::empty(y.shape(), y.dtype()), p = Tensor::empty(y.shape(), y.dtype()),
                ap = Tensor::empty(y.shape(), y.dtype());
-  copy(y, r);
-  copy(y, p);
   std::fill_n(x.data<T>(), x.numel(), T(0));
-  const auto row = [](const Tensor& t, int64_t i) { return Block<T>::row(t, i); };
-  const auto at = [](auto& v, int64_t i) -> decltype(auto) { return v[static_cast<size_t>(i)]; };
-  std::vector<T> norm(static_cast<size_t>(rows)), enough(static_cast<size_t>(rows));
-  std::vector<bool> active(static_cast<size_t>(rows));
-  // Beyond the dtype's precision the recurrence of r means nothing, and would run into underflow.
+  const auto count = static_cast<size_t>(rows);
+  std::vector<T> norm(count), enough(count);
+  std::vector<int> exponent(count);
+  std::vector<char> active(count);
+  // Beyond the dtype's precision the recurrence of r means nothing.
   const T least = std::max(static_cast<T>(options.tolerance), std::numeric_limits<T>::epsilon());
-  const T tolerance = least * least;
-  bool any = false;
-  for (int64_t i = 0; i < rows; ++i) {
-    at(norm, i) = dot(row(y, i), row(y, i), dim);
-    HEED_CHECK(std::isfinite(at(norm, i)), "gram_solve: the right side of row {} is not finite", i);
-    at(enough, i) = tolerance * at(norm, i);
-    active[static_cast<size_t>(i)] = at(norm, i) > 0;
-    any = any || at(norm, i) > 0;
+  int64_t left = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const auto n = static_cast<int64_t>(i);
+    const T* side = Block<T>::row(y, n);
+    T largest = 0;
+    for (int64_t d = 0; d < dim; ++d) {
+      HEED_CHECK(std::isfinite(side[d]), "gram_solve: the right side of {} is not finite",
+                 place.row(n));
+      largest = std::max(largest, std::abs(side[d]));
+    }
+    std::frexp(largest, &exponent[i]);
+    T *ri = Block<T>::row(r, n), *pi = Block<T>::row(p, n);
+    for (int64_t d = 0; d < dim; ++d) ri[d] = pi[d] = std::ldexp(side[d], -exponent[i]);
+    norm[i] = dot(ri, ri, dim);
+    enough[i] = least * least * norm[i];
+    active[i] = norm[i] > 0;
+    left += active[i];
   }
-  for (int64_t step = 0; any && step < options.iterations; ++step) {
+  for (int64_t step = 0; left > 0 && step < options.iterations; ++step) {
     block.apply(p, ap);
-    any = false;
-    for (int64_t i = 0; i < rows; ++i) {
-      if (!active[static_cast<size_t>(i)]) continue;
-      const T curvature = dot(row(p, i), row(ap, i), dim);
-      HEED_CHECK(curvature > 0,
-                 "gram_solve: the system of row {} is not positive definite: p.Ap {}", i,
-                 curvature);
-      const T step_size = at(norm, i) / curvature;
-      for (int64_t d = 0; d < dim; ++d) {
-        row(x, i)[d] += step_size * row(p, i)[d];
-        row(r, i)[d] -= step_size * row(ap, i)[d];
-      }
-      const T next = dot(row(r, i), row(r, i), dim);
-      const T by = next / at(norm, i);
-      at(norm, i) = next;
-      if (next <= at(enough, i) || next == 0) {
-        active[static_cast<size_t>(i)] = false;
+    for (size_t i = 0; i < count; ++i) {
+      if (!active[i]) continue;
+      const auto n = static_cast<int64_t>(i);
+      T *pi = Block<T>::row(p, n), *ri = Block<T>::row(r, n);
+      const T* api = Block<T>::row(ap, n);
+      const T curvature = dot(pi, api, dim);
+      HEED_CHECK(curvature > 0, "gram_solve: the system of {} is not positive definite: p.Ap {}",
+                 place.row(n), curvature);
+      advance(norm[i] / curvature, pi, api, Block<T>::row(x, n), ri, dim);
+      const T next = dot(ri, ri, dim), by = next / norm[i];
+      norm[i] = next;
+      if (next <= enough[i]) {
+        active[i] = false;
+        --left;
         continue;
       }
-      any = true;
-      for (int64_t d = 0; d < dim; ++d) row(p, i)[d] = row(r, i)[d] + by * row(p, i)[d];
+      for (int64_t d = 0; d < dim; ++d) pi[d] = ri[d] + by * pi[d];
     }
+  }
+  for (size_t i = 0; i < count; ++i) {
+    T* xi = Block<T>::row(x, static_cast<int64_t>(i));
+    for (int64_t d = 0; d < dim; ++d) xi[d] = std::ldexp(xi[d], exponent[i]);
   }
 }
 
 DType solving(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 
-GramSystem contiguous_system(const GramSystem& s, DType dtype) {
+/// Rows [B, H, N, D] minus their (batch, head)'s `mean` [B, H, D].
+template <class T>
+Tensor shifted(const Tensor& rows, const std::vector<double>& mean) {
+  const int64_t heads = rows.size(0) * rows.size(1), count = rows.size(2), d = rows.size(3);
+  const Tensor out = Tensor::empty(rows.shape(), rows.dtype());
+  parallel_for(heads * count, 256, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const double* by = mean.data() + row / count * d;
+      const T* from = rows.data<T>() + row * d;
+      T* to = out.data<T>() + row * d;
+      for (int64_t e = 0; e < d; ++e) to[e] = static_cast<T>(from[e] - by[e]);
+    }
+  });
+  return out;
+}
+
+/// Keys and centres measured from the mean of the keys: z = k - c stays what it is, and what the
+/// keys have in common does not drown it.
+template <class T>
+void measure_from_mean(GramSystem& s) {
+  const int64_t heads = s.keys.size(0) * s.keys.size(1), m = s.keys.size(2), d = s.keys.size(3);
+  std::vector<double> mean(static_cast<size_t>(heads * d), 0.0);
+  parallel_for(heads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t head = begin; head < end; ++head) {
+      double* to = mean.data() + head * d;
+      const T* key = s.keys.data<T>() + head * m * d;
+      for (int64_t i = 0; i < m * d; ++i) to[i % d] += static_cast<double>(key[i]);
+      for (int64_t e = 0; e < d; ++e) to[e] /= static_cast<double>(m);
+    }
+  });
+  s.keys = shifted<T>(s.keys, mean);
+  s.centre = shifted<T>(s.centre, mean);
+}
+
+/// The system as the loops read it.
+GramSystem prepared(const GramSystem& s, DType dtype) {
   const auto as = [dtype](const Tensor& t) { return t.defined() ? contiguous_as(t, dtype) : t; };
-  return {as(s.weights), as(s.keys), as(s.centre), s.ridge};
+  GramSystem ready{as(s.weights), as(s.keys), as(s.centre), s.ridge};
+  if (!ready.centre.defined() || ready.keys.numel() == 0) return ready;
+  dtype == DType::f64 ? measure_from_mean<double>(ready) : measure_from_mean<float>(ready);
+  return ready;
 }
 
 /// z products: x_i.k_j - x_i.c_i, in a new [B, H, N, M] tensor.
@@ -253,36 +328,44 @@ GramGradients gradients(const GramSystem& s, const Tensor& x, const Tensor& u) {
   return {dw, dk, dc, u};
 }
 
-}  // namespace
-
-Tensor gram_solve(const GramSystem& system, const Tensor& y,
-                  const ConjugateGradientOptions& options) {
-  check(system, y);
-  const GramSystem s = contiguous_system(system, solving(y.dtype()));
-  const Tensor side = contiguous_as(y, solving(y.dtype()));
-  const Tensor x = Tensor::empty(y.shape(), side.dtype());
-  const int64_t rows = y.size(2), blocks = (rows + kRows - 1) / kRows;
-  parallel_for(y.size(0) * y.size(1) * blocks, 1, [&](int64_t task, int64_t) {
+/// Of a prepared system, in its dtype.
+Tensor solved(const GramSystem& s, const Tensor& side, const ConjugateGradientOptions& options) {
+  const Tensor x = Tensor::empty(side.shape(), side.dtype());
+  const int64_t rows = side.size(2), blocks = (rows + kRows - 1) / kRows;
+  parallel_for(side.size(0) * side.size(1) * blocks, 1, [&](int64_t task, int64_t) {
     const int64_t head = task / blocks, first = task % blocks * kRows;
     const int64_t count = std::min(kRows, rows - first);
     const auto solve = [&](auto type) {
       using T = decltype(type);
-      solve_block(Block<T>(s, head, first, count), Block<T>::part(side, head, first, count),
-                  Block<T>::part(x, head, first, count), options);
+      solve_block(Block<T>(s, head, first, count), {head, first},
+                  Block<T>::part(side, head, first, count), Block<T>::part(x, head, first, count),
+                  options);
     };
     if (side.dtype() == DType::f64)
       solve(double());
     else
       solve(float());
   });
-  return contiguous_as(x, y.dtype());
+  return x;
+}
+
+}  // namespace
+
+Tensor gram_solve(const GramSystem& system, const Tensor& y,
+                  const ConjugateGradientOptions& options) {
+  check(system, y);
+  const DType dtype = solving(y.dtype());
+  return contiguous_as(solved(prepared(system, dtype), contiguous_as(y, dtype), options),
+                       y.dtype());
 }
 
 GramGradients gram_solve_backward(const Tensor& dx, const GramSystem& system, const Tensor& x,
                                   const ConjugateGradientOptions& options) {
+  check(system, x);
+  HEED_CHECK(dx.shape() == x.shape(), "gram_solve backward: dx {} for x {}", dx, x);
   const DType dtype = solving(x.dtype());
-  const GramSystem s = contiguous_system(system, dtype);
-  const Tensor u = gram_solve(s, contiguous_as(dx, dtype), options);
+  const GramSystem s = prepared(system, dtype);
+  const Tensor u = solved(s, contiguous_as(dx, dtype), options);
   const Tensor solution = contiguous_as(x, dtype);
   GramGradients g =
       dtype == DType::f64 ? gradients<double>(s, solution, u) : gradients<float>(s, solution, u);

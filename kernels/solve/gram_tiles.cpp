@@ -1,5 +1,7 @@
 #include "kernels/solve/gram_tiles.h"
 
+#include <algorithm>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/solve/gram_tiles.cpp"
 #include "kernels/simd.h"
@@ -44,7 +46,7 @@ void pack(const GramTiles& t, const float* from) {
   }
 }
 
-/// pairs_j = w_j (pairs_j - offset) for `count` keys, 0 up to the next whole vector; their sum.
+/// pairs_j = w_j (pairs_j - offset) for `count` keys; their sum.
 float weigh(const float* w, int64_t count, float offset, float* pairs) {
   const V by = hn::Set(kF, offset);
   V sum = hn::Zero(kF);

@@ -43,7 +43,8 @@ double TrainStep::accumulate(int64_t step, const std::vector<Batch>& batches, in
   double mean = 0.0;
   for (size_t i = 0; i < batches.size(); ++i) {
     if (reduce && i + 1 == batches.size()) reducer_.begin();
-    if (batches[i].count == 0) continue;
+    // Where ranks meet within a pass (batch norm), none of them may leave it out.
+    if (batches[i].count == 0 && mesh_.data().size() == 1) continue;
     const int64_t part = static_cast<int64_t>(i) * mesh_.shape().data + mesh_.place().data;
     random_context() = {static_cast<uint64_t>(recipe_.seed), static_cast<uint64_t>(step),
                         static_cast<uint64_t>(part)};

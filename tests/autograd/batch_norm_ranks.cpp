@@ -1,9 +1,8 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
 #include "autograd/ops/channel_norm.h"
 #include "core/views.h"
+#include "distributed/batch_statistics.h"
 #include "distributed/world.h"
 #include "kernels/copy/copy.h"
 #include "tests/samples.h"
@@ -28,12 +27,7 @@ TEST(BatchNormOverRanks, EqualsTheWholeBatch) {
     return std::tuple(result, grad(part), grad(weight));
   };
   const auto [whole, dx, dw] = run(0, rows, {});
-  const auto [result, part_dx, part_dw] = run(first, first + own, [&](std::span<double> numbers) {
-    const Tensor sums = Tensor::from(std::vector<double>(numbers.begin(), numbers.end()),
-                                     {static_cast<int64_t>(numbers.size())});
-    ranks.all_reduce(sums);
-    std::copy_n(sums.data<double>(), numbers.size(), numbers.begin());
-  });
+  const auto [result, part_dx, part_dw] = run(first, first + own, sum_over(ranks));
   ranks.all_reduce(part_dw);  // each rank's is its part
   const auto expect_near = [](const Tensor& a, const Tensor& b) {
     const std::vector<double> p = a.to_vector<double>(), q = b.to_vector<double>();

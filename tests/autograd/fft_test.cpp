@@ -77,16 +77,19 @@ const int64_t kLengths[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  11, 12,  15,  16
 TEST(Fft, EqualsItsDefinitionAtEveryLength) {
   for (const int64_t n : kLengths) {
     for (const DType dtype : {DType::f64, DType::f32}) {
-      const Shape shape{3, n, 7};  // 21 lines: more than a group of either dtype, no multiple
-      Tensor x = uniform(paired(shape));
-      if (dtype == DType::f32) x = narrow(x);
-      const auto values = complex_values(x);
-      EXPECT_LE(distance(complex_values(fftn(x, {1})), slow(values, shape, 1, -1.0)),
-                tolerance(n, dtype))
-          << n;
-      auto back = slow(values, shape, 1, 1.0);
-      for (Complex& v : back) v /= static_cast<double>(n);
-      EXPECT_LE(distance(complex_values(ifftn(x, {-2})), back), tolerance(n, dtype)) << n;
+      // Lines beside each other (21 and 70: more than a group of either dtype, no multiple; 35: a
+      // whole group of neighbours) and one after another.
+      for (const Shape& shape : {Shape{3, n, 7}, Shape{2, n, 35}, Shape{19, n, 1}}) {
+        Tensor x = uniform(paired(shape));
+        if (dtype == DType::f32) x = narrow(x);
+        const auto values = complex_values(x);
+        EXPECT_LE(distance(complex_values(fftn(x, {1})), slow(values, shape, 1, -1.0)),
+                  tolerance(n, dtype))
+            << n;
+        auto back = slow(values, shape, 1, 1.0);
+        for (Complex& v : back) v /= static_cast<double>(n);
+        EXPECT_LE(distance(complex_values(ifftn(x, {-2})), back), tolerance(n, dtype)) << n;
+      }
     }
   }
 }
@@ -94,25 +97,26 @@ TEST(Fft, EqualsItsDefinitionAtEveryLength) {
 TEST(Fft, RealOnesAreTheHalfOfIt) {
   for (const int64_t n : kLengths) {
     for (const DType dtype : {DType::f64, DType::f32}) {
-      const Shape shape{2, n, 5};
-      Tensor x = uniform(shape);
-      if (dtype == DType::f32) x = narrow(x);
-      const std::vector<double> reals = x.to_vector<double>();
-      const auto whole = slow(std::vector<Complex>(reals.begin(), reals.end()), shape, 1, -1.0);
-      std::vector<Complex> half;
-      for (int64_t b = 0; b < 2; ++b) {
-        for (int64_t i = 0; i < (n / 2 + 1) * 5; ++i) {
-          half.push_back(whole[static_cast<size_t>(b * n * 5 + i)]);
+      for (const Shape& shape : {Shape{2, n, 5}, Shape{2, n, 35}, Shape{19, n, 1}}) {
+        Tensor x = uniform(shape);
+        if (dtype == DType::f32) x = narrow(x);
+        const std::vector<double> reals = x.to_vector<double>();
+        const auto whole = slow(std::vector<Complex>(reals.begin(), reals.end()), shape, 1, -1.0);
+        std::vector<Complex> half;
+        for (int64_t b = 0; b < shape[0]; ++b) {
+          for (int64_t i = 0; i < (n / 2 + 1) * shape[2]; ++i) {
+            half.push_back(whole[static_cast<size_t>(b * n * shape[2] + i)]);
+          }
         }
+        const Tensor y = rfft(x, 1);
+        ASSERT_EQ(y.shape(), (Shape{shape[0], n / 2 + 1, shape[2], 2}));
+        EXPECT_LE(distance(complex_values(y), half), tolerance(n, dtype)) << n;
+        const std::vector<double> back = irfft(y, n, 1).to_vector<double>();
+        EXPECT_LE(distance(std::vector<Complex>(back.begin(), back.end()),
+                           std::vector<Complex>(reals.begin(), reals.end())),
+                  2.0 * tolerance(n, dtype))
+            << n;
       }
-      const Tensor y = rfft(x, 1);
-      ASSERT_EQ(y.shape(), (Shape{2, n / 2 + 1, 5, 2}));
-      EXPECT_LE(distance(complex_values(y), half), tolerance(n, dtype)) << n;
-      const std::vector<double> back = irfft(y, n, 1).to_vector<double>();
-      EXPECT_LE(distance(std::vector<Complex>(back.begin(), back.end()),
-                         std::vector<Complex>(reals.begin(), reals.end())),
-                2.0 * tolerance(n, dtype))
-          << n;
     }
   }
 }

@@ -17,12 +17,12 @@ def chunked(q, k, v, log_decay=None):
     state = q.new_zeros(batch, heads, dim, v.shape[-1], dtype=torch.float32)
     ahead = torch.ones(CHUNK, CHUNK, dtype=torch.bool).tril()
     parts = []
-    for first in range(0, count, CHUNK):
-        qc, kc, vc = (t[:, :, first:first + CHUNK] for t in (q, k, v))
+    gates = [None] * (count // CHUNK) if log_decay is None else log_decay.split(CHUNK, 2)
+    for qc, kc, vc, gate in zip(q.split(CHUNK, 2), k.split(CHUNK, 2), v.split(CHUNK, 2), gates):
         pairs = qc @ kc.transpose(-1, -2)
         before, behind = qc, kc
-        if log_decay is not None:
-            total = log_decay[:, :, first:first + CHUNK].cumsum(-1)
+        if gate is not None:
+            total = gate.cumsum(-1)
             between = (total[..., :, None] - total[..., None, :]).masked_fill(~ahead, float("-inf"))
             pairs = pairs * between.exp()
             before = qc * total.exp()[..., None]
@@ -30,7 +30,7 @@ def chunked(q, k, v, log_decay=None):
         else:
             pairs = pairs.masked_fill(~ahead, 0)
         parts.append(pairs @ vc + before @ state.to(q.dtype))
-        if log_decay is not None:
+        if gate is not None:
             state = state * total[..., -1].exp()[..., None, None]
         state = state + (behind.transpose(-1, -2) @ vc)
     return torch.cat(parts, 2)
@@ -53,8 +53,10 @@ def main():
             return (torch.randn(*shape) * 0.3).to(dtype).requires_grad_()
 
         def case(name, fn, inputs):
+            dout = torch.randn_like(inputs[2])
+
             def both():
-                torch.autograd.grad(fn(*inputs).sum(), inputs)
+                torch.autograd.grad(fn(*inputs), inputs, dout)
 
             def forward():
                 with torch.no_grad():

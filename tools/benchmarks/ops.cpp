@@ -105,10 +105,13 @@ void add_recurrent() {
 
 void add_transforms() {
   const Tensor complex = leaf({1024, 256, 2}), real = leaf({1024, 1024}),
-               maps = leaf({16, 128, 128});
+               maps = leaf({16, 128, 128}), prime = leaf({256, 1009, 2}),
+               half = leaf({16, 128, 65, 2});
   add("fft", {complex}, [=] { return fftn(complex, {1}); });
   add("rfft", {real}, [=] { return rfft(real); });
   add("rfft2", {maps}, [=] { return rfftn(maps, {1, 2}); });
+  add("irfft2", {half}, [=] { return irfftn(half, {1, 2}, 128); });
+  add("fft_prime", {prime}, [=] { return fftn(prime, {1}); });
 }
 
 }  // namespace
