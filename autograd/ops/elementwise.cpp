@@ -201,12 +201,13 @@ Tensor cast(const Tensor& x, DType dtype) {
   });
 }
 
-Tensor dropout(const Tensor& x, double p, const RandomKey& key, uint64_t first) {
+Tensor dropout(const Tensor& x, double p, const RandomKey& key, uint64_t first_row) {
   HEED_CHECK(p >= 0.0 && p < 1.0, "dropout: p = {} is not in [0, 1)", p);
   if (p == 0.0) return x;
-  return record(
-      "dropout", {x}, kernels::dropout(x, p, key, first),
-      [p, key, first](const Tensor& dy) { return Gradients{kernels::dropout(dy, p, key, first)}; });
+  return record("dropout", {x}, kernels::dropout(x, p, key, first_row),
+                [p, key, first_row](const Tensor& dy) {
+                  return Gradients{kernels::dropout(dy, p, key, first_row)};
+                });
 }
 
 Tensor stop_gradient(const Tensor& x) { return x.detach(); }

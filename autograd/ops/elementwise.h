@@ -73,9 +73,9 @@ Tensor swiglu_packed(const Tensor& gate_up);
 /// Another floating dtype; the gradient is cast back. x itself when it has that dtype.
 Tensor cast(const Tensor& x, DType dtype);
 
-/// x with elements zeroed with probability p and the rest scaled by 1/(1-p). Element i of the
-/// result depends on (key, first + i) alone. p in [0, 1).
-Tensor dropout(const Tensor& x, double p, const RandomKey& key, uint64_t first = 0);
+/// x with elements zeroed with probability p and the rest scaled by 1/(1-p). Element i of row b (of
+/// the first dimension) depends on (key, first_row + b, i) alone. p in [0, 1).
+Tensor dropout(const Tensor& x, double p, const RandomKey& key, uint64_t first_row = 0);
 
 /// Identity whose gradient is zero: the value without its history.
 Tensor stop_gradient(const Tensor& x);

@@ -27,26 +27,28 @@ void drop(const RandomStream& stream, uint32_t threshold, double scale, const do
 
 }  // namespace
 
-Tensor dropout(const Tensor& x, double p, const RandomKey& key, uint64_t first) {
+Tensor dropout(const Tensor& x, double p, const RandomKey& key, uint64_t first_row) {
   require_cpu(x.device(), "dropout");
   const Tensor from = contiguous(x);
   const Tensor out = Tensor::empty(x.shape(), x.dtype(), x.device());
+  if (x.numel() == 0) return out;
   const uint32_t threshold = static_cast<uint32_t>(p * 0x1p32);
-  const RandomStream stream(key);
+  const int64_t rows = x.rank() == 0 ? 1 : x.size(0), width = x.numel() / rows;
+  // Short rows go together, long ones in pieces.
+  const int64_t together = std::max<int64_t>(1, kGrain / width);
+  const int64_t piece = std::min(kGrain, width), pieces = (width + piece - 1) / piece;
   dispatch_floating(x.dtype(), "dropout", [&](auto type) {
     using T = decltype(type);
     const T* in = from.data<T>();
     T* to = out.data<T>();
     const auto scale = static_cast<accumulate_t<T>>(1.0 / (1.0 - p));
-    // Vector code draws whole blocks of four: up to the first of them one by one.
-    const int64_t head = std::min(x.numel(), static_cast<int64_t>((4 - first % 4) % 4));
-    for (int64_t i = 0; i < head; ++i) {
-      const bool kept = stream.word(first + static_cast<uint64_t>(i)) >= threshold;
-      to[i] = T(kept ? static_cast<accumulate_t<T>>(in[i]) * scale : 0);
-    }
-    parallel_for(x.numel() - head, kGrain, [&](int64_t begin, int64_t end) {
-      drop(stream, threshold, scale, in + head + begin, static_cast<int64_t>(first) + head + begin,
-           end - begin, to + head + begin);
+    parallel_for(rows * pieces, together, [&](int64_t first, int64_t last) {
+      for (int64_t task = first; task < last; ++task) {
+        const int64_t row = task / pieces, begin = task % pieces * piece;
+        const RandomStream stream(key.derive(first_row + static_cast<uint64_t>(row)));
+        drop(stream, threshold, scale, in + row * width + begin, begin,
+             std::min(piece, width - begin), to + row * width + begin);
+      }
     });
   });
   return out;

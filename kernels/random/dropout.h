@@ -6,9 +6,10 @@
 
 namespace heed::kernels {
 
-/// x / (1 - p) where the element is kept, else 0: element i (row-major) is kept when word first + i
-/// of the key's stream is at least p * 2^32. Row-major result in x's dtype (floating). The gradient
-/// is the same function of dy.
-Tensor dropout(const Tensor& x, double p, const RandomKey& key, uint64_t first = 0);
+/// x / (1 - p) where the element is kept, else 0: element i of row b (x's first dimension) is kept
+/// when word i of the stream of key.derive(first_row + b) is at least p * 2^32. So a row's mask
+/// depends neither on the rows beside it nor on how wide they are padded. Row-major result in x's
+/// dtype (floating). The gradient is the same function of dy.
+Tensor dropout(const Tensor& x, double p, const RandomKey& key, uint64_t first_row = 0);
 
 }  // namespace heed::kernels

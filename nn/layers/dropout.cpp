@@ -14,7 +14,7 @@ Dropout::Dropout(double probability) : p(probability) {
 
 Tensor Dropout::forward(const Tensor& x) {
   if (!training() || p == 0.0) return x;
-  return dropout(x, p, current_key(purpose()), first_draw(x.numel()));
+  return dropout(x, p, current_key(purpose()), first_draw(x.rank() == 0 ? 1 : x.size(0)));
 }
 
 }  // namespace heed::nn

@@ -123,27 +123,33 @@ TEST(Fill, DoesNotDependOnThreadsLayoutOrDtype) {
   EXPECT_EQ(x.to_vector<float>(), f64.to_vector<float>());
 }
 
-TEST(Dropout, KeepsByTheKeyAloneInEveryDtype) {
-  const Shape shape = {5, 20011};
-  const RandomStream stream(kKey);
+TEST(Dropout, KeepsByKeyAndRowAloneInEveryDtype) {
   const double p = 0.3;
   const uint32_t threshold = static_cast<uint32_t>(p * 0x1p32);
   const int threads = thread_count();
-  for (const DType dtype : {DType::f32, DType::bf16, DType::f64}) {
-    const Tensor x = Tensor::full(shape, 1.5, dtype);
-    set_thread_count(1);
-    const std::vector<double> one = dropout(x, p, kKey).to_vector<double>();
-    set_thread_count(3);
-    EXPECT_EQ(dropout(x, p, kKey).to_vector<double>(), one);
-    int64_t kept = 0;
-    for (size_t i = 0; i < one.size(); ++i) {
-      ASSERT_EQ(one[i] != 0.0, stream.word(i) >= threshold) << i;
-      if (one[i] == 0.0) continue;
-      ASSERT_NEAR(one[i], 1.5 / 0.7, 1.5 / 0.7 * (dtype == DType::bf16 ? 0x1p-8 : 0x1p-22));
-      ++kept;
+  const uint64_t far = (uint64_t{1} << 34) - 3;
+  for (const auto& [shape, first_row] : {std::pair<Shape, uint64_t>{{5, 20011}, 0},
+                                         {{9000, 3}, 7},
+                                         {{2, 3, 40000}, far},
+                                         {{7}, 1}}) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::f64}) {
+      const Tensor x = Tensor::full(shape, 1.5, dtype);
+      set_thread_count(1);
+      const std::vector<double> one = dropout(x, p, kKey, first_row).to_vector<double>();
+      set_thread_count(3);
+      EXPECT_EQ(dropout(x, p, kKey, first_row).to_vector<double>(), one);
+      const size_t width = one.size() / static_cast<size_t>(shape[0]);
+      int64_t kept = 0;
+      for (size_t i = 0; i < one.size(); ++i) {
+        const RandomStream stream(kKey.derive(first_row + i / width));
+        ASSERT_EQ(one[i] != 0.0, stream.word(i % width) >= threshold) << i;
+        if (one[i] == 0.0) continue;
+        ASSERT_NEAR(one[i], 1.5 / 0.7, 1.5 / 0.7 * (dtype == DType::bf16 ? 0x1p-8 : 0x1p-22));
+        ++kept;
+      }
+      const double n = static_cast<double>(one.size());
+      EXPECT_NEAR(static_cast<double>(kept) / n, 0.7, 5 * std::sqrt(0.21 / n));
     }
-    const double n = static_cast<double>(one.size());
-    EXPECT_NEAR(static_cast<double>(kept) / n, 0.7, 5 * std::sqrt(0.21 / n));
   }
   set_thread_count(threads);
 }
