@@ -39,6 +39,10 @@ Tensor sinusoidal_table(int64_t count, int64_t dim, double base, DType dtype) {
   return table;
 }
 
+SinusoidalPositionOptions beside_embedding(int64_t dim) {
+  return {.dim = dim, .scale = std::sqrt(static_cast<double>(dim))};
+}
+
 SinusoidalPosition::SinusoidalPosition(const SinusoidalPositionOptions& options)
     : dim(options.dim), base(options.base), scale(options.scale) {}
 

@@ -18,6 +18,10 @@ struct SinusoidalPositionOptions {
   void options(Options& o);
 };
 
+/// Options for positions beside an embedding whose values start small: scaled by sqrt(dim), since
+/// beside waves of height 1 it would be lost (Vaswani et al. 2017, section 3.4).
+SinusoidalPositionOptions beside_embedding(int64_t dim);
+
 struct SinusoidalPosition : Module {
   explicit SinusoidalPosition(const SinusoidalPositionOptions& options);
 

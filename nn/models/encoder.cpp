@@ -87,7 +87,9 @@ void EncoderOptions::options(Options& o) {
   o.field("norm_eps", norm_eps, "added to the variance or mean square", {.above = 0});
   o.field("norm_first", norm_first,
           "normalise before each sub-block and at the end, not the embeddings and each sum");
-  o.field("position", position, "how the model knows the order of tokens",
+  o.field("position", position,
+          "how the model knows the order of tokens; sinusoidal ones stand beside embeddings times "
+          "sqrt(dim)",
           {.one_of = {"learned", "sinusoidal", "rotary", "none"}});
   o.field("token_types", token_types, "kinds of segments with an embedding; 0: none", {.min = 0});
   o.field("pool", pool, "the vector of a sequence: its first state or the mean",
@@ -130,7 +132,7 @@ Encoder::Encoder(const EncoderOptions& o)
         LearnedPositionOptions{.context = o.context, .dim = o.dim}, normal);
     children({{"position", *position}});
   } else if (o.position == "sinusoidal") {
-    sinusoidal = std::make_unique<SinusoidalPosition>(SinusoidalPositionOptions{o.dim});
+    sinusoidal = std::make_unique<SinusoidalPosition>(beside_embedding(o.dim));
     children({{"sinusoidal", *sinusoidal}});
   }
   if (o.token_types > 0) {

@@ -89,10 +89,7 @@ Gpt::Gpt(const GptOptions& options)
         init::normal(options.init_std));
     children({{"position", *position}});
   } else if (options.position == "sinusoidal") {
-    // Beside waves of height 1 an embedding of init_std would be lost (Vaswani et al. 2017,
-    // section 3.4).
-    sinusoidal = std::make_unique<SinusoidalPosition>(SinusoidalPositionOptions{
-        .dim = options.dim, .scale = std::sqrt(static_cast<double>(options.dim))});
+    sinusoidal = std::make_unique<SinusoidalPosition>(beside_embedding(options.dim));
     children({{"sinusoidal", *sinusoidal}});
   }
   for (int64_t layer = 0; layer < options.layers; ++layer) blocks.emplace(options, layer);

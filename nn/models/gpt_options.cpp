@@ -81,7 +81,9 @@ void GptOptions::options(Options& o) {
   o.field("norm", norm, "normalisation before each sub-block",
           {.one_of = {"layer_norm", "rms_norm"}});
   o.field("norm_eps", norm_eps, "added to the variance or mean square", {.above = 0});
-  o.field("position", position, "how the model knows the order of tokens",
+  o.field("position", position,
+          "how the model knows the order of tokens; sinusoidal ones stand beside embeddings times "
+          "sqrt(dim)",
           {.one_of = {"learned", "sinusoidal", "rotary", "alibi", "none"}});
   o.field("rope_base", rope_base, "rotary: ratio of the longest wavelength to the shortest",
           {.above = 0});

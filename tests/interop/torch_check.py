@@ -241,7 +241,7 @@ def encoder(w, i, c):
     if c["position"] == "learned":
         x = x + w["position.weight"][: ids.shape[1]]
     if c["position"] == "sinusoidal":
-        x = x + sinusoids(ids.shape[1], c["dim"])
+        x = x * math.sqrt(c["dim"]) + sinusoids(ids.shape[1], c["dim"])
     if c.get("token_types"):
         x = x + w["token_types.weight"][i.get("token_types", torch.zeros_like(ids))]
     if not c["norm_first"]:

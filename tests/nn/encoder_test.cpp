@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "autograd/ops/loss.h"
+#include "nn/models/gpt.h"
 #include "nn/models/vit.h"
 #include "tests/nn/support.h"
 
@@ -32,6 +33,13 @@ std::string message_of(const Fn& fn) {
 constexpr const char* kSmall =
     "{vocab: 19, context: 7, layers: 2, dim: 8, heads: 2, hidden: 12, norm_eps: 1e-5, token_types: "
     "2, classes: 3, mlm: true, dropout: 0.2, attention_dropout: 0.2, ";
+
+// Both start from embeddings too small to be seen beside the waves.
+TEST(Sinusoids, StandBesideScaledEmbeddingsInEveryTextModel) {
+  const std::string options = "{vocab: 19, layers: 1, dim: 16, heads: 2, position: sinusoidal}";
+  EXPECT_EQ(Encoder(read_encoder_options(yaml(options))).sinusoidal->scale, 4.0);
+  EXPECT_EQ(Gpt(read_gpt_options(yaml(options))).sinusoidal->scale, 4.0);
+}
 
 Inputs sentences() {
   return {{"ids", random_ids({3, 6}, 19, "ids")},
