@@ -146,20 +146,27 @@ TEST(AttentionGradient, OfRelativeValuesAgreesWithDifferences) {
 }
 
 TEST(AttentionGradient, OfColumnSumsAgreesWithDifferences) {
-  const Tensor q = random({2, 4, 6, 4}, DType::f64, 1), k = random({2, 2, 8, 4}, DType::f64, 2);
-  const Tensor weight = random({2, 4, 6}, DType::f64, 3), sink = random({4}, DType::f64, 4);
-  const Tensor bias = random({1, 4, 1, 8}, DType::f64, 5);
-  EXPECT_EQ(gradcheck(
-                [&](const std::vector<Tensor>& x) {
-                  AttentionSpec spec{.pattern = AttentionPattern::causal(2)};
-                  spec.score.sink = x[3];
-                  spec.score.bias = x[4];
-                  const Tensor lse = attention(x[0], x[1], x[1], spec).lse;
-                  return std::vector<Tensor>{attention_column_sums(x[0], x[1], lse, spec, x[2]),
-                                             attention_column_sums(x[0], x[1], lse, spec)};
-                },
-                {q, k, weight, sink, bias}),
-            "");
+  const auto check = [](const Shape& queries, const Shape& keys) {
+    const int64_t heads = queries[1], rows = queries[2], columns = keys[2];
+    const Tensor q = random(queries, DType::f64, 1), k = random(keys, DType::f64, 2);
+    const Tensor weight = random({queries[0], heads, rows}, DType::f64, 3);
+    const Tensor sink = random({heads}, DType::f64, 4);
+    const Tensor bias = random({1, heads, 1, columns}, DType::f64, 5);
+    EXPECT_EQ(gradcheck(
+                  [&](const std::vector<Tensor>& x) {
+                    AttentionSpec spec{.pattern = AttentionPattern::causal(columns - rows)};
+                    spec.score.sink = x[3];
+                    spec.score.bias = x[4];
+                    const Tensor lse = attention(x[0], x[1], x[1], spec).lse;
+                    return std::vector<Tensor>{attention_column_sums(x[0], x[1], lse, spec, x[2]),
+                                               attention_column_sums(x[0], x[1], lse, spec)};
+                  },
+                  {q, k, weight, sink, bias}),
+              "");
+  };
+  check(Shape{2, 4, 6, 4}, Shape{2, 2, 8, 4});
+  check(Shape{1, 1, 7, 1}, Shape{1, 1, 7, 1});
+  check(Shape{1, 3, 1, 5}, Shape{1, 1, 17, 5});
 }
 
 TEST(AttentionGradient, OfMergedPartsAgreesWithDifferences) {
@@ -239,11 +246,10 @@ TEST(AttentionGradient, PackedEqualsSeparateParts) {
 }
 
 TEST(RotaryGradient, AgreesWithDifferences) {
-  const Tensor x = random({2, 3, 4, 6}, DType::f64, 7);
-  const Tensor qkv = random({2, 4, (3 + 2) * 6}, DType::f64, 8);
-  const Tensor shared = Tensor::from<int64_t>({3, 1, 4, 15}, {4});
-  const Tensor own = Tensor::from<int64_t>({0, 1, 2, 3, 7, 8, 9, 10}, {2, 4});
-  for (const Tensor& positions : {shared, own}) {
+  const auto check = [](const Shape& heads, const Tensor& positions) {  // [B, H, N, D]
+    const int64_t count = heads[1], dim = heads[3];
+    const Tensor x = random(heads, DType::f64, 7);
+    const Tensor qkv = random({heads[0], heads[2], (count + 2) * dim}, DType::f64, 8);
     for (const RotaryOptions& options :
          {RotaryOptions{}, RotaryOptions{.base = 100.0, .rotary_dim = 4, .interleaved = true}}) {
       EXPECT_EQ(
@@ -253,12 +259,16 @@ TEST(RotaryGradient, AgreesWithDifferences) {
           "");
       EXPECT_EQ(gradcheck(
                     [&](const std::vector<Tensor>& in) {
-                      return rotary_qkv(in[0], 3, 1, positions, options);
+                      return rotary_qkv(in[0], count, 1, positions, options);
                     },
                     {qkv}),
                 "");
     }
-  }
+  };
+  check(Shape{2, 3, 4, 6}, Tensor::from<int64_t>({3, 1, 4, 15}, {4}));
+  check(Shape{2, 3, 4, 6}, Tensor::from<int64_t>({0, 1, 2, 3, 7, 8, 9, 10}, {2, 4}));
+  check(Shape{1, 1, 1, 4}, Tensor::from<int64_t>({17}, {1}));
+  check(Shape{3, 1, 7, 10}, Tensor::from<int64_t>({0, 5, 2, 9, 1, 1, 30}, {7}));
 }
 
 TEST(Rotary, PackedTurnsQueriesAndKeysAndKeepsValues) {

@@ -36,14 +36,15 @@ TEST(Conv, Gradcheck) {
 }
 
 TEST(ConvTranspose, Gradcheck) {
-  for (const auto& [x, weight, options] : std::vector<Case>{
-           {{1, 1, 1, 1}, {1, 1, 1, 1}, {}},
-           {{2, 3, 4, 3}, {3, 2, 2, 5}, {.stride = {2}}},
-           {{1, 3, 3, 4},
-            {4, 3, 3, 3},
-            {.stride = {2}, .padding = {1}, .groups = 2, .output_padding = {1}}},
-           {{2, 5, 3}, {3, 4, 2}, {.stride = {3}, .padding = {1}}},
-       }) {
+  const std::vector<Case> cases = {
+      {{1, 1, 1, 1}, {1, 1, 1, 1}, {}},
+      {{2, 3, 4, 3}, {3, 2, 2, 5}, {.stride = {2}}},
+      {{1, 3, 3, 4},
+       {4, 3, 3, 3},
+       {.stride = {2}, .padding = {1}, .groups = 2, .output_padding = {1}}},
+      {{2, 5, 3}, {3, 4, 2}, {.stride = {3}, .padding = {1}}},
+  };
+  for (const auto& [x, weight, options] : cases) {
     const int64_t channels = weight[-1] * options.groups;
     EXPECT_EQ(gradcheck([&](const Tensors& t) { return conv_transpose(t[0], t[1], t[2], options); },
                         {normal(x, "4"), normal(weight, "5"), normal({channels}, "6")}),

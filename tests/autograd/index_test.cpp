@@ -16,11 +16,14 @@ using testing::normal;
 
 TEST(Embedding, Gradients) {
   for (const int64_t width : {1, 5, 16}) {
-    const Tensor ids = integers({3, 4}, 7, "ids");
-    EXPECT_EQ(
-        gradcheck([&](const std::vector<Tensor>& in) { return embedding(in[0], ids, DType::f64); },
-                  {normal({7, width}, "w")}),
-        "");
+    for (const Shape& shape : {Shape{3, 4}, Shape{1}, Shape{2, 1, 5}}) {
+      const Tensor ids = integers(shape, 7, "ids");
+      EXPECT_EQ(
+          gradcheck(
+              [&](const std::vector<Tensor>& in) { return embedding(in[0], ids, DType::f64); },
+              {normal({7, width}, "w")}),
+          "");
+    }
   }
 }
 
@@ -48,13 +51,14 @@ TEST(Embedding, BadIdIsNamedWithItsPlace) {
 }
 
 TEST(IndexSelect, GradientsAlongEveryDimension) {
-  for (int dim = -3; dim < 3; ++dim) {
-    const Shape shape{3, 4, 5};
-    const Tensor index = integers({6}, shape[dim], "index");
-    EXPECT_EQ(
-        gradcheck([&](const std::vector<Tensor>& in) { return index_select(in[0], dim, index); },
-                  {normal(shape, "x")}),
-        "");
+  for (const Shape& shape : {Shape{3, 4, 5}, Shape{1, 7, 1}}) {
+    for (int dim = -3; dim < 3; ++dim) {
+      const Tensor index = integers({6}, shape[dim], "index");
+      EXPECT_EQ(
+          gradcheck([&](const std::vector<Tensor>& in) { return index_select(in[0], dim, index); },
+                    {normal(shape, "x")}),
+          "");
+    }
   }
 }
 
@@ -130,18 +134,19 @@ TEST(Gather, TakesAlongAnAxisAndBack) {
 }
 
 TEST(IndexPut, GradientsOfBothForms) {
-  for (const bool accumulate : {false, true}) {
+  for (const Shape& shape : {Shape{3, 4, 5}, Shape{1, 7, 1}}) {
     for (int dim = -3; dim < 3; ++dim) {
-      const Shape shape{3, 4, 5};
       const Tensor index = integers({2, 2}, shape[dim], "index");
       const Tensor x = normal(shape, "x");
       const Tensor values = normal(kernels::take(x, dim, index, DType::f64, "test").shape(), "v");
-      EXPECT_EQ(gradcheck(
-                    [&](const std::vector<Tensor>& in) {
-                      return index_put(in[0], dim, index, in[1], accumulate);
-                    },
-                    {x, values}),
-                "");
+      for (const bool accumulate : {false, true}) {
+        EXPECT_EQ(gradcheck(
+                      [&](const std::vector<Tensor>& in) {
+                        return index_put(in[0], dim, index, in[1], accumulate);
+                      },
+                      {x, values}),
+                  "");
+      }
     }
   }
 }

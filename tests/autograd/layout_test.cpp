@@ -29,7 +29,13 @@ TEST(LayoutOps, Pad) {
   for (const PadMode mode : {PadMode::constant, PadMode::replicate, PadMode::reflect}) {
     expect_gradients([&](const Inputs& x) { return pad(x[0], widths, mode, 1.5); },
                      {strided({3, 2, 4})});
-    expect_gradients([&](const Inputs& x) { return pad(x[0], {{0, 2, 1}}, mode); }, {uniform({5})});
+    for (const Shape& shape : {Shape{5}, Shape{7, 1}, Shape{3, 1, 17}}) {
+      expect_gradients(
+          [&](const Inputs& x) {
+            return pad(x[0], {{0, 2, 1}}, mode);
+          },
+          {uniform(shape)});
+    }
   }
   const Tensor x = counting({3});
   EXPECT_EQ(pad(x, {{0, 1, 2}}, PadMode::constant, -7).to_vector<double>(),
@@ -45,13 +51,17 @@ TEST(LayoutOps, Pad) {
 
 TEST(LayoutOps, RollAndFlip) {
   for (const int64_t shift : {-4, 0, 1, 7}) {
-    expect_gradients(
-        [&](const Inputs& x) {
-          return roll(x[0], {shift, 1}, {0, -1});
-        },
-        {strided({3, 2, 5})});
+    for (const Shape& shape : {Shape{3, 2, 5}, Shape{1, 7}, Shape{17, 1}}) {
+      expect_gradients(
+          [&](const Inputs& x) {
+            return roll(x[0], {shift, 1}, {0, -1});
+          },
+          {strided(shape)});
+    }
   }
-  expect_gradients([](const Inputs& x) { return flip(x[0], {0, -1}); }, {strided({3, 2, 5})});
+  for (const Shape& shape : {Shape{3, 2, 5}, Shape{1, 7}, Shape{17, 1}}) {
+    expect_gradients([](const Inputs& x) { return flip(x[0], {0, -1}); }, {strided(shape)});
+  }
   expect_gradients([](const Inputs& x) { return roll(x[0], {1}, {1}); }, {uniform({3, 0})});
   EXPECT_EQ(roll(counting({5}), {2}, {0}).to_vector<double>(), (Values{3, 4, 0, 1, 2}));
   EXPECT_EQ(roll(counting({5}), {-1}, {0}).to_vector<double>(), (Values{1, 2, 3, 4, 0}));

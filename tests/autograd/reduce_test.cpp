@@ -40,20 +40,24 @@ TEST(ReduceOps, SumAndMeanOverDimensions) {
 }
 
 TEST(ReduceOps, Max) {
-  for (const int dim : {0, 1, -1}) {
-    expect_gradients([&](const Inputs& x) { return max(x[0], dim); }, {uniform({3, 5, 2})});
-    expect_gradients([&](const Inputs& x) { return max(x[0], dim, true); }, {strided({3, 5, 2})});
+  for (const Shape& shape : {Shape{3, 5, 2}, Shape{1, 7}, Shape{17, 1, 1}}) {
+    for (const int dim : {0, 1, -1}) {
+      expect_gradients([&](const Inputs& x) { return max(x[0], dim); }, {uniform(shape)});
+      expect_gradients([&](const Inputs& x) { return max(x[0], dim, true); }, {strided(shape)});
+    }
   }
   EXPECT_THROW(max(uniform({0, 3}), 0), Error);
 }
 
 TEST(ReduceOps, MinAndIndices) {
-  for (const int dim : {0, 1, -1}) {
-    expect_gradients([&](const Inputs& x) { return min(x[0], dim); }, {uniform({3, 5, 2})});
-    expect_gradients([&](const Inputs& x) { return min_with_indices(x[0], dim, true).first; },
-                     {strided({3, 5, 2})});
-    expect_gradients([&](const Inputs& x) { return max_with_indices(x[0], dim).first; },
-                     {strided({3, 5, 2})});
+  for (const Shape& shape : {Shape{3, 5, 2}, Shape{1, 7}, Shape{17, 1, 1}}) {
+    for (const int dim : {0, 1, -1}) {
+      expect_gradients([&](const Inputs& x) { return min(x[0], dim); }, {uniform(shape)});
+      expect_gradients([&](const Inputs& x) { return min_with_indices(x[0], dim, true).first; },
+                       {strided(shape)});
+      expect_gradients([&](const Inputs& x) { return max_with_indices(x[0], dim).first; },
+                       {strided(shape)});
+    }
   }
 }
 

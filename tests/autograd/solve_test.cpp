@@ -79,23 +79,29 @@ TEST(SolveOps, CholeskyOfAWorkedExample) {
 }
 
 TEST(SolveOps, Gradients) {
-  const Tensor half = uniform({2, 3, 3}, -1, 1, 1), sides = uniform({2, 3, 2}, -1, 1, 2);
-  const Tensor unit = Tensor::from<double>({1, 0, 0, 0, 1, 0, 0, 0, 1}, {3, 3});
-  expect_gradients(
-      [&](const Inputs& in) {
-        return cholesky_solve(add(matmul(in[0], transpose(in[0], 1, 2)), unit), in[1]);
-      },
-      {half, sides});
-  // an asymmetric part has no influence, and gets no gradient
-  const Tensor a = add(matmul(half, transpose(half, 1, 2)), unit);
-  expect_gradients([](const Inputs& in) { return cholesky_solve(in[0], in[1]); }, {a, sides});
-  const System s(1, 2, 3, 5, 4);
-  expect_gradients(
-      [](const Inputs& in) { return gram_solve(in[0], in[1], in[2], in[3], 0.4, kExact); },
-      {s.w, s.k, s.y, s.c});
-  expect_gradients(
-      [](const Inputs& in) { return gram_solve(in[0], in[1], in[2], {}, 0.4, kExact); },
-      {s.w, s.k, s.y});
+  for (const Shape& shape : {Shape{2, 3, 2}, Shape{1, 1, 1}, Shape{1, 5, 1}}) {  // [B, D, M]
+    const int64_t dim = shape[1];
+    const Tensor half = uniform({shape[0], dim, dim}, -1, 1, 1), sides = uniform(shape, -1, 1, 2);
+    Values ones(static_cast<size_t>(dim * dim));
+    for (int64_t d = 0; d < dim; ++d) ones[static_cast<size_t>(d * dim + d)] = 1.0;
+    const Tensor unit = Tensor::from(ones, {dim, dim});
+    expect_gradients(
+        [&](const Inputs& in) {
+          return cholesky_solve(add(matmul(in[0], transpose(in[0], 1, 2)), unit), in[1]);
+        },
+        {half, sides});
+    // an asymmetric part has no influence, and gets no gradient
+    const Tensor a = add(matmul(half, transpose(half, 1, 2)), unit);
+    expect_gradients([](const Inputs& in) { return cholesky_solve(in[0], in[1]); }, {a, sides});
+  }
+  for (const System& s : {System(1, 2, 3, 5, 4), System(1, 1, 1, 1, 1), System(2, 1, 1, 7, 3)}) {
+    expect_gradients(
+        [](const Inputs& in) { return gram_solve(in[0], in[1], in[2], in[3], 0.4, kExact); },
+        {s.w, s.k, s.y, s.c});
+    expect_gradients(
+        [](const Inputs& in) { return gram_solve(in[0], in[1], in[2], {}, 0.4, kExact); },
+        {s.w, s.k, s.y});
+  }
 }
 
 Tensor in_f32(const Tensor& t) { return cast(t, DType::f32); }

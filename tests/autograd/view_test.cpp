@@ -8,6 +8,7 @@ namespace heed {
 namespace {
 
 using testing::expect_gradients;
+using testing::odd_shapes;
 using testing::strided;
 using testing::uniform;
 using Inputs = std::vector<Tensor>;
@@ -22,7 +23,10 @@ TEST(ViewOps, ReshapeOfStridedMemory) {
 }
 
 TEST(ViewOps, TransposeAndPermute) {
-  expect_gradients([](const Inputs& x) { return transpose(x[0], -1, 0); }, {uniform({2, 3, 5})});
+  for (const Shape& shape : {Shape{2, 3, 5}, Shape{1, 7}, Shape{5, 1, 1}, Shape{0, 3}}) {
+    expect_gradients([](const Inputs& x) { return transpose(x[0], -1, 0); }, {uniform(shape)});
+    expect_gradients([](const Inputs& x) { return transpose(x[0], -1, 0); }, {strided(shape)});
+  }
   expect_gradients([](const Inputs& x) { return transpose(x[0], 1, 1); }, {strided({2, 3})});
   expect_gradients([](const Inputs& x) { return permute(x[0], {2, -3, 1}); }, {uniform({2, 3, 5})});
   EXPECT_THROW(permute(uniform({2, 3}), {0, 0}), Error);
@@ -33,7 +37,10 @@ TEST(ViewOps, SliceAndSelect) {
   expect_gradients([](const Inputs& x) { return slice(x[0], -1, 1, 5, 2); }, {uniform({2, 5})});
   expect_gradients([](const Inputs& x) { return slice(x[0], 0, -3, -1); }, {strided({5, 2})});
   expect_gradients([](const Inputs& x) { return slice(x[0], 0, 2, 2); }, {uniform({5, 2})});
-  expect_gradients([](const Inputs& x) { return select(x[0], -2, -1); }, {uniform({2, 3, 2})});
+  for (const Shape& shape : {Shape{2, 3, 2}, Shape{1, 7}, Shape{5, 1}, Shape{3, 17, 1}}) {
+    expect_gradients([](const Inputs& x) { return select(x[0], -2, -1); }, {uniform(shape)});
+    expect_gradients([](const Inputs& x) { return select(x[0], 0, 0); }, {strided(shape)});
+  }
   EXPECT_THROW(slice(uniform({3}), 0, 0, 4), Error);
   EXPECT_THROW(select(uniform({3}), 0, 3), Error);
 }
@@ -89,6 +96,7 @@ TEST(ViewOps, SplitIntoViews) {
   };
   EXPECT_EQ(gradcheck(three, {uniform({2, 5})}), "");
   EXPECT_EQ(gradcheck(three, {strided({2, 5})}), "");
+  EXPECT_EQ(gradcheck(three, {strided({7, 1, 5})}), "");
   expect_gradients([](const Inputs& x) { return split(x[0], {2, 0, 3}, 0)[2]; }, {uniform({5})});
   const Tensor x = uniform({2, 5});
   EXPECT_EQ(split(x, {2, 3}, 1)[1].storage(), x.storage());
@@ -97,7 +105,9 @@ TEST(ViewOps, SplitIntoViews) {
 }
 
 TEST(ViewOps, Contiguous) {
-  expect_gradients([](const Inputs& x) { return contiguous(x[0]); }, {strided({3, 5})});
+  for (const Shape& shape : odd_shapes()) {
+    expect_gradients([](const Inputs& x) { return contiguous(x[0]); }, {strided(shape)});
+  }
   const Tensor x = uniform({3, 5});
   EXPECT_TRUE(contiguous(x).is_same(x));
   EXPECT_TRUE(contiguous(transpose(x, 0, 1)).is_contiguous());
