@@ -1,6 +1,9 @@
 #include "nn/init.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <vector>
 
 #include "core/parallel.h"
 
@@ -68,6 +71,29 @@ double normal_quantile(double p) {
   return x - u / (1.0 + x * u / 2.0);
 }
 
+// Gram-Schmidt on `count` vectors of `size` elements, one after another in memory: the Q of a QR
+// factorisation whose R has a positive diagonal, which makes Q uniform when the vectors are normal
+// (Mezzadri, arXiv math-ph/0609050). Each vector is projected twice, which is enough for
+// orthogonality to rounding (Giraud et al. 2005).
+void orthonormalise(std::vector<double>& vectors, int64_t count, int64_t size) {
+  const auto vector = [&](int64_t i) { return vectors.data() + i * size; };
+  const auto dot = [&](const double* a, const double* b) {
+    return std::inner_product(a, a + size, b, 0.0);
+  };
+  for (int64_t i = 0; i < count; ++i) {
+    double* v = vector(i);
+    for (int pass = 0; pass < 2; ++pass) {
+      for (int64_t j = 0; j < i; ++j) {
+        const double* q = vector(j);
+        const double along = dot(v, q);
+        for (int64_t k = 0; k < size; ++k) v[k] -= along * q[k];
+      }
+    }
+    const double length = std::sqrt(dot(v, v));
+    for (int64_t k = 0; k < size; ++k) v[k] /= length;
+  }
+}
+
 }  // namespace
 
 Init constant(double value) {
@@ -131,6 +157,25 @@ Init kaiming_uniform() {
 Init kaiming_normal() {
   return [](Tensor& parameter, const RandomKey& key) {
     normal(std::sqrt(2.0 / fans_of(parameter).in))(parameter, key);
+  };
+}
+
+Init orthogonal(double gain) {
+  return [=](Tensor& parameter, const RandomKey& key) {
+    HEED_CHECK(parameter.rank() >= 2 && parameter.numel() > 0,
+               "orthogonal: {} is no matrix; a weight needs two dimensions", parameter);
+    const int64_t rows = parameter.size(0), columns = parameter.numel() / rows;
+    const int64_t count = std::min(rows, columns), size = std::max(rows, columns);
+    const RandomStream stream(key);
+    std::vector<double> vectors(static_cast<size_t>(count * size));
+    for (size_t i = 0; i < vectors.size(); ++i) vectors[i] = static_cast<double>(stream.normal(i));
+    orthonormalise(vectors, count, size);
+    fill(parameter, key, [&](const RandomStream&, uint64_t i) {
+      const auto row = static_cast<int64_t>(i) / columns,
+                 column = static_cast<int64_t>(i) % columns;
+      const int64_t at = rows <= columns ? row * size + column : column * size + row;
+      return gain * vectors[static_cast<size_t>(at)];
+    });
   };
 }
 

@@ -26,6 +26,9 @@ Init xavier_normal(double gain = 1.0);
 Init kaiming_uniform();
 /// Normal of std sqrt(2 / fan_in) (He et al. 2015, eq. 10).
 Init kaiming_normal();
+/// gain times a matrix with orthonormal rows (or columns, where there are fewer), uniform among
+/// such matrices (Saxe et al., arXiv 1312.6120); a weight [out, ...] counts as [out, the rest].
+Init orthogonal(double gain = 1.0);
 /// Uniform in +-1/sqrt(fan_in): what PyTorch gives a linear layer's weight and, with the weight's
 /// fan_in, its bias.
 Init linear_default(int64_t fan_in);

@@ -5,7 +5,7 @@
 
 #include "nn/attention/cross_attention.h"
 #include "nn/attention/registry.h"
-#include "nn/defaults.h"
+#include "nn/entry.h"
 #include "nn/layers/alibi.h"
 #include "nn/layers/batch_norm.h"
 #include "nn/layers/conv.h"
@@ -23,6 +23,7 @@
 #include "nn/layers/mlp.h"
 #include "nn/layers/patch_embed.h"
 #include "nn/layers/patch_merging.h"
+#include "nn/layers/pool.h"
 #include "nn/layers/recurrent.h"
 #include "nn/layers/relative_position.h"
 #include "nn/layers/rms_norm.h"
@@ -31,7 +32,7 @@
 #include "nn/layers/squeeze_excite.h"
 #include "nn/layers/swiglu.h"
 #include "nn/layers/time_embedding.h"
-#include "nn/losses/cross_entropy.h"
+#include "nn/losses/registry.h"
 #include "nn/models/dit.h"
 #include "nn/models/encoder.h"
 #include "nn/models/encoder_decoder.h"
@@ -46,49 +47,6 @@
 
 namespace heed::nn {
 namespace {
-
-struct Description {
-  const char* name;
-  const char* summary;
-  const char* source;
-  std::vector<std::string> inputs = {"x"};
-};
-
-// The input of that name; undefined when it is optional ("positions?") and absent.
-Tensor input(const Inputs& inputs, const std::string& name) {
-  const auto it = inputs.find(name.substr(0, name.find('?')));
-  return it == inputs.end() ? Tensor() : it->second;
-}
-
-// forward of one tensor or of two.
-template <class M>
-Tensor call(M& module, const std::vector<std::string>& names, const Inputs& inputs) {
-  if constexpr (requires(const Tensor& x) { module.forward(x, x); }) {
-    if (names.size() == 2) return module.forward(input(inputs, names[0]), input(inputs, names[1]));
-  }
-  if constexpr (requires(const Tensor& x) { module.forward(x); }) {
-    if (names.size() == 1) return module.forward(input(inputs, names[0]));
-  }
-  fail("a forward of {} tensors does not exist", names.size());
-}
-
-// A module made from an options struct, whose forward takes the named inputs in their order.
-template <class M, class O>
-ModuleEntry entry(const char* kind, const Description& d) {
-  const std::string what = std::string(kind) + " " + d.name;
-  ModuleEntry e{d.name, kind, d.summary, d.source, d.inputs};
-  e.schema = [] { return describe_options<O>(); };
-  e.make = [what](const Config& config) {
-    return std::make_unique<M>(read_options<O>(config, what));
-  };
-  e.resolve = [what](const Config& config) {
-    return with_defaults(config, read_options<O>(config, what));
-  };
-  e.forward = [names = d.inputs](Module& module, const Inputs& inputs) {
-    return std::vector<Tensor>{call(static_cast<M&>(module), names, inputs)};
-  };
-  return e;
-}
 
 template <class M, class O>
 ModuleEntry layer(const Description& d) {
@@ -265,6 +223,8 @@ std::vector<ModuleEntry> all_entries() {
           {"instance_norm", "statistics of a sample's channel", "arXiv 1607.08022, eq. 4"}),
       layer<Dropout, DropoutOptions>(
           {"dropout", "zeroes elements at random in training", "Srivastava et al. 2014"}),
+      layer<ChannelDropout, DropoutOptions>(
+          {"channel_dropout", "zeroes whole channels at random in training", "arXiv 1411.4280"}),
       layer<Mlp, MlpOptions>(
           {"mlp", "two linear layers around an activation", "Vaswani et al. 2017, eq. 2"}),
       layer<Swiglu, SwigluOptions>(
@@ -273,6 +233,11 @@ std::vector<ModuleEntry> all_entries() {
           {"conv", "convolution in 1 to 3 dimensions, depthwise by groups", ""}),
       layer<ConvTranspose, ConvTransposeOptions>(
           {"conv_transpose", "adjoint of a convolution, for upsampling", ""}),
+      layer<MaxPool, MaxPoolOptions>({"max_pool", "the largest of each window", ""}),
+      layer<AvgPool, AvgPoolOptions>({"avg_pool", "the mean of each window", ""}),
+      layer<AdaptiveAvgPool, AdaptiveAvgPoolOptions>(
+          {"adaptive_avg_pool", "means over a given number of bins; by default the global one",
+           ""}),
       layer<PatchEmbed, PatchEmbedOptions>(
           {"patch_embed", "images to a grid of tokens", "arXiv 2010.11929, eq. 1"}),
       layer<PatchMerging, PatchMergingOptions>({"patch_merging",
@@ -324,9 +289,6 @@ std::vector<ModuleEntry> all_entries() {
                                   "scores - slope of the head x distance to the past",
                                   "arXiv 2108.12409, section 3",
                                   {"scores"}}),
-      entry<CrossEntropy, CrossEntropySettings>(
-          "loss",
-          {"cross_entropy", "mean of -log softmax(logits)[target]", "", {"logits", "targets"}}),
       language_model<Gpt>({"gpt", "decoder-only language model, GPT-2 and Llama styles",
                            "Radford et al. 2019; arXiv 2302.13971"},
                           read_gpt_options),
@@ -361,6 +323,7 @@ std::vector<ModuleEntry> all_entries() {
           {"vit", "vision transformer, DeiT sizes", "arXiv 2010.11929; arXiv 2012.12877"},
           read_vit_options),
   };
+  for (ModuleEntry& loss : loss_entries()) entries.push_back(std::move(loss));
   for (const AttentionEntry& mechanism : attention_registry()) {
     entries.push_back(attention(mechanism));
   }

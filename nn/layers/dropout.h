@@ -24,4 +24,17 @@ struct Dropout : Module {
   double p;
 };
 
+/// Dropout of whole channels of [B, ..., C] (Tompson et al., arXiv 1411.4280): neighbouring pixels
+/// say the same, so single ones would be filled in from beside them.
+struct ChannelDropout : Module {
+  explicit ChannelDropout(double probability);
+  explicit ChannelDropout(const DropoutOptions& options) : ChannelDropout(options.p) {}
+
+  /// One draw for each sample's channel; like Dropout, the same at every call within one step.
+  Tensor forward(const Tensor& x);
+  Tensor operator()(const Tensor& x) { return forward(x); }
+
+  double p;
+};
+
 }  // namespace heed::nn

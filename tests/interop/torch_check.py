@@ -23,6 +23,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 try:
@@ -33,6 +34,8 @@ try:
 except ImportError as error:
     print(f"skipped: torch is not importable ({error})")
     sys.exit(0)
+
+warnings.filterwarnings("ignore", message="reduction: 'mean' divides")  # of kl_div, and meant
 
 ROUNDING = {"f32": 2.0**-24, "f64": 2.0**-53}
 
@@ -612,14 +615,74 @@ def encoder_decoder(w, i, c):
     return [logits, F.cross_entropy(logits.flatten(0, 1), targets.flatten())]
 
 
-def cross_entropy(w, i, c):
+def cross_entropy(w, i, c, weight=None):
+    targets = i["targets"]
     loss = F.cross_entropy(
         i["logits"].flatten(0, -2),
-        i["targets"].flatten(),
+        targets.flatten(),
+        weight=weight,
         ignore_index=c.get("ignore_index", -100),
         label_smoothing=c.get("smoothing", 0.0),
+        reduction=c.get("reduction", "mean"),
     )
-    return [loss]
+    return [loss.reshape(targets.shape) if c.get("reduction") == "none" else loss]
+
+
+def of_rows(fn):
+    """A loss of rows of logits, PyTorch's for one row at a time, reduced."""
+    def loss(w, i, c):
+        rows = fn(i, c)
+        return [{"mean": rows.mean, "sum": rows.sum, "none": lambda: rows}[c.get("reduction", "mean")]()]
+    return loss
+
+
+def distillation(i, c):
+    t = c.get("temperature", 1.0)
+    divergence = F.kl_div((i["logits"] / t).log_softmax(-1), (i["teacher"].detach() / t).log_softmax(-1),
+                          log_target=True, reduction="none")
+    return t * t * divergence.sum(-1)
+
+
+def bce(fn):
+    """PyTorch's, whose weights take no gradient."""
+    def loss(w, i, c):
+        weights = {name: i[name].detach() for name in ("weight", "pos_weight") if name in i}
+        return [fn(i["x"], i["target"], reduction=c.get("reduction", "mean"), **weights)]
+    return loss
+
+
+def triplet(w, i, c):
+    reduction = c.get("reduction", "mean")
+    if not c.get("soft"):
+        return [F.triplet_margin_loss(i["anchor"], i["positive"], i["negative"], c.get("margin", 1.0),
+                                      reduction=reduction)]
+    near = F.pairwise_distance(i["anchor"], i["positive"])
+    return of_rows(lambda i, c: F.softplus(near - F.pairwise_distance(i["anchor"], i["negative"])))(w, i, c)
+
+
+def batch_hard_triplet(w, i, c):
+    """The paper's equation 5: for each row the farthest of its label, the nearest of another."""
+    x, labels = i["x"], i["labels"]
+    distances = F.pairwise_distance(x[:, None], x[None])
+    same = labels[:, None] == labels
+    others = same & ~torch.eye(len(x), dtype=torch.bool)
+    far = distances.masked_fill(~others, -math.inf).max(1).values
+    near = distances.masked_fill(same, math.inf).min(1).values
+    counted = others.any(1) & ~same.all(1)
+    difference = (far - near)[counted]
+    return [(F.softplus(difference) if c.get("soft") else F.relu(difference + c.get("margin", 1.0))).mean()]
+
+
+def info_nce(w, i, c):
+    logits = F.normalize(i["x"], dim=-1) @ F.normalize(i["y"], dim=-1).T / c.get("temperature", 0.07)
+    own = torch.arange(len(logits))
+    loss = F.cross_entropy(logits, own)
+    return [(loss + F.cross_entropy(logits.T, own)) / 2 if c.get("symmetric", True) else loss]
+
+
+def dice(i, c):
+    p, t, smooth = i["p"].flatten(1), i["target"].flatten(1), c.get("smooth", 1.0)
+    return 1 - (2 * (p * t).sum(1) + smooth) / (p.sum(1) + t.sum(1) + smooth)
 
 
 # --- The cases ---
@@ -648,6 +711,16 @@ def ids(vocab, *shape):
     return ("ids", shape, vocab)
 
 
+def probabilities(*shape):
+    """In (0, 1), each by itself."""
+    return ("probabilities", shape)
+
+
+def distribution(*shape):
+    """Positive, rows that add up to 1."""
+    return ("distribution", shape)
+
+
 def lengths(least, most, *shape):
     return ("lengths", shape, least, most)
 
@@ -667,7 +740,8 @@ def layer_cases():
     for config in [{"dim": 96}, {"dim": 7, "eps": 1e-3}, {"dim": 33, "affine": False}]:
         yield Case("rms_norm", config, {"x": normal(5, 4, config["dim"])},
                    lambda w, i, c: [rms_norm(w, i["x"], eps=c.get("eps", 1e-5))], 96, 4)
-    yield Case("dropout", {"p": 0.3}, {"x": normal(9, 5)}, lambda w, i, c: [i["x"] * 1.0], 1, 1)
+    for name, shape in (("dropout", (9, 5)), ("channel_dropout", (3, 4, 5, 7))):
+        yield Case(name, {"p": 0.3}, {"x": normal(*shape)}, lambda w, i, c: [i["x"] * 1.0], 1, 1)
     for config in [{"dim": 24}, {"dim": 24, "activation": "gelu_tanh"},
                    {"dim": 17, "hidden": 40, "activation": "relu"},
                    {"dim": 24, "activation": "silu", "bias": False}]:
@@ -772,6 +846,7 @@ def vision_layer_cases():
                    {"channels": 1, "dim": 9, "patch": 2, "bias": False}]:
         yield Case("patch_embed", config, {"x": normal(2, 12, 16, config.get("channels", 3))},
                    lambda w, i, c: [patch_embed(w, i["x"], c)], 147, 1)
+    yield from pool_cases()
     yield Case("drop_path", {}, {"x": normal(9, 5)}, lambda w, i, c: [i["x"] * 1.0], 1, 1)
     yield Case("layer_scale", {"dim": 33}, {"x": normal(7, 33)},
                lambda w, i, c: [i["x"] * w["scale"]], 7, 1)
@@ -808,6 +883,34 @@ def vision_layer_cases():
                                   "bidirectional": False}]:
         yield Case("t5_position", config, {"scores": normal(1, 2, 30, 61)},
                    lambda w, i, c: [i["scores"] + t5_bias(w, c, 30, 61)], 2000, 1)
+
+
+def pool(name, x, c):
+    """PyTorch's pooling on channels-last tensors."""
+    one = lambda values: values[0] if len(values) == 1 else tuple(values)
+    names = {"kernel": "kernel_size", "ceil": "ceil_mode", "out": "output_size"}
+    arguments = {names.get(key, key): one(v) if isinstance(v, list) else v for key, v in c.items()}
+    return getattr(F, f"{name}{x.dim() - 2}d")(x.movedim(-1, 1), **arguments).movedim(1, -1)
+
+
+def pool_cases():
+    picture, sound, clip = (2, 9, 7, 5), (3, 17, 1), (1, 5, 4, 7, 3)
+    for name, configs in [
+        ("max_pool", [({"kernel": [2]}, picture),
+                      ({"kernel": [3, 2], "stride": [2, 1], "padding": [1, 0], "dilation": [1, 2]}, picture),
+                      ({"kernel": [3], "stride": [2], "ceil": True}, sound),
+                      ({"kernel": [2]}, clip)]),
+        ("avg_pool", [({"kernel": [2]}, picture),
+                      ({"kernel": [3, 2], "stride": [2, 1], "padding": [1, 0]}, picture),
+                      ({"kernel": [3], "stride": [2], "padding": [1], "ceil": True,
+                        "count_include_pad": False}, sound),
+                      ({"kernel": [2]}, clip)]),
+        ("adaptive_avg_pool", [({"out": [1]}, picture), ({"out": [4, 3]}, picture),
+                               ({"out": [5]}, sound), ({"out": [2]}, clip)]),
+    ]:
+        for config, shape in configs:
+            yield Case(name, config, {"x": normal(*shape)},
+                       lambda w, i, c, name=name: [pool(name, i["x"], c)], 140, 2)
 
 
 def recurrent_cases():
@@ -1149,11 +1252,102 @@ def image_model_cases():
         yield Case("unet", config, inputs, unet, 864, 80)
 
 
+def reduced(*configs, names=("mean", "sum", "none")):
+    """Each config by itself, and the first with each other reduction."""
+    yield from configs
+    for name in names[1:]:
+        yield dict(configs[0], reduction=name)
+
+
 def loss_cases():
+    """`terms` counts the elements that a mean or sum runs over, besides the classes of a row."""
+    yield from classification_loss_cases()
+    yield from pointwise_loss_cases()
+    yield from metric_loss_cases()
+    for config in reduced({}, {"smooth": 0.1}):
+        yield Case("dice", config, {"p": probabilities(3, 5, 7, 1), "target": probabilities(3, 5, 7, 1)},
+                   of_rows(dice), 35, 6)
+
+
+def classification_loss_cases():
     targets = ids(50, 4, 9)
-    for config in [{}, {"smoothing": 0.1}, {"ignore_index": 3}]:
-        yield Case("cross_entropy", config, {"logits": normal(4, 9, 50), "targets": targets},
+    logits = normal(4, 9, 50)
+    for config in reduced({}, {"smoothing": 0.1}, {"ignore_index": 3}):
+        yield Case("cross_entropy", config, {"logits": logits, "targets": targets},
                    cross_entropy, 50, 4)
+    for config in reduced({}, {"ignore_index": 3}):
+        yield Case("weighted_cross_entropy", config,
+                   {"logits": logits, "targets": targets, "class_weights": probabilities(50)},
+                   lambda w, i, c: cross_entropy(w, i, c, i["class_weights"].detach()), 50, 6)
+    soft = of_rows(lambda i, c: F.cross_entropy(
+        i["logits"].flatten(0, 1), i["targets"].detach().flatten(0, 1), reduction="none",
+        label_smoothing=c.get("smoothing", 0.0)).reshape(4, 9))
+    for config in reduced({}, {"smoothing": 0.1}):
+        yield Case("soft_cross_entropy", config, {"logits": logits, "targets": distribution(4, 9, 50)},
+                   soft, 50, 6)
+    for config in reduced({}, {"temperature": 2.5}):
+        yield Case("distillation", config, {"logits": logits, "teacher": logits},
+                   of_rows(distillation), 50, 8)
+    for config in reduced({}):
+        yield Case("z_loss", config, {"logits": logits},
+                   of_rows(lambda i, c: i["logits"].logsumexp(-1).square()), 50, 6)
+
+
+def pointwise_loss_cases():
+    def pointwise(fn, **names):
+        """PyTorch's function; names maps heed's options to its arguments."""
+        return lambda w, i, c: [fn(i["x"], i["target"], reduction=c.get("reduction", "mean"),
+                                   **{names[key]: c[key] for key in names if key in c})]
+
+    pair = {"x": normal(3, 7, 5), "target": normal(3, 7, 5)}
+    for name, fn, configs in [
+        ("mse", pointwise(F.mse_loss), [{}]),
+        ("l1", pointwise(F.l1_loss), [{}]),
+        ("huber", pointwise(F.huber_loss, delta="delta"), [{}, {"delta": 0.3}]),
+        ("smooth_l1", pointwise(F.smooth_l1_loss, beta="beta"), [{}, {"beta": 0.3}, {"beta": 0.0}]),
+    ]:
+        for config in reduced(*configs):
+            yield Case(name, config, pair, fn, 105, 3)
+
+    chances = {"x": probabilities(3, 7, 5), "target": probabilities(3, 7, 5)}
+    logits = {"x": normal(3, 7, 5), "target": probabilities(3, 7, 5)}
+    for config in reduced({}):
+        for weights in ({}, {"weight": probabilities(7, 5)}):
+            yield Case("bce", config, {**chances, **weights}, bce(F.binary_cross_entropy), 105, 6)
+        for weights in ({}, {"pos_weight": probabilities(5)},
+                        {"weight": probabilities(3, 7, 5), "pos_weight": probabilities(5)}):
+            yield Case("bce_with_logits", config, {**logits, **weights},
+                       bce(F.binary_cross_entropy_with_logits), 105, 6)
+
+    kl_div = pointwise(F.kl_div, log_target="log_target")
+    for config in reduced({}, names=("mean", "sum", "none", "batchmean")):
+        yield Case("kl_div", config, {"x": normal(6, 11), "target": distribution(6, 11)}, kl_div, 66, 6)
+        yield Case("kl_div", dict(config, log_target=True), {"x": normal(6, 11), "target": normal(6, 11)},
+                   kl_div, 66, 6)
+
+
+def metric_loss_cases():
+    signs = given(torch.tensor([[1, -1, 1], [-1, -1, 1]]))
+    # A cosine is of no scale: 1024 hides the 1e-12 that PyTorch adds to the squared lengths.
+    cosine = lambda w, i, c: [F.cosine_embedding_loss(
+        1024 * i["x"].flatten(0, 1), 1024 * i["y"].flatten(0, 1), i["sign"].flatten(),
+        c.get("margin", 0.0),
+        reduction=c.get("reduction", "mean")).reshape(
+            i["sign"].shape if c.get("reduction") == "none" else ())]
+    for config in reduced({}, {"margin": -0.3}):
+        yield Case("cosine_embedding", config,
+                   {"x": normal(2, 3, 17), "y": normal(2, 3, 17), "sign": signs}, cosine, 17, 6)
+    triple = {name: normal(5, 17) for name in ("anchor", "positive", "negative")}
+    for config in reduced({}, {"margin": 0.2}, {"soft": True}):
+        yield Case("triplet", config, triple, triplet, 17, 6)
+    # Rows 6 and 7 have no other of their label.
+    labels = given(torch.tensor([0, 1, 0, 1, 2, 2, 3, 4, 0]))
+    for config in ({}, {"margin": 0.2}, {"soft": True}):
+        yield Case("batch_hard_triplet", config, {"x": normal(9, 13), "labels": labels},
+                   batch_hard_triplet, 13, 8)
+    for config in ({}, {"symmetric": False}, {"temperature": 0.5}):
+        yield Case("info_nce", config, {"x": normal(7, 13), "y": normal(7, 13)}, info_nce,
+                   13 / config.get("temperature", 0.07) ** 2, 8)
 
 
 def all_cases():
@@ -1174,7 +1368,9 @@ def draw(spec, random):
         return torch.from_numpy(random.integers(0, spec[2], spec[1]))
     if spec[0] == "lengths":
         return torch.from_numpy(random.integers(spec[2], spec[3], spec[1], endpoint=True))
-    return torch.from_numpy(random.standard_normal(spec[1], dtype=numpy.float32))
+    values = torch.from_numpy(random.standard_normal(spec[1], dtype=numpy.float32))
+    squash = {"probabilities": torch.sigmoid, "distribution": lambda x: x.softmax(-1)}
+    return squash.get(spec[0], lambda x: x)(values)
 
 
 def draw_weight(name, fresh, random):
@@ -1240,16 +1436,22 @@ def run(heed, case, dtype, seed, tally):
 
 
 def check_dropout(heed, tally):
-    """In training: zeros and 1/(1-p), as many zeros as p says, the same mask in the gradient."""
-    p, x = 0.25, torch.ones(200, 200)
-    got = heed.probe("dropout", {"p": p}, None, {"x": x}, grad=True, train=True, seed=3)
-    values = set(got["out"].unique().tolist())
-    kept = (got["out"] != 0).double().mean().item()
-    spread = math.sqrt(p * (1 - p) / x.numel())
-    scale = torch.tensor(1 / (1 - p)).item()
-    tally.note(values == {0.0, scale} and abs(kept - (1 - p)) < 5 * spread,
-               f"dropout in training: keeps {kept:.3f} scaled by {scale:.4f}")
-    tally.note(torch.equal(got["out"], got["grad.x"]), "dropout in training: gradient's mask")
+    """In training: zeros and 1/(1-p), as many zeros as p says, the same mask in the gradient; a
+    channel's pixels share theirs."""
+    p = 0.25
+    for name, shape in (("dropout", (200, 200)), ("channel_dropout", (40, 3, 2, 50))):
+        x = torch.ones(shape)
+        got = heed.probe(name, {"p": p}, None, {"x": x}, grad=True, train=True, seed=3)
+        mask = got["out"]
+        if name == "channel_dropout":
+            tally.note(torch.equal(mask, mask[:, :1, :1].expand(shape)), f"{name} in training: by channel")
+            mask = mask[:, 0, 0]
+        kept = (mask != 0).double().mean().item()
+        spread = math.sqrt(p * (1 - p) / mask.numel())
+        scale = torch.tensor(1 / (1 - p)).item()
+        tally.note(set(mask.unique().tolist()) == {0.0, scale} and abs(kept - (1 - p)) < 5 * spread,
+                   f"{name} in training: keeps {kept:.3f} scaled by {scale:.4f}")
+        tally.note(torch.equal(got["out"], got["grad.x"]), f"{name} in training: gradient's mask")
 
 
 def check_files(heed, tally):
@@ -1284,7 +1486,7 @@ def main():
             if options.only in (None, case.module):
                 for dtype in options.dtype:
                     run(heed, case, dtype, seed, tally)
-        if options.only in (None, "dropout"):
+        if options.only in (None, "dropout", "channel_dropout"):
             check_dropout(heed, tally)
         if options.only is None:
             check_files(heed, tally)
@@ -1298,7 +1500,7 @@ def unchecked(heed):
     """The registered modules that no case above runs."""
     covered = {case.module for case in all_cases()}
     names = set()
-    for kind in ("layers", "attentions", "models"):
+    for kind in ("layers", "attentions", "models", "losses"):
         listed = subprocess.run([heed.command, "list", kind, "--json"], capture_output=True, text=True)
         if listed.returncode != 0:
             return f" (heed list {kind}: {listed.stderr.strip()})"

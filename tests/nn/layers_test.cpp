@@ -56,7 +56,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"sinusoidal_position", "{dim: 4, scale: 2.5}", {2, 3, 4}},
                       Case{"rotary", "{}", {2, 2, 3, 4}},
                       Case{"rotary", "{interleaved: true, rotary_dim: 4}", {1, 2, 3, 6}},
-                      Case{"dropout", "{p: 0.3}", {3, 5}}),
+                      Case{"dropout", "{p: 0.3}", {3, 5}},
+                      Case{"channel_dropout", "{p: 0.3}", {3, 1, 5}}),
     [](const auto& c) { return c.param.module + "_" + std::to_string(c.index); });
 
 TEST(MlpGradient, OfReluAwayFromItsKink) {
@@ -68,6 +69,9 @@ TEST(MlpGradient, OfReluAwayFromItsKink) {
 TEST(DropoutGradient, UsesTheForwardMask) {
   random_context() = {.seed = 3, .step = 4};
   EXPECT_EQ(gradcheck_module("dropout", "layer", yaml("{p: 0.4}"), {{"x", f64({4, 5})}}, true), "");
+  EXPECT_EQ(gradcheck_module("channel_dropout", "layer", yaml("{p: 0.4}"),
+                             {{"x", f64({3, 2, 1, 5})}}, true),
+            "");
   random_context() = {};
 }
 
@@ -195,6 +199,56 @@ TEST(Dropout, ARowsDrawsDoNotDependOnItsPadding) {
     for (size_t i = 0; i < 20; ++i) EXPECT_EQ(narrow[20 * row + i], wide[36 * row + i]);
   }
   random_context() = {};
+}
+
+TEST(ChannelDropout, DropsWholeChannelsOfEachSample) {
+  ChannelDropout dropout(0.25);
+  dropout.initialise(1);
+  random_context() = {.seed = 1, .step = 5};
+  const int64_t samples = 8, pixels = 6, channels = 500;
+  const std::vector<float> out =
+      dropout(Tensor::full({samples, 3, 2, channels}, 1.0)).to_vector<float>();
+  random_context() = {};
+  const auto at = [&](int64_t b, int64_t pixel, int64_t c) {
+    return out[static_cast<size_t>((b * pixels + pixel) * channels + c)];
+  };
+  int64_t kept = 0, differ = 0;
+  for (int64_t b = 0; b < samples; ++b) {
+    for (int64_t c = 0; c < channels; ++c) {
+      const float first = at(b, 0, c);
+      EXPECT_TRUE(first == 0.0f || first == 1.0f / 0.75f) << first;
+      for (int64_t pixel = 1; pixel < pixels; ++pixel) EXPECT_EQ(at(b, pixel, c), first);
+      kept += first != 0.0f;
+      differ += first != at(0, 0, c);
+    }
+  }
+  const double draws = samples * channels;
+  EXPECT_NEAR(static_cast<double>(kept) / draws, 0.75, 5 * std::sqrt(0.25 * 0.75 / draws));
+  EXPECT_GT(differ, 0) << "every sample drops the same channels";
+}
+
+TEST(ChannelDropout, PartsOfABatchDrawWhatTheWholeDoes) {
+  ChannelDropout dropout(0.5);
+  dropout.initialise(1);
+  random_context() = {.seed = 1, .step = 5};
+  const std::vector<float> whole = dropout(Tensor::full({6, 3, 7}, 1.0)).to_vector<float>();
+  for (const int64_t parts : {2, 3, 6}) {
+    std::vector<float> joined;
+    for (int64_t part = 0; part < parts; ++part) {
+      random_context().part = static_cast<uint64_t>(part);
+      const Tensor rows = Tensor::full({6 / parts, 3, 7}, 1.0);
+      for (const float value : dropout(rows).to_vector<float>()) joined.push_back(value);
+    }
+    EXPECT_EQ(joined, whole) << parts;
+  }
+  random_context() = {};
+}
+
+TEST(ChannelDropout, IsTheIdentityInEvaluation) {
+  ChannelDropout dropout(0.5);
+  dropout.eval();
+  const Tensor x = random_tensor({3, 2, 4}, "x");
+  EXPECT_TRUE(testing::bitwise_equal(dropout(x), x));
 }
 
 TEST(Dropout, IsTheIdentityInEvaluation) {

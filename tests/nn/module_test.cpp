@@ -213,6 +213,45 @@ TEST(Init, FansSetTheScale) {
   near(init::linear_default(100), 1.0 / 300);
 }
 
+// Rows (or columns, where there are fewer) of length `gain`, square to one another.
+TEST(Init, OrthogonalIsOrthonormal) {
+  for (const Shape& shape :
+       {Shape{1, 1}, Shape{7, 7}, Shape{3, 17}, Shape{17, 3}, Shape{5, 3, 3, 2}, Shape{64, 50}}) {
+    Tensor weight = Tensor::empty(shape, DType::f64);
+    init::orthogonal(1.5)(weight, {3, 4, 0});
+    const std::vector<double> w = weight.to_vector<double>();
+    const int64_t rows = shape[0], columns = weight.numel() / rows;
+    const bool wide = rows <= columns;
+    const int64_t count = std::min(rows, columns), size = std::max(rows, columns);
+    const auto at = [&](int64_t i, int64_t k) {
+      return w[static_cast<size_t>(wide ? i * columns + k : k * columns + i)];
+    };
+    for (int64_t i = 0; i < count; ++i) {
+      for (int64_t j = 0; j <= i; ++j) {
+        double product = 0.0;
+        for (int64_t k = 0; k < size; ++k) product += at(i, k) * at(j, k);
+        // Elements are rounded to f32, as all initial values are.
+        EXPECT_NEAR(product, i == j ? 2.25 : 0.0, 2 * 2.25 * 0x1p-24) << shape.to_string();
+      }
+    }
+  }
+}
+
+TEST(Init, OrthogonalIsOfEitherSign) {
+  int positive = 0;
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    Tensor weight = Tensor::empty({5, 3});
+    init::orthogonal()(weight, {seed, 4, 0});
+    positive += weight.to_vector<float>()[0] > 0;
+  }
+  EXPECT_NEAR(positive, 50, 25);  // five standard errors
+}
+
+TEST(Init, OrthogonalNeedsAMatrix) {
+  Tensor vector = Tensor::empty({4});
+  EXPECT_THROW(init::orthogonal()(vector, {}), Error);
+}
+
 TEST(Init, FansNeedAMatrix) {
   Tensor vector = Tensor::empty({4});
   EXPECT_THROW(init::kaiming_normal()(vector, {}), Error);

@@ -7,6 +7,7 @@
 #include "nn/layers/drop_path.h"
 #include "nn/layers/lora.h"
 #include "nn/layers/patch_embed.h"
+#include "nn/layers/pool.h"
 #include "nn/layers/relative_position.h"
 #include "tests/nn/support.h"
 
@@ -24,6 +25,22 @@ Inputs images(const Shape& shape, const char* name = "x") {
   return {{name, random_tensor(shape, "image", DType::f64)}};
 }
 
+TEST(Pool, IsGlobalByDefaultWhereAdaptive) {
+  AdaptiveAvgPool pool(AdaptiveAvgPoolOptions{});
+  const Tensor y = pool.forward(Tensor::from(std::vector<float>{1, 10, 2, 20, 6, 60}, {1, 3, 2}));
+  EXPECT_EQ(y.shape(), Shape({1, 1, 2}));
+  EXPECT_EQ(y.to_vector<float>(), (std::vector<float>{3, 30}));
+}
+
+TEST(Pool, StrideIsTheKernelUnlessGiven) {
+  const Tensor x = Tensor::from(std::vector<float>{3, 1, 4, 1, 5}, {1, 5, 1});
+  EXPECT_EQ(MaxPool(MaxPoolOptions{}).forward(x).to_vector<float>(), (std::vector<float>{3, 4}));
+  EXPECT_EQ(MaxPool(MaxPoolOptions{.stride = {1}}).forward(x).to_vector<float>(),
+            (std::vector<float>{3, 4, 4, 5}));
+  EXPECT_EQ(AvgPool(AvgPoolOptions{.stride = {3}}).forward(x).to_vector<float>(),
+            (std::vector<float>{2, 3}));
+}
+
 TEST(VisionLayers, GradientsAgreeWithDifferences) {
   EXPECT_EQ(gradcheck_module("conv", "layer", yaml("{in: 4, out: 6, padding: [1], groups: 2}"),
                              images({2, 4, 3, 4})),
@@ -38,6 +55,16 @@ TEST(VisionLayers, GradientsAgreeWithDifferences) {
                                   "[1]}"),
                              images({1, 2, 3, 2})),
             "");
+  for (const Shape& shape : {Shape{2, 7, 5, 3}, Shape{1, 3, 2, 1}}) {
+    EXPECT_EQ(gradcheck_module("max_pool", "layer", yaml("{kernel: [3, 2], padding: [1, 0]}"),
+                               images(shape)),
+              "");
+    EXPECT_EQ(
+        gradcheck_module("avg_pool", "layer", yaml("{stride: [1], ceil: true}"), images(shape)),
+        "");
+    EXPECT_EQ(gradcheck_module("adaptive_avg_pool", "layer", yaml("{out: [2, 1]}"), images(shape)),
+              "");
+  }
   EXPECT_EQ(gradcheck_module("patch_embed", "layer", yaml("{channels: 2, dim: 5, patch: 3}"),
                              images({2, 6, 3, 2})),
             "");

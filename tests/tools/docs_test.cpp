@@ -1,7 +1,8 @@
 // The documents say what the program does: the field tables of docs/recipes.md are those of
-// `heed schema`, commands in README.md parse, and its example is the one that is built.
+// `heed schema`, the modules of docs/modules.md those of `heed list`, commands in README.md parse,
+// and its example is the one that is built.
 //
-// After a change of the options, HEED_UPDATE_DOCS=1 build/test_tools --gtest_filter=Docs.*
+// After a change of options or modules, HEED_UPDATE_DOCS=1 build/test_tools --gtest_filter=Docs.*
 // rewrites the tables.
 #include <gmock/gmock.h>
 
@@ -114,21 +115,22 @@ std::map<std::string, std::string> tables_of(const ordered_json& schema) {
   return tables;
 }
 
-/// A stretch of the document that is generated: "<!-- fields: NAME -->" to "<!-- end of fields
-/// -->". NAME is a section, or "datasets.*" for all of those that have no place of their own.
+/// A stretch of a document that is generated: "<!-- fields: NAME -->" to "<!-- end of fields -->"
+/// ("modules" in docs/modules.md). NAME is a section, or "datasets.*" for all of those that have no
+/// place of their own.
 struct Region {
   std::string name;
   size_t begin, end;
 };
 
-std::vector<Region> regions_of(const std::string& document) {
-  const std::string open = "<!-- fields: ", close = "<!-- end of fields -->";
+std::vector<Region> regions_of(const std::string& document, const std::string& what) {
+  const std::string open = "<!-- " + what + ": ", close = "<!-- end of " + what + " -->";
   std::vector<Region> regions;
   for (size_t at = 0; (at = document.find(open, at)) != std::string::npos;) {
     const size_t name_end = document.find(" -->\n", at);
     const size_t end = document.find(close, at);
     if (name_end == std::string::npos || end == std::string::npos || end < name_end) {
-      ADD_FAILURE() << "docs/recipes.md: a region is not closed";
+      ADD_FAILURE() << "a region of " << what << " is not closed";
       break;
     }
     regions.push_back(
@@ -146,6 +148,26 @@ std::string subsection(const std::string& name, const ordered_json& object,
   return "\n#### `type: " + type + "`\n\n" + (summary.empty() ? "" : summary + "\n\n") + table;
 }
 
+/// Expects of every region the contents of its name, or writes them where HEED_UPDATE_DOCS is set.
+void check_regions(const std::string& path, const std::string& document,
+                   const std::vector<Region>& regions,
+                   std::map<std::string, std::string>& contents) {
+  std::string updated = document;
+  for (auto region = regions.rbegin(); region != regions.rend(); ++region) {
+    updated.replace(region->begin, region->end - region->begin, contents[region->name]);
+  }
+  if (updated == document) return;
+  if (std::getenv("HEED_UPDATE_DOCS") != nullptr) {
+    std::ofstream(path, std::ios::binary) << updated;
+    return;
+  }
+  for (const Region& region : regions) {
+    EXPECT_EQ(document.substr(region.begin, region.end - region.begin), contents[region.name])
+        << path << ", " << region.name
+        << ": HEED_UPDATE_DOCS=1 build/test_tools --gtest_filter='Docs.*' writes it";
+  }
+}
+
 class Docs : public CommandTest {};
 
 TEST_F(Docs, RecipeTablesAreThoseOfTheSchema) {
@@ -155,7 +177,7 @@ TEST_F(Docs, RecipeTablesAreThoseOfTheSchema) {
   std::map<std::string, std::string> tables = tables_of(schema);
   const std::string path = source_path("docs/recipes.md");
   const std::string document = slurp(path);
-  const std::vector<Region> regions = regions_of(document);
+  const std::vector<Region> regions = regions_of(document, "fields");
 
   std::map<std::string, std::string> contents;
   for (const Region& region : regions) {
@@ -178,19 +200,33 @@ TEST_F(Docs, RecipeTablesAreThoseOfTheSchema) {
     ADD_FAILURE() << "docs/recipes.md has no place for the section " << name;
   }
 
-  std::string updated = document;
-  for (auto region = regions.rbegin(); region != regions.rend(); ++region) {
-    updated.replace(region->begin, region->end - region->begin, contents[region->name]);
-  }
-  if (std::getenv("HEED_UPDATE_DOCS") != nullptr) {
-    if (updated != document) std::ofstream(path, std::ios::binary) << updated;
-  } else if (updated != document) {
-    for (const Region& region : regions) {
-      EXPECT_EQ(document.substr(region.begin, region.end - region.begin), contents[region.name])
-          << region.name
-          << ": HEED_UPDATE_DOCS=1 build/test_tools --gtest_filter='Docs.*' writes it";
+  check_regions(path, document, regions, contents);
+}
+
+TEST_F(Docs, ModuleTablesAreThoseOfTheRegistry) {
+  const std::string path = source_path("docs/modules.md");
+  const std::string document = slurp(path);
+  const std::vector<Region> regions = regions_of(document, "modules");
+  std::map<std::string, std::string> contents;
+  for (const char* kind : {"layers", "losses", "attentions", "models"}) {
+    const Outcome outcome = heed({"list", kind, "--json"});
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    std::string& table = contents[kind];
+    table = "| name | what it is | source |\n|---|---|---|\n";
+    const ordered_json items = ordered_json::parse(outcome.out)[kind];
+    EXPECT_FALSE(items.empty()) << kind;
+    for (const auto& item : items) {
+      table += "| `" + item["name"].get<std::string>() + "` | " +
+               item["summary"].get<std::string>() + " | " + item.value("source", "") + " |\n";
     }
+    EXPECT_TRUE(std::any_of(regions.begin(), regions.end(),
+                            [&](const Region& region) { return region.name == kind; }))
+        << "docs/modules.md has no place for the " << kind;
   }
+  for (const Region& region : regions) {
+    EXPECT_TRUE(contents.contains(region.name)) << "docs/modules.md: no kind is " << region.name;
+  }
+  check_regions(path, document, regions, contents);
 }
 
 TEST_F(Docs, ReadmeShowsTheExampleThatIsBuilt) {
@@ -216,7 +252,8 @@ TEST_F(Docs, ReadmeNamesEveryPackage) {
 
 // Files that the documents link to are there.
 TEST_F(Docs, LinksLeadToFiles) {
-  for (const char* name : {"README.md", "docs/architecture.md", "docs/recipes.md"}) {
+  for (const char* name :
+       {"README.md", "docs/architecture.md", "docs/recipes.md", "docs/modules.md"}) {
     const std::string text = slurp(source_path(name));
     const std::string folder = source_path(name).substr(0, source_path(name).rfind('/') + 1);
     const std::regex link(R"(\]\(([^)#:]+)\))");
@@ -230,7 +267,8 @@ TEST_F(Docs, LinksLeadToFiles) {
 // A command that a document shows is one that exists, with options that exist.
 TEST_F(Docs, CommandsShownAreKnown) {
   std::map<std::string, std::string> help;
-  for (const char* name : {"README.md", "docs/architecture.md", "docs/recipes.md"}) {
+  for (const char* name :
+       {"README.md", "docs/architecture.md", "docs/recipes.md", "docs/modules.md"}) {
     const std::string text = slurp(source_path(name));
     const std::regex line(R"((?:^|\n|`)(?:build/)?heed ([a-z]+)([^`\n]*))");
     for (std::sregex_iterator match(text.begin(), text.end(), line), last; match != last; ++match) {
