@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "autograd/ops/elementwise.h"
-#include "autograd/ops/layout.h"
 #include "autograd/ops/loss.h"
+#include "autograd/ops/sort.h"
 #include "autograd/ops/view.h"
 
 namespace heed::nn {
@@ -17,48 +18,31 @@ struct Text {
   double log_p = 0.0;
 };
 
-/// A text that goes on from beam `beam` by `id`.
-struct Step {
-  double log_p;
-  size_t beam;
-  int64_t id;
-};
-
 double score(const Text& text, double penalty) {
   return text.log_p / std::pow((5.0 + static_cast<double>(text.ids.size())) / 6.0, penalty);
 }
 
-/// The best `count` ways to go on from the texts; logits [beams, vocab].
-std::vector<Step> best_steps(const std::vector<Text>& texts, const Tensor& logits, size_t count) {
-  const Tensor rows = log_softmax(cast(logits, DType::f32), -1);
-  const std::vector<float> log_p = rows.to_vector<float>();
-  const auto vocab = static_cast<size_t>(logits.size(1));
-  std::vector<Step> steps;
-  steps.reserve(texts.size() * vocab);
-  for (size_t beam = 0; beam < texts.size(); ++beam) {
-    for (size_t id = 0; id < vocab; ++id) {
-      steps.push_back(
-          {texts[beam].log_p + log_p[beam * vocab + id], beam, static_cast<int64_t>(id)});
-    }
-  }
-  count = std::min(count, steps.size());
-  const auto better = [](const Step& a, const Step& b) {
-    if (a.log_p != b.log_p) return a.log_p > b.log_p;
-    return a.beam != b.beam ? a.beam < b.beam : a.id < b.id;
-  };
-  std::partial_sort(steps.begin(), steps.begin() + static_cast<int64_t>(count), steps.end(),
-                    better);
-  steps.resize(count);
-  return steps;
+/// The best `count` ways to go on from the texts, best first, as beam * ids + id, with their log p;
+/// logits [beams, ids], of which the texts have the first rows.
+std::pair<std::vector<int64_t>, std::vector<double>> best_steps(const std::vector<Text>& texts,
+                                                                const Tensor& logits,
+                                                                int64_t count) {
+  std::vector<double> before;
+  for (const Text& text : texts) before.push_back(text.log_p);
+  const int64_t rows = std::ssize(texts);
+  const Tensor own = slice(logits, 0, 0, rows);
+  const Tensor log_p = add(cast(log_softmax(cast(own, DType::f32), -1), DType::f64),
+                           Tensor::from(before, {rows, 1}));
+  const auto [values, places] = topk(reshape(log_p, {-1}), std::min(count, log_p.numel()));
+  return {places.to_vector<int64_t>(), values.to_vector<double>()};
 }
 
 /// The best text for one source [1, N].
 std::vector<int64_t> search_row(EncoderDecoder& model, const Tensor& ids, const Tensor& lengths,
                                 const BeamOptions& o) {
   const auto beams = static_cast<size_t>(o.beams);
-  const Tensor sources = repeat(ids, {o.beams, 1});
-  const Tensor sizes = lengths.defined() ? repeat(lengths, {o.beams}) : Tensor();
-  const std::unique_ptr<DecodeState> state = model.start(sources, sizes);
+  const int64_t known = o.ids > 0 ? o.ids : model.options().vocab;
+  const std::unique_ptr<DecodeState> state = model.start(ids, lengths, o.beams);
   std::vector<Text> texts = {Text{}};  // all beams are the same at first
   Tensor last = Tensor::full({o.beams, 1}, static_cast<double>(model.options().start), DType::i64);
   Text best;
@@ -70,22 +54,23 @@ std::vector<int64_t> search_row(EncoderDecoder& model, const Tensor& ids, const 
     best = std::move(text);
   };
   for (int64_t t = 0; t < o.tokens && !texts.empty(); ++t) {
-    const Tensor logits = model.decode(last, *state);
+    const Tensor logits = slice(model.decode(last, *state), 1, 0, known);
     std::vector<Text> longer;
     std::vector<int64_t> from, next;
     // Each text may end only once, so twice as many steps leave `beams` that go on.
-    for (const Step& step : best_steps(texts, logits, 2 * beams)) {
-      if (longer.size() == beams) break;
-      Text text = texts[step.beam];
-      text.ids.push_back(step.id);
-      text.log_p = step.log_p;
-      if (step.id == o.end || t + 1 == o.tokens) {
+    const auto [places, log_p] = best_steps(texts, logits, 2 * o.beams);
+    for (size_t i = 0; i < places.size() && longer.size() < beams; ++i) {
+      const int64_t beam = places[i] / known, id = places[i] % known;
+      Text text = texts[static_cast<size_t>(beam)];
+      text.ids.push_back(id);
+      text.log_p = log_p[i];
+      if (id == o.end || t + 1 == o.tokens) {
         finish(std::move(text));
         continue;
       }
       longer.push_back(std::move(text));
-      from.push_back(static_cast<int64_t>(step.beam));
-      next.push_back(step.id);
+      from.push_back(beam);
+      next.push_back(id);
     }
     // A text's log p only falls: none that goes on may still win once its bound has lost.
     const double most = std::pow((5.0 + static_cast<double>(o.tokens)) / 6.0, o.length_penalty);
@@ -106,6 +91,8 @@ Tensor beam_search(EncoderDecoder& model, const Tensor& ids, const Tensor& lengt
                    const BeamOptions& o) {
   HEED_CHECK(o.beams > 0 && o.tokens > 0, "beam search: wants beams and tokens, got {} and {}",
              o.beams, o.tokens);
+  HEED_CHECK(o.ids >= 0 && o.ids <= model.options().vocab,
+             "beam search: {} ids may be written of {}", o.ids, model.options().vocab);
   const NoGrad no_grad;
   std::vector<std::vector<int64_t>> rows;
   size_t longest = 1;

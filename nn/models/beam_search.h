@@ -13,6 +13,7 @@ struct BeamOptions {
   /// Texts are compared by log p / ((5 + length) / 6)^penalty (Wu et al., arXiv 1609.08144, eq.
   /// 14).
   double length_penalty = 0.6;
+  int64_t ids = 0;  ///< ids from here on are never written; 0: all may be
 };
 
 /// For each row of ids [B, N] (`lengths` as in EncoderDecoder::encode) the best text found, i64

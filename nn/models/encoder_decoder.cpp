@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/layout.h"
 #include "autograd/ops/loss.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/view.h"
@@ -245,11 +246,23 @@ Tensor EncoderDecoder::loss(const Tensor& ids, const Tensor& targets, const Tens
                               {.ignore_index = kIgnored, .smoothing = smoothing});
 }
 
-std::unique_ptr<DecodeState> EncoderDecoder::start(const Tensor& ids, const Tensor& lengths) {
+std::unique_ptr<DecodeState> EncoderDecoder::start(const Tensor& ids, const Tensor& lengths,
+                                                   int64_t copies) {
+  HEED_CHECK(copies > 0, "encoder_decoder: start wants copies, got {}", copies);
   const NoGrad no_grad;
   auto state = std::make_unique<Decoding>(static_cast<int64_t>(decoder.size()));
   state->memory = memories(encode(ids, lengths));
   state->lengths = lengths;
+  if (copies == 1) return state;
+  const auto copied = [copies](const Tensor& x) {
+    std::vector<int64_t> counts(static_cast<size_t>(x.rank()), 1);
+    counts[0] = copies;
+    return repeat(x, counts);
+  };
+  for (CrossMemory& memory : state->memory) {
+    memory = {copied(memory.keys), copied(memory.values)};
+  }
+  if (lengths.defined()) state->lengths = copied(lengths);
   return state;
 }
 
@@ -273,6 +286,8 @@ Tensor EncoderDecoder::generate(const Tensor& ids, const Tensor& lengths,
   HEED_CHECK(o.tokens > 0 && o.temperature >= 0.0,
              "encoder_decoder: generate wants tokens and a temperature >= 0, got {} and {}",
              o.tokens, o.temperature);
+  HEED_CHECK(o.ids >= 0 && o.ids <= options_.vocab, "encoder_decoder: {} ids may be written of {}",
+             o.ids, options_.vocab);
   const NoGrad no_grad;
   const int64_t batch = ids.size(0);
   const std::unique_ptr<DecodeState> state = start(ids, lengths);
@@ -280,7 +295,8 @@ Tensor EncoderDecoder::generate(const Tensor& ids, const Tensor& lengths,
   std::vector<char> ended(last.size(), 0);
   std::vector<Tensor> columns;
   for (int64_t t = 0; t < o.tokens; ++t) {
-    const Tensor logits = cast(decode(Tensor::from(last, {batch, 1}), *state), DType::f32);
+    Tensor logits = cast(decode(Tensor::from(last, {batch, 1}), *state), DType::f32);
+    if (o.ids > 0) logits = slice(logits, 1, 0, o.ids);
     last = kernels::categorical(logits, o.key.derive(static_cast<uint64_t>(t)), o.temperature)
                .to_vector<int64_t>();
     for (size_t b = 0; b < last.size(); ++b) {

@@ -80,6 +80,7 @@ struct GenerateOptions {
   int64_t end = -1;          ///< the id that ends a text; -1: none
   double temperature = 0.0;  ///< 0 takes the likeliest token, the first of equals
   RandomKey key = {};        ///< of the draws: token t of row b depends on (key, t, b) alone
+  int64_t ids = 0;           ///< ids from here on are never written; 0: all may be
 };
 
 class EncoderDecoder : public Module {
@@ -99,8 +100,10 @@ class EncoderDecoder : public Module {
   Tensor loss(const Tensor& ids, const Tensor& targets, const Tensor& lengths = {},
               double smoothing = 0.0);
 
-  /// A state for decode(): the memory's keys and values, and an empty cache.
-  std::unique_ptr<DecodeState> start(const Tensor& ids, const Tensor& lengths = {});
+  /// A state for decode(): the memory's keys and values, and an empty cache. With `copies` the
+  /// rows stand that many times one after the other, encoded once.
+  std::unique_ptr<DecodeState> start(const Tensor& ids, const Tensor& lengths = {},
+                                     int64_t copies = 1);
   /// Takes in the next tokens ids [B, T] and returns the logits after the last of them, [B, vocab];
   /// not recorded.
   Tensor decode(const Tensor& ids, DecodeState& state);

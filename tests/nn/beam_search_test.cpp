@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "autograd/ops/loss.h"
@@ -88,6 +89,34 @@ TEST(BeamSearch, OneBeamIsGreedy) {
     EXPECT_EQ(beam_search(*model, ids, {}, {1, 6, kEnd, 0.0}).to_vector<int64_t>(),
               greedy.to_vector<int64_t>());
   }
+}
+
+// A vocabulary is padded to a round number; what pads it has no text.
+TEST(BeamSearch, WritesKnownIdsOnly) {
+  const auto model = make();
+  const Tensor ids = random_ids({8, 4}, 6, "known");
+  const auto largest = [](const Tensor& text) {
+    const std::vector<int64_t> all = text.to_vector<int64_t>();
+    return *std::max_element(all.begin(), all.end());
+  };
+  EXPECT_EQ(largest(beam_search(*model, ids, {}, {.beams = 3, .tokens = 6, .end = 0})), 5);
+  EXPECT_EQ(largest(beam_search(*model, ids, {}, {.beams = 3, .tokens = 6, .end = 0, .ids = 3})),
+            2);
+  EXPECT_EQ(largest(model->generate(ids, {}, {.tokens = 6, .end = 0})), 5);
+  EXPECT_EQ(largest(model->generate(ids, {}, {.tokens = 6, .end = 0, .ids = 3})), 2);
+}
+
+TEST(BeamSearch, PenaltyFavoursLongerTexts) {
+  const auto model = make();
+  const auto length = [&](double penalty) {
+    int64_t all = 0;
+    for (int source = 0; source < 8; ++source) {
+      const Tensor ids = random_ids({1, 4}, 6, std::to_string(source));
+      all += std::ssize(found(*model, ids, {8, 6, kEnd, penalty}));
+    }
+    return all;
+  };
+  EXPECT_LT(length(0.0), length(3.0));
 }
 
 TEST(BeamSearch, RowsAreSearchedAsIfAlone) {

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/loss.h"
 #include "autograd/ops/view.h"
 #include "nn/attention/biased_attention.h"
 #include "tests/nn/support.h"
@@ -131,6 +134,34 @@ TEST(EncoderDecoder, WritesGreedilyOrByDraws) {
   EXPECT_TRUE(bitwise_equal(model->generate(in.at("ids"), in.at("lengths"), drawn), one));
   drawn.key.seed = 6;
   EXPECT_FALSE(bitwise_equal(model->generate(in.at("ids"), in.at("lengths"), drawn), one));
+}
+
+// Smoothed targets: the rest of 1 - s is spread over all of the vocabulary.
+TEST(EncoderDecoder, LossTakesSmoothedTargets) {
+  const NoGrad no_grad;
+  const auto model = make(kSmall[0]);
+  const Inputs in = texts();
+  const Tensor& targets = in.at("targets");
+  const Tensor logits = model->forward(in.at("ids"), model->decoder_ids(targets), in.at("lengths"));
+  const std::vector<float> log_p = log_softmax(logits, -1).to_vector<float>();
+  const std::vector<int64_t> ids = targets.to_vector<int64_t>();
+  constexpr double kSmoothing = 0.3;
+  double expected = 0.0;
+  int count = 0;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0) continue;
+    ++count;
+    for (size_t v = 0; v < 11; ++v) {
+      const double share =
+          kSmoothing / 11.0 + (static_cast<int64_t>(v) == ids[i] ? 1.0 - kSmoothing : 0.0);
+      expected -= share * static_cast<double>(log_p[i * 11 + v]);
+    }
+  }
+  expected /= count;
+  const double own = model->loss(in.at("ids"), targets, in.at("lengths"), kSmoothing).item();
+  EXPECT_NEAR(own, expected, 64 * 0x1p-23 * expected);  // sums of 11 terms, then of 4
+  const double sharp = model->loss(in.at("ids"), targets, in.at("lengths")).item();
+  EXPECT_GT(std::abs(own - sharp), 0.01 * sharp);
 }
 
 TEST(EncoderDecoder, SaysWhatCannotBe) {

@@ -7,6 +7,7 @@
 #include "autograd/ops/reduce.h"
 #include "core/parallel.h"
 #include "core/views.h"
+#include "nn/attention/paged_kv_cache.h"
 #include "tests/nn/support.h"
 
 namespace heed::nn {
@@ -175,6 +176,7 @@ TEST(Gpt, DecodingWithTheCacheEqualsTheWholeForward) {
     const NoGrad no_grad;
     const Tensor whole = gpt->forward(ids);
     const auto state = gpt->start();
+    EXPECT_EQ(dynamic_cast<PagedKvCache*>(state.get()) != nullptr, options.cache_page > 0) << name;
     int64_t seen = 0;
     for (const int64_t chunk : {7, 1, 1, 4, 1, 6}) {
       const Tensor logits = gpt->decode(views::slice(ids, 1, seen, seen + chunk), *state);
