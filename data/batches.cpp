@@ -58,8 +58,8 @@ int64_t WindowBatches::start(int64_t index, int64_t row) const {
     return static_cast<int64_t>(stream.below(static_cast<uint64_t>(row), windows));
   }
   const uint64_t nth = static_cast<uint64_t>(index * options_.batch + row);
-  const Permutation order({options_.seed, hash_name("data/epochs"), nth / windows}, windows);
-  return static_cast<int64_t>(order(nth % windows)) * options_.context;
+  const EpochPlace place = place_in_epochs(options_.seed, nth, windows);
+  return static_cast<int64_t>(place.example) * options_.context;
 }
 
 Batch WindowBatches::operator()(int64_t index) const {

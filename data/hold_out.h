@@ -5,9 +5,17 @@
 #include <utility>
 #include <vector>
 
+#include "core/options.h"
 #include "data/permutation.h"
 
 namespace heed::data {
+
+/// Shares of the training examples that become another part, where that is not given.
+struct HoldOutOptions {
+  double hold_out = 0;
+  double hold_out_test = 0;
+  void options(Options& o);
+};
 
 /// Moves `count` of the examples, drawn evenly by `purpose`, to a list of their own; the order of
 /// both stays.
@@ -25,16 +33,16 @@ std::vector<Example> draw_out(std::vector<Example>& examples, int64_t count,
   return drawn;
 }
 
-/// Fills `test` and `validation`, where empty, with these fractions of `train`.
+/// Fills `test` and `validation`, where empty, with their shares of `train`.
 template <class Example>
 void hold_out(std::vector<Example>& train, std::vector<Example>& validation,
-              std::vector<Example>& test, double validation_share, double test_share) {
+              std::vector<Example>& test, const HoldOutOptions& share) {
   const auto total = static_cast<double>(train.size());
   if (test.empty()) {
-    test = draw_out(train, static_cast<int64_t>(total * test_share), "data/test");
+    test = draw_out(train, static_cast<int64_t>(total * share.hold_out_test), "data/test");
   }
   if (validation.empty()) {
-    validation = draw_out(train, static_cast<int64_t>(total * validation_share), "data/validation");
+    validation = draw_out(train, static_cast<int64_t>(total * share.hold_out), "data/validation");
   }
 }
 

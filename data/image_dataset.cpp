@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/hold_out.h"
 #include "data/mix.h"
-#include "data/permutation.h"
 
 namespace heed::data {
 
@@ -27,6 +27,9 @@ void ImageOptions::options(Options& o) {
           {.min = 0, .max = 1});
   o.field("cache_bytes", cache_bytes,
           "keep decoded images of one size in memory when all fit in so many bytes", {.min = 0});
+  o.field("workers", workers,
+          "threads that decode and transform ahead of the training; batches are the same with any",
+          {.min = 1, .max = 64});
 }
 
 ImageDataset::ImageDataset(ImageSources sources, const ImageOptions& options,
@@ -48,15 +51,9 @@ ImageDataset::ImageDataset(ImageSources sources, const ImageOptions& options,
     for (int64_t i = 0; i < list[p]->size(); ++i) parts_[p].indices.push_back(i);
   }
   if (hold_out) {
-    const int64_t count = sources.train->size();
-    const auto held = static_cast<int64_t>(static_cast<double>(count) * options.hold_out);
-    const Permutation order({0, hash_name("data/validation"), 0}, static_cast<uint64_t>(count));
-    parts_[0].indices.clear();
-    for (int64_t i = 0; i < count; ++i) {
-      const bool moves = static_cast<int64_t>(order(static_cast<uint64_t>(i))) < held;
-      parts_[moves ? 1 : 0].indices.push_back(i);
-    }
-    parts_[1].source = sources.train;
+    std::vector<int64_t>& all = parts_[0].indices;
+    const double held = static_cast<double>(all.size()) * options.hold_out;
+    parts_[1] = {sources.train, draw_out(all, static_cast<int64_t>(held), "data/validation")};
   }
   class_names_ = options.classes.empty() ? std::move(class_names) : options.classes;
   if (class_names_.empty()) {

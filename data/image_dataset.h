@@ -22,6 +22,7 @@ struct ImageOptions {
   double cutmix = 0;
   double mix_probability = 1;
   int64_t cache_bytes = int64_t{1} << 30;
+  int64_t workers = 2;
 
   void options(Options& o);
 };
@@ -44,6 +45,7 @@ class ImageDataset : public LabelledDataset {
   int64_t size(Part part) const override;
   int64_t label(Part part, int64_t example) const override;
   Shape example_shape() const override { return shape_; }
+  int workers() const override { return static_cast<int>(options_.workers); }
   LabelledBatch gather(Part part, std::span<const ExampleRow> rows) const override;
 
  protected:

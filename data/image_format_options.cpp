@@ -44,7 +44,8 @@ void IdxOptions::options(Options& o) {
 
 void ArrayOptions::options(Options& o) {
   o.field("train_images", train_images,
-          "u8 or f32 [N, H, W] or [N, H, W, C]: a .npy file, or file.npz:member",
+          "u8 or f32 [N, H, W] or [N, H, W, C]: a .npy file, file.npz:member or "
+          "file.safetensors:tensor",
           {.required = true});
   o.field("train_labels", train_labels, "integers [N], likewise", {.required = true});
   o.field("validation_images", validation_images, "images of the validation part");

@@ -8,6 +8,7 @@
 
 #include "core/files.h"
 #include "core/npy.h"
+#include "core/safetensors.h"
 #include "data/image_codec.h"
 #include "data/tar.h"
 #include "data/text_source.h"
@@ -275,10 +276,9 @@ std::pair<Tensor, Tensor> read_cifar(const std::vector<std::string>& paths, int6
   return {images, classes};
 }
 
-Tensor read_array(const std::string& path) {
-  const size_t colon = path.find(".npz:");
-  if (colon == std::string::npos) return read_npy(path);
-  const std::string file = path.substr(0, colon + 4), wanted = path.substr(colon + 5);
+namespace {
+
+Tensor read_npz_member(const std::string& file, const std::string& wanted) {
   const MappedFile mapped(file);
   std::vector<std::string> names;
   for (const ZipMember& member : index_zip(mapped.bytes(), file)) {
@@ -286,12 +286,40 @@ Tensor read_array(const std::string& path) {
     if (name.ends_with(".npy")) name.resize(name.size() - 4);
     if (name == wanted || member.name == wanted) {
       std::vector<std::byte> bytes = read_zip_member(mapped.bytes(), member, file);
-      return parse_npy(bytes, path);
+      return parse_npy(bytes, file + ":" + wanted);
     }
     names.push_back(name);
   }
   fail_request(SourceLocation{file},
                fmt::format("no member '{}'{}", wanted, did_you_mean(wanted, names)));
+}
+
+Tensor read_named_tensor(const std::string& file, const std::string& wanted) {
+  const SafetensorsFile content = read_safetensors(file);
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : content.tensors) {
+    if (name == wanted) return tensor;
+    names.push_back(name);
+  }
+  fail_request(SourceLocation{file},
+               fmt::format("no tensor '{}'{}; it has: {}", wanted, did_you_mean(wanted, names),
+                           fmt::join(names, ", ")));
+}
+
+}  // namespace
+
+Tensor read_array(const std::string& path) {
+  using Reader = Tensor (*)(const std::string& file, const std::string& name);
+  const std::pair<std::string, Reader> archives[] = {{".npz", read_npz_member},
+                                                     {".safetensors", read_named_tensor}};
+  for (const auto& [ending, read] : archives) {
+    if (path.ends_with(ending)) return read(path, "");  // says which names there are
+    const size_t at = path.find(ending + ":");
+    if (at == std::string::npos) continue;
+    const size_t colon = at + ending.size();
+    return read(path.substr(0, colon), path.substr(colon + 1));
+  }
+  return read_npy(path);
 }
 
 std::unique_ptr<LabelledDataset> open_webdataset(const WebDatasetOptions& options,

@@ -41,7 +41,8 @@ struct IdxOptions {
   void options(Options& o);
 };
 
-/// Arrays: .npy files, or members of .npz archives named "file.npz:member".
+/// Arrays: .npy files, members of .npz archives named "file.npz:member", or tensors of safetensors
+/// files named "file.safetensors:tensor".
 struct ArrayOptions {
   std::string train_images, train_labels, validation_images, validation_labels, test_images,
       test_labels;
@@ -64,7 +65,7 @@ std::unique_ptr<LabelledDataset> open_arrays(const ArrayOptions& options,
 Tensor read_idx(const std::string& path);
 /// Images u8 [N, 32, 32, 3] and labels i64 [N] (the last of `labels` label bytes).
 std::pair<Tensor, Tensor> read_cifar(const std::vector<std::string>& paths, int64_t labels = 1);
-/// A .npy file or "file.npz:member" (the member with or without ".npy").
+/// A .npy file, "file.npz:member" (the member with or without ".npy") or "file.safetensors:tensor".
 Tensor read_array(const std::string& path);
 
 }  // namespace heed::data

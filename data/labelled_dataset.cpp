@@ -42,9 +42,7 @@ LabelledBatch LabelledDataset::train_batch(int64_t index,
   std::vector<ExampleRow> rows(static_cast<size_t>(options.batch));
   for (size_t row = 0; row < rows.size(); ++row) {
     const uint64_t nth = static_cast<uint64_t>(index * options.batch) + row;
-    const uint64_t epoch = nth / examples;
-    const Permutation order({options.seed, hash_name("data/epochs"), epoch}, examples);
-    const uint64_t example = order(nth % examples);
+    const auto [epoch, example] = place_in_epochs(options.seed, nth, examples);
     const RandomKey draw{options.seed, hash_name("data/transforms"), epoch};
     rows[row] = {static_cast<int64_t>(example), draw.derive(example), true};
   }

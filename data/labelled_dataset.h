@@ -67,6 +67,8 @@ class LabelledDataset {
   /// Texts only: the tokenizer (null for images), and the id that pads.
   virtual const Tokenizer* tokenizer() const { return nullptr; }
   virtual int64_t padding() const { return 0; }
+  /// Threads that may well make batches at once: several where examples take long to decode.
+  virtual int workers() const { return 1; }
 
   int64_t classes() const { return static_cast<int64_t>(class_names_.size()); }
   const std::vector<std::string>& class_names() const { return class_names_; }

@@ -28,4 +28,10 @@ uint64_t Permutation::operator()(uint64_t index) const {
   return value;
 }
 
+EpochPlace place_in_epochs(uint64_t seed, uint64_t nth, uint64_t count) {
+  HEED_CHECK(count >= 1, "epochs: of {} examples", count);
+  const uint64_t epoch = nth / count;
+  return {epoch, Permutation({seed, hash_name("data/epochs"), epoch}, count)(nth % count)};
+}
+
 }  // namespace heed::data

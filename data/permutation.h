@@ -27,4 +27,11 @@ class Permutation {
   std::array<uint64_t, kRounds> round_keys_{};
 };
 
+/// Where an endless sequence stands in which every example comes once an epoch.
+struct EpochPlace {
+  uint64_t epoch, example;
+};
+/// Place `nth` of that sequence over `count` >= 1 examples; the order is drawn by (seed, epoch).
+EpochPlace place_in_epochs(uint64_t seed, uint64_t nth, uint64_t count);
+
 }  // namespace heed::data

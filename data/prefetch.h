@@ -1,6 +1,7 @@
 // Prefetcher: items made ahead of time by background threads, handed out in order.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -18,7 +19,7 @@ namespace heed::data {
 
 struct PrefetchOptions {
   int64_t start = 0;  ///< index of the first item
-  int64_t depth = 4;  ///< items made ahead, at most
+  int64_t depth = 4;  ///< items made ahead, at most; one for each thread at least
   int threads = 1;
 };
 
@@ -33,11 +34,11 @@ class Prefetcher {
  public:
   explicit Prefetcher(std::function<T(int64_t)> make, const PrefetchOptions& options = {})
       : make_(std::move(make)),
-        depth_(options.depth),
+        depth_(std::max<int64_t>(options.depth, options.threads)),
         position_(options.start),
         claimed_(options.start) {
-    HEED_CHECK(depth_ >= 1 && options.threads >= 1,
-               "prefetch: depth {} and threads {} must be >= 1", depth_, options.threads);
+    HEED_CHECK(options.depth >= 1 && options.threads >= 1,
+               "prefetch: depth {} and threads {} must be >= 1", options.depth, options.threads);
     for (int i = 0; i < options.threads; ++i) threads_.emplace_back([this] { work(); });
   }
 

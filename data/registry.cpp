@@ -56,7 +56,7 @@ DatasetEntry pairs(const std::string& name, const std::string& summary) {
 const std::vector<DatasetEntry>& dataset_registry() {
   static const std::vector<DatasetEntry> entries = {
       labelled<ArrayOptions, open_arrays>("arrays", "images",
-                                          "images and labels in .npy files or .npz archives"),
+                                          "images and labels in .npy, .npz or safetensors files"),
       labelled<CifarOptions, open_cifar>("cifar", "images", "CIFAR-10 or -100, binary version"),
       {"cpp-headers", "text",
        "the C++ standard library's headers of this machine, or else the files named as fallback",

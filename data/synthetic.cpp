@@ -222,11 +222,23 @@ void SyntheticOptions::options(Options& o) {
           {.one_of = {"copy", "reverse", "recall", "two_channel", "passkey", "induction", "markov",
                       "listops"}});
   o.field("length", length, "places of an example", {.min = 2, .max = 1 << 24});
-  o.field("symbols", symbols, "different symbols", {.min = 2, .max = 1 << 20});
+  o.field("symbols", symbols, "different symbols; listops has its own", {.min = 2, .max = 1 << 20});
   o.field("pairs", pairs, "key-value pairs of recall and two_channel", {.min = 1});
   o.field("queries", queries, "keys asked for in recall and two_channel", {.min = 1});
   o.field("digits", digits, "symbols of a passkey", {.min = 1});
   o.field("depth", depth, "nesting of listops, at most", {.min = 1, .max = 64});
+  const SyntheticOptions usual;
+  const bool keyed = task == "recall" || task == "two_channel";
+  check_read(o, task != "listops", task, "symbols", symbols, usual.symbols);
+  check_read(o, keyed, task, "pairs", pairs, usual.pairs);
+  check_read(o, keyed, task, "queries", queries, usual.queries);
+  check_read(o, task == "passkey", task, "digits", digits, usual.digits);
+  check_read(o, task == "listops", task, "depth", depth, usual.depth);
+}
+
+void check_read(Options& o, bool read, const std::string& task, const char* name, int64_t value,
+                int64_t usual) {
+  o.check(read || value == usual, name, fmt::format("the task '{}' has no `{}`", task, name));
 }
 
 void SyntheticDataOptions::options(Options& o) {

@@ -44,6 +44,10 @@ struct SyntheticOptions {
   void options(Options& o);
 };
 
+/// An option that only some tasks read: one that another task would ignore keeps its default.
+void check_read(Options& o, bool read, const std::string& task, const char* name, int64_t value,
+                int64_t usual);
+
 /// One example: `length` places.
 struct SyntheticExample {
   std::vector<int64_t> inputs;

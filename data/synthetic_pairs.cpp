@@ -14,10 +14,12 @@ uint64_t seed_of(const SyntheticPairOptions& options, Part part) {
 }
 
 TextPair listops_pair(const SyntheticPairOptions& options, Part part, int64_t index) {
-  const SyntheticOptions made{.task = "listops", .length = options.length, .depth = options.depth};
+  // The generator's length counts the question at the end, which is not written here.
+  const SyntheticOptions made{
+      .task = "listops", .length = options.length + 1, .depth = options.depth};
   const auto [tokens, value] = listops_example(made, seed_of(options, part), index);
   TextPair pair{"", std::to_string(value)};
-  for (size_t i = 0; i + 1 < tokens.size(); ++i) {  // without the question at the end
+  for (size_t i = 0; i + 1 < tokens.size(); ++i) {
     if (i > 0) pair.source += ' ';
     pair.source += listops_word(tokens[i]);
   }
@@ -36,6 +38,11 @@ void SyntheticPairOptions::options(Options& o) {
   o.field("symbols", symbols, "different letters", {.min = 2, .max = 26});
   o.field("depth", depth, "nesting of listops, at most", {.min = 1, .max = 64});
   o.check(min_length <= length, "min_length", "min_length must not exceed length");
+  const SyntheticPairOptions usual;
+  const bool letters = task != "listops";
+  check_read(o, letters, task, "min_length", min_length, usual.min_length);
+  check_read(o, letters, task, "symbols", symbols, usual.symbols);
+  check_read(o, !letters, task, "depth", depth, usual.depth);
   parts.options(o);
   pairs.options(o);
 }

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <set>
 
 #include "core/files.h"
-#include "data/hold_out.h"
 #include "data/text_source.h"
 
 namespace heed::data {
@@ -135,10 +135,10 @@ std::vector<std::string> classes_of(const std::vector<Row>& rows) {
   for (const Row& row : rows) labels.insert(row.label);
   std::vector<std::string> names(labels.begin(), labels.end());
   const auto number = [](const std::string& name) {
-    int64_t value = 0;
+    double value = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), value);
     const bool whole = error == std::errc() && end == name.data() + name.size();
-    return std::pair(whole, value);
+    return std::pair(whole && std::isfinite(value), value);
   };
   if (std::all_of(names.begin(), names.end(), [&](const auto& n) { return number(n).first; })) {
     std::stable_sort(names.begin(), names.end(), [&](const auto& a, const auto& b) {
@@ -168,11 +168,7 @@ void LabelledTextOptions::options(Options& o) {
   o.field("tokenizer", tokenizer, "how text becomes tokens");
   o.field("max_length", max_length, "tokens of a text; longer ones lose their end", {.min = 1});
   encoding_option(o, encoding);
-  o.field("hold_out", hold_out, "fraction for validation, where no such part is given",
-          {.min = 0, .below = 1});
-  o.field("hold_out_test", hold_out_test, "fraction for testing, where no such part is given",
-          {.min = 0, .below = 1});
-  o.check(hold_out + hold_out_test < 1, "hold_out_test", "nothing would be left to train on");
+  held_out.options(o);
   o.field("classes", classes, "names of the classes in their order");
 }
 
@@ -198,7 +194,7 @@ std::unique_ptr<LabelledDataset> make_labelled_texts(LabelledTexts texts,
                                                      std::vector<std::string> class_names,
                                                      const LabelledTextOptions& options,
                                                      const SourceLocation& where) {
-  hold_out(texts.train, texts.validation, texts.test, options.hold_out, options.hold_out_test);
+  hold_out(texts.train, texts.validation, texts.test, options.held_out);
   if (texts.train.empty()) fail_request(where, "there are no texts to train on");
   if (!options.classes.empty()) {
     if (options.classes.size() != class_names.size()) {

@@ -7,6 +7,7 @@
 
 #include "core/options.h"
 #include "data/example_tokenizer.h"
+#include "data/hold_out.h"
 #include "data/labelled_dataset.h"
 #include "data/text_table.h"
 
@@ -17,8 +18,7 @@ struct LabelledTextOptions {
   ExampleTokenizerOptions tokenizer;
   int64_t max_length = 256;
   std::string encoding = "utf-8";
-  double hold_out = 0;
-  double hold_out_test = 0;
+  HoldOutOptions held_out;
   std::vector<std::string> classes;
   void options(Options& o);
 };
@@ -59,7 +59,7 @@ std::unique_ptr<LabelledDataset> make_labelled_texts(LabelledTexts texts,
                                                      const SourceLocation& where = {});
 
 /// The classes are the different labels of the training rows: in ascending order, as numbers where
-/// all are whole numbers. `classes`, where given, renames them in that order.
+/// all are numbers. `classes`, where given, renames them in that order.
 std::unique_ptr<LabelledDataset> open_text_table(const TextTableOptions& options,
                                                  const SourceLocation& where = {});
 std::unique_ptr<LabelledDataset> open_sentences(const SentencesOptions& options,

@@ -1,8 +1,8 @@
 #include "data/text_pairs.h"
 
 #include <algorithm>
+#include <cmath>
 
-#include "data/hold_out.h"
 #include "data/permutation.h"
 
 namespace heed::data {
@@ -71,6 +71,16 @@ TextPairs::Example TextPairs::encoded(const TextPair& pair, const PairOptions& o
   return example;
 }
 
+int64_t TextPairs::mean_length(Ids Example::*side) const {
+  const std::vector<Example>& train = parts_[place_of(Part::train)];
+  double tokens = 0.0;
+  for (const Example& example : train) tokens += static_cast<double>((example.*side).size());
+  return std::llround(tokens / static_cast<double>(train.size()));
+}
+
+int64_t TextPairs::mean_source() const { return mean_length(&Example::source); }
+int64_t TextPairs::mean_target() const { return mean_length(&Example::target); }
+
 int64_t TextPairs::size(Part part) const { return std::ssize(parts_[place_of(part)]); }
 
 PairBatch TextPairs::train_batch(int64_t index, const LabelledBatchOptions& options) const {
@@ -80,8 +90,7 @@ PairBatch TextPairs::train_batch(int64_t index, const LabelledBatchOptions& opti
   std::vector<int64_t> examples;
   for (int64_t row = mine.begin; row < mine.end; ++row) {
     const auto nth = static_cast<uint64_t>(index * options.batch + row);
-    const Permutation order({options.seed, hash_name("data/epochs"), nth / count}, count);
-    examples.push_back(static_cast<int64_t>(order(nth % count)));
+    examples.push_back(static_cast<int64_t>(place_in_epochs(options.seed, nth, count).example));
   }
   PairBatch batch = gather(Part::train, examples);
   batch.index = index;
@@ -152,11 +161,7 @@ void PairTableOptions::options(Options& o) {
   o.field("source", source, "the column of what is read: a number from 0, or a name");
   o.field("target", target, "the column of what is to be written");
   encoding_option(o, encoding);
-  o.field("hold_out", hold_out, "fraction for validation, where no such part is given",
-          {.min = 0, .below = 1});
-  o.field("hold_out_test", hold_out_test, "fraction for testing, where no such part is given",
-          {.min = 0, .below = 1});
-  o.check(hold_out + hold_out_test < 1, "hold_out_test", "nothing would be left to train on");
+  held_out.options(o);
   pairs.options(o);
 }
 
@@ -165,7 +170,7 @@ std::unique_ptr<TextPairs> open_pair_table(const PairTableOptions& options,
   TextPairs::Parts parts{read_pairs(options.train, options, where),
                          read_pairs(options.validation, options, where),
                          read_pairs(options.test, options, where)};
-  hold_out(parts.train, parts.validation, parts.test, options.hold_out, options.hold_out_test);
+  hold_out(parts.train, parts.validation, parts.test, options.held_out);
   return std::make_unique<TextPairs>(parts, options.pairs, where);
 }
 

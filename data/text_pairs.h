@@ -12,6 +12,7 @@
 
 #include "core/tensor.h"
 #include "data/example_tokenizer.h"
+#include "data/hold_out.h"
 #include "data/labelled_dataset.h"
 #include "data/procedural_scenes.h"
 #include "data/text_table.h"
@@ -37,8 +38,7 @@ struct PairTableOptions {
   std::string source = "0";
   std::string target = "1";
   std::string encoding = "utf-8";
-  double hold_out = 0;
-  double hold_out_test = 0;
+  HoldOutOptions held_out;
   PairOptions pairs;
   void options(Options& o);
 };
@@ -76,6 +76,9 @@ class TextPairs {
   /// Tokens of the longest source; of the longest target, its end id included.
   int64_t longest_source() const { return longest_source_; }
   int64_t longest_target() const { return longest_target_; }
+  /// The same of a training pair on average, rounded.
+  int64_t mean_source() const;
+  int64_t mean_target() const;
 
   /// Training batch `index` >= 0 of an endless sequence: every pair once an epoch, in an order
   /// drawn by (seed, epoch).
@@ -90,6 +93,7 @@ class TextPairs {
     Ids source, target;
   };
   Example encoded(const TextPair& pair, const PairOptions& options) const;
+  int64_t mean_length(Ids Example::*side) const;
   PairBatch gather(Part part, const std::vector<int64_t>& examples) const;
 
   std::unique_ptr<Tokenizer> tokenizer_;

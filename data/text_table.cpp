@@ -82,8 +82,7 @@ class TableReader {
       TableRow row{{}, SourceLocation{path, line}};
       for (const std::string& name : columns_) {
         const Config& value = object.at(name);
-        row.fields.push_back(value.is_integer() ? std::to_string(value.as_integer())
-                                                : value.as_string());
+        row.fields.push_back(value.is_number() ? value.to_json() : value.as_string());
       }
       rows.push_back(std::move(row));
     }

@@ -21,7 +21,7 @@ struct TableRow {
 
 /// The rows of the files that the patterns name (see text_source.h); none for no pattern. Columns
 /// are numbers from 0 where there is no header (CSV, TSV), else names; in JSON lines fields of
-/// objects, whole numbers as they are written. RequestErrors name the file and line.
+/// objects, numbers in their shortest form (1.50 is 1.5). RequestErrors name the file and line.
 std::vector<TableRow> read_table(const std::vector<std::string>& patterns,
                                  const std::vector<std::string>& columns,
                                  const TableOptions& options, const std::string& encoding,

@@ -150,8 +150,7 @@ SequenceBatch train_sequences(const UserItems& data, int64_t index,
   const uint64_t users = data.users.size();
   for (int64_t row = 0; row < count; ++row) {
     const auto nth = static_cast<uint64_t>(index * options.batch + rows.begin + row);
-    const RandomKey epoch{options.seed, hash_name("data/epochs"), nth / users};
-    const uint64_t number = Permutation(epoch, users)(nth % users);
+    const auto [epoch, number] = place_in_epochs(options.seed, nth, users);
     const std::vector<int64_t>& user = data.users[number];
     const auto training = static_cast<int64_t>(user.size()) - 2;
     const int64_t places = std::min(training - 1, length);
@@ -164,7 +163,7 @@ SequenceBatch train_sequences(const UserItems& data, int64_t index,
                    data.items);
     }
     const RandomStream draws(
-        RandomKey{options.seed, hash_name("data/negatives"), nth / users}.derive(number));
+        RandomKey{options.seed, hash_name("data/negatives"), epoch}.derive(number));
     for (int64_t place = 0; place < places; ++place) {
       const int64_t at = row * length + length - places + place;
       const auto from = static_cast<size_t>(training - 1 - places + place);

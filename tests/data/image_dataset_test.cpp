@@ -8,6 +8,7 @@
 
 #include "core/files.h"
 #include "core/npy.h"
+#include "core/safetensors.h"
 #include "data/image_codec.h"
 #include "data/image_formats.h"
 #include "data/mix.h"
@@ -297,6 +298,35 @@ TEST(Arrays, ReadNpyAndNpz) {
   EXPECT_THAT(error_of("{type: arrays, train_images: '" + (folder / "both.npz:z") +
                        "', train_labels: " + (folder / "y.npy") + "}"),
               HasSubstr("no member 'z'"));
+}
+
+TEST(ImageDataset, WorkersAreAnOption) {
+  const auto data = [](const std::string& more) {
+    return open_labelled_dataset(parse_yaml(
+        "{type: procedural-images, size: 8, train: 8, validation: 0, test: 0" + more + "}",
+        "r.yaml"));
+  };
+  EXPECT_EQ(data("")->workers(), 2);
+  EXPECT_EQ(data(", workers: 5")->workers(), 5);
+}
+
+TEST(Arrays, ReadNamedTensors) {
+  const TemporaryFolder folder;
+  const Tensor pixels = Tensor::from(std::vector<float>{0, 0.5f, 1, 2}, {2, 1, 2});
+  const std::string file = folder / "both.safetensors";
+  write_safetensors(
+      file, {{"images", pixels}, {"labels", Tensor::from(std::vector<int64_t>{1, 0}, {2})}});
+  const auto data =
+      open_arrays({.train_images = file + ":images", .train_labels = file + ":labels"});
+  const ImageBatch batch = images(data->evaluation_batch(Part::train, 0, {.batch = 2}));
+  EXPECT_EQ(batch.images.to_vector<float>(), pixels.to_vector<float>());
+  EXPECT_EQ(batch.labels.to_vector<int64_t>(), (std::vector<int64_t>{1, 0}));
+  const auto error = [&](const std::string& name) {
+    return error_of("{type: arrays, train_images: '" + file + name + "', train_labels: '" + file +
+                    ":labels'}");
+  };
+  EXPECT_THAT(error(":image"), HasSubstr("no tensor 'image' (did you mean 'images'?)"));
+  EXPECT_THAT(error(""), HasSubstr("it has: labels, images"));
 }
 
 TEST(WebDataset, RealCifar) {

@@ -144,6 +144,29 @@ TEST(Synthetic, RanksShareABatch) {
   EXPECT_EQ(half.second.to_vector<int64_t>(), Numbers(all.begin() + 128, all.end()));
 }
 
+TEST(Synthetic, RefusesOptionsThatItsTaskWouldIgnore) {
+  const auto error = [](const std::string& options) {
+    try {
+      read_options<SyntheticOptions>(parse_yaml(options, "r.yaml"), "dataset synthetic");
+    } catch (const RequestError& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  const std::pair<const char*, const char*> wrong[] = {{"listops", "symbols"},
+                                                       {"copy", "pairs"},
+                                                       {"markov", "queries"},
+                                                       {"recall", "digits"},
+                                                       {"passkey", "depth"}};
+  for (const auto& [task, option] : wrong) {
+    EXPECT_NE(error(fmt::format("task: {}\n{}: 3", task, option))
+                  .find(fmt::format("the task '{}' has no `{}`", task, option)),
+              std::string::npos)
+        << task;
+  }
+  EXPECT_EQ(error("task: two_channel\nsymbols: 40\npairs: 3\nqueries: 3"), "");
+}
+
 TEST(Synthetic, RefusesWhatDoesNotFit) {
   EXPECT_THROW(synthetic_example({.task = "recall", .length = 19}, 1, 0), RequestError);
   EXPECT_THROW(synthetic_example({.task = "recall", .symbols = 14}, 1, 0), RequestError);

@@ -111,6 +111,21 @@ TEST(TextTable, FormatsAgree) {
   }
 }
 
+TEST(TextTable, JsonNumbersAreLabels) {
+  const TemporaryFolder folder;
+  const std::string file = folder.write(
+      "a.jsonl",
+      "{\"0\": 10, \"1\": \"a\"}\n{\"0\": 1.50, \"1\": 2.5}\n{\"0\": -3e-2, \"1\": \"c\"}\n");
+  const auto data = open_text_table({.train = {file}, .texts = {.tokenizer = {.type = "bytes"}}});
+  EXPECT_EQ(data->class_names(), (Strings{"-0.03", "1.5", "10"}));
+  const TextBatch batch = texts(data->evaluation_batch(Part::train, 0, {.batch = 3}));
+  EXPECT_EQ(batch.labels.to_vector<int64_t>(), (std::vector<int64_t>{2, 1, 0}));
+  EXPECT_EQ(batch.lengths.to_vector<int64_t>(), (std::vector<int64_t>{1, 3, 1})) << "2.5";
+  EXPECT_THAT(error_of("{type: text-table, train: [" +
+                       folder.write("b.jsonl", "{\"0\": true, \"1\": \"a\"}") + "]}"),
+              HasSubstr("b.jsonl:1"));
+}
+
 TEST(TextTable, HeadersNameColumns) {
   const TemporaryFolder folder;
   const std::string file = folder.write("a.csv", "text,class\none,pos\ntwo,neg\n");
@@ -139,8 +154,8 @@ TEST(TextTable, ErrorsNameTheLine) {
 TEST(LabelledTexts, FractionsAreDisjoint) {
   LabelledTexts all;
   for (int64_t i = 0; i < 100; ++i) all.train.push_back({std::to_string(i), i % 2});
-  const auto data = make_labelled_texts(
-      all, {"even", "odd"}, {.tokenizer = {.min_count = 1}, .hold_out = 0.2, .hold_out_test = 0.1});
+  const auto data = make_labelled_texts(all, {"even", "odd"},
+                                        {.tokenizer = {.min_count = 1}, .held_out = {0.2, 0.1}});
   EXPECT_EQ(data->size(Part::train), 70);
   EXPECT_EQ(data->size(Part::validation), 20);
   EXPECT_EQ(data->size(Part::test), 10);

@@ -86,6 +86,60 @@ TEST(TextPairs, ReadsTables) {
   EXPECT_THAT(request_error([&] { open_pair_table(tsv); }), HasSubstr("pairs.tsv:1"));
 }
 
+TEST(TextPairs, HeadersNameColumnsAndPartsAreHeldOut) {
+  const std::string file = temp_folder() + "named.csv";
+  std::string rows = "n,fr,en\n";
+  for (int i = 0; i < 20; ++i) rows += fmt::format("{0},f{0},e{0}\n", i);
+  write_file_atomically(file, rows);
+  PairTableOptions options;
+  options.train = {file};
+  options.table.header = true;
+  options.source = "fr";
+  options.target = "en";
+  options.held_out = {0.2, 0.1};
+  const auto data = open_pair_table(options);
+  std::set<std::string> sources;
+  for (const auto& [part, count] :
+       {std::pair(Part::train, 14), std::pair(Part::validation, 4), std::pair(Part::test, 2)}) {
+    ASSERT_EQ(data->size(part), count);
+    for (int64_t i = 0; i < count; ++i) {
+      const PairBatch batch = data->evaluation_batch(part, i, {.batch = 1});
+      std::string source, target;
+      for (const int64_t id : batch.ids.to_vector<int64_t>()) {
+        source += data->tokenizer().token(static_cast<TokenId>(id));
+      }
+      for (int64_t at = 0; at + 1 < batch.targets.size(1); ++at) {
+        target += data->tokenizer().token(static_cast<TokenId>(batch.targets.data<int64_t>()[at]));
+      }
+      EXPECT_EQ(source[0], 'f');
+      EXPECT_EQ(target, "e" + source.substr(1));
+      sources.insert(source);
+    }
+  }
+  EXPECT_EQ(sources.size(), 20u) << "each pair is in one part";
+  options.source = "fre";
+  EXPECT_THAT(request_error([&] { open_pair_table(options); }), HasSubstr("did you mean 'fr'"));
+}
+
+TEST(TextPairs, MeanLengthsAreOfTheTrainingPairs) {
+  const TextPairs data({.train = {{"ab", "b"}, {"aaaaaa", ""}}, .validation = {{"b", "abababab"}}},
+                       PairOptions{});
+  EXPECT_EQ(data.mean_source(), 4);
+  EXPECT_EQ(data.mean_target(), 2);  // 1.5 with the ends, rounded
+}
+
+TEST(SyntheticPairs, RefuseWhatTheirTaskWouldIgnore) {
+  const auto error = [](const std::string& options) {
+    return request_error([&] {
+      read_options<SyntheticPairOptions>(parse_yaml(options, "r.yaml"), "dataset synthetic-pairs");
+    });
+  };
+  EXPECT_THAT(error("task: listops\nsymbols: 4"), HasSubstr("r.yaml:2"));
+  EXPECT_THAT(error("task: listops\nsymbols: 4"), HasSubstr("'listops' has no `symbols`"));
+  EXPECT_THAT(error("task: listops\nmin_length: 2"), HasSubstr("'listops' has no `min_length`"));
+  EXPECT_THAT(error("task: sort\ndepth: 3"), HasSubstr("'sort' has no `depth`"));
+}
+
 TEST(SyntheticPairs, FollowTheirRules) {
   SyntheticPairOptions options{.min_length = 2, .length = 7, .symbols = 5};
   for (const char* task : {"copy", "reverse", "sort"}) {
@@ -124,6 +178,19 @@ TEST(SyntheticPairs, ListOpsIsWrittenAndItsValueTrue) {
     }
   }
   EXPECT_TRUE(operation);
+}
+
+// The question that ends a sequence of data/synthetic.h is no part of a source.
+TEST(SyntheticPairs, ListOpsHasAllOfItsLength) {
+  for (const int64_t length : {1, 4, 9}) {
+    const SyntheticPairOptions options{.task = "listops", .length = length};
+    int64_t longest = 0;
+    for (int64_t i = 0; i < 400; ++i) {
+      const std::string source = synthetic_pair(options, Part::train, i).source;
+      longest = std::max<int64_t>(longest, 1 + std::count(source.begin(), source.end(), ' '));
+    }
+    EXPECT_EQ(longest, length);
+  }
 }
 
 }  // namespace
