@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "core/readable.h"
+#include "recipes/engine/evaluate.h"
 #include "tools/command.h"
 #include "tools/metrics.h"
 
@@ -60,7 +61,10 @@ void generate(const GenerateArguments& arguments) {
   std::string prompt = arguments.prompt;
   if (prompt == "-") prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
   const recipes::GenerateOptions options = options_of(arguments);
-  bool started = false;
+  const recipes::LoadedRun run = recipes::load_run(arguments.run, recipes::TaskUse::generate,
+                                                   arguments.overrides, print_warning);
+  // An answer stands alone.
+  bool started = run.task->samples() == recipes::Task::Samples::answers;
   const auto show = [&](const std::string& piece) {
     if (arguments.json) return;
     if (!started) fmt::print("{}", prompt);
@@ -68,8 +72,8 @@ void generate(const GenerateArguments& arguments) {
     fmt::print("{}", piece);
     std::fflush(stdout);
   };
-  const recipes::Generated generated =
-      recipes::generate(arguments.run, prompt, options, show, arguments.overrides, print_warning);
+  const recipes::Generated generated = run.task->generate(prompt, options, show);
+  if (!generated.warning.empty()) print_warning(generated.warning);
   const double rate =
       generated.seconds > 0.0 ? static_cast<double>(generated.tokens) / generated.seconds : 0.0;
   if (arguments.json) {
@@ -97,18 +101,19 @@ void add_generate(CLI::App& heed) {
   auto arguments = std::make_shared<GenerateArguments>();
   CLI::App* command = add_command(
       heed, "generate", "writes text, or draws pictures, with a trained model", "train and use");
-  details(command,
-          "The prompt and its continuation go to standard output as they are made. What is not "
-          "given here is taken from the `samples` section of the run's recipe. A model of images "
-          "draws into a PNG file (--out).");
+  details(
+      command,
+      "The prompt and its continuation go to standard output as they are made; of a task that "
+      "writes one text for another, the answer alone. What is not given here is taken from the "
+      "`samples` section of the run's recipe. A model of images draws into a PNG file (--out).");
   positional(command, "RUN", arguments->run,
              "a run's folder (its latest good checkpoint) or a checkpoint's folder")
       ->required();
   positional(command, "key=value", arguments->overrides,
              "replaces fields of the run's recipe: evaluation.use_ema=false");
   option(command, "--prompt", "TEXT", arguments->prompt,
-         "text to go on from; - reads it from standard input", false);
-  command->add_option("--max-tokens", arguments->max_tokens, "length of the continuation")
+         "text to go on from, or to answer; - reads it from standard input", false);
+  command->add_option("--max-tokens", arguments->max_tokens, "tokens to write at most")
       ->type_name("N");
   command
       ->add_option("--temperature", arguments->temperature,

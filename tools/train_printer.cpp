@@ -65,7 +65,7 @@ void TrainPrinter::on_sample(const recipes::SampleReport& sample) {
   progress_.line(fmt::format("sample {:>5}{}{}", grouped(sample.step),
                              sample.file.empty() ? "" : "  ", sample.file));
   if (!sample.file.empty()) return;
-  const std::string text = sample.prompt + sample.text;
+  const std::string text = (sample.answers ? "" : sample.prompt) + sample.text;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
     progress_.line("  | " + text.substr(begin, end - begin));

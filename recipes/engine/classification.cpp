@@ -7,6 +7,7 @@
 #include "autograd/ops/loss.h"
 #include "recipes/engine/measures/confusion.h"
 #include "recipes/engine/measures/ranking.h"
+#include "recipes/engine/task_data.h"
 
 namespace heed::recipes {
 namespace {
@@ -42,8 +43,7 @@ std::vector<double> gathered(const std::vector<double>& own, Communicator& commu
 void ClassificationOptions::options(Options& o) {
   o.field("smoothing", smoothing, "label smoothing: this much of a target is spread evenly",
           {.min = 0, .below = 1});
-  o.field("part", part, "what is evaluated: validation, test, or the first of them that there is",
-          {.one_of = {"auto", "validation", "test"}});
+  part_option(o, part);
   o.field("top_k", top_k, "the k of top-k accuracy, shown where there are more classes",
           {.min = 1});
 }

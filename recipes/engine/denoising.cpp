@@ -72,24 +72,26 @@ Denoising::Denoising(const Recipe& recipe, TaskUse use)
   }
   if (use != TaskUse::train) return;
   data::LabelledBatchOptions batches{.batch = rows_per_step(), .seed = seed(), .slice = {}};
-  start_batches([batches, data = data_, process = process_, conditional = options_.conditional](
-                    int64_t step, const data::RowSlice& part) {
-    data::LabelledBatchOptions mine = batches;
-    mine.slice = part;
-    const auto images = std::get<data::ImageBatch>(data->train_batch(step, mine));
-    const int64_t first = data::rows_of(part, batches.batch).begin;
-    const RandomKey key{batches.seed, hash_name("denoising"), static_cast<uint64_t>(step)};
-    Rows rows(centred(images.images));
-    for (int64_t row = 0; row < images.count; ++row) {
-      const RandomKey own_key = key.derive(static_cast<uint64_t>(first + row));
-      const double u = static_cast<double>(RandomStream(own_key.derive("time")).uniform(0));
-      rows.fill(row, process.time_of(u), own_key.derive("noise"), process);
-    }
-    Batch batch{{{"x", rows.x}, {"target", rows.target}, {"times", rows.time_tensor()}},
-                images.count};
-    if (conditional) batch.tensors.emplace_back("labels", labels_of(images));
-    return batch;
-  });
+  start_batches(
+      [batches, data = data_, process = process_, conditional = options_.conditional](
+          int64_t step, const data::RowSlice& part) {
+        data::LabelledBatchOptions mine = batches;
+        mine.slice = part;
+        const auto images = std::get<data::ImageBatch>(data->train_batch(step, mine));
+        const int64_t first = data::rows_of(part, batches.batch).begin;
+        const RandomKey key{batches.seed, hash_name("denoising"), static_cast<uint64_t>(step)};
+        Rows rows(centred(images.images));
+        for (int64_t row = 0; row < images.count; ++row) {
+          const RandomKey own_key = key.derive(static_cast<uint64_t>(first + row));
+          const double u = static_cast<double>(RandomStream(own_key.derive("time")).uniform(0));
+          rows.fill(row, process.time_of(u), own_key.derive("noise"), process);
+        }
+        Batch batch{{{"x", rows.x}, {"target", rows.target}, {"times", rows.time_tensor()}},
+                    images.count};
+        if (conditional) batch.tensors.emplace_back("labels", labels_of(images));
+        return batch;
+      },
+      data_->workers());
 }
 
 Tensor Denoising::loss(const Batch& batch) {

@@ -6,6 +6,7 @@
 #include "autograd/ops/elementwise.h"
 #include "recipes/engine/checkpoint.h"
 #include "recipes/engine/recipe_tree.h"
+#include "recipes/engine/task_data.h"
 
 namespace heed::recipes {
 namespace {
@@ -41,8 +42,8 @@ void Distillation::load_teacher(const SourceLocation& where) {
   const std::string path = find_checkpoint(options_.teacher).path;
   const Recipe recipe = recipe_from_config(read_yaml_file(in(path, "recipe.yaml")));
   if (const data::Tokenizer* own = data_->tokenizer()) {
-    const std::string file = in(path, "tokenizer.json");
-    if (!fs::exists(file) || !(data::load_tokenizer(file)->to_config() == own->to_config())) {
+    const std::string file = tokenizer_file(path);
+    if (!has_tokenizer(path) || !(data::load_tokenizer(file)->to_config() == own->to_config())) {
       fail_request(where, fmt::format("task distillation: the teacher {} reads another vocabulary; "
                                       "give the data its tokenizer: {{file: {}}}",
                                       options_.teacher, file));

@@ -16,7 +16,7 @@ void GenerateOptions::options(Options& o) {
           {.max = 1, .above = 0});
   o.field("greedy", greedy, "take the likeliest token always");
   o.field("seed", seed, "of the draws", {.min = 0});
-  o.field("stop", stop, "texts that end the continuation");
+  o.field("stop", stop, "texts that end what is written");
 }
 
 GenerateOptions options_from(const Recipe& recipe) {
@@ -39,7 +39,9 @@ Generated generate(const std::string& run_or_checkpoint, const std::string& prom
                    const GenerateOptions& options, const TokenCallback& on_token,
                    const std::vector<std::string>& overrides, const Warning& warn) {
   const LoadedRun run = load_run(run_or_checkpoint, TaskUse::generate, overrides, warn);
-  return run.task->generate(prompt, options, on_token);
+  Generated generated = run.task->generate(prompt, options, on_token);
+  if (warn && !generated.warning.empty()) warn(generated.warning);
+  return generated;
 }
 
 std::vector<std::string> generate_files(const std::string& run_or_checkpoint,

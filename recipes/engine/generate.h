@@ -27,16 +27,18 @@ struct GenerateOptions {
 using TokenCallback = std::function<void(const std::string& piece)>;
 
 struct Generated {
-  std::string text;  ///< the continuation, without the prompt and the stop string
+  std::string text;  ///< what was written, without the prompt and the stop string
   int64_t prompt_tokens = 0;
   int64_t tokens = 0;
-  double prompt_seconds = 0.0;  ///< reading the prompt
-  double seconds = 0.0;         ///< writing the continuation
-  std::string stopped_by;       ///< "max_tokens", "stop" or "end"
+  double prompt_seconds = 0.0;  ///< reading the prompt; 0 where that is timed with the writing
+  double seconds = 0.0;         ///< writing the text
+  std::string stopped_by;       ///< "max_tokens", "stop", "end", or "context": no room for more
+  std::string warning;          ///< what the model could not take of the prompt, or ""
 };
 
-/// Continues the prompt with the model of a checkpoint or run folder (its latest good checkpoint).
-/// `overrides` are of the recipe ("evaluation.use_ema=false"). `warn` hears of damaged checkpoints.
+/// Continues, or answers, the prompt with the model of a checkpoint or run folder (its latest good
+/// checkpoint). `overrides` are of the recipe ("evaluation.use_ema=false"). `warn` hears of damaged
+/// checkpoints and of prompts that are too long.
 Generated generate(const std::string& run_or_checkpoint, const std::string& prompt,
                    const GenerateOptions& options, const TokenCallback& on_token = {},
                    const std::vector<std::string>& overrides = {},

@@ -18,7 +18,10 @@ int64_t smallest_divisor(int64_t n) {
 
 }  // namespace
 
-void IndexedTask::start_batches(BatchMaker make) { make_ = std::move(make); }
+void IndexedTask::start_batches(BatchMaker make, int workers) {
+  make_ = std::move(make);
+  workers_ = workers;
+}
 
 const IndexedTask::BatchMaker& IndexedTask::maker() const {
   HEED_CHECK(make_, "task {}: it was not built for training", name());
@@ -31,7 +34,7 @@ void IndexedTask::make_ahead(int64_t start) {
       [make = maker(), parts, own = part_](int64_t index) {
         return make(index / parts, {index % parts * own.world + own.rank, parts * own.world});
       },
-      data::PrefetchOptions{.start = start});
+      data::PrefetchOptions{.start = start, .threads = workers_});
 }
 
 Batch IndexedTask::next_batch() {

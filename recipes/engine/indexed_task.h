@@ -35,8 +35,8 @@ class IndexedTask : public Task {
   /// what it reads.
   using BatchMaker = std::function<Batch(int64_t step, const data::RowSlice& part)>;
   /// Where batches come from; called once, by the constructor of a task that will train. They are
-  /// made ahead from the first next_batch() or seek_data() on.
-  void start_batches(BatchMaker make);
+  /// made ahead from the first next_batch() or seek_data() on, by so many threads.
+  void start_batches(BatchMaker make, int workers = 1);
 
   int64_t rows_per_step() const { return recipe_.train.batch_size * recipe_.train.accumulation; }
   /// Rows of an evaluation batch: `evaluation.batch_size`, or as in training.
@@ -57,6 +57,7 @@ class IndexedTask : public Task {
   void make_ahead(int64_t start);
 
   BatchMaker make_;
+  int workers_ = 1;
   data::RowSlice part_;
   std::unique_ptr<data::Prefetcher<Batch>> prefetcher_;
 };

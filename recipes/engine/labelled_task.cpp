@@ -7,15 +7,12 @@
 
 #include "core/files.h"
 #include "data/registry.h"
+#include "recipes/engine/task_data.h"
 
 namespace heed::recipes {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string tokenizer_file(const std::string& assets) {
-  return (fs::path(assets) / "tokenizer.json").string();
-}
 
 std::string names_file(const std::string& assets) {
   return (fs::path(assets) / "class_names.json").string();
@@ -44,7 +41,7 @@ nn::ClassifierInput input_of(const data::LabelledDataset& data) {
 
 void LabelledTask::open_data(const std::string& part, TaskUse use, const std::string& assets) {
   if (use == TaskUse::generate && !assets.empty()) {  // the checkpoint has all that is needed
-    if (fs::exists(tokenizer_file(assets))) {
+    if (has_tokenizer(assets)) {
       own_tokenizer_ = data::load_tokenizer(tokenizer_file(assets));
       tokenizer_ = own_tokenizer_.get();
     }
@@ -52,8 +49,7 @@ void LabelledTask::open_data(const std::string& part, TaskUse use, const std::st
     for (const Config& class_name : names.as_list()) class_names_.push_back(class_name.as_string());
     return;
   }
-  Config config = recipe_.data;
-  const Config& type = config.at("type");
+  const Config& type = recipe_.data.at("type");
   const data::DatasetEntry& entry = data::find_dataset(type.as_string(), type.where());
   if (entry.kind != "images" && entry.kind != "texts") {
     fail_request(type.where(),
@@ -61,23 +57,11 @@ void LabelledTask::open_data(const std::string& part, TaskUse use, const std::st
                              "class each",
                              type_of(recipe_), entry.name, entry.kind));
   }
-  if (!assets.empty() && fs::exists(tokenizer_file(assets))) {
-    Config saved = Config::map();
-    saved.set("file", tokenizer_file(assets));
-    config.set("tokenizer", std::move(saved));
-  }
-  data_ = entry.open_labelled(config);
+  data_ = entry.open_labelled(with_saved_tokenizer(recipe_.data, assets));
   tokenizer_ = data_->tokenizer();
   class_names_ = data_->class_names();
-
-  const bool validation = data_->size(data::Part::validation) > 0;
-  part_ =
-      part == "test" || (part == "auto" && !validation) ? data::Part::test : data::Part::validation;
-  if (part != "auto" && data_->size(part_) == 0) {
-    fail_request(recipe_.task.at("part").where(),
-                 fmt::format("task {}: the data has no {} part ({})", type_of(recipe_), part,
-                             data_->summary()));
-  }
+  part_ = chosen_part(recipe_, part, data_->size(data::Part::validation),
+                      data_->size(data::Part::test), data_->summary());
 }
 
 std::unique_ptr<nn::Classifier> LabelledTask::make_model(const Config& config,
@@ -90,11 +74,13 @@ void LabelledTask::build_model(int64_t outputs) { model_ = make_model(recipe_.mo
 
 void LabelledTask::start_labelled_batches() {
   const data::LabelledBatchOptions options{.batch = rows_per_step(), .seed = seed(), .slice = {}};
-  start_batches([data = data_, options](int64_t step, const data::RowSlice& part) {
-    data::LabelledBatchOptions own = options;
-    own.slice = part;
-    return as_batch(data->train_batch(step, own));
-  });
+  start_batches(
+      [data = data_, options](int64_t step, const data::RowSlice& part) {
+        data::LabelledBatchOptions own = options;
+        own.slice = part;
+        return as_batch(data->train_batch(step, own));
+      },
+      data_->workers());
 }
 
 Tensor LabelledTask::outputs(nn::Classifier& model, const Batch& batch) {
@@ -118,10 +104,12 @@ bool LabelledTask::walk(const EvaluationOptions& options, Communicator& communic
   const NoGrad no_grad;
   const data::LabelledBatchOptions of_rank{
       .batch = rows, .seed = seed(), .slice = {communicator.rank(), communicator.size()}};
-  data::Prefetcher<Batch> ahead([&, batches](int64_t index) {
-    if (index >= batches) return Batch();  // made ahead, not asked for
-    return as_batch(data_->evaluation_batch(part_, index, of_rank));
-  });
+  data::Prefetcher<Batch> ahead(
+      [&, batches](int64_t index) {
+        if (index >= batches) return Batch();  // made ahead, not asked for
+        return as_batch(data_->evaluation_batch(part_, index, of_rank));
+      },
+      {.threads = data_->workers()});
   for (int64_t i = 0; i < batches; ++i) {
     const Batch batch = ahead.next();
     if (batch.count > 0) {

@@ -36,7 +36,7 @@ class LanguageModeling : public TextTask {
   Metrics baselines(const EvaluationOptions& options) override;
   std::vector<std::string> known_baselines() const override { return {"unigram", "ngram"}; }
 
-  Samples samples() const override { return Samples::text; }
+  Samples samples() const override { return Samples::continuations; }
   /// See generate_text().
   Generated generate(const std::string& prompt, const GenerateOptions& options,
                      const TokenCallback& on_token) override;

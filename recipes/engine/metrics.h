@@ -6,7 +6,8 @@
 //    "items":7680,"items_per_second":78000,"peak_bytes":...,"seconds":0.1}
 //   {"kind":"eval","step":250,"loss":2.4,"perplexity":...,...,"seconds":2.4}
 //   {"kind":"baselines","step":0,"unigram.loss":...,...}
-//   {"kind":"sample","step":250,"prompt":"","text":"..."}, or with "file":"samples/..." instead
+//   {"kind":"sample","step":250,"prompt":"","text":"..."}, or with "file":"samples/..." instead;
+//   with "answers":true where the text does not go on from the prompt
 //   {"kind":"end","step":2000,"seconds":31.5}
 #pragma once
 

@@ -51,6 +51,7 @@ struct SampleReport {
   int64_t step = 0;
   std::string prompt;
   std::string text;
+  bool answers = false;   ///< the text answers the prompt; else it goes on from there
   std::string file = {};  ///< instead of text: relative to the run's folder
 };
 

@@ -7,6 +7,7 @@
 #include "autograd/ops/pointwise_loss.h"
 #include "core/files.h"
 #include "recipes/engine/measures/error_sums.h"
+#include "recipes/engine/task_data.h"
 
 namespace heed::recipes {
 namespace {
@@ -43,8 +44,7 @@ void RegressionOptions::options(Options& o) {
           {.one_of = {"mse", "l1", "huber"}});
   o.field("targets", targets,
           "the number of each class, in order; empty: the classes' names are the numbers");
-  o.field("part", part, "what is evaluated: validation, test, or the first of them that there is",
-          {.one_of = {"auto", "validation", "test"}});
+  part_option(o, part);
 }
 
 Regression::Regression(const Recipe& recipe, TaskUse use, const std::string& assets)

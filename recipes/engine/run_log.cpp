@@ -63,6 +63,7 @@ void RunLog::eval(const EvalReport& report, double seconds) {
 
 void RunLog::sample(const SampleReport& report) {
   Config::Map fields{{"prompt", report.prompt}, {"text", report.text}};
+  if (report.answers) fields.emplace_back("answers", true);
   if (!report.file.empty()) fields = {{"file", report.file}};
   write("sample", report.step, fields);
 }

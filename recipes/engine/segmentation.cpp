@@ -53,13 +53,15 @@ Segmentation::Segmentation(const Recipe& recipe, TaskUse use)
   }
   if (use != TaskUse::train) return;
   const data::LabelledBatchOptions batches{.batch = rows_per_step(), .seed = seed(), .slice = {}};
-  start_batches([batches, data = data_](int64_t step, const data::RowSlice& part) {
-    data::LabelledBatchOptions own = batches;
-    own.slice = part;
-    const auto images = std::get<data::ImageBatch>(data->train_batch(step, own));
-    return Batch{{{"images", centred(images.images)}, {"labels", images.labels}},
-                 counted(images.labels)};
-  });
+  start_batches(
+      [batches, data = data_](int64_t step, const data::RowSlice& part) {
+        data::LabelledBatchOptions own = batches;
+        own.slice = part;
+        const auto images = std::get<data::ImageBatch>(data->train_batch(step, own));
+        return Batch{{{"images", centred(images.images)}, {"labels", images.labels}},
+                     counted(images.labels)};
+      },
+      data_->workers());
 }
 
 Tensor Segmentation::loss(const Batch& batch) {

@@ -2,21 +2,22 @@
 
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
+#include <limits>
 
 #include "autograd/ops/loss.h"
 #include "autograd/ops/reduce.h"
 #include "data/registry.h"
 #include "nn/models/beam_search.h"
+#include "recipes/engine/task_data.h"
 #include "recipes/engine/text_generator.h"
 
 namespace heed::recipes {
 namespace {
 
-namespace fs = std::filesystem;
-
-std::string tokenizer_file(const std::string& assets) {
-  return (fs::path(assets) / "tokenizer.json").string();
+/// Tokens that a source, or a target, may have.
+int64_t longest_text(const nn::EncoderDecoder& model) {
+  return model.options().position == "learned" ? model.options().context
+                                               : std::numeric_limits<int64_t>::max();
 }
 
 }  // namespace
@@ -30,8 +31,9 @@ void SequenceToSequenceOptions::options(Options& o) {
       "length_penalty", length_penalty,
       "beams: favours longer texts (Wu et al. 2016); 0 compares their probabilities as they are",
       {.min = 0});
-  o.field("part", part, "what is evaluated: validation, test, or the first of them that there is",
-          {.one_of = {"auto", "validation", "test"}});
+  o.field("write", write,
+          "whether evaluation also writes every target, for exact_match; that takes it longest");
+  part_option(o, part);
 }
 
 SequenceToSequence::SequenceToSequence(const Recipe& recipe, TaskUse use, const std::string& assets)
@@ -51,13 +53,11 @@ SequenceToSequence::SequenceToSequence(const Recipe& recipe, TaskUse use, const 
 }
 
 void SequenceToSequence::open_data(TaskUse use, const std::string& assets) {
-  const bool saved = !assets.empty() && fs::exists(tokenizer_file(assets));
-  if (use == TaskUse::generate && saved) {
+  if (use == TaskUse::generate && has_tokenizer(assets)) {
     own_tokenizer_ = data::load_tokenizer(tokenizer_file(assets));
     return;
   }
-  Config config = recipe_.data;
-  const Config& type = config.at("type");
+  const Config& type = recipe_.data.at("type");
   const data::DatasetEntry& entry = data::find_dataset(type.as_string(), type.where());
   if (!entry.open_pairs) {
     fail_request(type.where(),
@@ -65,16 +65,9 @@ void SequenceToSequence::open_data(TaskUse use, const std::string& assets) {
                              "texts",
                              entry.name, entry.kind));
   }
-  if (saved) config.set("tokenizer", Config(Config::Map{{"file", tokenizer_file(assets)}}));
-  data_ = entry.open_pairs(config);
-  const bool validation = data_->size(data::Part::validation) > 0;
-  const bool test = options_.part == "test" || (options_.part == "auto" && !validation);
-  part_ = test ? data::Part::test : data::Part::validation;
-  if (options_.part != "auto" && data_->size(part_) == 0) {
-    fail_request(recipe_.task.at("part").where(),
-                 fmt::format("task sequence_to_sequence: the data has no {} part ({})",
-                             options_.part, data_->summary()));
-  }
+  data_ = entry.open_pairs(with_saved_tokenizer(recipe_.data, assets));
+  part_ = chosen_part(recipe_, options_.part, data_->size(data::Part::validation),
+                      data_->size(data::Part::test), data_->summary());
 }
 
 void SequenceToSequence::make_model() {
@@ -85,8 +78,7 @@ void SequenceToSequence::make_model() {
                  "task sequence_to_sequence: it trains the model 'encoder_decoder', not '" +
                      type.as_string() + "'");
   }
-  const int64_t end = data::end_id(tokenizer());
-  const int64_t vocab = std::max(tokenizer().vocab_size(), end + 1);
+  const int64_t vocab = known_ids(tokenizer(), end());
   const Config* given = config.find("vocab");
   if (given == nullptr || given->as_integer() == 0) {
     config.set("vocab", vocab);
@@ -95,7 +87,7 @@ void SequenceToSequence::make_model() {
                                              "have {} ids",
                                              given->as_integer(), vocab));
   }
-  if (config.find("start") == nullptr) config.set("start", end);
+  if (config.find("start") == nullptr) config.set("start", data::end_id(tokenizer()));
   const nn::EncoderDecoderOptions options = nn::read_encoder_decoder_options(config);
   const int64_t longest = data_ ? std::max(data_->longest_source(), data_->longest_target()) : 0;
   if (options.position == "learned" && options.context < longest) {
@@ -111,13 +103,16 @@ Tensor SequenceToSequence::loss(const Batch& batch) {
 }
 
 Tensor SequenceToSequence::written(const Tensor& ids, const Tensor& lengths, int64_t tokens) {
-  const int64_t end = data::end_id(tokenizer());
-  if (options_.beams == 1) return model_->generate(ids, lengths, {.tokens = tokens, .end = end});
+  const int64_t known = known_ids(tokenizer(), end());
+  if (options_.beams == 1) {
+    return model_->generate(ids, lengths, {.tokens = tokens, .end = end(), .ids = known});
+  }
   return nn::beam_search(*model_, ids, lengths,
                          {.beams = options_.beams,
                           .tokens = tokens,
-                          .end = end,
-                          .length_penalty = options_.length_penalty});
+                          .end = end(),
+                          .length_penalty = options_.length_penalty,
+                          .ids = known});
 }
 
 void SequenceToSequence::add(const data::PairBatch& batch, Sums& sums) {
@@ -127,11 +122,13 @@ void SequenceToSequence::add(const data::PairBatch& batch, Sums& sums) {
   sums.tokens += static_cast<double>(batch.count);
   sums.pairs += static_cast<double>(batch.rows);
   const auto width = static_cast<size_t>(batch.targets.size(1));
-  const Tensor own = written(batch.ids, batch.lengths, batch.targets.size(1));
-  const auto own_width = static_cast<size_t>(own.size(1));
   const std::vector<int64_t> targets = batch.targets.to_vector<int64_t>(),
-                             said = argmax(logits, -1).to_vector<int64_t>(),
-                             wrote = own.to_vector<int64_t>();
+                             said = argmax(logits, -1).to_vector<int64_t>();
+  std::vector<int64_t> wrote;
+  if (options_.write) {
+    wrote = written(batch.ids, batch.lengths, batch.targets.size(1)).to_vector<int64_t>();
+  }
+  const size_t own_width = wrote.size() / static_cast<size_t>(batch.targets.size(0));
   for (size_t row = 0; row < static_cast<size_t>(batch.rows); ++row) {
     bool whole = true;
     for (size_t i = 0; i < width && targets[row * width + i] != data::kIgnoreTarget; ++i) {
@@ -161,42 +158,64 @@ Metrics SequenceToSequence::evaluate(const EvaluationOptions& options, Communica
     *sum = communicator.all_reduce_number(*sum);
   }
   if (sums.pairs == 0.0) return {};
-  return {{"loss", sums.nats / sums.tokens},
-          {"token_accuracy", sums.right / sums.tokens},
-          {"exact_match", sums.whole / sums.pairs}};
+  Metrics metrics = {{"loss", sums.nats / sums.tokens},
+                     {"token_accuracy", sums.right / sums.tokens}};
+  if (options_.write) metrics.emplace_back("exact_match", sums.whole / sums.pairs);
+  return metrics;
+}
+
+int64_t SequenceToSequence::longest_prompt() const {
+  const Config* given = recipe_.data.find("max_source");
+  const int64_t most = given != nullptr ? given->as_integer() : data::PairOptions{}.max_source;
+  return std::min(most, longest_text(*model_));
 }
 
 Generated SequenceToSequence::generate(const std::string& prompt, const GenerateOptions& options,
                                        const TokenCallback& on_token) {
   const NoGrad no_grad;
-  const auto end = static_cast<data::TokenId>(data::end_id(tokenizer()));
   std::vector<data::TokenId> source = tokenizer().encode(prompt);
-  if (source.empty()) source.push_back(end);
+  std::string warning;
+  if (const int64_t most = longest_prompt(); std::ssize(source) > most) {
+    warning = fmt::format("the prompt has {} tokens; the first {} are read", source.size(), most);
+    source.resize(static_cast<size_t>(most));
+  }
+  if (source.empty()) source.push_back(end());
   const Tensor ids =
       Tensor::from(std::vector<int64_t>(source.begin(), source.end()), {1, std::ssize(source)});
-  TokenFeed feed;
-  std::unique_ptr<nn::DecodeState> state;
-  std::vector<int64_t> found;  // by the beam search
-  size_t next = 0;
-  if (options_.beams == 1) {
-    state = model_->start(ids);
-    feed = [&](std::span<const data::TokenId> tokens) {
-      const std::vector<int64_t> own(tokens.begin(), tokens.end());
-      return model_->decode(Tensor::from(own, {1, std::ssize(own)}), *state).to_vector<float>();
-    };
-  } else {
-    found = written(ids, {}, options.max_tokens).to_vector<int64_t>();
-    feed = [&](std::span<const data::TokenId>) {
-      std::vector<float> certain(static_cast<size_t>(model_->options().vocab), 0.0f);
-      certain[static_cast<size_t>(next < found.size() ? found[next++] : end)] = 1.0f;
-      return certain;
-    };
-  }
   GenerateOptions own = options;
-  own.greedy = own.greedy || options_.beams > 1;
-  const data::TokenId start = static_cast<data::TokenId>(model_->options().start);
-  Generated generated = write_text(feed, std::span(&start, 1), tokenizer(), end, own, on_token);
+  own.max_tokens = std::min(options.max_tokens, longest_text(*model_));
+  Generated generated =
+      options_.beams == 1 ? drawn(ids, own, on_token) : searched(ids, own, on_token);
+  if (own.max_tokens < options.max_tokens && generated.stopped_by == "max_tokens") {
+    generated.stopped_by = "context";
+  }
   generated.prompt_tokens = std::ssize(source);
+  generated.warning = warning;
+  return generated;
+}
+
+Generated SequenceToSequence::drawn(const Tensor& ids, const GenerateOptions& options,
+                                    const TokenCallback& on_token) {
+  std::unique_ptr<nn::DecodeState> state;
+  const TokenFeed feed = [&](std::span<const data::TokenId> tokens) {
+    if (!state) state = model_->start(ids);
+    const std::vector<int64_t> own(tokens.begin(), tokens.end());
+    return model_->decode(Tensor::from(own, {1, std::ssize(own)}), *state).to_vector<float>();
+  };
+  const auto start = static_cast<data::TokenId>(model_->options().start);
+  return write_text(feed, std::span(&start, 1), tokenizer(), end(), options, on_token);
+}
+
+Generated SequenceToSequence::searched(const Tensor& ids, const GenerateOptions& options,
+                                       const TokenCallback& on_token) {
+  const auto start = std::chrono::steady_clock::now();
+  TextWriter writer(tokenizer(), end(), options, on_token);
+  for (const int64_t id : written(ids, {}, options.max_tokens).to_vector<int64_t>()) {
+    if (!writer.push(static_cast<data::TokenId>(id))) break;
+  }
+  Generated generated = writer.finish();
+  generated.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return generated;
 }
 
@@ -206,7 +225,7 @@ std::vector<std::string> SequenceToSequence::save_assets(const std::string& fold
 }
 
 double SequenceToSequence::flops_per_row() {
-  return model_->flops(data_->longest_source(), data_->longest_target());
+  return model_->flops(data_->mean_source(), data_->mean_target());
 }
 
 TaskEntry sequence_to_sequence_entry() {

@@ -17,6 +17,7 @@ struct SequenceToSequenceOptions {
   double smoothing = 0.0;
   int64_t beams = 1;
   double length_penalty = 0.6;
+  bool write = true;
   std::string part = "auto";
   void options(Options& o);
 };
@@ -37,13 +38,15 @@ class SequenceToSequence : public IndexedTask {
   Tensor loss(const Batch& batch) override;
 
   /// loss (nats a token of the targets, without smoothing), token_accuracy (given the true tokens
-  /// before), and exact_match: targets that the model writes from the source alone, whole.
+  /// before), and, with task.write, exact_match: targets that the model writes from the source
+  /// alone, whole.
   Metrics evaluate(const EvaluationOptions& options, Communicator& communicator,
                    const Progress& progress) override;
 
-  Samples samples() const override { return Samples::text; }
+  Samples samples() const override { return Samples::answers; }
   /// The text for the source `prompt`; with task.beams above 1 the likeliest that a beam search
-  /// finds, whatever the temperature.
+  /// finds, whatever the temperature. A source longer than in training, or than learned positions
+  /// reach, loses its end; so does the text.
   Generated generate(const std::string& prompt, const GenerateOptions& options,
                      const TokenCallback& on_token) override;
   /// tokenizer.json.
@@ -58,6 +61,11 @@ class SequenceToSequence : public IndexedTask {
   void make_model();
   void add(const data::PairBatch& batch, Sums& sums);
   Tensor written(const Tensor& ids, const Tensor& lengths, int64_t tokens);
+  Generated drawn(const Tensor& ids, const GenerateOptions& options, const TokenCallback& on_token);
+  Generated searched(const Tensor& ids, const GenerateOptions& options,
+                     const TokenCallback& on_token);
+  int64_t longest_prompt() const;
+  data::TokenId end() const { return static_cast<data::TokenId>(data::end_id(tokenizer())); }
   const data::Tokenizer& tokenizer() const {
     return own_tokenizer_ ? *own_tokenizer_ : data_->tokenizer();
   }

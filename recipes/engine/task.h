@@ -82,10 +82,11 @@ class Task {
   virtual bool lower_is_better() const { return true; }
 
   // Use.
-  /// What the model can make: nothing, continuations of a prompt, or files.
-  enum class Samples { none, text, files };
+  /// What the model can make: nothing, texts that go on from a prompt, texts of their own that
+  /// answer one, or files.
+  enum class Samples { none, continuations, answers, files };
   virtual Samples samples() const { return Samples::none; }
-  /// Continues a prompt; a RequestError for tasks whose samples are no text.
+  /// Continues or answers a prompt; a RequestError for tasks whose samples are no text.
   virtual Generated generate(const std::string& prompt, const GenerateOptions& options,
                              const TokenCallback& on_token);
   /// Writes `options.count` samples, drawn by `seed`, into an existing folder, each file's name

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <utility>
 
 #include "autograd/tape.h"
 #include "core/random.h"
 #include "recipes/engine/sampler.h"
-#include "recipes/engine/text_stream.h"
 
 namespace heed::recipes {
 namespace {
@@ -59,48 +59,69 @@ std::vector<data::TokenId> prompt_ids(const data::Tokenizer& tokenizer, const st
 
 }  // namespace
 
+TextWriter::TextWriter(const data::Tokenizer& tokenizer, std::optional<data::TokenId> end,
+                       const GenerateOptions& options, TokenCallback on_token)
+    : tokenizer_(tokenizer),
+      end_(end),
+      max_tokens_(options.max_tokens),
+      on_token_(std::move(on_token)),
+      stream_(options.stop) {
+  result_.stopped_by = "max_tokens";
+}
+
+void TextWriter::show(const std::string& piece) {
+  if (on_token_ && !piece.empty()) on_token_(piece);
+}
+
+bool TextWriter::push(data::TokenId id) {
+  ++result_.tokens;
+  if (end_ && id == *end_) {
+    result_.stopped_by = "end";
+    return false;
+  }
+  show(stream_.push(tokenizer_.token(id)));
+  if (stream_.stopped()) {
+    result_.stopped_by = "stop";
+    return false;
+  }
+  return result_.tokens < max_tokens_;
+}
+
+Generated TextWriter::finish() {
+  show(stream_.finish());
+  result_.text = stream_.text();
+  return result_;
+}
+
+int64_t known_ids(const data::Tokenizer& tokenizer, std::optional<data::TokenId> end) {
+  return std::max<int64_t>(tokenizer.vocab_size(), end ? *end + 1 : 0);
+}
+
 Generated write_text(const TokenFeed& feed, std::span<const data::TokenId> prompt,
                      const data::Tokenizer& tokenizer, std::optional<data::TokenId> end,
                      const GenerateOptions& options, const TokenCallback& on_token) {
   const SamplerOptions sampler{options.greedy ? 0.0 : options.temperature, options.top_k,
                                options.top_p};
   const RandomStream random({static_cast<uint64_t>(options.seed), hash_name("generate"), 0});
-
-  Generated result;
-  result.prompt_tokens = std::ssize(prompt);
-  result.stopped_by = "max_tokens";
   auto start = std::chrono::steady_clock::now();
   std::vector<float> logits = feed(prompt);
-  result.prompt_seconds = seconds_since(start);
+  const double prompt_seconds = seconds_since(start);
 
-  // A model's vocabulary may be padded beyond the tokenizer's and the end.
-  const int64_t ids = std::max<int64_t>(tokenizer.vocab_size(), end ? *end + 1 : 0);
-  const size_t known = std::min(logits.size(), static_cast<size_t>(ids));
+  const size_t known = std::min(logits.size(), static_cast<size_t>(known_ids(tokenizer, end)));
   start = std::chrono::steady_clock::now();
-  TextStream stream(options.stop);
-  const auto show = [&](const std::string& piece) {
-    if (on_token && !piece.empty()) on_token(piece);
-  };
-  while (result.tokens < options.max_tokens) {
+  TextWriter writer(tokenizer, end, options, on_token);
+  for (;;) {
     constexpr double kTwoTo53 = 0x1p-53;
     const double u =
-        static_cast<double>(random.word64(static_cast<uint64_t>(result.tokens)) >> 11) * kTwoTo53;
+        static_cast<double>(random.word64(static_cast<uint64_t>(writer.tokens())) >> 11) * kTwoTo53;
     const auto id =
         static_cast<data::TokenId>(sample_token(std::span(logits).first(known), sampler, u));
-    ++result.tokens;
-    if (end && id == *end) {
-      result.stopped_by = "end";
-      break;
-    }
-    show(stream.push(tokenizer.token(id)));
-    if (stream.stopped()) {
-      result.stopped_by = "stop";
-      break;
-    }
-    if (result.tokens < options.max_tokens) logits = feed(std::span(&id, 1));
+    if (!writer.push(id)) break;
+    logits = feed(std::span(&id, 1));
   }
-  show(stream.finish());
-  result.text = stream.text();
+  Generated result = writer.finish();
+  result.prompt_tokens = std::ssize(prompt);
+  result.prompt_seconds = prompt_seconds;
   result.seconds = seconds_since(start);
   return result;
 }

@@ -10,14 +10,42 @@
 #include "data/tokenizer.h"
 #include "nn/models/language_model.h"
 #include "recipes/engine/generate.h"
+#include "recipes/engine/text_stream.h"
 
 namespace heed::recipes {
+
+/// The text that chosen tokens make: until `end` (where there is one), a stop text, or as many
+/// tokens as options allow.
+class TextWriter {
+ public:
+  TextWriter(const data::Tokenizer& tokenizer, std::optional<data::TokenId> end,
+             const GenerateOptions& options, TokenCallback on_token);
+
+  /// Takes in the next token; whether the text goes on.
+  bool push(data::TokenId id);
+  int64_t tokens() const { return result_.tokens; }
+  /// The text, its tokens and what stopped it.
+  Generated finish();
+
+ private:
+  void show(const std::string& piece);
+
+  const data::Tokenizer& tokenizer_;
+  std::optional<data::TokenId> end_;
+  int64_t max_tokens_;
+  TokenCallback on_token_;
+  TextStream stream_;
+  Generated result_;
+};
+
+/// The ids that a text may hold: the tokenizer's and `end`. A model's vocabulary may be padded
+/// beyond them.
+int64_t known_ids(const data::Tokenizer& tokenizer, std::optional<data::TokenId> end);
 
 /// Takes in tokens; the logits after the last of them.
 using TokenFeed = std::function<std::vector<float>(std::span<const data::TokenId>)>;
 
-/// Writes a text token by token, the first after `prompt`, until `end` (where there is one), a stop
-/// text or as many tokens as options allow.
+/// Draws a text token by token, the first after `prompt`; it ends as TextWriter says.
 Generated write_text(const TokenFeed& feed, std::span<const data::TokenId> prompt,
                      const data::Tokenizer& tokenizer, std::optional<data::TokenId> end,
                      const GenerateOptions& options, const TokenCallback& on_token);

@@ -1,21 +1,9 @@
 #include "recipes/engine/text_task.h"
 
-#include <filesystem>
-#include <utility>
-
 #include "data/registry.h"
+#include "recipes/engine/task_data.h"
 
 namespace heed::recipes {
-namespace {
-
-namespace fs = std::filesystem;
-
-std::string tokenizer_file(const std::string& assets) {
-  return (fs::path(assets) / "tokenizer.json").string();
-}
-
-}  // namespace
-
 void sampling_option(Options& o, std::string& sampling) {
   o.field("sampling", sampling,
           "training windows: random starts (as nanoGPT), or epochs: every window once an epoch",
@@ -28,12 +16,7 @@ void TextTask::open_text(TaskUse use, const std::string& assets) {
     tokenizer_ = own_tokenizer_.get();
     return;
   }
-  Config config = recipe_.data;
-  if (!assets.empty() && fs::exists(tokenizer_file(assets))) {
-    Config saved = Config::map();
-    saved.set("file", tokenizer_file(assets));
-    config.set("tokenizer", std::move(saved));
-  }
+  const Config config = with_saved_tokenizer(recipe_.data, assets);
   const Config* type = config.find("type");
   const SourceLocation where = type == nullptr ? config.where() : type->where();
   const data::DatasetEntry& entry =

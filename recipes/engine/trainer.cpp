@@ -90,6 +90,7 @@ class Trainer {
   std::string run_dir_;
   optim::Schedule schedule_;
   Warning warn_;
+  std::string prompt_warning_;  // said once, not with every sample
 
   std::unique_ptr<Task> task_;
   std::unique_ptr<optim::Optimizer> optimizer_;
@@ -316,14 +317,19 @@ void Trainer::sample() {
     const std::string prefix = fmt::format("step-{:08}", state_.step);
     for (const auto& path : task_->write_samples(folder, prefix, samples, recipe_.seed)) {
       const std::string file = fs::path(path).lexically_relative(run_dir_).generic_string();
-      reports.push_back({.step = state_.step, .prompt = {}, .text = {}, .file = file});
+      reports.push_back(
+          {.step = state_.step, .prompt = {}, .text = {}, .answers = false, .file = file});
     }
   } else {
     GenerateOptions options = options_from(recipe_);
     for (int64_t i = 0; i < samples.count; ++i) {
       options.seed = recipe_.seed + i;
       const Generated generated = task_->generate(samples.prompt, options, {});
-      reports.push_back({state_.step, samples.prompt, generated.text, {}});
+      if (generated.warning != prompt_warning_) warn_(prompt_warning_ = generated.warning);
+      reports.push_back({.step = state_.step,
+                         .prompt = samples.prompt,
+                         .text = generated.text,
+                         .answers = task_->samples() == Task::Samples::answers});
     }
   }
   for (const SampleReport& report : reports) {

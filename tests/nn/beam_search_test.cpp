@@ -99,11 +99,10 @@ TEST(BeamSearch, WritesKnownIdsOnly) {
     const std::vector<int64_t> all = text.to_vector<int64_t>();
     return *std::max_element(all.begin(), all.end());
   };
-  EXPECT_EQ(largest(beam_search(*model, ids, {}, {.beams = 3, .tokens = 6, .end = 0})), 5);
-  EXPECT_EQ(largest(beam_search(*model, ids, {}, {.beams = 3, .tokens = 6, .end = 0, .ids = 3})),
-            2);
-  EXPECT_EQ(largest(model->generate(ids, {}, {.tokens = 6, .end = 0})), 5);
-  EXPECT_EQ(largest(model->generate(ids, {}, {.tokens = 6, .end = 0, .ids = 3})), 2);
+  EXPECT_EQ(largest(beam_search(*model, ids, {}, {.beams = 3, .tokens = 6})), 5);
+  EXPECT_LT(largest(beam_search(*model, ids, {}, {.beams = 3, .tokens = 6, .ids = 3})), 3);
+  EXPECT_EQ(largest(model->generate(ids, {}, {.tokens = 6})), 5);
+  EXPECT_LT(largest(model->generate(ids, {}, {.tokens = 6, .ids = 3})), 3);
 }
 
 TEST(BeamSearch, PenaltyFavoursLongerTexts) {

@@ -144,7 +144,7 @@ TEST(Adapt, SmokeRecipeGoesOnFromTheOther) {
              false, &recorder);
   EXPECT_TRUE(recorder.warnings.empty());
   const double base = *find_metric(evaluate(folder.path("base")).metrics, "loss");
-  EXPECT_LT(*find_metric(evaluate(folder.path("tuned")).metrics, "loss"), base + 0.01);
+  EXPECT_LT(*find_metric(evaluate(folder.path("tuned")).metrics, "loss"), base);
 }
 
 TEST(Adapt, AMergedLayerGivesWhatTheTwoGave) {

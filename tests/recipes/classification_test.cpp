@@ -32,6 +32,18 @@ TEST(Classification, LearnsImages) {
   EXPECT_DOUBLE_EQ(end.baselines.front().second, 5.0 / 40.0);
 }
 
+TEST(Classification, ThreadsThatMakeBatchesDoNotChangeThem) {
+  const Scratch folder;
+  const std::string recipe = write_tiny_images(folder);
+  const auto metrics = [&](const char* run, const std::string& workers) {
+    return train_file(recipe, folder.path(run), {workers}).metrics;
+  };
+  const Metrics one = metrics("one", "data.workers=1");
+  EXPECT_EQ(metrics("five", "data.workers=5"), one);
+  expect_same_run(folder.path("one"), folder.path("five"));
+  EXPECT_EQ(evaluate(folder.path("one"), {"data.workers=3"}).metrics, one);
+}
+
 TEST(Classification, LearnsTexts) {
   const Scratch folder;
   const std::string recipe = write_tiny_texts(folder);

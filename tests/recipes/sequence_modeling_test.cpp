@@ -71,9 +71,8 @@ TEST(SequenceModeling, EveryTaskOfOneChannelTrains) {
     const Scratch folder;
     const EndReport end = train_file(
         kRecipe, folder.path("run"),
-        tiny({fmt::format(
-                  "data={{type: synthetic, task: {}, length: 24, symbols: 16, validation: 8}}",
-                  task),
+        tiny({fmt::format("data={{type: synthetic, task: {}, length: 24, {}validation: 8}}", task,
+                          std::string(task) == "listops" ? "" : "symbols: 16, "),
               "train.steps=2"}));
     EXPECT_TRUE(std::isfinite(*find_metric(end.metrics, "loss"))) << task;
   }

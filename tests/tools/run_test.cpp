@@ -55,6 +55,25 @@ TEST_F(Run, SmokeRecipeTrainsMeasuresWritesExportsAndReports) {
   EXPECT_THAT(read("smoke/report.html"), HasSubstr("finished, 20 steps"));
 }
 
+// An answer does not go on from the prompt: it is printed alone, in the report too.
+TEST_F(Run, AnswersStandWithoutTheirPrompt) {
+  const std::string recipe = source_path("recipes/base/smoke-seq2seq.yaml");
+  const Outcome trained = heed({"train", recipe, "--out", "pairs", "samples.prompt=abcabc"});
+  ASSERT_EQ(trained.status, 0) << trained.err;
+  EXPECT_THAT(trained.out, HasSubstr("sample"));
+  EXPECT_THAT(trained.out, Not(HasSubstr("abcabc")));
+  const std::vector<std::string> command = {"generate", "pairs", "--prompt", "abcabc", "--greedy"};
+  std::vector<std::string> json = command;
+  json.push_back("--json");
+  const nlohmann::json document = parse_document(heed(json).out);
+  EXPECT_EQ(document["prompt"], "abcabc");
+  EXPECT_EQ(heed(command).out, document["text"].get<std::string>() + "\n");
+  ASSERT_EQ(heed({"report", "pairs"}).status, 0);
+  const std::string page = read("pairs/report.html");
+  EXPECT_THAT(page, HasSubstr("step 6, for <b>abcabc</b></header><pre>"));
+  EXPECT_THAT(page, Not(HasSubstr("<pre><b>abcabc</b>")));
+}
+
 TEST_F(Run, EveryJsonOutputIsOneDocument) {
   train({"--json"});
   const std::vector<std::vector<std::string>> commands = {

@@ -154,13 +154,15 @@ std::string samples_part(const std::vector<RunData>& runs) {
     std::string folded;
     for (size_t i = 0; i < run.samples.size(); ++i) {
       const RunSample& sample = run.samples[run.samples.size() - 1 - i];
+      const std::string prompt = fmt::format("<b>{}</b>", escaped(sample.prompt));
       const std::string content =
           sample.image.empty()
-              ? fmt::format("<pre><b>{}</b>{}</pre>", escaped(sample.prompt), escaped(sample.text))
+              ? fmt::format("<pre>{}{}</pre>", sample.answers ? "" : prompt, escaped(sample.text))
               : picture(sample.image);
-      const std::string box = fmt::format(
-          "<div class=\"box sample\"><header>{}step {}</header>{}</div>\n",
-          runs.size() > 1 ? escaped(run.label) + ", " : "", grouped(sample.step), content);
+      const std::string box =
+          fmt::format("<div class=\"box sample\"><header>{}step {}{}</header>{}</div>\n",
+                      runs.size() > 1 ? escaped(run.label) + ", " : "", grouped(sample.step),
+                      sample.answers ? ", for " + prompt : "", content);
       (i < kOpen ? html : folded) += box;
     }
     if (!folded.empty()) {

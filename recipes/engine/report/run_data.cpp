@@ -58,8 +58,10 @@ void add_line(const Config& line, RunData& run) {
       if (value.is_number() && name != "step") run.baselines.emplace_back(name, value.as_number());
     }
   } else if (kind == "sample") {
+    const Config* answers = line.find("answers");
     run.samples.push_back({static_cast<int64_t>(number_of(line, "step")), text_of(line, "prompt"),
-                           text_of(line, "text"), picture(run.folder, text_of(line, "file"))});
+                           text_of(line, "text"), answers != nullptr && answers->as_bool(),
+                           picture(run.folder, text_of(line, "file"))});
   } else if (kind == "end") {
     run.finished = true;
   }

@@ -25,7 +25,8 @@ struct RunSample {
   int64_t step = 0;
   std::string prompt;
   std::string text;
-  std::string image;  ///< instead: the bytes of a PNG file
+  bool answers = false;  ///< the text answers the prompt; else it goes on from there
+  std::string image;     ///< instead: the bytes of a PNG file
 };
 
 struct RunData {
