@@ -67,7 +67,8 @@ void EncoderDecoderOptions::options(Options& o) {
   o.field("norm_first", norm_first, "before each branch and at the end, or after each addition");
   o.field("bias", bias, "biases in linear layers and layer norms");
   o.field("position", position,
-          "how the model knows the order of tokens; t5: learned biases of the scores by distance",
+          "how the model knows the order of tokens; t5: learned biases of the scores by distance; "
+          "sinusoidal ones want scaled_embedding",
           {.one_of = {"t5", "sinusoidal", "learned", "rotary", "none"}});
   o.field("buckets", buckets, "t5: distances that are told apart", {.min = 4});
   o.field("max_distance", max_distance, "t5: distances from here on are one", {.min = 2});

@@ -15,6 +15,7 @@
 #include <sstream>
 
 #include "heed_command.h"
+#include "nn/registry.h"
 
 namespace heed::tools {
 namespace {
@@ -203,6 +204,28 @@ TEST_F(Docs, RecipeTablesAreThoseOfTheSchema) {
   check_regions(path, document, regions, contents);
 }
 
+/// "`x`, `lengths` (optional)".
+std::string inputs_of(const nn::ModuleEntry& entry) {
+  std::string text;
+  for (const std::string& name : entry.inputs) {
+    const bool optional = name.ends_with('?');
+    text += (text.empty() ? "`" : ", `") + name.substr(0, name.size() - (optional ? 1 : 0)) + "`" +
+            (optional ? " (optional)" : "");
+  }
+  return text;
+}
+
+/// "`in`, `bias` `true`": each option's name and what it is when not given.
+std::string options_of(const nn::ModuleEntry& entry) {
+  const ordered_json schema = ordered_json::parse(entry.schema().to_json());
+  std::string text;
+  for (const auto& [name, field] : schema["properties"].items()) {
+    const std::string value = is_required(schema, name) ? "" : default_of(field);
+    text += (text.empty() ? "`" : ", `") + name + "`" + (value.empty() ? "" : " " + value);
+  }
+  return text;
+}
+
 TEST_F(Docs, ModuleTablesAreThoseOfTheRegistry) {
   const std::string path = source_path("docs/modules.md");
   const std::string document = slurp(path);
@@ -211,13 +234,21 @@ TEST_F(Docs, ModuleTablesAreThoseOfTheRegistry) {
   for (const char* kind : {"layers", "losses", "attentions", "models"}) {
     const Outcome outcome = heed({"list", kind, "--json"});
     ASSERT_EQ(outcome.status, 0) << outcome.err;
-    std::string& table = contents[kind];
-    table = "| name | what it is | source |\n|---|---|---|\n";
     const ordered_json items = ordered_json::parse(outcome.out)[kind];
     EXPECT_FALSE(items.empty()) << kind;
+    const std::string kinds = kind;
+    const bool part = kinds == "layers" || kinds == "losses";  // the others are in recipes.md
+    std::string& table = contents[kind];
+    table = part ? "| name | what it is | inputs | options | source |\n|---|---|---|---|---|\n"
+                 : "| name | what it is | source |\n|---|---|---|\n";
     for (const auto& item : items) {
-      table += "| `" + item["name"].get<std::string>() + "` | " +
-               item["summary"].get<std::string>() + " | " + item.value("source", "") + " |\n";
+      const std::string name = item["name"].get<std::string>();
+      table += "| `" + name + "` | " + item["summary"].get<std::string>() + " | ";
+      if (part) {
+        const auto& entry = nn::find_module(name, kinds == "layers" ? "layer" : "loss");
+        table += inputs_of(entry) + " | " + options_of(entry) + " | ";
+      }
+      table += item.value("source", "") + " |\n";
     }
     EXPECT_TRUE(std::any_of(regions.begin(), regions.end(),
                             [&](const Region& region) { return region.name == kind; }))
