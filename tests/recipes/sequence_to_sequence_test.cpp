@@ -152,6 +152,18 @@ TEST(SequenceToSequence, TaskOptionsCount) {
   EXPECT_LT(written("0"), written("4"));
 }
 
+// Ids that only pad the vocabulary have no text.
+TEST(SequenceToSequence, PaddedVocabulariesWriteKnownTokens) {
+  const Scratch folder;
+  train_file(kRecipe, folder.path("run"), {"model.vocab=512", "optimizer.lr=1e-6"});
+  for (const char* beams : {"task.beams=1", "task.beams=3"}) {
+    const Generated text = generate(folder.path("run"), "abc", {.max_tokens = 8, .greedy = true},
+                                    {}, {beams, "task.length_penalty=9"});
+    EXPECT_EQ(text.tokens, 8) << beams;
+    EXPECT_EQ(text.text.find_first_not_of("abcdef"), std::string::npos) << beams << text.text;
+  }
+}
+
 TEST(SequenceToSequence, TokenizersOfOtherKinds) {
   const Scratch folder;
   folder.write("pairs.csv", "en,fr\none two,un deux\ntwo three,deux trois\nthree one,trois un\n");
