@@ -241,38 +241,30 @@ void solve_block(const Block<T>& block, const Place& place, const Tensor& y, con
 
 DType solving(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 
-/// Rows [B, H, N, D] minus their (batch, head)'s `mean` [B, H, D].
+/// Rows [B, H, N, D] minus the first key of their (batch, head).
 template <class T>
-Tensor shifted(const Tensor& rows, const std::vector<double>& mean) {
+Tensor from_first_key(const Tensor& rows, const Tensor& keys) {
   const int64_t heads = rows.size(0) * rows.size(1), count = rows.size(2), d = rows.size(3);
+  const int64_t head_keys = keys.size(2);
   const Tensor out = Tensor::empty(rows.shape(), rows.dtype());
   parallel_for(heads * count, 256, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
-      const double* by = mean.data() + row / count * d;
+      const T* by = keys.data<T>() + row / count * head_keys * d;
       const T* from = rows.data<T>() + row * d;
       T* to = out.data<T>() + row * d;
-      for (int64_t e = 0; e < d; ++e) to[e] = static_cast<T>(from[e] - by[e]);
+      for (int64_t e = 0; e < d; ++e) to[e] = from[e] - by[e];
     }
   });
   return out;
 }
 
-/// Keys and centres measured from the mean of the keys: z = k - c stays what it is, and what the
-/// keys have in common does not drown it.
+/// Keys and centres measured from the first key: z = k - c stays what it is, and what the keys have
+/// in common does not drown it. The first and no mean, which would carry roundings of later tokens
+/// to earlier ones.
 template <class T>
-void measure_from_mean(GramSystem& s) {
-  const int64_t heads = s.keys.size(0) * s.keys.size(1), m = s.keys.size(2), d = s.keys.size(3);
-  std::vector<double> mean(static_cast<size_t>(heads * d), 0.0);
-  parallel_for(heads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t head = begin; head < end; ++head) {
-      double* to = mean.data() + head * d;
-      const T* key = s.keys.data<T>() + head * m * d;
-      for (int64_t i = 0; i < m * d; ++i) to[i % d] += static_cast<double>(key[i]);
-      for (int64_t e = 0; e < d; ++e) to[e] /= static_cast<double>(m);
-    }
-  });
-  s.keys = shifted<T>(s.keys, mean);
-  s.centre = shifted<T>(s.centre, mean);
+void measure_from_first(GramSystem& s) {
+  s.centre = from_first_key<T>(s.centre, s.keys);
+  s.keys = from_first_key<T>(s.keys, s.keys);
 }
 
 /// The system as the loops read it.
@@ -280,7 +272,7 @@ GramSystem prepared(const GramSystem& s, DType dtype) {
   const auto as = [dtype](const Tensor& t) { return t.defined() ? contiguous_as(t, dtype) : t; };
   GramSystem ready{as(s.weights), as(s.keys), as(s.centre), s.ridge};
   if (!ready.centre.defined() || ready.keys.numel() == 0) return ready;
-  dtype == DType::f64 ? measure_from_mean<double>(ready) : measure_from_mean<float>(ready);
+  dtype == DType::f64 ? measure_from_first<double>(ready) : measure_from_first<float>(ready);
   return ready;
 }
 
