@@ -44,7 +44,7 @@ TEST(SequentialRecommendation, LearnsWhatComesNextAndBeatsPopularity) {
   for (const char* loss : {"cross_entropy", "bce"}) {
     const EndReport end =
         train_file(recipe, folder.path(loss),
-                   {fmt::format("task.loss={}", loss), "task.negatives=2", "train.steps=400"});
+                   {fmt::format("task.loss={}", loss), "task.negatives=4", "train.steps=600"});
     EXPECT_EQ(end.metrics.front().first, "loss");
     EXPECT_GT(*find_metric(end.metrics, "recall@1"), 0.9) << loss;
     EXPECT_LT(*find_metric(end.baselines, "popularity.recall@1"), 0.4) << loss;
