@@ -174,7 +174,7 @@ Tensor attention_column_sums(const Tensor& q, const Tensor& k, const Tensor& lse
                   const AttentionSpec how = saved.restore();
                   const auto g = kernels::attention_column_sums_backward(
                       dsums, *q, *k, lse, how, weight.defined() ? *weight : Tensor(),
-                      score_wants(how.score, wanted, first));
+                      score_wants(how.score, wanted, first), wanted[0], wanted[1]);
                   Gradients all{g.inputs.dq, g.inputs.dk};
                   if (weight.defined()) all.push_back(kernels::cast(g.dweight, weight->dtype()));
                   append_score(all, g.inputs, how.score);
@@ -192,7 +192,8 @@ Tensor attention_bucket_sums(const Tensor& q, const Tensor& k, const Tensor& lse
                  saved = SavedSpec(spec)](const Tensor& dsums, const Wanted& wanted) {
                   const AttentionSpec how = saved.restore();
                   const auto g = kernels::attention_bucket_sums_backward(
-                      dsums, *sums, *q, *k, lse, how, *index, score_wants(how.score, wanted, 2));
+                      dsums, *sums, *q, *k, lse, how, *index, score_wants(how.score, wanted, 2),
+                      wanted[0], wanted[1]);
                   Gradients all{g.dq, g.dk};
                   append_score(all, g, how.score);
                   return all;

@@ -9,16 +9,19 @@
 
 namespace heed::kernels::attn {
 
-Problem make_problem(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionSpec& spec) {
+Problem make_problem(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionSpec& spec,
+                     std::optional<int64_t> paged_keys) {
   require_cpu(q.device(), "attention");
   HEED_CHECK(q.rank() == 4 && k.rank() == 4 && v.rank() == 4,
              "attention: q, k, v must be [B, H, N, D], got {}, {}, {}", q, k, v);
-  const Extents e{q.size(0), q.size(1), k.size(1), q.size(2), k.size(2), q.size(3), v.size(3)};
-  HEED_CHECK(k.size(0) == e.batch && v.size(0) == e.batch,
+  const int64_t keys = paged_keys ? *paged_keys : k.size(2);
+  HEED_CHECK(keys >= 0, "paged attention: {} tokens", keys);
+  const Extents e{q.size(0), q.size(1), k.size(1), q.size(2), keys, q.size(3), v.size(3)};
+  HEED_CHECK(paged_keys ? k.size(0) == v.size(0) : k.size(0) == e.batch && v.size(0) == e.batch,
              "attention: q has batch {}, k has {}, v has {}", e.batch, k.size(0), v.size(0));
   HEED_CHECK(k.size(3) == e.head_dim, "attention: q has head_dim {}, k has {}", e.head_dim,
              k.size(3));
-  HEED_CHECK(v.size(1) == e.kv_heads && v.size(2) == e.keys,
+  HEED_CHECK(v.size(1) == e.kv_heads && v.size(2) == k.size(2),
              "attention: k is {}, v is {}: heads and lengths differ", k, v);
   HEED_CHECK(e.kv_heads > 0 && e.heads % e.kv_heads == 0,
              "attention: {} query heads are not a multiple of {} key/value heads", e.heads,
@@ -33,6 +36,19 @@ Problem make_problem(const Tensor& q, const Tensor& k, const Tensor& v, const At
 
 Tensor with_contiguous_rows(const Tensor& x) {
   return x.size(3) == 1 || x.stride(3) == 1 ? x : contiguous_as(x, x.dtype());
+}
+
+Tensor token_major(int64_t batch, int64_t heads, int64_t rows, int64_t width, DType dtype) {
+  return views::transpose(Tensor::empty({batch, rows, heads, width}, dtype), 1, 2);
+}
+
+Tensor token_major(const Tensor& x) {
+  return token_major(x.size(0), x.size(1), x.size(2), x.size(3), x.dtype());
+}
+
+void count_products(const Problem& problem, int64_t keys, int64_t values) {
+  const int64_t width = keys * problem.e.head_dim + values * problem.e.value_dim;
+  count_flops(2.0 * static_cast<double>(problem.plan.pairs()) * static_cast<double>(width));
 }
 
 DType statistics_dtype(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
@@ -56,31 +72,22 @@ void prepare_score_gradients(AttentionGradients& g, const AttentionScore& s, con
 namespace heed::kernels {
 namespace {
 
+using attn::count_products;
 using attn::Extents;
 using attn::make_problem;
 using attn::Problem;
 using attn::statistics_dtype;
+using attn::token_major;
 using attn::with_contiguous_rows;
-
-/// A new [B, H, N, D] tensor laid out [B, N, H, D], so that heads merge without a copy.
-Tensor token_major(int64_t batch, int64_t heads, int64_t rows, int64_t width, DType dtype) {
-  return views::transpose(Tensor::empty({batch, rows, heads, width}, dtype), 1, 2);
-}
 
 void prepare_gradient(Tensor& gradient, const Tensor& of, const char* name) {
   if (!gradient.defined()) {
-    gradient = token_major(of.size(0), of.size(1), of.size(2), of.size(3), of.dtype());
+    gradient = token_major(of);
     return;
   }
   HEED_CHECK(gradient.shape() == of.shape() && gradient.dtype() == of.dtype() &&
                  (gradient.size(3) == 1 || gradient.stride(3) == 1),
              "attention backward: {} is to go into {}, which does not fit {}", name, gradient, of);
-}
-
-/// Products of each pair: `keys` as long as a key, `values` as long as a value.
-void count_products(const Problem& problem, int64_t keys, int64_t values) {
-  const int64_t width = keys * problem.e.head_dim + values * problem.e.value_dim;
-  count_flops(2.0 * static_cast<double>(problem.plan.pairs()) * static_cast<double>(width));
 }
 
 }  // namespace
@@ -115,8 +122,16 @@ AttentionGradients attention_backward(const Tensor& dout, const Tensor& dlse, co
   const Problem problem = make_problem(q_in, k_in, v_in, spec);
   const Tensor q = with_contiguous_rows(q_in), k = with_contiguous_rows(k_in),
                v = with_contiguous_rows(v_in);
-  HEED_CHECK(!forward.out.defined() || dout.shape() == forward.out.shape(),
-             "attention backward: out is {}, its gradient {}", forward.out, dout);
+  const Extents& e = problem.e;
+  const Shape rows{e.batch, e.heads, e.queries};
+  const Shape values{e.batch, e.heads, e.queries, e.value_dim};
+  HEED_CHECK(dout.shape() == values && (!forward.out.defined() || forward.out.shape() == values),
+             "attention backward: wants out and its gradient {}, got {} and {}", values,
+             forward.out, dout);
+  HEED_CHECK(forward.lse.shape() == rows && (!dlse.defined() || dlse.shape() == rows),
+             "attention backward: wants lse and its gradient {}, got {} and {}", rows, forward.lse,
+             dlse);
+  const DType statistics = statistics_dtype(q.dtype());
   count_products(problem, 3, 2);
   AttentionGradients grads;
   if (want_q) prepare_gradient(grads.dq = into.dq, q, "dq");
@@ -124,14 +139,18 @@ AttentionGradients attention_backward(const Tensor& dout, const Tensor& dlse, co
     prepare_gradient(grads.dk = into.dk, k, "dk");
     prepare_gradient(grads.dv = into.dv, v, "dv");
   }
-  attn::prepare_score_gradients(grads, spec.score, wants, statistics_dtype(q.dtype()));
-  const Tensor dout_rows =
-      with_contiguous_rows(dout.dtype() == q.dtype() ? dout : contiguous_as(dout, q.dtype()));
-  const Tensor dlse_rows = dlse.defined() ? contiguous_as(dlse, forward.lse.dtype()) : dlse;
+  attn::prepare_score_gradients(grads, spec.score, wants, statistics);
+  const auto with_rows = [&](const Tensor& x) {
+    return with_contiguous_rows(x.dtype() == q.dtype() ? x : contiguous_as(x, q.dtype()));
+  };
+  const Tensor dout_rows = with_rows(dout);
+  const Tensor dlse_rows = dlse.defined() ? contiguous_as(dlse, statistics) : dlse;
+  const AttentionOutput whole{forward.out.defined() ? with_rows(forward.out) : forward.out,
+                              contiguous_as(forward.lse, statistics)};
   if (q.dtype() == DType::f64)
-    attn::reference_backward(problem, dout_rows, dlse_rows, q, k, v, forward, grads);
+    attn::reference_backward(problem, dout_rows, dlse_rows, q, k, v, whole, grads);
   else
-    attn::fused_backward(problem, dout_rows, dlse_rows, q, k, v, forward, grads);
+    attn::fused_backward(problem, dout_rows, dlse_rows, q, k, v, whole, grads);
   return grads;
 }
 

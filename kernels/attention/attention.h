@@ -29,14 +29,14 @@ std::shared_ptr<const RelativeIndex> behind_globals(const RelativeIndex& rest, i
 std::shared_ptr<const RelativeIndex> relative_grid(const std::vector<int64_t>& grid,
                                                    const std::vector<int64_t>& window,
                                                    const std::vector<int64_t>& dilation = {});
+/// By the offset along one axis of a row-major grid alone, within (-window, window): tables of
+/// 2 window - 1 entries.
+std::shared_ptr<const RelativeIndex> relative_axis(const std::vector<int64_t>& grid, int axis,
+                                                   int64_t window);
 /// T5's buckets (arXiv 1910.10683, section 2.1): tables of `buckets` entries.
 std::shared_ptr<const RelativeIndex> relative_buckets(int64_t queries, int64_t keys,
                                                       int64_t buckets, int64_t max_distance,
                                                       bool bidirectional, int64_t query_offset = 0);
-
-/// The same along one axis of a row-major grid alone: tables of 2 window[axis] - 1 entries.
-std::shared_ptr<const RelativeIndex> relative_axis(const std::vector<int64_t>& grid, int axis,
-                                                   int64_t window);
 
 /// Logits that each query holds for every relative offset, as q_i.r(offset) is: pair (i, j) looks
 /// up logits[b, h, i, index(i, j)]. One product of q with a table makes them (HaloNet, arXiv
@@ -52,7 +52,9 @@ inline constexpr size_t kRelativeAxes = 3;
 ///   x     = scale query_temperature_i key_temperature_j q_i.k_j
 ///   logit = softcap tanh(x / softcap) + bias_ij + table[index(i, j)] - alibi (i + offset - j)
 ///           + sum over axes of relative_logits_i[index(i, j)]
-/// and one more logit, the sink's, that takes a share of each row's probability and has no value.
+/// and one more logit, the sink's, that takes a share of each row's probability and has no value:
+/// one number a head, or one of each row (-infinity: none), such as the logarithm of what keys
+/// that are not there would add to the row's sum.
 struct AttentionScore {
   double scale = 0.0;             ///< 0 means 1/sqrt(D)
   std::vector<float> alibi = {};  ///< slope of each query head: adds -slope * (i + query_offset -
@@ -64,7 +66,7 @@ struct AttentionScore {
   Tensor table = {};              ///< [H or 1, entries], looked up by `relative`
   std::shared_ptr<const RelativeIndex> relative = {};
   std::array<RelativeLogits, kRelativeAxes> relative_logits = {};
-  Tensor sink = {};  ///< [H] logits
+  Tensor sink = {};  ///< [H], or [B or 1, H or 1, N or 1], logits
 };
 
 struct AttentionSpec {

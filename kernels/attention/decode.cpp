@@ -2,7 +2,7 @@
 // Each of them is read once, in place, for all queries that share the key/value head; the keys are
 // cut into splits of fixed length, one task each, and the splits' results are merged through their
 // maxima and sums (flash-decoding).
-#include <vector>
+#include <array>
 
 #include "kernels/attention/fused.h"
 
@@ -185,7 +185,7 @@ void decode_split(const DecodeCall& c, int64_t pair, int64_t split) {
   float *query, *logits;
   const Scratch scratch(
       {{&query, padded(e.head_dim)}, {&logits, static_cast<size_t>(c.rows * kSplitKeys)}});
-  std::vector<uint8_t> seen(static_cast<size_t>(end - begin), 0);  // by some row
+  std::array<uint8_t, kSplitKeys> seen{};  // by some row
   for (int64_t r = 0; r < c.rows; ++r) {
     const DecodeRow row(e, hk, r);
     const HeadScore score(c.p.spec.score, e, row.head);

@@ -1,6 +1,7 @@
 // The fused kernels for f32 and bf16 (f32 accumulation). Rows of all tensors are contiguous.
 #pragma once
 
+#include "kernels/attention/pair_walk.h"
 #include "kernels/attention/score_sums.h"
 #include "kernels/attention/tiles.h"
 

@@ -178,8 +178,8 @@ class ForwardTask {
   /// The sink and virtual keys come before all others.
   void start_valueless(const ForwardBlock& f) {
     for (int64_t l = 0; l < f.block.rows; ++l) {
-      const int64_t count = p_.virtual_keys(p_.plan.query_token(f.block.first + l));
-      const float logit = valueless_logit(scores_.terms(), f.block.head, count);
+      const int64_t i = p_.plan.query_token(f.block.first + l);
+      const float logit = valueless_logit(scores_.terms(), b_, f.block.head, i, p_.virtual_keys(i));
       if (std::isinf(logit)) continue;
       f.max[l] = logit * kLog2E;
       f.sum[l] = 1.0f;

@@ -2,10 +2,10 @@
 //   dout_p = factor_p s_p dout       dlse_p = s_p (g_p - sum_r s_r g_r + dlse)
 #include "kernels/attention/merge.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/parallel.h"
-#include "core/views.h"
 #include "kernels/attention/call.h"
 #include "kernels/elementwise/accumulate.h"
 
@@ -37,11 +37,6 @@ T* row_of(const Rows<T>& rows, const Shape& shape, int64_t r) {
   return rows.head(bh / shape[1], bh % shape[1]) + i * rows.row_stride;
 }
 
-Tensor token_major(const Tensor& like) {
-  const Shape& s = like.shape();
-  return views::transpose(Tensor::empty({s[0], s[2], s[1], s[3]}, like.dtype()), 1, 2);
-}
-
 /// The parts as the loops read them: contiguous rows, contiguous lse.
 template <class T, class A>
 struct Parts {
@@ -59,11 +54,13 @@ struct Parts {
   }
 };
 
-/// Calls fn(rows of some [B, H, N, D] tensors), in pieces, on all threads.
-template <class Fn>
-void for_rows(const Shape& shape, const Fn& fn) {
+/// Calls fn(row, scratch) for the rows of some [B, H, N, D] tensors, in pieces, on all threads;
+/// `scratch`: that many numbers.
+template <class A, class Fn>
+void for_rows(const Shape& shape, size_t scratch, const Fn& fn) {
   parallel_for(shape[0] * shape[1] * shape[2], kRowsAtOnce, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) fn(r);
+    std::vector<A> numbers(scratch);
+    for (int64_t r = begin; r < end; ++r) fn(r, numbers.data());
   });
 }
 
@@ -77,21 +74,22 @@ void merge(const std::vector<AttentionOutput>& all, const std::vector<double>& f
   const Parts<T, A> parts(all);
   const Rows<T> out(to.out);
   const Shape shape = to.out.shape();
-  for_rows(shape, [&](int64_t r) {
+  const auto width = static_cast<size_t>(shape[3]);
+  for_rows<A>(shape, width, [&](int64_t r, A* sums) {
     A most = -std::numeric_limits<A>::infinity(), sum = 0;
     for (const A* lse : parts.lse) most = std::max(most, lse[r]);
     const bool empty = std::isinf(most) && most < 0;
     for (const A* lse : parts.lse) sum += empty ? A{0} : std::exp(lse[r] - most);
     const A whole = empty ? most : most + std::log(sum);
     to.lse.data<A>()[r] = whole;
-    std::vector<A> sums(static_cast<size_t>(shape[3]), A{0});
+    std::fill_n(sums, width, A{0});
     for (size_t p = 0; !empty && p < parts.lse.size(); ++p) {
       const A share = static_cast<A>(factor_of(factors, p)) * std::exp(parts.lse[p][r] - whole);
       const T* from = row_of(parts.out[p], shape, r);
-      for (size_t d = 0; d < sums.size(); ++d) sums[d] += share * static_cast<A>(from[d]);
+      for (size_t d = 0; d < width; ++d) sums[d] += share * static_cast<A>(from[d]);
     }
     T* row = row_of(out, shape, r);
-    for (size_t d = 0; d < sums.size(); ++d) row[d] = static_cast<T>(sums[d]);
+    for (size_t d = 0; d < width; ++d) row[d] = static_cast<T>(sums[d]);
   });
 }
 
@@ -105,17 +103,18 @@ void merge_backward(const Tensor& dout_in, const Tensor& dlse,
   for (const AttentionOutput& part : to) douts.emplace_back(part.out);
   const Shape shape = dout_in.shape();
   const size_t count = all.size();
-  for_rows(shape, [&](int64_t r) {
+  for_rows<A>(shape, 2 * count, [&](int64_t r, A* share) {
+    A* gain = share + count;
     const A whole = merged_lse.data<A>()[r];
     const bool empty = std::isinf(whole) && whole < 0;
     const T* go = row_of(dout, shape, r);
-    std::vector<A> share(count), gain(count);
     A mean = 0;
     for (size_t p = 0; p < count; ++p) {
       share[p] = empty ? A{0} : std::exp(parts.lse[p][r] - whole);
       const A factor = static_cast<A>(factor_of(factors, p));
       const T* out = row_of(parts.out[p], shape, r);
       T* into = row_of(douts[p], shape, r);
+      gain[p] = 0;
       for (int64_t d = 0; d < shape[3]; ++d) {
         gain[p] += factor * static_cast<A>(go[d]) * static_cast<A>(out[d]);
         into[d] = static_cast<T>(factor * share[p] * static_cast<A>(go[d]));
@@ -133,7 +132,7 @@ AttentionOutput merge_attentions(const std::vector<AttentionOutput>& parts,
                                  const std::vector<double>& factors) {
   check(parts, factors);
   const Tensor& first = parts[0].out;
-  const AttentionOutput to{token_major(first),
+  const AttentionOutput to{attn::token_major(first),
                            Tensor::empty(parts[0].lse.shape(), parts[0].lse.dtype())};
   dispatch_floating(first.dtype(), "merge_attentions", [&](auto type) {
     using T = decltype(type);
@@ -149,7 +148,7 @@ std::vector<AttentionOutput> merge_attentions_backward(const Tensor& dout, const
   check(parts, factors);
   std::vector<AttentionOutput> to;
   for (const AttentionOutput& part : parts)
-    to.push_back({token_major(part.out), Tensor::empty(part.lse.shape(), part.lse.dtype())});
+    to.push_back({attn::token_major(part.out), Tensor::empty(part.lse.shape(), part.lse.dtype())});
   const Tensor rows = attn::with_contiguous_rows(dout);
   const Tensor more = dlse.defined() ? contiguous_as(dlse, lse.dtype()) : dlse;
   dispatch_floating(dout.dtype(), "merge_attentions", [&](auto type) {

@@ -17,7 +17,7 @@
 
 #include "kernels/attention/tile-inl.h"
 
-#if HWY_TARGET == HWY_AVX3 && (defined(__GNUC__) || defined(__clang__))
+#if HWY_TARGET <= HWY_AVX3 && (defined(__GNUC__) || defined(__clang__))
 #include <immintrin.h>
 #endif
 
@@ -65,13 +65,14 @@ struct Singles : SingleProducts {
   static const float* across(const TileView&, const float* s, float*) { return s; }
 };
 
-#if HWY_TARGET == HWY_AVX3 && (defined(__GNUC__) || defined(__clang__))
+#if HWY_TARGET <= HWY_AVX3 && (defined(__GNUC__) || defined(__clang__))
 inline constexpr bool kCompilesPairs = true;
 
 // What the processor must have beyond this target is asked at run time: Problem::pairs.
 #define HEED_PAIRS_ATTR __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
 
-// As product_tile.
+// As product_tile. The two share no template: these intrinsics inline only into functions that have
+// their target, and the attribute cannot depend on a template's argument.
 template <int kRows, int kWidth, bool kAccumulate>
 HEED_PAIRS_ATTR HWY_NOINLINE void pair_product_tile(Broadcast a, const float* HWY_RESTRICT b,
                                                     size_t b_stride, size_t k,

@@ -2,6 +2,7 @@
 // and no delta, what it holds for a pair instead of dS is the probability itself.
 #include "kernels/attention/probabilities.h"
 
+#include <algorithm>
 #include <limits>
 #include <type_traits>
 
@@ -28,8 +29,8 @@ Tensor ones(const Shape& shape, DType dtype) { return Tensor::full(shape, 1.0, d
 class Walk {
  public:
   Walk(const Tensor& q, const Tensor& k, const AttentionSpec& spec)
-      : q_(attn::with_contiguous_rows(q)),
-        k_(attn::with_contiguous_rows(k)),
+      : q_(with_rows(q)),
+        k_(with_rows(k)),
         v_(ones({k.size(0), k.size(1), k.size(2), 1}, k.dtype())),
         problem_(attn::make_problem(q_, k_, v_, spec)) {}
 
@@ -45,12 +46,28 @@ class Walk {
     return contiguous_as(t, dtype());
   }
 
-  /// Zeros for dq, dk and the score's gradients that are wanted.
-  AttentionGradients gradients(const AttentionScore& score, const ScoreWants& wants) const {
+  /// `weight` [B, H, N] as the walk multiplies by it: rounded to q's dtype. Undefined: ones.
+  Tensor weights(const Tensor& weight) const {
+    if (!weight.defined()) return weight;
+    return contiguous_as(contiguous_as(checked(weight, rows(), "weight"), q_.dtype()), dtype());
+  }
+  /// Throws where `index` does not fit, or the sums [N, entries] of a head are too many to count.
+  void check_buckets(const RelativeIndex& index, int64_t entries) const {
+    attn::check_index(index, entries, problem_.e);
+    HEED_CHECK(entries < INT32_MAX / std::max<int64_t>(problem_.e.queries, 1),
+               "attention: bucket sums of {} queries and {} entries, which are 2^31 or more",
+               problem_.e.queries, entries);
+  }
+
+  /// Places for dq, dk and the score's gradients, as far as they are wanted.
+  AttentionGradients gradients(const AttentionScore& score, const ScoreWants& wants, bool want_q,
+                               bool want_k) const {
     AttentionGradients grads;
-    grads.dq = Tensor::empty(q_.shape(), q_.dtype());
-    grads.dk = Tensor::empty(k_.shape(), k_.dtype());
-    grads.dv = Tensor::empty(v_.shape(), v_.dtype());
+    if (want_q) grads.dq = Tensor::empty(q_.shape(), q_.dtype());
+    if (want_k) {
+      grads.dk = Tensor::empty(k_.shape(), k_.dtype());
+      grads.dv = Tensor::empty(v_.shape(), v_.dtype());
+    }
     attn::prepare_score_gradients(grads, score, wants, dtype());
     return grads;
   }
@@ -65,7 +82,8 @@ class Walk {
     const Tensor dout = weight.defined() ? views::reshape(contiguous_as(weight, q_.dtype()), shape)
                                          : ones(shape, q_.dtype());
     const AttentionOutput forward{{}, checked(lse, rows(), "lse")};
-    const double products = grads.dq.defined() ? 3.0 : 1.0;
+    const double products =
+        1.0 + (grads.dq.defined() ? 1.0 : 0.0) + (grads.dk.defined() ? 1.0 : 0.0);
     count_flops(2.0 * products * static_cast<double>(problem_.plan.pairs() * e.head_dim));
     if (q_.dtype() == DType::f64) {
       PairWalk<double> walk;
@@ -79,6 +97,11 @@ class Walk {
   }
 
  private:
+  static Tensor with_rows(const Tensor& x) {
+    HEED_CHECK(x.rank() == 4, "attention: wants [B, H, N, D], got {}", x);
+    return attn::with_contiguous_rows(x);
+  }
+
   Tensor q_, k_, v_;
   Problem problem_;
 };
@@ -101,8 +124,7 @@ Tensor attention_column_sums(const Tensor& q, const Tensor& k, const Tensor& lse
   const AttentionSpec whole = without_dropout(spec);
   const Walk walk(q, k, whole);
   const Tensor sums = walk.zeros(walk.columns());
-  const Tensor weights = weight.defined() ? walk.checked(weight, walk.rows(), "weight") : weight;
-  walk.run(lse, weights, {}, {}, [&](auto& w) { point(w.key_sums, sums); });
+  walk.run(lse, walk.weights(weight), {}, {}, [&](auto& w) { point(w.key_sums, sums); });
   return sums;
 }
 
@@ -110,11 +132,12 @@ Tensor attention_column_sums(const Tensor& q, const Tensor& k, const Tensor& lse
 ColumnSumGradients attention_column_sums_backward(const Tensor& dsums, const Tensor& q,
                                                   const Tensor& k, const Tensor& lse,
                                                   const AttentionSpec& spec, const Tensor& weight,
-                                                  const ScoreWants& wants) {
+                                                  const ScoreWants& wants, bool want_q,
+                                                  bool want_k) {
   const AttentionSpec whole = without_dropout(spec);
   const Walk walk(q, k, whole);
   const Tensor by_key = walk.checked(dsums, walk.columns(), "the gradient of column sums");
-  const Tensor weights = weight.defined() ? walk.checked(weight, walk.rows(), "weight") : weight;
+  const Tensor weights = walk.weights(weight);
   ColumnSumGradients result{{}, walk.zeros(walk.rows())};
   walk.run(lse, {}, {}, {}, [&](auto& w) {
     point(w.key_factor, by_key);
@@ -122,7 +145,7 @@ ColumnSumGradients attention_column_sums_backward(const Tensor& dsums, const Ten
   });
   const Tensor delta =
       weight.defined() ? binary(Binary::mul, weights, result.dweight) : result.dweight;
-  result.inputs = walk.gradients(spec.score, wants);
+  result.inputs = walk.gradients(spec.score, wants, want_q, want_k);
   walk.run(lse, weights, binary(Binary::mul, delta, -1.0), result.inputs,
            [&](auto& w) { point(w.key_factor, by_key); });
   return result;
@@ -133,7 +156,7 @@ Tensor attention_bucket_sums(const Tensor& q, const Tensor& k, const Tensor& lse
                              int64_t entries) {
   const Walk walk(q, k, spec);
   const Extents& e = walk.extents();
-  attn::check_index(index, entries, e);
+  walk.check_buckets(index, entries);
   const Tensor sums = walk.zeros({e.batch, e.heads, e.queries, entries});
   walk.run(lse, {}, {}, {}, [&](auto& w) {
     w.index = {&index, entries};
@@ -146,15 +169,17 @@ AttentionGradients attention_bucket_sums_backward(const Tensor& dsums, const Ten
                                                   const Tensor& q, const Tensor& k,
                                                   const Tensor& lse, const AttentionSpec& spec,
                                                   const RelativeIndex& index,
-                                                  const ScoreWants& wants) {
+                                                  const ScoreWants& wants, bool want_q,
+                                                  bool want_k) {
   const Walk walk(q, k, spec);
   const Extents& e = walk.extents();
+  HEED_CHECK(sums.rank() == 4, "attention: bucket sums are [B, H, N, entries], got {}", sums);
   const int64_t entries = sums.size(3);
-  attn::check_index(index, entries, e);
+  walk.check_buckets(index, entries);
   const Tensor by_bucket =
       walk.checked(dsums, {e.batch, e.heads, e.queries, entries}, "the gradient of bucket sums");
   const Tensor delta = sum(binary(Binary::mul, by_bucket, sums), {3}, false);
-  AttentionGradients grads = walk.gradients(spec.score, wants);
+  AttentionGradients grads = walk.gradients(spec.score, wants, want_q, want_k);
   walk.run(lse, walk.zeros(walk.rows()), binary(Binary::mul, delta, -1.0), grads, [&](auto& w) {
     w.index = {&index, entries};
     point(w.bucket_gradient, by_bucket);
@@ -163,7 +188,8 @@ AttentionGradients attention_bucket_sums_backward(const Tensor& dsums, const Ten
 }
 
 LogitRange attention_logit_range(const Tensor& q, const Tensor& k, const AttentionSpec& spec) {
-  const Walk walk(q, k, spec);
+  const AttentionSpec whole = without_dropout(spec);
+  const Walk walk(q, k, whole);
   const double far = std::numeric_limits<double>::infinity();
   const Tensor least = Tensor::full(walk.rows(), far, walk.dtype());
   const Tensor largest = Tensor::full(walk.rows(), -far, walk.dtype());
@@ -172,6 +198,8 @@ LogitRange attention_logit_range(const Tensor& q, const Tensor& k, const Attenti
     point(w.row_largest, largest);
   });
   const Shape heads{least.size(0), least.size(1)};
+  if (walk.extents().queries == 0)
+    return {Tensor::full(heads, far, walk.dtype()), Tensor::full(heads, -far, walk.dtype())};
   return {views::reshape(min_along(least, 2).first, heads),
           views::reshape(max_along(largest, 2).first, heads)};
 }

@@ -8,12 +8,14 @@
 namespace heed::kernels {
 
 /// sums[b, h, j] = sum_i weight[b, h, i] p_ij: [B, H, M] (f32; f64 for f64). p = exp(logit - lse)
-/// before dropout; `lse` [B, H, N] as `attention` gives it; `weight` [B, H, N], undefined: ones.
-/// With one query these are its probabilities.
+/// before dropout; `lse` [B, H, N] as `attention` gives it; `weight` [B, H, N], undefined: ones,
+/// is rounded to q's dtype, like all that multiplies values of it. With one query these are its
+/// probabilities.
 Tensor attention_column_sums(const Tensor& q, const Tensor& k, const Tensor& lse,
                              const AttentionSpec& spec, const Tensor& weight = {});
 
-/// The gradients of column sums for dsums [B, H, M]; `dweight` [B, H, N].
+/// The gradients of column sums for dsums [B, H, M]; `dweight` [B, H, N]. Those of q, of k and of
+/// the score's tensors that are not wanted stay undefined.
 struct ColumnSumGradients {
   AttentionGradients inputs;  ///< dq, dk and those of the score's tensors
   Tensor dweight;
@@ -21,7 +23,8 @@ struct ColumnSumGradients {
 ColumnSumGradients attention_column_sums_backward(const Tensor& dsums, const Tensor& q,
                                                   const Tensor& k, const Tensor& lse,
                                                   const AttentionSpec& spec, const Tensor& weight,
-                                                  const ScoreWants& wants = {});
+                                                  const ScoreWants& wants = {}, bool want_q = true,
+                                                  bool want_k = true);
 
 /// sums[b, h, i, e] = sum over keys j with index(i, j) = e of p_ij, after dropout: [B, H, N,
 /// entries] (f32; f64 for f64). Times a table of values by offset they are its share of the output
@@ -35,7 +38,8 @@ AttentionGradients attention_bucket_sums_backward(const Tensor& dsums, const Ten
                                                   const Tensor& q, const Tensor& k,
                                                   const Tensor& lse, const AttentionSpec& spec,
                                                   const RelativeIndex& index,
-                                                  const ScoreWants& wants = {});
+                                                  const ScoreWants& wants = {}, bool want_q = true,
+                                                  bool want_k = true);
 
 /// The least and the largest logit of each batch and head over the pairs of the pattern: [B, H]
 /// each (f32; f64 for f64); +infinity and -infinity where there is no pair.

@@ -70,7 +70,7 @@ void forward(const Problem& p, const Tensor& q, const Tensor& k, const Tensor& v
       const DropoutMask mask(p.spec, b, h);
       row_logits<A>(p, terms, b, h, i, qs.head(b, h) + i * qs.row_stride, ks.head(b, hk),
                     ks.row_stride, seen);
-      const A valueless = valueless_logit(terms, h, p.virtual_keys(i));
+      const A valueless = valueless_logit(terms, b, h, i, p.virtual_keys(i));
       A max = valueless;
       for (const Seen<A>& s : seen) max = std::max(max, s.logit);
       const bool empty = max == -std::numeric_limits<A>::infinity();
@@ -157,8 +157,8 @@ void backward(const Problem& p, const Tensor& dout, const Tensor& dlse, const Te
             continue;
           }
           std::fill(dq.begin(), dq.end(), A{0});
-          if (terms.sink)
-            d_sink.add(0, h, 0, 0, -std::exp(terms.sink.at(0, h, 0, 0) - lse) * delta);
+          if (terms.sink && !std::isinf(lse))
+            d_sink.add(b, h, i, 0, -std::exp(terms.sink.at(b, h, i, 0) - lse) * delta);
           for (const Seen<A>& s : seen) {
             const auto js = static_cast<size_t>(s.j);
             const A prob = std::exp(s.logit - lse), factor = dropout_factor<A>(p, mask, i, s.j);

@@ -1,6 +1,7 @@
 // Attention row by row, as the formula reads: the f64 path, which gradient checks run on.
 #pragma once
 
+#include "kernels/attention/pair_walk.h"
 #include "kernels/attention/plan.h"
 
 namespace heed::kernels::attn {

@@ -1,5 +1,5 @@
-// Score terms beyond scale and ALiBi (temperatures, soft-cap, bias, relative table) on a tile, and
-// their gradients. The plain path does not come here.
+// Score terms beyond scale and ALiBi (temperatures, soft-cap, bias, tables and rows of relative
+// logits) on a tile. The plain path does not come here.
 //
 // Included once for each instruction set, after kernels/simd.h, within no namespace.
 #if defined(HEED_KERNELS_ATTENTION_SCORE_INL_H_) == defined(HWY_TARGET_TOGGLE)

@@ -30,7 +30,7 @@ class ScoreGradients {
   /// Gradients of temperatures and of biases by query or by key alone, from dS of column w.
   void add_column(BackwardBlock& f, int w) {
     const ScoreSums& sums = c_.sums;
-    if (!sums.any()) return;
+    if (!sums.any_by_query_or_key()) return;
     const ScoreTerms<float>& terms = c_.terms;
     const auto head = static_cast<size_t>(index_ * e_.group() + f.block.head % e_.group());
     const auto keys = static_cast<size_t>(e_.keys);
@@ -164,7 +164,7 @@ class ScoreGradients {
   void store_rows(const BackwardBlock& f) {
     const int64_t row = (b_ * e_.heads + f.block.head) * e_.queries;
     for (int64_t l = 0; l < f.block.rows; ++l) {
-      const int64_t i = row + plan_.query_token(f.block.first + l);
+      const int64_t token = plan_.query_token(f.block.first + l), i = row + token;
       const ScoreSums& sums = c_.sums;
       if (sums.query_temperature.defined())
         sums.query_temperature.data<float>()[i] = f.dtemperature[l];
@@ -175,7 +175,7 @@ class ScoreGradients {
         c_.walk.row_largest[i] = f.largest[l] / kLog2E;
       }
       if (sums.sink.defined()) {
-        const float logit = c_.terms.sink.at(0, f.block.head, 0, 0);
+        const float logit = c_.terms.sink.at(b_, f.block.head, token, 0);
         sums.sink.data<float>()[i] = -std::exp(logit - f.lse[l] / kLog2E) * f.delta[l];
       }
     }

@@ -29,13 +29,10 @@ struct ScoreSums {
   /// Sums the columns of all tasks into `to` [B, H, M].
   void add_columns(const Tasks& tasks, const Extents& e, float* to) const;
 
-  bool any() const {
+  /// Whether there are sums by query or by key alone.
+  bool any_by_query_or_key() const {
     return query_temperature.defined() || query_bias.defined() || key_temperature.defined() ||
-           key_bias.defined() || table.defined() || bias.defined() || any_relative();
-  }
-  bool any_relative() const {
-    return std::any_of(relative_logits.begin(), relative_logits.end(),
-                       [](const Tensor& t) { return t.defined(); });
+           key_bias.defined();
   }
 };
 

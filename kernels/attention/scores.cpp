@@ -50,8 +50,11 @@ ScoreTensors::ScoreTensors(const AttentionScore& s, const Extents& e, DType dtyp
                     {e.batch, e.heads, e.queries, e.keys}, dtype)),
       table(prepared(s.table, "table", rank4(s.table, "table", 2, {-1, 0, -1, 1}),
                      {1, e.heads, 1, s.table.defined() ? s.table.size(1) : 1}, dtype)),
-      sink(prepared(s.sink, "sink", rank4(s.sink, "sink", 1, {-1, 0, -1, -1}), {1, e.heads, 1, 1},
-                    dtype)) {
+      sink(prepared(s.sink, "sink",
+                    !s.sink.defined() || s.sink.rank() == 1
+                        ? rank4(s.sink, "sink", 1, {-1, 0, -1, -1})
+                        : rank4(s.sink, "sink", 3, {0, 1, 2, -1}),
+                    {e.batch, e.heads, e.queries, 1}, dtype)) {
   HEED_CHECK(s.alibi.empty() || static_cast<int64_t>(s.alibi.size()) == e.heads,
              "attention: {} ALiBi slopes for {} heads", s.alibi.size(), e.heads);
   HEED_CHECK(s.softcap >= 0.0, "attention: softcap {} is negative", s.softcap);
@@ -125,9 +128,11 @@ std::shared_ptr<const RelativeIndex> relative_grid(const std::vector<int64_t>& g
 }
 
 std::shared_ptr<const RelativeIndex> behind_globals(const RelativeIndex& rest, int64_t count) {
-  // So far from all other places that every index is beyond the last entry.
+  // So far from all other places that every index is beyond the last entry; beyond a map, one more
+  // element says so.
   constexpr int32_t kFar = 1 << 29;
   RelativeIndex index = rest;
+  if (!index.map.empty()) index.map.push_back(INT32_MAX);
   index.key.insert(index.key.begin(), static_cast<size_t>(count), kFar);
   index.query.insert(index.query.begin(), static_cast<size_t>(count), -kFar);
   return std::make_shared<RelativeIndex>(std::move(index));

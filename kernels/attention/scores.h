@@ -115,32 +115,15 @@ struct ScoreTerms {
   }
 };
 
-/// What a backward walk does to single pairs beside the gradients: so statistics of the
-/// probabilities, and their gradients, come from the same tiles. With V and dO of ones and no
-/// delta, dS is P itself. Contiguous tensors, zeros where they are summed into.
+/// The logit of what has no value in the row of query i (the sink, and `count` virtual keys of
+/// logit 0); -infinity without either.
 template <class A>
-struct PairWalk {
-  TableIndex index = {};               ///< of buckets
-  const A* bucket_gradient = nullptr;  ///< [B, H, N, entries], added to dP
-  const A* key_factor = nullptr;       ///< [B, H, M], multiplies dP
-  A* bucket_sums = nullptr;            ///< [B, H, N, entries], of dS
-  A* key_sums = nullptr;               ///< [B, H, M], of dS
-  A* row_sums = nullptr;               ///< [B, H, N], of dS
-  /// [B, H, N] each: of the logits; nothing else is computed with these.
-  A *row_least = nullptr, *row_largest = nullptr;
-
-  bool changes_values() const { return bucket_gradient || key_factor; }
-};
-
-/// The logit of what has no value (the sink, and `count` virtual keys of logit 0); -infinity
-/// without either.
-template <class A>
-A valueless_logit(const ScoreTerms<A>& terms, int64_t h, int64_t count) {
+A valueless_logit(const ScoreTerms<A>& terms, int64_t b, int64_t h, int64_t i, int64_t count) {
   const A none = -std::numeric_limits<A>::infinity();
-  const A a = terms.sink ? terms.sink.at(0, h, 0, 0) : none;
-  const A b = count > 0 ? std::log(static_cast<A>(count)) : none;
-  const A most = std::max(a, b);
-  return most == none ? none : most + std::log(std::exp(a - most) + std::exp(b - most));
+  const A a = terms.sink ? terms.sink.at(b, h, i, 0) : none;
+  const A v = count > 0 ? std::log(static_cast<A>(count)) : none;
+  const A most = std::max(a, v);
+  return most == none ? none : most + std::log(std::exp(a - most) + std::exp(v - most));
 }
 
 }  // namespace heed::kernels::attn

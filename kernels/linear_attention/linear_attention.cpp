@@ -2,6 +2,7 @@
 
 #include "core/views.h"
 #include "core/work.h"
+#include "kernels/attention/call.h"
 #include "kernels/copy/copy.h"
 #include "kernels/elementwise/accumulate.h"
 #include "kernels/linear_attention/problem.h"
@@ -9,9 +10,10 @@
 namespace heed::kernels {
 namespace {
 
+using attn::statistics_dtype;
+using attn::token_major;
+using attn::with_contiguous_rows;
 using namespace linear;  // NOLINT(google-build-using-namespace): this is its entry point
-
-DType state_dtype(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 
 Problem checked(const LinearAttentionInputs& in) {
   const auto& [q, k, v, decay, state] = in;
@@ -36,16 +38,6 @@ Problem checked(const LinearAttentionInputs& in) {
                                   state.shape() == Shape{p.batch, p.heads, p.key_dim, p.value_dim}),
              "linear_attention: state {} for q {} and v {}", state, q, v);
   return p;
-}
-
-/// x itself when its rows are contiguous, else a copy.
-Tensor with_contiguous_rows(const Tensor& x) {
-  return x.size(3) == 1 || x.stride(3) == 1 ? x : contiguous_as(x, x.dtype());
-}
-
-/// A new [B, H, N, width] tensor laid out [B, N, H, width].
-Tensor token_major(const Problem& p, int64_t width, DType dtype) {
-  return views::transpose(Tensor::empty({p.batch, p.tokens, p.heads, width}, dtype), 1, 2);
 }
 
 /// The [B, H, D, Dv] view of one border.
@@ -78,8 +70,9 @@ struct Prepared {
       : q(with_contiguous_rows(in.q)),
         k(with_contiguous_rows(in.k)),
         v(with_contiguous_rows(in.v)),
-        log_decay(in.log_decay.defined() ? contiguous_as(in.log_decay, state_dtype(in.q.dtype()))
-                                         : Tensor()) {}
+        log_decay(in.log_decay.defined()
+                      ? contiguous_as(in.log_decay, statistics_dtype(in.q.dtype()))
+                      : Tensor()) {}
   Operands operands() const { return {q, k, v, log_decay}; }
 };
 
@@ -89,16 +82,17 @@ LinearAttentionOutput linear_attention(const LinearAttentionInputs& inputs) {
   const Problem p = checked(inputs);
   const Prepared x(inputs);
   const DType dtype = inputs.q.dtype();
-  const States states = States::empty(p, state_dtype(dtype));
+  const States states = States::empty(p, statistics_dtype(dtype));
   fill_border(p, states, 0, inputs.state);
-  const Tensor out = token_major(p, p.value_dim, dtype);
+  const Tensor out = token_major(p.batch, p.heads, p.tokens, p.value_dim, dtype);
   if (dtype == DType::f64) {
     recurrent_forward(p, x.operands(), states, out);
   } else {
     chunked_forward(p, x.operands(), states, out);
   }
   count(p, 2, 2);
-  return {out, contiguous_as(border(p, states, p.chunks()), state_dtype(dtype)), states.storage};
+  return {out, contiguous_as(border(p, states, p.chunks()), statistics_dtype(dtype)),
+          states.storage};
 }
 
 LinearAttentionGradients linear_attention_backward(const Tensor& dout, const Tensor& dstate,
@@ -106,14 +100,16 @@ LinearAttentionGradients linear_attention_backward(const Tensor& dout, const Ten
                                                    const Tensor& states) {
   const Problem p = checked(inputs);
   const Prepared x(inputs);
-  const DType dtype = inputs.q.dtype(), wide = state_dtype(dtype);
+  const DType dtype = inputs.q.dtype(), wide = statistics_dtype(dtype);
   HEED_CHECK(!dout.defined() || (dout.shape() == Shape{p.batch, p.heads, p.tokens, p.value_dim} &&
                                  dout.dtype() == dtype),
              "linear_attention backward: dout {} for q {}, v {}", dout, inputs.q, inputs.v);
   const States dstates = States::empty(p, wide);
   fill_border(p, dstates, p.chunks(), dstate);
-  LinearAttentionGradients g{token_major(p, p.key_dim, dtype), token_major(p, p.key_dim, dtype),
-                             token_major(p, p.value_dim, dtype), Tensor(), Tensor()};
+  LinearAttentionGradients g{token_major(p.batch, p.heads, p.tokens, p.key_dim, dtype),
+                             token_major(p.batch, p.heads, p.tokens, p.key_dim, dtype),
+                             token_major(p.batch, p.heads, p.tokens, p.value_dim, dtype), Tensor(),
+                             Tensor()};
   if (p.gate != Gate::none) g.dlog_decay = Tensor::empty(inputs.log_decay.shape(), wide);
   const Tensor rows = with_contiguous_rows(
       dout.defined() ? dout : Tensor::zeros({p.batch, p.heads, p.tokens, p.value_dim}, dtype));

@@ -81,6 +81,9 @@ struct AttentionOracle {
     const Part tk = part(score.key_temperature, d_key_temperature);
     const Part bias = part(score.bias, d_bias), table = part(score.table, d_table);
     const Part sink = part(score.sink, d_sink);
+    const auto sink_at = [&](int64_t b, int64_t h, int64_t i) {
+      return sink.extents.size() == 1 ? sink.at({h}) : sink.at({b, h, i});
+    };
     std::vector<Part> rows;
     for (size_t a = 0; a < kRelativeAxes; ++a)
       rows.push_back(part(score.relative_logits[a].logits, d_relative_logits[a]));
@@ -111,7 +114,7 @@ struct AttentionOracle {
           std::vector<double> products(s.size()), slopes(s.size(), 1.0), heat(s.size(), 1.0);
           const int64_t beyond = spec.pattern.is_dense() ? 0 : spec.pattern.rule()->virtual_keys(i);
           const double none = -std::numeric_limits<double>::infinity();
-          const double sink_logit = sink.values.empty() ? none : sink.values[sink.at({h})];
+          const double sink_logit = sink.values.empty() ? none : sink.values[sink_at(b, h, i)];
           double max = std::max(sink_logit, beyond > 0 ? 0.0 : none), sum = 0;
           for (int64_t j = 0; j < M; ++j) {
             if (!spec.pattern.allowed(b, h, i, j)) continue;
@@ -180,7 +183,7 @@ struct AttentionOracle {
           }
           if (!sink.values.empty()) {
             const double share = std::exp(sink_logit - lse.value[row]);
-            d_sink.add(sink.at({h}), -share * delta, share * delta_size);
+            d_sink.add(sink_at(b, h, i), -share * delta, share * delta_size);
           }
           for (int64_t j = 0; j < M; ++j) {
             if (!seen(j)) continue;

@@ -36,10 +36,7 @@ struct Case {
     k = tensor(kv_heads, e.keys, width);
     v = tensor(kv_heads, e.keys, 3);
     dout = Tensor::zeros({e.batch, e.heads, e.queries, 3}, dtype);
-    // Powers of two are exact in every dtype.
-    std::vector<float> weights(static_cast<size_t>(e.batch * e.heads * e.queries));
-    for (float& x : weights) x = std::exp2(static_cast<float>(draw(-3, 1)));
-    weight = Tensor::from(weights, {e.batch, e.heads, e.queries});
+    weight = random_tensor(draw, {e.batch, e.heads, e.queries}, 0.1f, 2.0f);
     spec.pattern = testing::random_pattern(draw, e);
     if (draw.one_in(2)) spec.score = testing::random_score(draw, e);
     if (draw.one_in(4)) spec.dropout = 0.3, spec.dropout_key = {seed, 3, 4};
@@ -86,7 +83,8 @@ TEST(AttentionProbabilities, SumsByKeyAndByOffsetEqualMaterialisedOnes) {
     const Case c(seed, dtype);
     SCOPED_TRACE(fmt::format("seed {}: {}", seed, c.spec.pattern.text()));
     const AttentionOracle oracle = c.oracle();
-    const auto weights = c.weight.to_vector<double>();
+    // Weights are rounded to q's dtype.
+    const auto weights = kernels::cast(c.weight, dtype).to_vector<double>();
     const auto heads = static_cast<size_t>(c.e.batch * c.e.heads);
     Bounded plain(heads * static_cast<size_t>(c.e.keys)), weighted = plain;
     Bounded buckets(weights.size() * static_cast<size_t>(c.entries));
@@ -143,36 +141,77 @@ TEST(AttentionProbabilities, RangeOfLogitsIsThatOfThePatternsPairs) {
 
 TEST(AttentionProbabilities, GradientsOfThinnerDTypesEqualThoseOfF64) {
   // f64's are checked by differences (tests/autograd/attention_test.cpp).
-  for (uint64_t seed = 0; seed < testing::seeds(60); ++seed) {
-    const Case c(seed, DType::f32);
+  for (uint64_t seed = 0; seed < testing::seeds(90); ++seed) {
+    const DType dtype = seed % 3 == 2 ? DType::bf16 : DType::f32;
+    const Case c(seed, dtype);
     SCOPED_TRACE(fmt::format("seed {}: {}", seed, c.spec.pattern.text()));
+    const Tensor weight = kernels::cast(c.weight, dtype);
     const auto wide = [](const Tensor& t) { return kernels::cast(t, DType::f64); };
     Draw draw(seed + 1000);
     const Tensor by_key = random_tensor(draw, {c.e.batch, c.e.heads, c.e.keys});
     const Tensor by_offset = random_tensor(draw, {c.e.batch, c.e.heads, c.e.queries, c.entries});
     const Tensor lse = kernels::attention(wide(c.q), wide(c.k), wide(c.v), c.spec).lse;
-    const double error = error_of(c, c.oracle(), DType::f32);
-    // dS of a row adds up to at most twice the largest dP; dq and dk are sums of these.
+    const AttentionOracle oracle = c.oracle();
+    const double error = error_of(c, oracle, DType::f32);
+    // Products of bf16 round dS, and storage what they add up to.
+    const double r = dtype == DType::bf16 ? 0x1p-7 : 0.0;
+    const auto expect_near = [](const Tensor& got, const Tensor& want, double off,
+                                const char* what) {
+      ASSERT_EQ(got.defined(), want.defined()) << what;
+      if (!got.defined()) return;
+      const auto gs = got.to_vector<double>(), ws = want.to_vector<double>();
+      for (size_t i = 0; i < gs.size(); ++i) ASSERT_NEAR(gs[i], ws[i], off) << what;
+    };
+    // dS of a row adds up to at most twice the largest dP; dq and dk are sums of these, and so are
+    // the gradients of a score's tensors, temperatures' times up to twice the logits.
+    const double all = static_cast<double>(c.e.batch * c.e.heads * c.e.queries);
     const auto expect_equal = [&](const AttentionGradients& got, const AttentionGradients& want,
                                   double terms) {
-      for (const auto& [g, w] : {std::pair{got.dq, want.dq}, {got.dk, want.dk}}) {
-        const auto gs = g.to_vector<double>(), ws = w.to_vector<double>();
-        for (size_t i = 0; i < gs.size(); ++i) ASSERT_NEAR(gs[i], ws[i], 16 * error * terms);
-      }
+      expect_near(got.dq, want.dq, 16 * (error + r) * terms, "dq");
+      expect_near(got.dk, want.dk, 16 * (error + r) * terms, "dk");
+      const double off = 16 * error * all * (1 + 2 * oracle.logit_size);
+      expect_near(got.query_temperature, want.query_temperature, off, "query temperature");
+      expect_near(got.key_temperature, want.key_temperature, off, "key temperature");
+      expect_near(got.bias, want.bias, off, "bias");
+      expect_near(got.table, want.table, off, "table");
+      expect_near(got.sink, want.sink, off, "sink");
+      for (size_t a = 0; a < kRelativeAxes; ++a)
+        expect_near(got.relative_logits[a], want.relative_logits[a], off, "relative logits");
     };
+    const kernels::ScoreWants wants{true, true, true, true, true, {true, true, true}};
     const double rows = static_cast<double>(c.e.queries * c.e.heads);
     const auto columns =
-        kernels::attention_column_sums_backward(by_key, c.q, c.k, c.lse, c.spec, c.weight);
+        kernels::attention_column_sums_backward(by_key, c.q, c.k, c.lse, c.spec, weight, wants);
     const auto wanted = kernels::attention_column_sums_backward(by_key, wide(c.q), wide(c.k), lse,
-                                                                c.spec, c.weight);
+                                                                c.spec, weight, wants);
     expect_equal(columns.inputs, wanted.inputs, rows);
+    expect_near(columns.dweight, wanted.dweight, 16 * error, "dweight");
     const auto buckets = [&](const Tensor& q, const Tensor& k, const Tensor& of) {
       const Tensor sums = kernels::attention_bucket_sums(q, k, of, c.spec, *c.index, c.entries);
-      return kernels::attention_bucket_sums_backward(by_offset, sums, q, k, of, c.spec, *c.index);
+      return kernels::attention_bucket_sums_backward(by_offset, sums, q, k, of, c.spec, *c.index,
+                                                     wants);
     };
     expect_equal(buckets(c.q, c.k, c.lse), buckets(wide(c.q), wide(c.k), lse), rows);
     if (HasFailure()) return;
   }
+}
+
+TEST(AttentionProbabilities, HaveARangeOfNothingWithoutQueries) {
+  const Tensor q = Tensor::zeros({2, 3, 0, 4}), k = Tensor::zeros({2, 3, 5, 4});
+  const auto range = kernels::attention_logit_range(q, k, {});
+  for (const double x : range.least.to_vector<double>()) EXPECT_TRUE(std::isinf(x) && x > 0);
+  for (const double x : range.largest.to_vector<double>()) EXPECT_TRUE(std::isinf(x) && x < 0);
+}
+
+TEST(AttentionProbabilities, WhatDoesNotFitIsRefused) {
+  const Tensor flat = Tensor::zeros({5, 4});
+  EXPECT_THROW(kernels::attention_logit_range(flat, flat, {}), Error);
+  // 2^16 queries times 2^15 entries are more than 32 bits count.
+  const int64_t queries = 1 << 16, entries = 1 << 15;
+  const Tensor q = Tensor::zeros({1, 1, queries, 1}), k = Tensor::zeros({1, 1, 1, 1});
+  const Tensor lse = Tensor::zeros({1, 1, queries});
+  const auto index = relative_positions(queries, 1, 3);
+  EXPECT_THROW(kernels::attention_bucket_sums(q, k, lse, {}, *index, entries), Error);
 }
 
 TEST(AttentionProbabilities, DoNotDependOnTheThreadCount) {
@@ -185,9 +224,18 @@ TEST(AttentionProbabilities, DoNotDependOnTheThreadCount) {
   std::vector<std::vector<float>> first;
   for (const int count : {1, 2, 3}) {
     set_thread_count(count);
+    const Tensor buckets = kernels::attention_bucket_sums(q, k, lse, spec, *index, 41);
+    const auto grads =
+        kernels::attention_bucket_sums_backward(buckets, buckets, q, k, lse, spec, *index);
+    const auto far = kernels::attention(q, k, k, {.pattern = AttentionPattern::window(9, 0)});
+    const auto merged = kernels::merge_attentions({{far.out, far.lse}, {q, lse}});
     const std::vector<std::vector<float>> all = {
         kernels::attention_column_sums(q, k, lse, spec).to_vector<float>(),
-        kernels::attention_bucket_sums(q, k, lse, spec, *index, 41).to_vector<float>(),
+        buckets.to_vector<float>(),
+        grads.dq.to_vector<float>(),
+        grads.dk.to_vector<float>(),
+        merged.out.to_vector<float>(),
+        merged.lse.to_vector<float>(),
         kernels::attention_logit_range(q, k, spec).largest.to_vector<float>()};
     if (first.empty()) first = all;
     EXPECT_TRUE(first == all) << count;
@@ -197,7 +245,8 @@ TEST(AttentionProbabilities, DoNotDependOnTheThreadCount) {
 
 TEST(MergeAttentions, OfDisjointPartsIsTheWhole) {
   for (uint64_t seed = 0; seed < testing::seeds(60); ++seed) {
-    const Case c(seed, DType::f64);
+    const DType dtype = kDTypes[seed % 3];
+    const Case c(seed, dtype);
     if (c.spec.score.sink.defined() || c.spec.dropout > 0) continue;  // once for the whole
     SCOPED_TRACE(fmt::format("seed {}: {}", seed, c.spec.pattern.text()));
     std::vector<kernels::AttentionOutput> parts;
@@ -211,14 +260,18 @@ TEST(MergeAttentions, OfDisjointPartsIsTheWhole) {
     }
     const auto merged = kernels::merge_attentions(parts);
     const auto whole = kernels::attention(c.q, c.k, c.v, c.spec);
+    // Probabilities of the parts, of their shares and of the whole; bf16 rounds probabilities and
+    // results of the parts and of the whole, and the merged ones. Values are at most 1.
+    const double error = 4 * error_of(c, c.oracle(), dtype);
+    const double rounding = dtype == DType::bf16 ? 5 * 0x1p-8 : 0.0;
     const auto got = merged.out.to_vector<double>(), want = whole.out.to_vector<double>();
-    for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], 1e-12);
+    for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], error + rounding);
     const auto lse = merged.lse.to_vector<double>(), wanted = whole.lse.to_vector<double>();
     for (size_t i = 0; i < lse.size(); ++i) {
       if (std::isinf(wanted[i])) {
         ASSERT_EQ(lse[i], wanted[i]);
       } else {
-        ASSERT_NEAR(lse[i], wanted[i], 1e-12);
+        ASSERT_NEAR(lse[i], wanted[i], error * (1 + std::abs(wanted[i])));
       }
     }
   }

@@ -168,6 +168,32 @@ inline AttentionPattern random_pattern(Draw& draw, const PatternExtents& e, int 
   }
 }
 
+/// Halo blocks with strided queries, or centred taps over pooled keys: patterns that may have
+/// virtual keys, which others do not combine. Sets the lengths of `e` to what it fits.
+inline AttentionPattern random_bordered_pattern(Draw& draw, PatternExtents& e) {
+  const auto grid = random_grid(draw, draw(1, 140));
+  e.queries = e.keys = 1;
+  for (const int64_t length : grid) e.keys *= length;
+  if (draw.one_in(2)) {
+    std::vector<TapAxis> axes;
+    for (const int64_t length : grid) {
+      axes.push_back(
+          {.keys = length, .taps = 2 * draw(0, 4) + 1, .dilation = draw(1, 3), .pool = draw(1, 2)});
+      e.queries *= length * axes.back().pool;
+    }
+    return centred_taps(axes);
+  }
+  std::vector<HaloAxis> axes;
+  for (const int64_t length : grid) {
+    const int64_t stride = draw(1, 3);
+    axes.push_back(
+        {.length = length, .block = stride * draw(1, 6), .halo = draw(0, 5), .stride = stride});
+    e.queries *= (length + stride - 1) / stride;
+  }
+  constexpr Border kBorders[] = {Border::crop, Border::shift, Border::virtual_keys};
+  return AttentionPattern::halo(axes, kBorders[draw(0, 2)]);
+}
+
 inline Tensor random_tensor(Draw& draw, const Shape& shape, float low = -1.0f, float high = 1.0f) {
   std::vector<float> values(static_cast<size_t>(shape.numel()));
   for (float& x : values) x = draw.uniform(low, high);
@@ -200,7 +226,10 @@ inline AttentionScore random_score(Draw& draw, const PatternExtents& e) {
     axis.relative = relative_positions(e.queries, e.keys, reach, draw(-2, 2));
     axis.logits = random_tensor(draw, {or_one(e.batch), or_one(e.heads), e.queries, 2 * reach + 1});
   }
-  if (draw.one_in(4)) score.sink = random_tensor(draw, {e.heads});
+  if (draw.one_in(4))
+    score.sink = draw.one_in(2)
+                     ? random_tensor(draw, {e.heads})
+                     : random_tensor(draw, {or_one(e.batch), or_one(e.heads), or_one(e.queries)});
   if (draw.one_in(4))
     for (int64_t h = 0; h < e.heads; ++h) score.alibi.push_back(draw.uniform(0.0f, 0.3f));
   return score;

@@ -393,10 +393,12 @@ TEST(Attention, WrongShapesAreNamed) {
 TEST(Attention, RandomPatternsAndScoresEqualMaterialisedScores) {
   for (uint64_t seed = 0; seed < testing::seeds(300); ++seed) {
     testing::Draw draw(seed);
-    const PatternExtents e = testing::random_extents(draw);
+    PatternExtents e = testing::random_extents(draw);
+    AttentionSpec spec;
+    spec.pattern = draw.one_in(6) ? testing::random_bordered_pattern(draw, e)
+                                  : testing::random_pattern(draw, e);
     const int64_t kv_heads = draw.one_in(2) ? e.heads : 1;
     const Sizes s{e.batch, e.heads, kv_heads, e.queries, e.keys, draw(1, 24), draw(1, 24)};
-    AttentionSpec spec{.pattern = testing::random_pattern(draw, e)};
     if (draw.one_in(2)) spec.score = testing::random_score(draw, e);
     if (draw.one_in(5)) spec.dropout = 0.2, spec.dropout_key = {seed, 1, 2};
     SCOPED_TRACE(fmt::format("seed {}: {}", seed, spec.pattern.text()));
@@ -425,7 +427,8 @@ TEST(Attention, EveryTermOfTheScoreEqualsMaterialisedScores) {
       {.table = tensor({4, 21}, -1.0f), .relative = relative_positions(77, 91, 10, 3)});
   scores.push_back(
       {.table = tensor({1, 16}, -1.0f), .relative = relative_buckets(77, 91, 16, 40, true)});
-  scores.push_back({.sink = tensor({4}, -1.0f)});
+  for (const Shape& shape : {Shape{4}, Shape{2, 4, 77}, Shape{1, 4, 1}, Shape{1, 1, 77}})
+    scores.push_back({.sink = tensor(shape, -1.0f)});
   for (const Shape& shape : {Shape{2, 4, 77, 13}, Shape{1, 4, 77, 13}, Shape{2, 1, 77, 13}}) {
     AttentionScore score;
     score.relative_logits[0] = {tensor(shape, -1.0f), relative_positions(77, 91, 6)};
@@ -454,6 +457,59 @@ TEST(Attention, RelativeTablesOnAGridEqualMaterialisedScores) {
   const RelativeIndex& index = *spec.score.relative;
   EXPECT_EQ(index.key[17] - index.query[17], 2 * 9 + 4);
   EXPECT_EQ(index.key[2 * 12 + 1] - index.query[0], 3 * 9 + 5);
+}
+
+TEST(Attention, OffsetsAlongAnAxisCountFromTheFarthestPastOne) {
+  // A map of 3 x 4, windows of 5: entry 4 is the pair of a token with itself.
+  const auto entry = [](const RelativeIndex& index, int64_t entries, int64_t i, int64_t j) {
+    return kernels::attn::TableIndex{&index, entries}(i, j);
+  };
+  const auto rows = relative_axis({3, 4}, 0, 5), columns = relative_axis({3, 4}, 1, 5);
+  const int64_t from = 1 * 4 + 3, to = 2 * 4 + 1;
+  EXPECT_EQ(entry(*rows, 9, from, to), 4 + 1);
+  EXPECT_EQ(entry(*columns, 9, from, to), 4 - 2);
+  EXPECT_EQ(entry(*rows, 9, from, from), 4);
+  // Behind two global tokens: as before, but 9 for pairs with one of these.
+  const auto behind = behind_globals(*rows, 2);
+  EXPECT_EQ(entry(*behind, 10, 2 + from, 2 + to), 4 + 1);
+  for (const auto& [i, j] : {std::pair<int64_t, int64_t>{0, 5}, {5, 0}, {0, 0}, {1, 0}, {13, 1}})
+    EXPECT_EQ(entry(*behind, 10, i, j), 9) << i << " " << j;
+}
+
+TEST(Attention, GlobalTokensLookUpTheLastEntryOfIndicesWithAMapToo) {
+  const auto buckets = behind_globals(*relative_buckets(6, 6, 8, 20, true), 1);
+  const auto reach = behind_globals(*relative_positions(6, 6, 2), 1);
+  for (const auto& [index, entries] : {std::pair{buckets, int64_t{9}}, {reach, int64_t{6}}}) {
+    const kernels::attn::TableIndex at{index.get(), entries};
+    for (int64_t t = 0; t < 7; ++t) {
+      EXPECT_EQ(at(0, t), entries - 1);
+      EXPECT_EQ(at(t, 0), entries - 1);
+    }
+    for (int64_t i = 1; i < 7; ++i)
+      for (int64_t j = 1; j < 7; ++j) EXPECT_LT(at(i, j), entries - 1);
+  }
+}
+
+TEST(Attention, BackwardOfAGivenForwardRefusesWhatDoesNotFit) {
+  const Inputs in({2, 4, 2, 20, 30, 8, 6}, DType::f32);
+  const AttentionSpec spec;
+  const auto forward = kernels::attention(in.q, in.k, in.v, spec);
+  const auto backward = [&](const Tensor& dout, const Tensor& dlse, const Tensor& out,
+                            const Tensor& lse) {
+    return kernels::attention_backward(dout, dlse, in.q, in.k, in.v, {out, lse}, spec, true, true);
+  };
+  const Tensor none, other = Tensor::zeros({2, 4, 19});
+  EXPECT_THROW(backward(Tensor::zeros({2, 4, 20, 5}), none, none, forward.lse), Error);
+  EXPECT_THROW(backward(in.dout, none, Tensor::zeros({2, 4, 20, 5}), forward.lse), Error);
+  EXPECT_THROW(backward(in.dout, none, forward.out, other), Error);
+  EXPECT_THROW(backward(in.dout, other, forward.out, forward.lse), Error);
+  // Other layouts and dtypes are the same.
+  const Tensor out = views::transpose(Tensor::empty({2, 4, 6, 20}), 2, 3);
+  kernels::copy(forward.out, out);
+  const auto want = backward(in.dout, none, forward.out, forward.lse);
+  const auto got = backward(in.dout, none, out, kernels::cast(forward.lse, DType::f64));
+  EXPECT_EQ(got.dq.to_vector<float>(), want.dq.to_vector<float>());
+  EXPECT_EQ(got.dk.to_vector<float>(), want.dk.to_vector<float>());
 }
 
 TEST(Attention, VirtualKeysCountInTheSoftmax) {
@@ -508,13 +564,17 @@ TEST(Attention, SparseResultsDoNotDependOnTheThreadCount) {
   spec.score.table = testing::random_tensor(draw, {4, 169});
   spec.score.relative = relative_grid({24, 24}, {7, 7});
   spec.score.key_temperature = testing::random_tensor(draw, {2, 1, 576}, 0.5f, 2.0f);
+  spec.score.relative_logits[0] = {testing::random_tensor(draw, {1, 4, 576, 13}),
+                                   relative_axis({24, 24}, 0, 7)};
+  spec.score.sink = testing::random_tensor(draw, {1, 4, 576});
   std::vector<std::vector<float>> first;
   for (const int count : {1, 2, 3}) {
     set_thread_count(count);
     const Results got = run(in, spec);
     std::vector<std::vector<float>> all;
-    for (const Tensor& t : {got.forward.out, got.grads.dq, got.grads.dk, got.grads.dv,
-                            got.grads.bias, got.grads.table, got.grads.key_temperature})
+    for (const Tensor& t :
+         {got.forward.out, got.grads.dq, got.grads.dk, got.grads.dv, got.grads.bias,
+          got.grads.table, got.grads.key_temperature, got.grads.relative_logits[0], got.grads.sink})
       all.push_back(t.to_vector<float>());
     if (first.empty()) first = all;
     EXPECT_TRUE(first == all) << count;
