@@ -1,6 +1,6 @@
 // Linear attention whose state decays, S_t = g_t S_{t-1} + k_t v_t^T, o_t = q_t^T S_t / sqrt(D):
-//   head     g fixed, 1 - 2^(-5 - h): retention, in the order of the heads (arXiv 2307.08621, eq.
-//   8) token    g_t = sigmoid(w.x_t + b)^(1/16) for each head (gated retention, arXiv 2405.05254)
+//   head     g fixed, 1 - 2^(-5 - h) for head h: retention (arXiv 2307.08621, eq. 8)
+//   token    g_t = sigmoid(w.x_t + b)^(1/16) for each head (gated retention, arXiv 2405.05254)
 //   channel  g_t = sigmoid(W2 W1 x_t + b)^(1/16) for each channel of the keys, with a low-rank
 //            product (gated linear attention, arXiv 2312.06635, section 4.4)
 //   out = Wo (RMS norm of o_t by head * silu(Wg x_t))

@@ -5,6 +5,7 @@
 
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/view.h"
+#include "nn/attention/virtual_keys.h"
 #include "nn/init.h"
 
 namespace heed::nn {
@@ -113,9 +114,11 @@ void WindowPartitionAttention::add_terms(AttentionScore& score,
 void HaloOptions::options(Options& o) {
   o.field("block", block, "tokens of a block along an axis", {.min = 1});
   o.field("halo", halo, "tokens that a block sees beyond itself on either side", {.min = 0});
-  o.field("border", border,
-          "beyond the map: keys of zeros that count in the softmax, none, or a shift inwards",
-          {.one_of = {"virtual", "crop", "shift"}});
+  o.field(
+      "border", border,
+      "beyond the map: keys of zeros that count in the softmax (with `relative`, by the logit of "
+      "their offset), none, or a shift inwards",
+      {.one_of = {"virtual", "crop", "shift"}});
   o.field("relative", relative, "learned vectors by offset along each axis, times the query");
   o.field("axes", axes, "of the map with `relative`: 1 for sequences, 2 for maps, 3 for clips",
           {.min = 1, .max = 3});
@@ -142,27 +145,41 @@ void HaloAttention::add_query_terms(AttentionScore& score, const Tensor& q,
              request.grid.rank());
   std::vector<int64_t> grid;
   for (int a = 0; a < request.grid.rank(); ++a) grid.push_back(request.grid[a]);
+  std::vector<Tensor> logits;
   for (size_t a = 0; a < tables.size(); ++a) {
+    logits.push_back(relative_logits(q, cast(tables[a], q.dtype())));
     // A window that is shifted inwards at the border reaches as far to one side as it is wide.
     const auto index = relative_axis(grid, static_cast<int>(a), options_.block + 2 * options_.halo);
     RelativeLogits& own = score.relative_logits[a];
-    own = {relative_logits(q, cast(tables[a], q.dtype())), index};
+    own = {logits.back(), index};
     if (request.globals == 0) continue;
     const Shape& shape = own.logits.shape();
     own.logits = concat(
         {own.logits, Tensor::zeros({shape[0], shape[1], shape[2], 1}, own.logits.dtype())}, 3);
     own.relative = behind_globals(*index, request.globals);
   }
+  if (options_.border != "virtual") return;
+  HEED_CHECK(!request.padded,
+             "attention halo: border `virtual` counts keys beyond the map, which tokens of lengths "
+             "of their own do not have: take `crop`");
+  score.sink = virtual_key_logits(logits, halo_axes(request), request.globals);
 }
 
-AttentionPattern HaloAttention::pattern(const PatternRequest& request) const {
+std::vector<HaloAxis> HaloAttention::halo_axes(const PatternRequest& request) const {
   std::vector<HaloAxis> axes;
   for (int a = 0; a < request.grid.rank(); ++a)
     axes.push_back({.length = request.grid[a], .block = options_.block, .halo = options_.halo});
-  const Border border = options_.border == "crop"    ? Border::crop
-                        : options_.border == "shift" ? Border::shift
-                                                     : Border::virtual_keys;
-  return AttentionPattern::halo(axes, border);
+  return axes;
+}
+
+AttentionPattern HaloAttention::pattern(const PatternRequest& request) const {
+  // The pattern's own virtual keys have logit 0: with offsets that have one, the sink stands for
+  // them.
+  const bool counted = options_.border == "virtual" && !options_.relative;
+  const Border border = options_.border == "shift" ? Border::shift
+                        : counted                  ? Border::virtual_keys
+                                                   : Border::crop;
+  return AttentionPattern::halo(halo_axes(request), border);
 }
 
 }  // namespace heed::nn

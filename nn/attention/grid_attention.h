@@ -85,6 +85,8 @@ class HaloAttention : public PatternAttention {
                        const PatternRequest& request) const override;
 
  private:
+  std::vector<HaloAxis> halo_axes(const PatternRequest& request) const;
+
   HaloOptions options_;
 };
 

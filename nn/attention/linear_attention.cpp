@@ -80,9 +80,10 @@ Tensor LinearAttention::forward(const Tensor& x, const AttentionContext& context
   heads.q = feature(heads.q);
   heads.k = feature(heads.k);
   if (options_.feature == "cosformer") heads = with_angles(heads, positions(x, context));
-  if (context.lengths.defined() && !host().causal) {
-    heads.k = mul(heads.k, keys_within(context.lengths, x.size(1), heads.k.dtype()));
-  }
+  if (context.cache != nullptr) check_cache();
+  const Tensor lengths = checked_lengths(context.lengths, x.size(0), x.size(1));
+  if (lengths.defined() && !host().causal)
+    heads.k = mul(heads.k, keys_within(lengths, x.size(1), heads.k.dtype()));
   const bool weights = options_.normalise == "weights";
   Tensor y = host().causal ? attend(heads, {.normalise = weights}, context)
                            : bidirectional_linear_attention(heads.q, heads.k, heads.v, weights);

@@ -28,6 +28,10 @@ Tensor PagedKvCache::attend(int64_t layer, const Tensor& q, const Tensor& k, con
 }
 
 void PagedKvCache::reorder(const Tensor& rows) {
+  for (Layer& layer : layers()) {
+    if (layer.state.defined())
+      layer.state = kernels::take(layer.state, 0, rows, layer.state.dtype(), "kv cache");
+  }
   if (table_.empty()) return;
   // Rows may come from the same one: each gets pages of its own.
   const int64_t row = pages() / batch_;
@@ -82,7 +86,7 @@ void PagedKvCache::write(Tensor& pool, const Tensor& rows) const {
   }
   HEED_CHECK(pool.dtype() == rows.dtype() && pool.size(1) == heads && pool.size(3) == width,
              "kv cache: holds pages {}, was given {}", pool, rows);
-  const int64_t row = pages() / batch_;
+  const int64_t row = batch_ == 0 ? 0 : pages() / batch_;
   for (int64_t b = 0; b < batch_; ++b) {
     for (int64_t done = 0; done < count;) {
       const int64_t at = length() + done, within = at % page_;

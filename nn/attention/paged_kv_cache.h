@@ -1,5 +1,5 @@
-// A key-value cache in pages (PagedAttention, arXiv 2309.06180): memory follows the tokens page by
-// page, and nothing is moved when rows grow but the pool itself.
+// A key-value cache in pages (PagedAttention, arXiv 2309.06180): rows grow page by page, in a pool
+// that doubles when it is full; then, and when rows are reordered, pages are copied.
 #pragma once
 
 #include "kernels/attention/paged.h"
@@ -14,7 +14,7 @@ class PagedKvCache : public KvCache {
 
   /// As KvCache, but all keys and values are copied together: for mechanisms that read them whole.
   std::pair<Tensor, Tensor> append(int64_t layer, const Tensor& k, const Tensor& v) override;
-  /// Steps of a few tokens read the pages in place.
+  /// Steps of a few tokens read the pages in place; f64, and more tokens, gather them first.
   Tensor attend(int64_t layer, const Tensor& q, const Tensor& k, const Tensor& v,
                 const AttentionSpec& spec) override;
 

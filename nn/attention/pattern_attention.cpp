@@ -16,7 +16,8 @@ Tensor PatternAttention::forward(const Tensor& x, const AttentionContext& contex
   const int64_t tokens = x.size(1) - context.globals;
   const int64_t offset = context.cache ? context.cache->length() : 0;
   HEED_CHECK(context.globals == 0 || !host().causal, "attention: global tokens in a causal model");
-  PatternRequest request{tokens, offset + tokens, offset, context.grid, context.globals};
+  PatternRequest request{tokens,       offset + tokens, offset,
+                         context.grid, context.globals, context.lengths.defined()};
   if (request.grid.rank() == 0) request.grid = {tokens};
   HEED_CHECK(request.grid.numel() == tokens, "attention: {} tokens on a map of {}", tokens,
              request.grid);

@@ -15,6 +15,7 @@ struct PatternRequest {
   int64_t offset = 0;   ///< of query 0 among the keys (a cache's)
   Shape grid = {};      ///< of the tokens; {tokens} when they are a sequence
   int64_t globals = 0;  ///< tokens before these, which see all and are seen by all
+  bool padded = false;  ///< whether the rows of the batch have lengths of their own
 };
 
 class PatternAttention : public ProjectedAttention {

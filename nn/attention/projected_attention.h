@@ -42,6 +42,8 @@ class ProjectedAttention : public AttentionMechanism {
   /// Causality (with the cache's offset), ALiBi and dropout as the host wants them.
   AttentionSpec spec(const Tensor& x, const AttentionContext& context) const;
   double projection_flops(int64_t tokens) const;
+  /// Throws where a cache cannot be used.
+  void check_cache() const;
 
   const AttentionHost& host() const { return host_; }
   /// [N] i64: of x's tokens.
@@ -51,8 +53,6 @@ class ProjectedAttention : public AttentionMechanism {
   RmsNorm q_norm, k_norm;
 
  private:
-  /// Throws where a cache cannot be used.
-  void check_cache() const;
   RotaryOptions rotation() const;
 
   AttentionHost host_;

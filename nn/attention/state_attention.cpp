@@ -21,8 +21,7 @@ Tensor StateAttention::attend(const Heads& heads, LinearAttentionOptions options
   if (context.cache == nullptr) {
     return causal_linear_attention(heads.q, heads.k, heads.v, options).out;
   }
-  HEED_CHECK(!recording(), "attention: a cache is for inference, without recording");
-  HEED_CHECK(host().causal, "attention: a cache needs a causal model");
+  check_cache();
   Tensor& state = context.cache->state(context.layer);
   options.state = state;
   const LinearAttentionResult result = causal_linear_attention(heads.q, heads.k, heads.v, options);

@@ -114,6 +114,18 @@ TEST(LinearAttentionMechanism, PaddingIsNotHeard) {
   }
 }
 
+TEST(LinearAttentionMechanism, LengthsAndCachesThatDoNotFitAreRefused) {
+  const auto mechanism = made("linear", kBoth);
+  const Tensor x = random_tensor({2, 8, 8}, "x", DType::f64);
+  for (const std::vector<int64_t>& lengths : {std::vector<int64_t>{5}, {5, 9}, {5, -1}}) {
+    const Tensor wrong = Tensor::from(lengths, {static_cast<int64_t>(lengths.size())});
+    EXPECT_THROW(mechanism->forward(x, {.lengths = wrong}), Error);
+  }
+  KvCache cache(1);
+  const NoGrad none;
+  EXPECT_THROW(mechanism->forward(x, {.cache = &cache}), Error);  // it sees both sides
+}
+
 TEST(LinearAttentionMechanism, CosFormerOfASpanFarLongerThanTheSequenceIsRelu) {
   const Tensor x = random_tensor({1, 12, 8}, "x", DType::f64);
   const Tensor plain = made("{type: linear, feature: relu}", kBoth)->forward(x);
