@@ -58,7 +58,9 @@ AttentionShape shape_of(const AttentionBench& b, const BenchPattern& pattern) {
   return shape;
 }
 
-Measured measure(const AttentionBench& b, const BenchPattern& wanted) {
+/// `before`: one of the same shape, whose dense attention is not measured again.
+Measured measure(const AttentionBench& b, const BenchPattern& wanted,
+                 const Measured* before = nullptr) {
   Measured m;
   m.shape = shape_of(b, wanted);
   m.name = wanted.name;
@@ -69,9 +71,14 @@ Measured measure(const AttentionBench& b, const BenchPattern& wanted) {
   m.pairs = plan->pairs();
   m.full_tiles = plan->full_tiles(), m.partial_tiles = plan->partial_tiles();
   m.own = time_fused(m.shape, pattern, b.seconds);
-  m.dense = pattern.is_dense() ? m.own : time_fused(m.shape, {}, b.seconds);
+  m.dense = pattern.is_dense() ? m.own
+            : before           ? before->dense
+                               : time_fused(m.shape, {}, b.seconds);
   if (b.materialised) m.materialised = time_materialised(m.shape, pattern, b.seconds);
-  if (b.pytorch) m.pytorch = time_pytorch(b.python, m.shape, pattern, b.seconds, &m.note);
+  if (b.pytorch) {
+    const AttentionTiming* dense = before && before->pytorch ? &before->pytorch->dense : nullptr;
+    m.pytorch = time_pytorch(b.python, m.shape, pattern, b.seconds, dense, &m.note);
+  }
   return m;
 }
 
@@ -81,6 +88,7 @@ Config document_of(const Measured& m) {
   document.set("threads", thread_count());
   document.set("batch", m.shape.batch);
   document.set("heads", m.shape.heads);
+  document.set("kv_heads", m.shape.key_heads());
   document.set("tokens", m.shape.tokens);
   document.set("head_dim", m.shape.head_dim);
   document.set("dtype", name_of(m.shape.dtype));
@@ -153,18 +161,18 @@ void print(const Measured& m) {
   if (!m.note.empty()) fmt::print("{}\n", m.note);
 }
 
-/// The problems of a sweep: doubling tokens, or doubling windows.
+/// The problems of a sweep: doubling tokens, the last as many as were asked for, or doubling
+/// windows.
 std::vector<BenchPattern> sweep_of(const AttentionBench& b) {
   std::vector<BenchPattern> list;
   BenchPattern each = b.pattern;
   if (b.sweep == "tokens") {
     if (!b.pattern.grid.empty()) fail_request({}, "--sweep tokens takes --tokens, not --grid");
-    for (each.tokens = std::min<int64_t>(256, b.pattern.tokens); each.tokens <= b.pattern.tokens;
-         each.tokens *= 2)
-      list.push_back(each);
+    for (each.tokens = 256; each.tokens < b.pattern.tokens; each.tokens *= 2) list.push_back(each);
+    list.push_back(b.pattern);
     return list;
   }
-  if (b.pattern.name != "window" && b.pattern.name != "neighborhood")
+  if (!b.pattern.has_window())
     fail_request(
         {}, fmt::format("--sweep window: pattern '{}' has no window to widen", b.pattern.name));
   const auto axes = b.pattern.axes();
@@ -207,33 +215,46 @@ void plot_sweep(const AttentionBench& b, const std::vector<Measured>& list) {
       by_tokens ? "tokens" : fmt::format("share of pairs, {} tokens", grouped(s.tokens)), s.batch,
       s.heads, s.head_dim, name_of(s.dtype), thread_count(), thread_count() == 1 ? "" : "s");
   options.log_scale = true;
-  std::vector<Line> lines = {
-      {.label = fmt::format("heed, {}", b.pattern.name), .color = 0, .dots = true},
-      {.label = "heed, dense", .color = 1, .dots = true},
-      {.label = "heed's dense times the share of pairs", .color = 7, .dashed = true}};
-  if (list.back().pytorch) {
-    const std::string& version = list.back().pytorch->version;
-    lines.push_back(
-        {.label = fmt::format("PyTorch {}, masked", version), .color = 4, .dots = true});
-    lines.push_back({.label = "PyTorch, dense", .color = 6, .dots = true});
-  }
-  for (const Measured& m : list) {
-    const auto x = static_cast<double>(options.x_labels.size());
+  std::vector<Line> lines;
+  /// A line of what `seconds` gives for each problem; 0: none.
+  const auto add = [&](Line line, const auto& seconds) {
+    for (size_t i = 0; i < list.size(); ++i) {
+      const double y = 1e3 * seconds(list[i]);
+      if (y > 0) line.points.add(static_cast<double>(i), y);
+    }
+    lines.push_back(std::move(line));
+  };
+  for (const Measured& m : list)
     options.x_labels.push_back(by_tokens ? grouped(m.shape.tokens)
                                          : fmt::format("{:.3g}%", 100 * m.density()));
-    lines[0].points.add(x, 1e3 * m.own.both);
-    lines[1].points.add(x, 1e3 * m.dense.both);
-    lines[2].points.add(x, 1e3 * m.dense.both * m.density());
-    if (!m.pytorch || lines.size() < 5) continue;
-    lines[3].points.add(x, 1e3 * m.pytorch->pattern.both);
-    lines[4].points.add(x, 1e3 * m.pytorch->dense.both);
+  const bool sparse = b.pattern.name != "dense";
+  add({.label = fmt::format("heed, {}", b.pattern.name), .color = 0, .dots = true},
+      [](const Measured& m) { return m.own.both; });
+  if (sparse) {
+    add({.label = "heed, dense", .color = 1, .dots = true},
+        [](const Measured& m) { return m.dense.both; });
+    add({.label = "heed's dense times the share of pairs", .color = 7, .dashed = true},
+        [](const Measured& m) { return m.dense.both * m.density(); });
+  }
+  if (list.back().pytorch) {
+    add({.label = fmt::format("PyTorch {}, {}", list.back().pytorch->version,
+                              list.back().pytorch->masked ? "masked" : b.pattern.name),
+         .color = 4,
+         .dots = true},
+        [](const Measured& m) { return m.pytorch ? m.pytorch->pattern.both : 0.0; });
+    if (sparse)
+      add({.label = "PyTorch, dense", .color = 6, .dots = true},
+          [](const Measured& m) { return m.pytorch ? m.pytorch->dense.both : 0.0; });
   }
   write_file_atomically(b.plot, recipes::chart_file(options, lines));
 }
 
 void run_sweep(const AttentionBench& b) {
   std::vector<Measured> list;
-  for (const BenchPattern& pattern : sweep_of(b)) list.push_back(measure(b, pattern));
+  for (const BenchPattern& pattern : sweep_of(b)) {
+    const bool same = b.sweep == "window" && !list.empty();
+    list.push_back(measure(b, pattern, same ? &list.front() : nullptr));
+  }
   if (!b.plot.empty()) plot_sweep(b, list);
   if (!b.json) return print_sweep(b, list);
   Config documents = Config::list();
@@ -248,7 +269,13 @@ void bench_attention(AttentionBench b) {
     const char* python = std::getenv("HEED_PYTHON");
     b.python = python != nullptr && *python != '\0' ? python : "python3";
   }
-  b.shape.tokens = b.pattern.tokens;
+  b.pattern.batch = b.shape.batch;
+  const int64_t kv_heads = b.shape.kv_heads;
+  if (kv_heads > 0 && b.shape.heads % kv_heads != 0)
+    fail_request({},
+                 fmt::format("--kv-heads {} does not divide --heads {}", kv_heads, b.shape.heads));
+  if (b.pattern.name == "lengths" && b.shape.batch > 1 && (b.pytorch || b.materialised))
+    fail_request({}, "--pytorch and --materialised have one mask, not one of each sequence");
   const AttentionPattern pattern = b.pattern.make();
   if (b.show_pattern) {
     const AttentionShape s = shape_of(b, b.pattern);
@@ -279,16 +306,21 @@ void add_bench_attention(CLI::App& bench) {
   };
   count("--batch", a.shape.batch, "sequences", 1);
   count("--heads", a.shape.heads, "heads", 1);
+  count("--kv-heads", a.shape.kv_heads, "heads of keys and values; 0: as many", 0);
   count("--tokens", a.pattern.tokens, "tokens of a sequence", 1);
   option(command, "--grid", "HxW", a.pattern.grid, "tokens on a map, instead of --tokens", false);
   count("--head-dim", a.shape.head_dim, "features of a head", 1);
   count("--window", a.pattern.window, "tokens of a window (along each axis); 0: 256, or 7 on a map",
         0);
-  count("--dilation", a.pattern.dilation, "of a neighborhood", 1);
+  count("--dilation", a.pattern.dilation, "of a neighborhood, of taps", 1);
   count("--stride", a.pattern.stride, "of a neighborhood; distance of strided's keys", 1);
-  count("--block", a.pattern.block, "tokens of a block: halo, power; of a document: segments", 1);
+  count("--block", a.pattern.block,
+        "tokens of a block: halo, power, block_window; of a document: segments", 1);
   count("--halo", a.pattern.halo, "tokens of the halo", 0);
   count("--sinks", a.pattern.sinks, "first tokens that all see: window, longformer", 0);
+  count("--kept", a.pattern.kept, "keys that are drawn: indices (each query's), random_sources", 1);
+  count("--shift", a.pattern.shift, "tokens by which window_partition's windows are shifted", 0);
+  command->add_flag("--causal", a.pattern.causal, "a neighborhood of the past alone");
   option(command, "--dtype", "f32|bf16", a.dtype, "of the inputs")
       ->check(CLI::IsMember({"f32", "bf16"}));
   option(command, "--seconds", "S", a.seconds, "to measure each for")->check(CLI::Range(0.0, 60.0));

@@ -1,10 +1,7 @@
 // PyTorch's scaled_dot_product_attention, timed by a script in a Python of its own.
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <filesystem>
 #include <thread>
 
@@ -14,6 +11,7 @@
 #include "core/parallel.h"
 #include "recipes/engine/child_process.h"
 #include "tools/attention_timing.h"
+#include "tools/temporary_folder.h"
 
 namespace heed::tools {
 namespace {
@@ -29,10 +27,14 @@ except Exception as error:
     sys.exit(0)
 torch.set_num_threads(request["threads"])
 n = request["tokens"]
-shape = (request["batch"], n, request["heads"], request["head_dim"])
 dtype = torch.bfloat16 if request["dtype"] == "bf16" else torch.float32
 torch.manual_seed(1)
-q, k, v, dout = (torch.randn(shape).to(dtype).transpose(1, 2) for _ in range(4))
+def made(heads):
+    shape = (request["batch"], n, heads, request["head_dim"])
+    return torch.randn(shape).to(dtype).transpose(1, 2)
+heads, kv_heads = request["heads"], request["kv_heads"]
+q, k, v, dout = made(heads), made(kv_heads), made(kv_heads), made(heads)
+grouped = {"enable_gqa": True} if kv_heads != heads else {}
 inputs = [t.requires_grad_() for t in (q, k, v)]
 
 clock = time.process_time if request["threads"] == 1 else time.perf_counter
@@ -50,12 +52,14 @@ def best(step):
 def times(**options):
     def forward():
         with torch.no_grad():
-            attention(*inputs, **options)
+            attention(*inputs, **options, **grouped)
     def both():
-        torch.autograd.grad(attention(*inputs, **options), inputs, dout)
+        torch.autograd.grad(attention(*inputs, **options, **grouped), inputs, dout)
     return {"forward": best(forward), "both": best(both)}
 
-result = {"version": torch.__version__, "dense": times()}
+result = {"version": torch.__version__}
+if request["with_dense"]:
+    result["dense"] = times()
 if request["pattern"] == "dense":
     result["pattern"] = result["dense"]
 elif request["pattern"] == "causal":
@@ -65,25 +69,6 @@ else:
     result["pattern"] = times(attn_mask=mask)
 print(json.dumps(result))
 )py";
-
-/// A new folder that goes with this object.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    path_ = (std::filesystem::temp_directory_path() / "heed-bench-XXXXXX").string();
-    HEED_CHECK(mkdtemp(path_.data()) != nullptr, "{}: {}", path_, std::strerror(errno));
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  std::string file(const char* name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 /// One byte a pair.
 void write_mask(const std::string& path, const AttentionPattern& pattern, int64_t n) {
@@ -112,8 +97,8 @@ AttentionTiming timing(const Config& from) {
 
 std::optional<PyTorchTimings> time_pytorch(const std::string& python, const AttentionShape& shape,
                                            const AttentionPattern& pattern, double seconds,
-                                           std::string* note) {
-  const ScratchFolder folder;
+                                           const AttentionTiming* dense, std::string* note) {
+  const TemporaryFolder folder;
   const bool causal = pattern.text() == AttentionPattern::causal().text();
   const bool masked = !pattern.is_dense() && !causal;
   if (masked) write_mask(folder.file("mask"), pattern, shape.tokens);
@@ -121,12 +106,14 @@ std::optional<PyTorchTimings> time_pytorch(const std::string& python, const Atte
   request.set("threads", thread_count());
   request.set("batch", shape.batch);
   request.set("heads", shape.heads);
+  request.set("kv_heads", shape.key_heads());
   request.set("tokens", shape.tokens);
   request.set("head_dim", shape.head_dim);
   request.set("dtype", shape.dtype == DType::bf16 ? "bf16" : "f32");
   request.set("seconds", seconds);
   request.set("pattern", masked ? "mask" : causal ? "causal" : "dense");
   request.set("mask", folder.file("mask"));
+  request.set("with_dense", dense == nullptr || pattern.is_dense());
   int status = 0;
   const std::string output = output_of(python, request, folder.file("output"), &status);
   const size_t at =
@@ -143,8 +130,9 @@ std::optional<PyTorchTimings> time_pytorch(const std::string& python, const Atte
                         error->as_string());
     return std::nullopt;
   }
+  const Config* measured = result.find("dense");
   return PyTorchTimings{result.at("version").as_string(), timing(result.at("pattern")),
-                        timing(result.at("dense"))};
+                        measured ? timing(*measured) : *dense, masked};
 }
 
 }  // namespace heed::tools

@@ -8,22 +8,15 @@
 
 #include "core/allocator.h"
 #include "core/parallel.h"
-#include "core/random.h"
 #include "core/views.h"
 #include "kernels/attention/attention.h"
 #include "kernels/copy/copy.h"
 #include "kernels/matmul/matmul.h"
+#include "kernels/random/fill.h"
 #include "kernels/softmax/softmax.h"
 
 namespace heed::tools {
 namespace {
-
-Tensor normal(const Shape& shape, DType dtype, uint64_t purpose) {
-  std::vector<float> values(static_cast<size_t>(shape.numel()));
-  const RandomStream stream({1, purpose, 0});
-  for (size_t i = 0; i < values.size(); ++i) values[i] = stream.normal(i);
-  return kernels::cast(Tensor::from(values, shape), dtype);
-}
 
 /// Seconds on the clock of the measurement: with one thread the process's own, which other
 /// processes do not disturb.
@@ -49,13 +42,25 @@ double best_seconds(double budget, const std::function<void()>& run) {
 struct Inputs {
   Tensor q, k, v, dout;
   explicit Inputs(const AttentionShape& s) {
-    const Shape shape{s.batch, s.tokens, s.heads, s.head_dim};
-    const auto made = [&](uint64_t purpose) {
-      return views::transpose(normal(shape, s.dtype, purpose), 1, 2);
+    const auto made = [&](int64_t heads, uint64_t purpose) {
+      const Shape shape{s.batch, s.tokens, heads, s.head_dim};
+      const Tensor t = Tensor::empty(shape, s.dtype);
+      kernels::fill_normal(t, 0.0, 1.0, {1, purpose, 0});
+      return views::transpose(t, 1, 2);
     };
-    q = made(1), k = made(2), v = made(3), dout = made(4);
+    q = made(s.heads, 1), dout = made(s.heads, 4);
+    k = made(s.key_heads(), 2), v = made(s.key_heads(), 3);
   }
 };
+
+/// x [B, Hkv, N, D] with every head as often as there are query heads to share it.
+Tensor repeated(const Tensor& x, int64_t heads) {
+  const int64_t group = heads / x.size(1);
+  const Shape wide{x.size(0), x.size(1), group, x.size(2), x.size(3)};
+  const Tensor all = Tensor::empty(wide, x.dtype());
+  kernels::copy(views::expand(views::unsqueeze(x, 2), wide), all);
+  return views::reshape(all, {x.size(0), heads, x.size(2), x.size(3)});
+}
 
 }  // namespace
 
@@ -77,8 +82,9 @@ AttentionTiming time_fused(const AttentionShape& shape, const AttentionPattern& 
 
 AttentionTiming time_materialised(const AttentionShape& shape, const AttentionPattern& pattern,
                                   double seconds) {
-  const Inputs in(shape);
+  Inputs in(shape);
   const int64_t n = in.q.size(2);
+  for (Tensor* t : {&in.k, &in.v}) *t = repeated(*t, shape.heads);
   std::vector<float> mask(static_cast<size_t>(n * n));
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j < n; ++j)

@@ -12,7 +12,10 @@ namespace heed::tools {
 
 struct AttentionShape {
   int64_t batch = 1, heads = 8, tokens = 1024, head_dim = 64;
+  int64_t kv_heads = 0;  ///< 0: as many as heads
   DType dtype = DType::f32;
+
+  int64_t key_heads() const { return kv_heads > 0 ? kv_heads : heads; }
 };
 
 /// Seconds, the best of some runs; 0: not measured. With one thread, seconds of the processor.
@@ -33,12 +36,14 @@ struct PyTorchTimings {
   std::string version;
   AttentionTiming pattern;  ///< with is_causal or a boolean mask
   AttentionTiming dense;
+  bool masked = false;  ///< whether by a mask
 };
 
 /// scaled_dot_product_attention on as many threads, by a child process of `python`. Nothing, and
-/// the reason in `note`, where that Python or its torch cannot be had.
+/// the reason in `note`, where that Python or its torch cannot be had. `dense`: of an earlier
+/// measurement, instead of one more; may be null.
 std::optional<PyTorchTimings> time_pytorch(const std::string& python, const AttentionShape& shape,
                                            const AttentionPattern& pattern, double seconds,
-                                           std::string* note);
+                                           const AttentionTiming* dense, std::string* note);
 
 }  // namespace heed::tools

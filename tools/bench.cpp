@@ -3,11 +3,9 @@
 // The trainer itself runs the steps, in a temporary folder, so that data loading, clipping, the
 // optimiser and logging are part of what is measured.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -23,12 +21,11 @@
 #include "tools/metrics.h"
 #include "tools/op_profile.h"
 #include "tools/progress.h"
+#include "tools/temporary_folder.h"
 #include "tools/text.h"
 
 namespace heed::tools {
 namespace {
-
-namespace fs = std::filesystem;
 
 struct BenchArguments {
   std::string recipe;
@@ -37,26 +34,6 @@ struct BenchArguments {
   int64_t warmup = 5;
   bool profile = false;
   bool json = false;
-};
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "heed-bench-XXXXXX").string();
-    HEED_CHECK(mkdtemp(pattern.data()) != nullptr, "{}: cannot be made", pattern);
-    path_ = pattern;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  std::string run() const { return (path_ / "run").string(); }
-
- private:
-  fs::path path_;
 };
 
 /// Thrown by the observer after the last measured step: what a run does at its end (evaluation,
@@ -162,7 +139,7 @@ void bench_step(const BenchArguments& arguments) {
   const TemporaryFolder folder;
   StepWatch watch(arguments);
   try {
-    recipes::train({.recipe = recipe, .run_dir = folder.run()}, watch);
+    recipes::train({.recipe = recipe, .run_dir = folder.file("run")}, watch);
   } catch (const Measured&) {
   }
 

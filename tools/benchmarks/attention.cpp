@@ -4,31 +4,18 @@
 
 #include <benchmark/benchmark.h>
 
-#include "core/random.h"
 #include "core/views.h"
 #include "kernels/matmul/matmul.h"
+#include "kernels/random/fill.h"
 
 namespace heed {
 namespace {
 
-/// Normal values; long tensors repeat them.
-Tensor normal(const Shape& shape, DType dtype, uint64_t purpose) {
-  constexpr int64_t kPeriod = 65537;
-  const Tensor t = Tensor::empty(shape, dtype);
-  const RandomStream stream({1, purpose, 0});
-  dispatch_floating(dtype, "random", [&](auto type) {
-    auto* x = t.data<decltype(type)>();
-    for (int64_t i = 0; i < t.numel(); ++i) {
-      x[i] = i < kPeriod ? static_cast<decltype(type)>(stream.normal(static_cast<uint64_t>(i)))
-                         : x[i - kPeriod];
-    }
-  });
-  return t;
-}
-
 /// [B, H, N, D] that lies in memory as [B, N, H, D].
 Tensor random(const Shape& shape, DType dtype, uint64_t purpose) {
-  return views::transpose(normal(shape, dtype, purpose), 1, 2);
+  const Tensor t = Tensor::empty(shape, dtype);
+  kernels::fill_normal(t, 0.0, 1.0, {1, purpose, 0});
+  return views::transpose(t, 1, 2);
 }
 
 /// Arguments: batch, heads, tokens, head_dim, causal, bf16, percent of dropout.

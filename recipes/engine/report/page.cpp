@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <utility>
 
@@ -133,7 +134,8 @@ std::string baselines_part(const RunData& run) {
   if (bars.empty() || static_cast<size_t>(best) >= points.y.size()) return "";
   bars.emplace_back("this model", points.y[static_cast<size_t>(best)]);
   double longest = 0.0;
-  for (const auto& bar : bars) longest = std::max(longest, bar.second);
+  for (const auto& bar : bars) longest = std::max(longest, std::abs(bar.second));
+  if (longest == 0.0) longest = 1.0;  // nothing to draw
   std::string html = fmt::format(
       "<h2>Held-out {}, beside predictors without a network</h2>\n"
       "<div class=\"box\"><table class=\"bars\">\n",
@@ -142,7 +144,7 @@ std::string baselines_part(const RunData& run) {
     html += fmt::format(
         "<tr><td>{}</td><td><div class=\"bar c{}\" style=\"width:{:.1f}%\"></div></td>"
         "<td class=\"number\">{:.3f}</td></tr>\n",
-        escaped(name), name == "this model" ? 0 : 7, 100.0 * value / longest, value);
+        escaped(name), name == "this model" ? 0 : 7, 100.0 * std::abs(value) / longest, value);
   }
   return html + "</table></div>\n";
 }
