@@ -171,10 +171,11 @@ inline AttentionPattern random_pattern(Draw& draw, const PatternExtents& e, int 
 /// Halo blocks with strided queries, or centred taps over pooled keys: patterns that may have
 /// virtual keys, which others do not combine. Sets the lengths of `e` to what it fits.
 inline AttentionPattern random_bordered_pattern(Draw& draw, PatternExtents& e) {
-  const auto grid = random_grid(draw, draw(1, 140));
+  const bool taps = draw.one_in(2);
+  const auto grid = random_grid(draw, draw(1, taps ? 30 : 140));  // up to 8 queries a pooled key
   e.queries = e.keys = 1;
   for (const int64_t length : grid) e.keys *= length;
-  if (draw.one_in(2)) {
+  if (taps) {
     std::vector<TapAxis> axes;
     for (const int64_t length : grid) {
       axes.push_back(

@@ -31,7 +31,7 @@ TEST_F(BenchAttention, EveryPatternIsDrawnAndMeasured) {
     drawn.push_back("--show-pattern");
     const Outcome picture = bench(drawn);
     EXPECT_EQ(picture.status, 0) << pattern << picture.err;
-    EXPECT_THAT(picture.out, HasSubstr("#")) << pattern;
+    EXPECT_NE(picture.out.find_first_of("#+"), std::string::npos) << pattern;
     std::vector<std::string> measured = sizes;
     measured.push_back("--json");
     const Outcome outcome = quick(measured);
@@ -66,7 +66,8 @@ TEST_F(BenchAttention, ASweepOfTokensEndsWithThoseAskedFor) {
       quick({"window", "--window", "8", "--tokens", "700", "--sweep", "tokens", "--json"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   std::vector<int> tokens;
-  for (const auto& each : parse_document(outcome.out)["sweep"]) tokens.push_back(each["tokens"]);
+  const auto sweep = parse_document(outcome.out)["sweep"];
+  for (const auto& each : sweep) tokens.push_back(each["tokens"]);
   EXPECT_EQ(tokens, (std::vector<int>{256, 512, 700}));
 }
 
