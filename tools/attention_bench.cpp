@@ -23,7 +23,6 @@ namespace {
 struct AttentionBench {
   BenchPattern pattern;
   AttentionShape shape;
-  std::string dtype = "f32";
   double seconds = 1.0;
   std::string sweep, plot, python;
   bool show_pattern = false, materialised = false, pytorch = false, json = false;
@@ -52,7 +51,6 @@ struct Measured {
 
 AttentionShape shape_of(const AttentionBench& b, const BenchPattern& pattern) {
   AttentionShape shape = b.shape;
-  shape.dtype = b.dtype == "bf16" ? DType::bf16 : DType::f32;
   shape.tokens = 1;
   for (const int64_t length : pattern.axes()) shape.tokens *= length;
   return shape;
@@ -321,7 +319,8 @@ void add_bench_attention(CLI::App& bench) {
   count("--kept", a.pattern.kept, "keys that are drawn: indices (each query's), random_sources", 1);
   count("--shift", a.pattern.shift, "tokens by which window_partition's windows are shifted", 0);
   command->add_flag("--causal", a.pattern.causal, "a neighborhood of the past alone");
-  option(command, "--dtype", "f32|bf16", a.dtype, "of the inputs")
+  const auto dtype = std::make_shared<std::string>(name_of(a.shape.dtype));
+  option(command, "--dtype", "f32|bf16", *dtype, "of the inputs")
       ->check(CLI::IsMember({"f32", "bf16"}));
   option(command, "--seconds", "S", a.seconds, "to measure each for")->check(CLI::Range(0.0, 60.0));
   CLI::Option* sweep =
@@ -342,7 +341,10 @@ void add_bench_attention(CLI::App& bench) {
             {"heed bench attention causal --dtype bf16 --pytorch", ""},
             {"heed bench attention window --tokens 4096 --sweep window --plot times.svg", ""},
             {"heed bench attention power --tokens 2048 --show-pattern", ""}});
-  command->callback([arguments] { bench_attention(*arguments); });
+  command->callback([arguments, dtype] {
+    arguments->shape.dtype = *dtype == "bf16" ? DType::bf16 : DType::f32;
+    bench_attention(*arguments);
+  });
 }
 
 }  // namespace heed::tools

@@ -145,7 +145,7 @@ TEST(AttentionProbabilities, GradientsOfThinnerDTypesEqualThoseOfF64) {
     const DType dtype = seed % 3 == 2 ? DType::bf16 : DType::f32;
     const Case c(seed, dtype);
     SCOPED_TRACE(fmt::format("seed {}: {}", seed, c.spec.pattern.text()));
-    const Tensor weight = kernels::cast(c.weight, dtype);
+    const Tensor rounded = kernels::cast(c.weight, dtype);  // what the walk multiplies by
     const auto wide = [](const Tensor& t) { return kernels::cast(t, DType::f64); };
     Draw draw(seed + 1000);
     const Tensor by_key = random_tensor(draw, {c.e.batch, c.e.heads, c.e.keys});
@@ -181,9 +181,9 @@ TEST(AttentionProbabilities, GradientsOfThinnerDTypesEqualThoseOfF64) {
     const kernels::ScoreWants wants{true, true, true, true, true, {true, true, true}};
     const double rows = static_cast<double>(c.e.queries * c.e.heads);
     const auto columns =
-        kernels::attention_column_sums_backward(by_key, c.q, c.k, c.lse, c.spec, weight, wants);
+        kernels::attention_column_sums_backward(by_key, c.q, c.k, c.lse, c.spec, c.weight, wants);
     const auto wanted = kernels::attention_column_sums_backward(by_key, wide(c.q), wide(c.k), lse,
-                                                                c.spec, weight, wants);
+                                                                c.spec, rounded, wants);
     expect_equal(columns.inputs, wanted.inputs, rows);
     expect_near(columns.dweight, wanted.dweight, 16 * error, "dweight");
     const auto buckets = [&](const Tensor& q, const Tensor& k, const Tensor& of) {
@@ -193,6 +193,28 @@ TEST(AttentionProbabilities, GradientsOfThinnerDTypesEqualThoseOfF64) {
     };
     expect_equal(buckets(c.q, c.k, c.lse), buckets(wide(c.q), wide(c.k), lse), rows);
     if (HasFailure()) return;
+  }
+}
+
+TEST(AttentionProbabilities, OnlyWantedGradientsAreMade) {
+  const Case c(4, DType::f32);
+  const auto all = kernels::attention_column_sums_backward(
+      Tensor::full({c.e.batch, c.e.heads, c.e.keys}, 0.5), c.q, c.k, c.lse, c.spec, c.weight);
+  for (const bool want_q : {false, true}) {
+    for (const bool want_k : {false, true}) {
+      const auto some = kernels::attention_column_sums_backward(
+          Tensor::full({c.e.batch, c.e.heads, c.e.keys}, 0.5), c.q, c.k, c.lse, c.spec, c.weight,
+          {}, want_q, want_k);
+      EXPECT_EQ(some.dweight.to_vector<float>(), all.dweight.to_vector<float>());
+      ASSERT_EQ(some.inputs.dq.defined(), want_q);
+      ASSERT_EQ(some.inputs.dk.defined(), want_k);
+      if (want_q) {
+        EXPECT_EQ(some.inputs.dq.to_vector<float>(), all.inputs.dq.to_vector<float>());
+      }
+      if (want_k) {
+        EXPECT_EQ(some.inputs.dk.to_vector<float>(), all.inputs.dk.to_vector<float>());
+      }
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 #include "recipes/engine/report.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -69,6 +70,21 @@ TEST_F(Report, JudgesByTheTasksMetric) {
   EXPECT_THAT(page, HasSubstr("Macro f1"));
   EXPECT_THAT(page, HasSubstr("<dd>0.7500</dd><p>best, at step 2; majority: 0.125</p>"));
   EXPECT_THAT(page, HasSubstr("<dd>1.5000</dd><p>best, at step 2</p>"));
+}
+
+TEST_F(Report, BarsOfNothingOrBelowItHaveAWidth) {
+  const auto page_of = [&](const char* baseline, const char* own) {
+    return report_page(
+        {run("a", fmt::format(R"({{"kind":"start","step":0,"name":"a","metric":"gain"}}
+{{"kind":"baselines","step":2,"constant.gain":{}}}
+{{"kind":"eval","step":2,"loss":1.5,"gain":{}}}
+)",
+                              baseline, own))});
+  };
+  EXPECT_THAT(page_of("0.0", "0.0"), HasSubstr("c7\" style=\"width:0.0%"));
+  const std::string below = page_of("-0.5", "0.25");
+  EXPECT_THAT(below, HasSubstr("c7\" style=\"width:100.0%"));
+  EXPECT_THAT(below, HasSubstr("c0\" style=\"width:50.0%"));
 }
 
 TEST_F(Report, SaysWhatTheRunRanOn) {
