@@ -196,6 +196,27 @@ TEST(AttentionProbabilities, GradientsOfThinnerDTypesEqualThoseOfF64) {
   }
 }
 
+TEST(AttentionProbabilities, WhatMovesALogitOfAllKeysAloneHasNoGradientWhateverTheWeights) {
+  // A number added to a whole row changes no probability: its gradient is the sum of dS = p (w dc -
+  // w o), 0 but for the rounding of 60 such terms, each at most 2 w = 4, and of p to 8 + 4 u logit.
+  for (const DType dtype : kDTypes) {
+    Draw draw(6);
+    const auto tensor = [&](int64_t heads, int64_t tokens) {
+      return kernels::cast(random_tensor(draw, {1, heads, tokens, 8}), dtype);
+    };
+    const Tensor q = tensor(2, 50), k = tensor(1, 60);
+    AttentionSpec spec;
+    spec.score.bias = random_tensor(draw, {1, 2, 50, 1});
+    const Tensor lse = kernels::attention(q, k, k, spec).lse;
+    const Tensor weight = random_tensor(draw, {1, 2, 50}, 0.1f, 2.0f);
+    const Tensor dsums = random_tensor(draw, {1, 2, 60}, 0.0f, 1.0f);
+    const auto grads =
+        kernels::attention_column_sums_backward(dsums, q, k, lse, spec, weight, {.bias = true});
+    for (const double x : grads.inputs.bias.to_vector<double>())
+      ASSERT_LT(std::abs(x), 4 * (60 + 2 * 12 * 4) * 0x1p-24) << name_of(dtype);
+  }
+}
+
 TEST(AttentionProbabilities, OnlyWantedGradientsAreMade) {
   const Case c(4, DType::f32);
   const auto all = kernels::attention_column_sums_backward(
