@@ -11,11 +11,15 @@
 namespace heed {
 namespace {
 
-/// [B, H, N, D] that lies in memory as [B, N, H, D].
-Tensor random(const Shape& shape, DType dtype, uint64_t purpose) {
+Tensor normal(const Shape& shape, DType dtype, uint64_t purpose) {
   const Tensor t = Tensor::empty(shape, dtype);
   kernels::fill_normal(t, 0.0, 1.0, {1, purpose, 0});
-  return views::transpose(t, 1, 2);
+  return t;
+}
+
+/// [B, H, N, D] that lies in memory as [B, N, H, D].
+Tensor random(const Shape& shape, DType dtype, uint64_t purpose) {
+  return views::transpose(normal(shape, dtype, purpose), 1, 2);
 }
 
 /// Arguments: batch, heads, tokens, head_dim, causal, bf16, percent of dropout.
