@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "core/dtype.h"
 
@@ -105,6 +106,19 @@ RandomContext& random_context();
 
 /// The key of a draw made now for the named purpose: seed and step of the run.
 RandomKey current_key(uint64_t purpose);
+
+/// Where a tensor [rows, tokens, ..., columns] lies in the larger one that its draws are numbered
+/// in: ranks that share a batch, its sequences or their features draw as one rank would.
+struct DrawPlace {
+  uint64_t first_row = 0;
+  std::vector<int64_t> tokens =
+      {};  ///< which of the whole's tokens these are; empty: the first ones
+  int64_t first_column = 0;
+  int64_t columns = 0;  ///< of the whole; 0: the tensor's own
+
+  /// Whether the tensor's rows are rows of the whole.
+  bool whole_rows() const { return tokens.empty() && columns == 0; }
+};
 
 /// Index, among the draws of the whole step, of the first of `n` that belong to the part computed
 /// now: so that a row's draws are the same however the step's rows are shared out.

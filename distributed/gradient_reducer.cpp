@@ -1,5 +1,6 @@
 #include "distributed/gradient_reducer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/views.h"
@@ -7,25 +8,44 @@
 
 namespace heed {
 
-GradientReducer::GradientReducer(Communicator& ranks, std::vector<Tensor> parameters,
+namespace {
+
+std::vector<GradientReducer::Parameter> held_by(Communicator& ranks,
+                                                const std::vector<Tensor>& tensors) {
+  std::vector<GradientReducer::Parameter> parameters;
+  for (const Tensor& tensor : tensors) parameters.push_back({tensor, &ranks});
+  return parameters;
+}
+
+}  // namespace
+
+GradientReducer::GradientReducer(Communicator& ranks, const std::vector<Tensor>& parameters,
                                  Options options)
-    : ranks_(ranks),
-      parameters_(std::move(parameters)),
+    : GradientReducer(held_by(ranks, parameters), options) {}
+
+GradientReducer::GradientReducer(std::vector<Parameter> parameters, Options options)
+    : parameters_(std::move(parameters)),
       bucket_of_(parameters_.size()),
       ready_(parameters_.size()) {
   for (size_t i = parameters_.size(); i-- > 0;) {
-    const Tensor& parameter = parameters_[i];
-    HEED_CHECK(requires_grad(parameter), "gradient reducer: {} wants no gradient", parameter);
-    index_[parameter.autograd().get()] = i;
-    const bool fits = !buckets_.empty() &&
-                      parameters_[buckets_.back().parameters[0]].dtype() == parameter.dtype() &&
-                      (buckets_.back().elements + parameter.numel()) *
-                              static_cast<int64_t>(size_of(parameter.dtype())) <=
-                          options.bucket_bytes;
-    if (!fits) buckets_.emplace_back();
-    buckets_.back().parameters.push_back(i);
-    buckets_.back().elements += parameter.numel();
-    bucket_of_[i] = buckets_.size() - 1;
+    const auto& [tensor, ranks] = parameters_[i];
+    HEED_CHECK(requires_grad(tensor), "gradient reducer: {} wants no gradient", tensor);
+    if (ranks->size() == 1) continue;
+    index_[tensor.autograd().get()] = i;
+    const int64_t width = size_of(tensor.dtype());
+    // The last bucket of the same ranks and dtype.
+    auto bucket = std::find_if(buckets_.rbegin(), buckets_.rend(), [&](const Bucket& b) {
+      return b.ranks == ranks && parameters_[b.parameters[0]].tensor.dtype() == tensor.dtype();
+    });
+    if (bucket == buckets_.rend() ||
+        (bucket->elements + tensor.numel()) * width > options.bucket_bytes) {
+      buckets_.emplace_back();
+      bucket = buckets_.rbegin();
+      bucket->ranks = ranks;
+    }
+    bucket->parameters.push_back(i);
+    bucket->elements += tensor.numel();
+    bucket_of_[i] = static_cast<size_t>(std::distance(bucket, buckets_.rend())) - 1;
   }
 }
 
@@ -34,7 +54,7 @@ GradientReducer::~GradientReducer() {
 }
 
 void GradientReducer::begin() {
-  if (ranks_.size() == 1) return;
+  if (buckets_.empty()) return;
   ready_.assign(parameters_.size(), false);
   for (Bucket& bucket : buckets_) bucket.waiting = bucket.parameters.size();
   launched_ = 0;
@@ -54,12 +74,12 @@ void GradientReducer::ready(const Tensor& leaf) {
 
 // Packs the gradients, lets go of the originals and sends the bucket on its way.
 void GradientReducer::launch(Bucket& bucket) {
-  const DType dtype = parameters_[bucket.parameters[0]].dtype();
+  const DType dtype = parameters_[bucket.parameters[0]].tensor.dtype();
   const auto count = static_cast<int64_t>(bucket.parameters.size());
   bucket.flat = Tensor::empty({bucket.elements + count}, dtype);
   int64_t at = 0;
   for (int64_t k = 0; k < count; ++k) {
-    const Tensor& parameter = parameters_[bucket.parameters[static_cast<size_t>(k)]];
+    const Tensor& parameter = parameters_[bucket.parameters[static_cast<size_t>(k)]].tensor;
     const Tensor gradient = grad(parameter);
     const Tensor place = views::slice(bucket.flat, 0, at, at + parameter.numel());
     if (gradient.defined()) {
@@ -72,7 +92,7 @@ void GradientReducer::launch(Bucket& bucket) {
                   gradient.defined() ? 1.0 : 0.0);
     at += parameter.numel();
   }
-  bucket.work = ranks_.start_all_reduce(bucket.flat);
+  bucket.work = bucket.ranks->start_all_reduce(bucket.flat);
 }
 
 void GradientReducer::unpack(Bucket& bucket) {
@@ -82,7 +102,7 @@ void GradientReducer::unpack(Bucket& bucket) {
       views::slice(bucket.flat, 0, bucket.elements, bucket.elements + count).to_vector<double>();
   int64_t at = 0;
   for (int64_t k = 0; k < count; ++k) {
-    const Tensor& parameter = parameters_[bucket.parameters[static_cast<size_t>(k)]];
+    const Tensor& parameter = parameters_[bucket.parameters[static_cast<size_t>(k)]].tensor;
     if (users[static_cast<size_t>(k)] > 0.0) {
       set_grad(parameter, views::reshape(views::slice(bucket.flat, 0, at, at + parameter.numel()),
                                          parameter.shape()));

@@ -2,8 +2,9 @@
 //
 // Parameters are packed into buckets, last registered first, as the backward pass reaches them.
 // When all gradients of a bucket are final it goes out, and the pass goes on beside it (Li et al.,
-// "PyTorch Distributed", VLDB 2020). Buckets go out in their order on every rank, so that ranks
-// whose passes differ (a parameter that one of them does not use) still meet.
+// "PyTorch Distributed", VLDB 2020). A parameter's gradient is summed over the ranks that hold it,
+// which need not be the same for all (a shard's are fewer). Buckets go out in their order on every
+// rank, so that ranks whose passes differ (a parameter that one of them does not use) still meet.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +22,19 @@ class GradientReducer {
     int64_t bucket_bytes = int64_t{8} << 20;  ///< a larger parameter is a bucket of its own
   };
 
-  /// Parameters in order of registration; the same on every rank. The communicator outlives this.
-  GradientReducer(Communicator& ranks, std::vector<Tensor> parameters, Options options);
-  GradientReducer(Communicator& ranks, std::vector<Tensor> parameters)
-      : GradientReducer(ranks, std::move(parameters), Options()) {}
+  struct Parameter {
+    Tensor tensor;
+    Communicator* ranks;  ///< that hold it; outlives the reducer
+  };
+
+  /// Parameters in order of registration; the same on every rank that holds them.
+  GradientReducer(std::vector<Parameter> parameters, Options options);
+  explicit GradientReducer(std::vector<Parameter> parameters)
+      : GradientReducer(std::move(parameters), Options()) {}
+  /// All of them held by the same ranks.
+  GradientReducer(Communicator& ranks, const std::vector<Tensor>& parameters, Options options);
+  GradientReducer(Communicator& ranks, const std::vector<Tensor>& parameters)
+      : GradientReducer(ranks, parameters, Options()) {}
   ~GradientReducer();
   GradientReducer(const GradientReducer&) = delete;
   GradientReducer& operator=(const GradientReducer&) = delete;
@@ -40,6 +50,7 @@ class GradientReducer {
 
  private:
   struct Bucket {
+    Communicator* ranks = nullptr;
     std::vector<size_t> parameters;
     int64_t elements = 0;
     size_t waiting = 0;  // gradients that are not final yet
@@ -51,8 +62,7 @@ class GradientReducer {
   void launch(Bucket& bucket);
   void unpack(Bucket& bucket);
 
-  Communicator& ranks_;
-  std::vector<Tensor> parameters_;
+  std::vector<Parameter> parameters_;
   std::vector<Bucket> buckets_;
   std::vector<size_t> bucket_of_;
   std::vector<bool> ready_;

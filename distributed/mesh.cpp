@@ -28,6 +28,16 @@ MeshShape fit_mesh(MeshShape shape, int64_t ranks) {
   return shape;
 }
 
+namespace {
+
+// Names the axes that have several ranks.
+int64_t number_of(const MeshAxes& axes, const MeshShape& shape) {
+  return (axes.pipeline && shape.pipeline > 1 ? 4 : 0) +
+         (axes.sequence && shape.sequence > 1 ? 2 : 0) + (axes.tensor && shape.tensor > 1 ? 1 : 0);
+}
+
+}  // namespace
+
 Mesh::Mesh(Communicator& world, const MeshShape& shape) : world_(world), shape_(shape) {
   HEED_CHECK(shape.ranks() == world.size(), "mesh: {} for {} ranks", shape.to_string(),
              world.size());
@@ -42,20 +52,32 @@ Mesh::Mesh(Communicator& world, const MeshShape& shape) : world_(world), shape_(
   place_.pipeline = next(shape.pipeline);
   place_.data = next(shape.data);
 
-  // The color names the positions on all axes but one; the key is the position on that one.
-  const auto along = [&](int64_t MeshShape::*axis) {
+  // The color names the positions on all other axes; the key orders the ranks as in the world.
+  const auto along = [&](const MeshAxes& axes) {
     MeshShape others = place_;
-    others.*axis = 0;
+    if (axes.data) others.data = 0;
+    if (axes.pipeline) others.pipeline = 0;
+    if (axes.sequence) others.sequence = 0;
+    if (axes.tensor) others.tensor = 0;
     const int64_t color =
         ((others.data * shape.pipeline + others.pipeline) * shape.sequence + others.sequence) *
             shape.tensor +
         others.tensor;
-    return world.split(static_cast<int>(color), static_cast<int>(place_.*axis));
+    return world.split(static_cast<int>(color), world.rank());
   };
-  data_ = along(&MeshShape::data);
-  pipeline_ = along(&MeshShape::pipeline);
-  sequence_ = along(&MeshShape::sequence);
-  tensor_ = along(&MeshShape::tensor);
+  data_ = along({.data = true});
+  pipeline_ = along({.pipeline = true});
+  sequence_ = along({.sequence = true});
+  tensor_ = along({.tensor = true});
+  for (int64_t bits = 1; bits < 8; ++bits) {
+    const MeshAxes axes{true, (bits & 4) != 0, (bits & 2) != 0, (bits & 1) != 0};
+    if (number_of(axes, shape) == bits) data_and_[bits] = along(axes);
+  }
+}
+
+Communicator& Mesh::data_and(MeshAxes axes) {
+  const int64_t number = number_of(axes, shape_);
+  return number == 0 ? *data_ : *data_and_.at(number);
 }
 
 }  // namespace heed

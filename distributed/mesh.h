@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -27,6 +28,11 @@ struct MeshShape {
 /// `ranks`.
 MeshShape fit_mesh(MeshShape shape, int64_t ranks);
 
+/// Some of the axes.
+struct MeshAxes {
+  bool data = false, pipeline = false, sequence = false, tensor = false;
+};
+
 /// This rank's place, and those it shares an axis with.
 class Mesh {
  public:
@@ -43,11 +49,15 @@ class Mesh {
   Communicator& pipeline() { return *pipeline_; }
   Communicator& sequence() { return *sequence_; }
   Communicator& tensor() { return *tensor_; }
+  /// The ranks that differ from this one along the data axis and those named: what shares a
+  /// parameter's gradient.
+  Communicator& data_and(MeshAxes axes);
 
  private:
   Communicator& world_;
   MeshShape shape_, place_;
   std::unique_ptr<Communicator> data_, pipeline_, sequence_, tensor_;
+  std::map<int64_t, std::unique_ptr<Communicator>> data_and_;  // by the number of the axes
 };
 
 }  // namespace heed

@@ -1,5 +1,6 @@
 #include "nn/module.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -31,6 +32,19 @@ void Module::buffers(std::initializer_list<std::pair<const char*, Tensor&>> entr
   for (const auto& [name, tensor] : entries) tensors_.push_back({name, &tensor, false, {}});
 }
 
+void Module::keep_shard(Tensor& member, const Shard& shard) {
+  const auto own = std::find_if(tensors_.begin(), tensors_.end(),
+                                [&](const Own& entry) { return entry.tensor == &member; });
+  HEED_CHECK(own != tensors_.end() && !own->shard, "keep_shard: no whole tensor of this module");
+  member = shard_of(member, shard);
+  own->shard = std::make_shared<const Shard>(shard);
+  if (own->trained && !own->frozen) require_grad(member);
+}
+
+void Module::split_tokens(std::shared_ptr<const TokenSplit> split) {
+  visit("", [&](const std::string&, Module& module) { module.token_split_ = split; });
+}
+
 void Module::children(std::initializer_list<ChildEntry> entries) {
   for (const ChildEntry& entry : entries) child(entry.name, entry.module);
 }
@@ -57,7 +71,8 @@ std::vector<Module::NamedTensor> Module::named_tensors(bool with_buffers) {
       if (!own.trained && !with_buffers) continue;
       if (!own.tensor->defined()) continue;  // an optional one that this module goes without
       if (!seen.insert(own.tensor->raw()).second) continue;
-      result.push_back({join(path, own.name), own.tensor, own.trained, &own.init, own.frozen});
+      result.push_back(
+          {join(path, own.name), own.tensor, own.trained, &own.init, own.frozen, own.shard.get()});
     }
   });
   return result;
@@ -169,9 +184,11 @@ std::vector<std::string> load_state_dict(Module& module,
       continue;
     }
     const Tensor& value = it->second;
-    if (value.shape() != entry.tensor->shape()) {
-      problems.push_back(fmt::format("'{}' has shape {}, the module wants {}", entry.name,
-                                     value.shape(), entry.tensor->shape()));
+    const Shape shape = entry.shard != nullptr ? entry.shard->whole_shape(entry.tensor->shape())
+                                               : entry.tensor->shape();
+    if (value.shape() != shape) {
+      problems.push_back(
+          fmt::format("'{}' has shape {}, the module wants {}", entry.name, value.shape(), shape));
     } else if (value.dtype() != entry.tensor->dtype() &&
                !(is_floating(value.dtype()) && is_floating(entry.tensor->dtype()))) {
       problems.push_back(fmt::format("'{}' holds {}, the module wants {}", entry.name,
@@ -194,8 +211,10 @@ std::vector<std::string> load_state_dict(Module& module,
     for (const std::string& problem : problems) message += "\n  " + problem;
     throw RequestError(message);
   }
-  for (const Module::NamedTensor& entry : wanted)
-    kernels::copy(given.at(entry.name), *entry.tensor);
+  for (const Module::NamedTensor& entry : wanted) {
+    const Tensor& value = given.at(entry.name);
+    kernels::copy(entry.shard != nullptr ? shard_of(value, *entry.shard) : value, *entry.tensor);
+  }
   module.assign_paths();
   return notes;
 }

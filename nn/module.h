@@ -18,11 +18,14 @@
 
 #include "autograd/tape.h"
 #include "core/random.h"
+#include "nn/shard.h"
 
 namespace heed::nn {
 
 /// How a parameter starts: fills the tensor from the key (seed and parameter name).
 using Init = std::function<void(Tensor& parameter, const RandomKey& key)>;
+
+class TokenSplit;
 
 class Module {
  public:
@@ -37,6 +40,8 @@ class Module {
     bool trained;  // false for a buffer
     const Init* init;
     bool frozen = false;  // a parameter that keeps its value
+    /// Which part of the whole tensor it is, where ranks share it; null: the whole.
+    const Shard* shard = nullptr;
   };
 
   /// Parameters (and, by default, buffers) of this module and all below, depth first in order of
@@ -71,6 +76,11 @@ class Module {
   /// tensors stay tied. Gradients are dropped. For checks in f64.
   void convert(DType dtype);
 
+  /// Shares the tokens of every sequence with other ranks, in this module and all below.
+  void split_tokens(std::shared_ptr<const TokenSplit> split);
+  /// Null: sequences are whole.
+  const TokenSplit* token_split() const { return token_split_.get(); }
+
   /// Training mode of this module and all below (dropout, batch statistics).
   void train(bool on = true);
   void eval() { train(false); }
@@ -96,6 +106,8 @@ class Module {
   void parameters(std::initializer_list<ParameterEntry> entries);
   /// Registers tensors that are saved but not trained.
   void buffers(std::initializer_list<std::pair<const char*, Tensor&>> entries);
+  /// Keeps this rank's part of a registered tensor (a member of this module) in its place.
+  void keep_shard(Tensor& member, const Shard& shard);
   void children(std::initializer_list<ChildEntry> entries);
   void child(const std::string& name, Module& module);
 
@@ -106,6 +118,7 @@ class Module {
     bool trained;
     Init init;
     bool frozen = false;
+    std::shared_ptr<const Shard> shard = nullptr;
   };
 
   void visit(const std::string& prefix,
@@ -115,6 +128,7 @@ class Module {
   std::vector<std::pair<std::string, Module*>> children_;
   bool training_ = true;
   DType compute_dtype_ = DType::f32;
+  std::shared_ptr<const TokenSplit> token_split_;
   std::string path_;
   uint64_t purpose_ = 0;
 };
@@ -145,13 +159,15 @@ class ModuleList : public Module {
 /// these tensors are the leaves themselves, with their gradients.
 std::vector<std::pair<std::string, Tensor>> trained_tensors(Module& module);
 
-/// Name -> tensor of every parameter and buffer; the tensors share memory with the module.
+/// Name -> tensor of every parameter and buffer; the tensors share memory with the module. Shards
+/// are what they are: distributed/state.h makes whole tensors of them.
 std::vector<std::pair<std::string, Tensor>> state_dict(Module& module);
 
-/// Copies tensors into the module's parameters and buffers by name, and gives the modules their
-/// paths. Missing and unexpected names and differences of shape or kind are collected into one
-/// RequestError that lists them all; nothing is changed then. Floating dtypes convert; returns one
-/// note for each tensor that lost digits by it ("embed.weight: f64 rounded to f32").
+/// Copies tensors (whole ones, also where the module holds a shard) into the module's parameters
+/// and buffers by name, and gives the modules their paths. Missing and unexpected names and
+/// differences of shape or kind are collected into one RequestError that lists them all; nothing is
+/// changed then. Floating dtypes convert; returns one note for each tensor that lost digits by it
+/// ("embed.weight: f64 rounded to f32").
 std::vector<std::string> load_state_dict(Module& module,
                                          const std::vector<std::pair<std::string, Tensor>>& state);
 

@@ -201,13 +201,12 @@ Tensor cast(const Tensor& x, DType dtype) {
   });
 }
 
-Tensor dropout(const Tensor& x, double p, const RandomKey& key, uint64_t first_row) {
+Tensor dropout(const Tensor& x, double p, const RandomKey& key, const DrawPlace& place) {
   HEED_CHECK(p >= 0.0 && p < 1.0, "dropout: p = {} is not in [0, 1)", p);
   if (p == 0.0) return x;
-  return record("dropout", {x}, kernels::dropout(x, p, key, first_row),
-                [p, key, first_row](const Tensor& dy) {
-                  return Gradients{kernels::dropout(dy, p, key, first_row)};
-                });
+  return record(
+      "dropout", {x}, kernels::dropout(x, p, key, place),
+      [p, key, place](const Tensor& dy) { return Gradients{kernels::dropout(dy, p, key, place)}; });
 }
 
 Tensor stop_gradient(const Tensor& x) { return x.detach(); }

@@ -74,8 +74,9 @@ Tensor swiglu_packed(const Tensor& gate_up);
 Tensor cast(const Tensor& x, DType dtype);
 
 /// x with elements zeroed with probability p and the rest scaled by 1/(1-p). Element i of row b (of
-/// the first dimension) depends on (key, first_row + b, i) alone. p in [0, 1).
-Tensor dropout(const Tensor& x, double p, const RandomKey& key, uint64_t first_row = 0);
+/// the first dimension) depends on (key, place.first_row + b, i) alone; see DrawPlace for parts of
+/// a larger tensor. p in [0, 1).
+Tensor dropout(const Tensor& x, double p, const RandomKey& key, const DrawPlace& place = {});
 
 /// Identity whose gradient is zero: the value without its history.
 Tensor stop_gradient(const Tensor& x);

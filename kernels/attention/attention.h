@@ -74,7 +74,8 @@ struct AttentionSpec {
   AttentionScore score = {};
   double dropout = 0.0;  ///< on the probabilities; draws keyed by (key, b, h, i, j)
   RandomKey dropout_key = {};
-  uint64_t dropout_row = 0;  ///< what b counts from, where the batch is part of a larger one
+  uint64_t dropout_row = 0;   ///< what b counts from, where the batch is part of a larger one
+  uint64_t dropout_head = 0;  ///< what h counts from, where other ranks have the other heads
 };
 
 namespace kernels {

@@ -54,7 +54,7 @@ class DropoutMask {
  public:
   DropoutMask(const AttentionSpec& spec, int64_t b, int64_t h)
       : stream_(spec.dropout_key.derive(spec.dropout_row + static_cast<uint64_t>(b))
-                    .derive(static_cast<uint64_t>(h))),
+                    .derive(spec.dropout_head + static_cast<uint64_t>(h))),
         threshold_(static_cast<uint32_t>(std::min(std::ldexp(spec.dropout, 32), 4294967295.0))),
         keep_scale_(1.0 / (1.0 - spec.dropout)) {}
 

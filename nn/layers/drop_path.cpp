@@ -18,7 +18,7 @@ Tensor DropPath::forward(const Tensor& x) {
   Shape shape{x.size(0)};
   for (int i = 1; i < x.rank(); ++i) shape.push_back(1);
   return mul(x, dropout(Tensor::full(shape, 1.0, x.dtype()), p, current_key(purpose()),
-                        first_draw(x.size(0))));
+                        {.first_row = first_draw(x.size(0))}));
 }
 
 double drop_path_of_layer(double last, int64_t layer, int64_t layers) {

@@ -22,6 +22,9 @@ struct Dropout : Module {
   Tensor operator()(const Tensor& x) { return forward(x); }
 
   double p;
+  /// Where x's features lie in the whole, of which other ranks hold the rest; 0 columns: x is
+  /// whole.
+  int64_t first_column = 0, columns = 0;
 };
 
 /// Dropout of whole channels of [B, ..., C] (Tompson et al., arXiv 1411.4280): neighbouring pixels

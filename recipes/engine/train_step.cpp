@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "core/random.h"
 #include "optim/clip.h"
@@ -10,10 +11,14 @@
 namespace heed::recipes {
 namespace {
 
-std::vector<Tensor> tensors_of(const std::vector<optim::Parameter>& parameters) {
-  std::vector<Tensor> tensors;
-  for (const optim::Parameter& parameter : parameters) tensors.push_back(parameter.tensor);
-  return tensors;
+// Every parameter with the ranks that hold it.
+std::vector<GradientReducer::Parameter> held_by_ranks(
+    const std::vector<optim::Parameter>& parameters, const HeldParts& parts, Mesh& mesh) {
+  std::vector<GradientReducer::Parameter> held;
+  for (const optim::Parameter& parameter : parameters) {
+    held.push_back({parameter.tensor, &parts.holders(parameter.tensor, mesh)});
+  }
+  return held;
 }
 
 }  // namespace
@@ -23,7 +28,8 @@ TrainStep::TrainStep(const Recipe& recipe, Task& task, optim::Optimizer& optimiz
       task_(task),
       optimizer_(optimizer),
       mesh_(mesh),
-      reducer_(mesh.data(), tensors_of(optimizer.parameters())) {}
+      parts_(task.module()),
+      reducer_(held_by_ranks(optimizer.parameters(), parts_, mesh)) {}
 
 std::pair<std::vector<Batch>, int64_t> TrainStep::next_batches(int64_t step) {
   std::vector<Batch> batches;
@@ -33,7 +39,7 @@ std::pair<std::vector<Batch>, int64_t> TrainStep::next_batches(int64_t step) {
     targets += batches.back().count;
   }
   const auto total =
-      static_cast<int64_t>(mesh_.data().all_reduce_number(static_cast<double>(targets)));
+      static_cast<int64_t>(mesh_.world().all_reduce_number(static_cast<double>(targets)));
   HEED_CHECK(total > 0, "step {}: the batch holds no target to learn from", step + 1);
   return {std::move(batches), total};
 }
@@ -44,7 +50,7 @@ double TrainStep::accumulate(int64_t step, const std::vector<Batch>& batches, in
   for (size_t i = 0; i < batches.size(); ++i) {
     if (reduce && i + 1 == batches.size()) reducer_.begin();
     // Where ranks meet within a pass (batch norm), none of them may leave it out.
-    if (batches[i].count == 0 && mesh_.data().size() == 1) continue;
+    if (batches[i].count == 0 && mesh_.world().size() == 1) continue;
     const int64_t part = static_cast<int64_t>(i) * mesh_.shape().data + mesh_.place().data;
     random_context() = {static_cast<uint64_t>(recipe_.seed), static_cast<uint64_t>(step),
                         static_cast<uint64_t>(part)};
@@ -62,12 +68,12 @@ StepResult TrainStep::run(int64_t step, double lr, bool asked_to_stop) {
   const double part = accumulate(step, batches, total, /*reduce=*/true);
   reducer_.finish();
   const Tensor sums = Tensor::from(std::vector<double>{part, asked_to_stop ? 1.0 : 0.0}, {2});
-  mesh_.data().all_reduce(sums);
+  mesh_.world().all_reduce(sums);
 
   StepResult result;
   result.loss = sums.data<double>()[0];
   result.asked_to_stop = sums.data<double>()[1] > 0.0;
-  result.grad_norm = optim::grad_norm(optimizer_.parameters());
+  result.grad_norm = grad_norm();
   if (!std::isfinite(result.loss)) {
     result.nonfinite =
         fmt::format("the loss is {}: {}", result.loss, explain(step, batches, total));
@@ -80,6 +86,23 @@ StepResult TrainStep::run(int64_t step, double lr, bool asked_to_stop) {
   return result;
 }
 
+// The norm of the whole gradient: a part's squares count once, whatever number of ranks holds it.
+double TrainStep::grad_norm() const {
+  std::map<int64_t, std::vector<optim::Parameter>> by_holders;
+  for (const optim::Parameter& parameter : optimizer_.parameters()) {
+    by_holders[parts_.holders(parameter.tensor, mesh_).size()].push_back(parameter);
+  }
+  if (by_holders.size() == 1 && by_holders.begin()->first == mesh_.world().size()) {
+    return optim::grad_norm(optimizer_.parameters());
+  }
+  double squares = 0.0;
+  for (const auto& [holders, parameters] : by_holders) {
+    const double norm = optim::grad_norm(parameters);
+    squares += norm * norm / static_cast<double>(holders);
+  }
+  return std::sqrt(mesh_.world().all_reduce_number(squares));
+}
+
 double TrainStep::clipped_norm(double norm) const {
   if (recipe_.train.adaptive_clip == 0.0) return norm;
   const std::vector<std::string>& skip = recipe_.train.adaptive_clip_skip;
@@ -90,7 +113,7 @@ double TrainStep::clipped_norm(double norm) const {
     });
   });
   optim::clip_adaptive(parameters, recipe_.train.adaptive_clip);
-  return optim::grad_norm(optimizer_.parameters());
+  return grad_norm();
 }
 
 std::string TrainStep::explain(int64_t step, const std::vector<Batch>& batches, int64_t total) {

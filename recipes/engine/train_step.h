@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "distributed/gradient_reducer.h"
+#include "distributed/held_parts.h"
 #include "distributed/mesh.h"
 #include "optim/optimizer.h"
 #include "recipes/engine/recipe.h"
@@ -38,6 +39,7 @@ class TrainStep {
   /// Forward and backward passes of them; their part of the mean loss over all `total` targets.
   /// With `reduce` the gradients' sums over ranks are under way in the end.
   double accumulate(int64_t step, const std::vector<Batch>& batches, int64_t total, bool reduce);
+  double grad_norm() const;
   /// The gradients' norm once `train.adaptive_clip` has bounded each unit's.
   double clipped_norm(double norm) const;
   std::string explain(int64_t step, const std::vector<Batch>& batches, int64_t total);
@@ -46,6 +48,7 @@ class TrainStep {
   Task& task_;
   optim::Optimizer& optimizer_;
   Mesh& mesh_;
+  HeldParts parts_;
   GradientReducer reducer_;
 };
 

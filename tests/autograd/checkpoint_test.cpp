@@ -65,7 +65,7 @@ TEST(Checkpoint, FrozenParametersInsideStayFrozen) {
 TEST(Checkpoint, RandomDrawsRepeat) {
   Tensor x = parameter({100}, 1);
   const auto fn = [](const Inputs& in) {
-    return dropout(in[0], 0.5, current_key(7), first_draw(in[0].size(0)));
+    return dropout(in[0], 0.5, current_key(7), {.first_row = first_draw(in[0].size(0))});
   };
   random_context() = {.seed = 1, .step = 5, .part = 2};
   const Tensor y = checkpoint(fn, {x});

@@ -135,9 +135,10 @@ TEST(Dropout, KeepsByKeyAndRowAloneInEveryDtype) {
     for (const DType dtype : {DType::f32, DType::bf16, DType::f64}) {
       const Tensor x = Tensor::full(shape, 1.5, dtype);
       set_thread_count(1);
-      const std::vector<double> one = dropout(x, p, kKey, first_row).to_vector<double>();
+      const std::vector<double> one =
+          dropout(x, p, kKey, {.first_row = first_row}).to_vector<double>();
       set_thread_count(3);
-      EXPECT_EQ(dropout(x, p, kKey, first_row).to_vector<double>(), one);
+      EXPECT_EQ(dropout(x, p, kKey, {.first_row = first_row}).to_vector<double>(), one);
       const size_t width = one.size() / static_cast<size_t>(shape[0]);
       int64_t kept = 0;
       for (size_t i = 0; i < one.size(); ++i) {

@@ -1,0 +1,37 @@
+// How ranks share the tokens of a sequence, as a model sees it; distributed/sequence_parallel.h is
+// where they talk to each other.
+//
+// A model that is split takes whole sequences and gives whole results on every rank; in between it
+// holds its own tokens alone. Every rank's loss is the same number, and the run's loss is their
+// mean, so each of these functions has its adjoint as its gradient: a parameter's gradient is the
+// sum over the ranks.
+#pragma once
+
+#include "autograd/ops/attention.h"
+
+namespace heed::nn {
+
+class TokenSplit {
+ public:
+  virtual ~TokenSplit() = default;
+
+  /// Ranks that share a sequence.
+  virtual int64_t parts() const = 0;
+  /// Positions, i64 [n], of this rank's tokens among `tokens`, ascending. An error where they do
+  /// not share out evenly.
+  virtual Tensor positions(int64_t tokens) const = 0;
+  /// The same for this rank's `count` tokens.
+  std::vector<int64_t> own_positions(int64_t count) const;
+  /// This rank's tokens of x [B, N, ...].
+  Tensor own(const Tensor& x) const;
+  /// All ranks' tokens, in the order of the sequence: x [B, n, ...] -> [B, N, ...].
+  virtual Tensor whole(const Tensor& x) const = 0;
+  /// Sum over the ranks.
+  virtual Tensor sum(const Tensor& x) const = 0;
+  /// Attention of this rank's queries [B, H, n, D] over all ranks' keys and values; the spec is
+  /// that of the whole sequences.
+  virtual AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                                    const AttentionSpec& spec) const = 0;
+};
+
+}  // namespace heed::nn
