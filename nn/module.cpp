@@ -107,6 +107,12 @@ void Module::freeze(bool on) {
   });
 }
 
+void Module::let_go() {
+  visit("", [](const std::string&, Module& module) {
+    for (Own& own : module.tensors_) *own.tensor = Tensor();
+  });
+}
+
 void Module::assign_paths() {
   visit("", [](const std::string& path, Module& module) {
     module.path_ = path;

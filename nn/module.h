@@ -56,6 +56,9 @@ class Module {
   /// Number of elements in the parameters, frozen ones included; tied ones count once.
   int64_t parameter_count();
 
+  /// Forgets the parameters and buffers of this module and all below, which another rank holds.
+  void let_go();
+
   /// Stops (or resumes) the training of every parameter of this module and all below: no gradient
   /// is computed for them, but gradients still flow through to the inputs.
   void freeze(bool on = true);

@@ -7,7 +7,11 @@
 // sum over the ranks.
 #pragma once
 
+#include <functional>
+#include <vector>
+
 #include "autograd/ops/attention.h"
+#include "autograd/ops/reduction.h"
 
 namespace heed::nn {
 
@@ -33,5 +37,10 @@ class TokenSplit {
   virtual AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                     const AttentionSpec& spec) const = 0;
 };
+
+/// The mean loss of targets [B, N] (-100 does not count) on every rank: `loss` gives that of this
+/// rank's targets, reduced as it is told to. A split of null: of all.
+Tensor mean_over_tokens(const TokenSplit* split, const Tensor& targets,
+                        const std::function<Tensor(const Tensor& own, Reduction)>& loss);
 
 }  // namespace heed::nn

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "nn/module.h"
 
@@ -14,6 +15,8 @@ struct Norm : Module {
   virtual Tensor forward(const Tensor& x) = 0;
   /// {s, norm(s)} with s = residual + x, in one pass where the statistics are a row's own.
   virtual std::pair<Tensor, Tensor> forward_add(const Tensor& residual, const Tensor& x) = 0;
+  /// The same of one or two tensors that add up to s: a residual stream and its pending branch.
+  std::pair<Tensor, Tensor> forward_sum(const std::vector<Tensor>& stream);
   Tensor operator()(const Tensor& x) { return forward(x); }
 };
 

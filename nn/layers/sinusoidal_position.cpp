@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/index.h"
 #include "core/parallel.h"
 #include "core/views.h"
 
@@ -46,15 +47,19 @@ SinusoidalPositionOptions beside_embedding(int64_t dim) {
 SinusoidalPosition::SinusoidalPosition(const SinusoidalPositionOptions& options)
     : dim(options.dim), base(options.base), scale(options.scale) {}
 
-Tensor SinusoidalPosition::forward(const Tensor& x, int64_t first) {
+Tensor SinusoidalPosition::forward(const Tensor& x, const Tensor& positions) {
   HEED_CHECK(x.rank() == 3 && x.size(2) == dim, "sinusoidal_position: wants [B, N, {}], got {}",
              dim, x);
-  const int64_t last = first + x.size(1);
+  const std::vector<int64_t> ids =
+      positions.defined() ? positions.to_vector<int64_t>() : std::vector<int64_t>{};
+  const int64_t last = ids.empty() ? x.size(1) : *std::max_element(ids.begin(), ids.end()) + 1;
   if (!table_.defined() || table_.size(0) < last || table_.dtype() != x.dtype()) {
     const auto rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(last)));
     table_ = sinusoidal_table(rows, dim, base, x.dtype());
   }
-  return add(scale == 1.0 ? x : mul(x, scale), views::slice(table_, 0, first, last));
+  const Tensor waves =
+      ids.empty() ? views::slice(table_, 0, 0, last) : index_select(table_, 0, positions);
+  return add(scale == 1.0 ? x : mul(x, scale), waves);
 }
 
 }  // namespace heed::nn

@@ -25,9 +25,9 @@ SinusoidalPositionOptions beside_embedding(int64_t dim);
 struct SinusoidalPosition : Module {
   explicit SinusoidalPosition(const SinusoidalPositionOptions& options);
 
-  /// x [B, N, C] at positions first, first + 1, ... -> [B, N, C].
-  Tensor forward(const Tensor& x, int64_t first);
-  Tensor forward(const Tensor& x) { return forward(x, 0); }
+  /// x [B, N, C] at positions [N], i64 (0 to N-1 when undefined) -> [B, N, C].
+  Tensor forward(const Tensor& x, const Tensor& positions);
+  Tensor forward(const Tensor& x) { return forward(x, {}); }
 
   int64_t dim;
   double base, scale;

@@ -10,6 +10,7 @@
 #include "nn/defaults.h"
 #include "nn/init.h"
 #include "nn/models/presets.h"
+#include "nn/token_split.h"
 
 namespace heed::nn {
 namespace {
@@ -171,24 +172,27 @@ Tensor Encoder::features(const Tensor& ids, const Tensor& lengths, const Tensor&
   HEED_CHECK(!position || ids.size(1) <= options_.context,
              "encoder: {} tokens, but the model's learned positions end at its context of {}",
              ids.size(1), options_.context);
-  const AttentionContext context{.positions = position_ids(0, ids.size(1)),
-                                 .lengths = checked_lengths(lengths, ids.size(0), ids.size(1))};
-  Tensor x = embed(ids);
-  if (position) x = position->forward(x, context.positions);
-  if (sinusoidal) x = sinusoidal->forward(x);
-  if (token_types) {
-    const Tensor first = Tensor::zeros({1, 1}, DType::i64);
-    x = add(x, token_types->forward(types.defined() ? types : first));
-  } else {
-    HEED_CHECK(!types.defined(), "encoder: the model has no token types");
-  }
-  if (!options_.norm_first) x = norm->forward(x);
-  x = dropout(x);
-  const bool again = options_.checkpointing && recording();
-  for (const auto& block : blocks) {
-    x = again ? block->forward_checkpointed(x, context) : block->forward(x, context);
-  }
-  return options_.norm_first ? norm->forward(x) : x;
+  HEED_CHECK(token_types || !types.defined(), "encoder: the model has no token types");
+  const int64_t tokens = ids.size(1);
+  const TokenSplit* split = token_split();
+  const AttentionContext context{
+      .positions = split ? split->positions(tokens) : position_ids(0, tokens),
+      .lengths = checked_lengths(lengths, ids.size(0), tokens)};
+  const auto own = [&](const Tensor& x) { return split ? split->own(x) : x; };
+  const auto start = [&] {
+    Tensor x = embed(own(ids));
+    if (position) x = position->forward(x, context.positions);
+    if (sinusoidal) x = sinusoidal->forward(x, context.positions);
+    if (token_types) {
+      const Tensor first = Tensor::zeros({1, 1}, DType::i64);
+      x = add(x, token_types->forward(types.defined() ? own(types) : first));
+    }
+    if (!options_.norm_first) x = norm->forward(x);
+    return dropout(x);
+  };
+  const Shape shape{ids.size(0), context.positions.numel(), options_.dim};
+  const Stream stream = blocks.run(shape, compute_dtype(), start, context, options_.checkpointing);
+  return options_.norm_first ? norm->forward_sum(stream).second : sum_of(stream);
 }
 
 Tensor Encoder::pooled(const Tensor& features, const Tensor& lengths) {
@@ -204,7 +208,8 @@ Tensor Encoder::classify(const Tensor& pooled) {
 
 Tensor Encoder::forward(const Tensor& ids, const Tensor& lengths) {
   HEED_CHECK(classifier, "encoder: no classification head; give `classes`");
-  return classify(pooled(features(ids, lengths), lengths));
+  const Tensor own = features(ids, lengths);
+  return classify(pooled(token_split() ? token_split()->whole(own) : own, lengths));
 }
 
 Tensor Encoder::mlm_hidden(const Tensor& features) {
@@ -217,7 +222,10 @@ Tensor Encoder::mlm_logits(const Tensor& features) {
 }
 
 Tensor Encoder::mlm_loss(const Tensor& ids, const Tensor& targets, const Tensor& lengths) {
-  return linear_cross_entropy(mlm_hidden(features(ids, lengths)), embed.weight, mlm_bias, targets);
+  return mean_over_tokens(token_split(), targets, [&](const Tensor& own, Reduction reduction) {
+    return linear_cross_entropy(mlm_hidden(features(ids, lengths)), embed.weight, mlm_bias, own,
+                                {.reduction = reduction});
+  });
 }
 
 double Encoder::flops() const {

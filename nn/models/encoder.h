@@ -64,7 +64,8 @@ class Encoder : public Classifier {
   double flops() const override;
 
   /// Hidden states [B, N, C] of ids [B, N]; lengths [B] i64 and token_types [B, N] (all 0) may be
-  /// undefined. States after a row's length mean nothing.
+  /// undefined. States after a row's length mean nothing. Where a sequence is shared: this rank's
+  /// tokens.
   Tensor features(const Tensor& ids, const Tensor& lengths = {}, const Tensor& token_types = {});
   /// [B, N, C] -> one vector a sequence [B, C]: its first state or the mean of those that count,
   /// through the pooler (linear, tanh) if there is one.
@@ -83,7 +84,7 @@ class Encoder : public Classifier {
   std::unique_ptr<Embedding> token_types;          // or null
   std::unique_ptr<Norm> norm;                      // of the embeddings, or at the end
   Dropout dropout, head_dropout;
-  ModuleList<TransformerBlock> blocks;
+  BlockStack<TransformerBlock> blocks;
   std::unique_ptr<Linear> pooler, classifier, mlm_transform;  // or null
   std::unique_ptr<Norm> mlm_norm;                             // or null
   Tensor mlm_bias;                                            // [vocab], or undefined

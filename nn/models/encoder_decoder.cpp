@@ -180,16 +180,16 @@ Tensor EncoderDecoder::embedded(const Tensor& ids, int64_t first, LearnedPositio
   Tensor x = embed(ids);
   if (options_.scaled_embedding) x = mul(x, std::sqrt(static_cast<double>(options_.dim)));
   if (learned != nullptr) x = learned->forward(x, position_ids(first, ids.size(1)));
-  return sinusoidal ? sinusoidal->forward(x, first) : x;
+  return sinusoidal ? sinusoidal->forward(x, position_ids(first, x.size(1))) : x;
 }
 
 Tensor EncoderDecoder::encode(const Tensor& ids, const Tensor& lengths) {
-  Tensor x = dropout(embedded(ids, 0, position.get()));
+  Stream stream{dropout(embedded(ids, 0, position.get()))};
   AttentionContext context{.positions = position_ids(0, ids.size(1))};
   context.lengths = checked_lengths(lengths, ids.size(0), ids.size(1));
   if (relative) context.bias = relative->bias(ids.size(1), ids.size(1));
-  for (const auto& block : encoder) x = block->forward(x, context);
-  return norm ? norm->forward(x) : x;
+  for (const auto& block : encoder) stream = block->forward(stream, context);
+  return norm ? norm->forward_sum(stream).second : sum_of(stream);
 }
 
 std::vector<CrossMemory> EncoderDecoder::memories(const Tensor& memory) {

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "autograd/checkpoint.h"
 #include "autograd/ops/loss.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/view.h"
@@ -10,6 +9,7 @@
 #include "nn/attention/registry.h"
 #include "nn/defaults.h"
 #include "nn/init.h"
+#include "nn/token_split.h"
 
 namespace heed::nn {
 namespace {
@@ -65,13 +65,8 @@ GptBlock::GptBlock(const GptOptions& options, int64_t layer)
   children({{"attn_dropout", attn_dropout}, {"mlp_dropout", mlp_dropout}});
 }
 
-GptBlock::Stream GptBlock::forward(const Stream& in, const AttentionContext& context) {
-  Tensor x = in.residual, normed;
-  if (in.pending.defined()) {
-    std::tie(x, normed) = norm1->forward_add(x, in.pending);
-  } else {
-    normed = norm1->forward(x);
-  }
+Stream GptBlock::forward(const Stream& in, const AttentionContext& context) {
+  auto [x, normed] = norm1->forward_sum(in);
   const Tensor attended = attn_dropout(attn->forward(normed, context));
   std::tie(x, normed) = norm2->forward_add(x, attended);
   return {x, mlp_dropout(mlp->forward(normed))};
@@ -103,47 +98,43 @@ Gpt::Gpt(const GptOptions& options)
 
 Config Gpt::config() const { return with_defaults(Config(Config::Map{{"type", "gpt"}}), options_); }
 
-GptBlock::Stream Gpt::run_block(GptBlock& block, const GptBlock::Stream& in,
-                                const AttentionContext& context) {
-  if (!options_.checkpointing || !recording()) return block.forward(in, context);
-  std::vector<Tensor> inputs{in.residual};
-  if (in.pending.defined()) inputs.push_back(in.pending);
-  const std::vector<Tensor> outputs = checkpoint_many(
-      [&block, context](const std::vector<Tensor>& xs) {
-        const auto out = block.forward({xs[0], xs.size() > 1 ? xs[1] : Tensor()}, context);
-        return std::vector<Tensor>{out.residual, out.pending};
-      },
-      inputs);
-  return {outputs[0], outputs[1]};
-}
-
 Tensor Gpt::run(const Tensor& ids, KvCache* cache) {
   HEED_CHECK(ids.rank() == 2 && ids.numel() > 0, "gpt: ids must be [B, N], got {}", ids);
   const int64_t first = cache ? cache->length() : 0, tokens = ids.size(1);
   HEED_CHECK(!position || first + tokens <= options_.context,
              "gpt: {} tokens, but the model's learned positions end at its context of {}",
              first + tokens, options_.context);
-  AttentionContext context{.positions = position_ids(first, tokens), .cache = cache};
-  Tensor x = embed(ids);
-  if (position) x = position->forward(x, context.positions);
-  if (sinusoidal) x = sinusoidal->forward(x, first);
-  GptBlock::Stream stream{dropout(x), {}};
-  for (const auto& block : blocks) {
-    stream = run_block(*block, stream, context);
-    ++context.layer;
-  }
-  return norm->forward_add(stream.residual, stream.pending).second;
+  const TokenSplit* split = cache == nullptr ? token_split() : nullptr;
+  const AttentionContext context{
+      .positions = split ? split->positions(tokens) : position_ids(first, tokens), .cache = cache};
+  const auto start = [&] {
+    Tensor x = embed(split ? split->own(ids) : ids);
+    if (position) x = position->forward(x, context.positions);
+    if (sinusoidal) x = sinusoidal->forward(x, context.positions);
+    return dropout(x);
+  };
+  const Shape shape{ids.size(0), context.positions.numel(), options_.dim};
+  const Stream stream = blocks.run(shape, compute_dtype(), start, context, options_.checkpointing);
+  return norm->forward_sum(stream).second;
 }
 
-Tensor Gpt::forward(const Tensor& ids) { return linear(features(ids), head_weight()); }
+Tensor Gpt::forward(const Tensor& ids) {
+  const Tensor logits = linear(features(ids), head_weight());
+  return token_split() ? token_split()->whole(logits) : logits;
+}
 
 Tensor Gpt::loss(const Tensor& ids, const Tensor& targets) {
-  return linear_cross_entropy(features(ids), head_weight(), {}, targets);
+  return mean_over_tokens(token_split(), targets, [&](const Tensor& own, Reduction reduction) {
+    return linear_cross_entropy(features(ids), head_weight(), {}, own, {.reduction = reduction});
+  });
 }
 
 Tensor Gpt::loss_rows(const Tensor& ids, const Tensor& targets) {
   const NoGrad no_grad;
-  return linear_cross_entropy_rows(features(ids), head_weight(), {}, targets);
+  const TokenSplit* split = token_split();
+  const Tensor rows = linear_cross_entropy_rows(features(ids), head_weight(), {},
+                                                split ? split->own(targets) : targets);
+  return split ? split->whole(rows) : rows;
 }
 
 std::unique_ptr<DecodeState> Gpt::start() const {

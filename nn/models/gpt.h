@@ -19,6 +19,7 @@
 #include "nn/layers/linear.h"
 #include "nn/layers/norm.h"
 #include "nn/layers/sinusoidal_position.h"
+#include "nn/models/block_stack.h"
 #include "nn/models/language_model.h"
 
 namespace heed::nn {
@@ -65,11 +66,8 @@ GptOptions read_gpt_options(const Config& config);
 struct GptBlock : Module {
   GptBlock(const GptOptions& options, int64_t layer);
 
-  /// The residual stream and what is still to be added to it (undefined before the first block):
-  /// each addition is fused with the norm after it.
-  struct Stream {
-    Tensor residual, pending;  // [B, N, C]
-  };
+  /// The residual stream and, but for the first block, what is still to be added to it: each
+  /// addition is fused with the norm after it.
   Stream forward(const Stream& in, const AttentionContext& context);
 
   std::unique_ptr<Norm> norm1, norm2;
@@ -94,7 +92,7 @@ class Gpt : public LanguageModel {
   Tensor decode(const Tensor& ids, DecodeState& state) override;
   double flops_per_token(int64_t tokens) const override;
 
-  /// The final normed hidden states, [B, N, C].
+  /// The final normed hidden states, [B, N, C]; this rank's tokens where a sequence is shared.
   Tensor features(const Tensor& ids) { return run(ids, nullptr); }
   /// The projection to logits, [vocab, dim]: the embedding itself when tied.
   Tensor head_weight() const { return head ? head->whole_weight() : embed.weight; }
@@ -104,14 +102,12 @@ class Gpt : public LanguageModel {
   std::unique_ptr<LearnedPosition> position;       // or null
   std::unique_ptr<SinusoidalPosition> sinusoidal;  // or null
   Dropout dropout;
-  ModuleList<GptBlock> blocks;
+  BlockStack<GptBlock> blocks;
   std::unique_ptr<Norm> norm;
   std::unique_ptr<Linear> head;  // null when tied
 
  private:
   Tensor run(const Tensor& ids, KvCache* cache);
-  GptBlock::Stream run_block(GptBlock& block, const GptBlock::Stream& in,
-                             const AttentionContext& context);
 
   GptOptions options_;
 };

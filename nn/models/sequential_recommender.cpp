@@ -164,13 +164,10 @@ Tensor SequentialRecommender::features(const Tensor& items) {
     }
     x = add(x, position->forward(numbers(slots, items.shape())));
   }
-  x = dropout(x);
   const AttentionContext context{.positions = position_ids(0, places)};
-  const bool again = options_.checkpointing && recording();
-  for (const auto& block : blocks) {
-    x = again ? block->forward_checkpointed(x, context) : block->forward(x, context);
-  }
-  return norm->forward(x);
+  const Stream stream = blocks.run(
+      x.shape(), x.dtype(), [&] { return dropout(x); }, context, options_.checkpointing);
+  return norm->forward_sum(stream).second;
 }
 
 Tensor SequentialRecommender::last(const Tensor& features, const Tensor& items) const {

@@ -70,7 +70,7 @@ class SequentialRecommender : public Module {
   Embedding embed;                      // [items, C]
   std::unique_ptr<Embedding> position;  // [context, C], or null
   Dropout dropout;
-  ModuleList<TransformerBlock> blocks;
+  BlockStack<TransformerBlock> blocks;
   std::unique_ptr<Norm> norm;
 
  private:

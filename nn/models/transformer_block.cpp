@@ -1,7 +1,5 @@
 #include "nn/models/transformer_block.h"
 
-#include "autograd/checkpoint.h"
-#include "autograd/ops/elementwise.h"
 #include "nn/attention/registry.h"
 
 namespace heed::nn {
@@ -43,29 +41,26 @@ TransformerBlock::TransformerBlock(const TransformerBlockOptions& o)
   }
 }
 
-Tensor TransformerBlock::forward(const Tensor& x, const AttentionContext& context) {
+Stream TransformerBlock::forward(const Stream& in, const AttentionContext& context) {
   const auto finish = [](Tensor y, Dropout& dropout, LayerScale* scale, DropPath& drop_path) {
     y = dropout(y);
     if (scale != nullptr) y = scale->forward(y);
     return drop_path(y);
   };
-  const auto attended = [&](const Tensor& in) {
-    return finish(attn->forward(in, context), dropout1, scale1.get(), drop_path1);
+  const auto attended = [&](const Tensor& x) {
+    return finish(attn->forward(x, context), dropout1, scale1.get(), drop_path1);
   };
-  const auto fed = [&](const Tensor& in) {
-    return finish(mlp->forward(in), dropout2, scale2.get(), drop_path2);
+  const auto fed = [&](const Tensor& x) {
+    return finish(mlp->forward(x), dropout2, scale2.get(), drop_path2);
   };
   if (norm_first_) {
-    const auto [sum, normed] = norm2->forward_add(x, attended(norm1->forward(x)));
-    return add(sum, fed(normed));
+    const auto [x, normed1] = norm1->forward_sum(in);
+    const auto [sum, normed2] = norm2->forward_add(x, attended(normed1));
+    return {sum, fed(normed2)};
   }
+  const Tensor x = sum_of(in);
   const Tensor middle = norm1->forward_add(x, attended(x)).second;
-  return norm2->forward_add(middle, fed(middle)).second;
-}
-
-Tensor TransformerBlock::forward_checkpointed(const Tensor& x, const AttentionContext& context) {
-  return checkpoint(
-      [this, context](const std::vector<Tensor>& in) { return forward(in[0], context); }, {x});
+  return {norm2->forward_add(middle, fed(middle)).second};
 }
 
 double TransformerBlock::flops(int64_t tokens) const {

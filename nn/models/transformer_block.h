@@ -14,6 +14,7 @@
 #include "nn/layers/feed_forward.h"
 #include "nn/layers/layer_scale.h"
 #include "nn/layers/norm.h"
+#include "nn/models/block_stack.h"
 
 namespace heed::nn {
 
@@ -46,10 +47,9 @@ AttentionHost attention_host(const TransformerBlockOptions& options);
 struct TransformerBlock : Module {
   explicit TransformerBlock(const TransformerBlockOptions& options);
 
-  /// x [B, N, C] -> [B, N, C].
-  Tensor forward(const Tensor& x, const AttentionContext& context);
-  /// The same, recomputed in the backward pass.
-  Tensor forward_checkpointed(const Tensor& x, const AttentionContext& context);
+  /// The stream behind the block: with the norm first its last branch is still to be added, which
+  /// the next norm does in its pass.
+  Stream forward(const Stream& in, const AttentionContext& context);
   /// Forward floating-point operations on one sequence.
   double flops(int64_t tokens) const;
 

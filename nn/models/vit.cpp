@@ -8,6 +8,7 @@
 #include "nn/defaults.h"
 #include "nn/init.h"
 #include "nn/models/presets.h"
+#include "nn/token_split.h"
 
 namespace heed::nn {
 namespace {
@@ -157,27 +158,30 @@ Tensor Vit::features(const Tensor& images) {
              "vit: wants images [B, {}, {}, {}], got {}", options_.height, options_.width,
              options_.channels, images);
   const int64_t batch = images.size(0);
-  Tensor x = reshape(patch_embed(cast(images, compute_dtype())), {batch, -1, options_.dim});
-  if (cls.defined()) {
-    x = concat({expand(cast(cls, x.dtype()), {batch, 1, options_.dim}), x}, 1);
-  }
+  const TokenSplit* split = token_split();
   const AttentionContext context{
-      .positions = position_ids(0, x.size(1)),
+      .positions = split ? split->positions(tokens()) : position_ids(0, tokens()),
       .grid = {options_.height / options_.patch, options_.width / options_.patch},
       .globals = cls.defined() ? 1 : 0};
-  if (position) x = position->forward(x, context.positions);
-  if (sinusoidal) x = sinusoidal->forward(x);
-  x = dropout(x);
-  const bool again = options_.checkpointing && recording();
-  for (const auto& block : blocks) {
-    x = again ? block->forward_checkpointed(x, context) : block->forward(x, context);
-  }
-  return norm->forward(x);
+  const auto start = [&] {
+    Tensor x = reshape(patch_embed(cast(images, compute_dtype())), {batch, -1, options_.dim});
+    if (cls.defined()) {
+      x = concat({expand(cast(cls, x.dtype()), {batch, 1, options_.dim}), x}, 1);
+    }
+    if (split) x = split->own(x);
+    if (position) x = position->forward(x, context.positions);
+    if (sinusoidal) x = sinusoidal->forward(x, context.positions);
+    return dropout(x);
+  };
+  const Shape shape{batch, context.positions.numel(), options_.dim};
+  const Stream stream = blocks.run(shape, compute_dtype(), start, context, options_.checkpointing);
+  return norm->forward_sum(stream).second;
 }
 
 Tensor Vit::forward(const Tensor& images, const Tensor& lengths) {
   HEED_CHECK(!lengths.defined(), "vit: images take no lengths");
-  const Tensor x = features(images);
+  const Tensor own = features(images);
+  const Tensor x = token_split() ? token_split()->whole(own) : own;
   return head(cls.defined() ? select(x, 1, 0) : mean(x, {1}));
 }
 

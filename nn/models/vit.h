@@ -59,7 +59,8 @@ class Vit : public Classifier {
   Tensor forward(const Tensor& images, const Tensor& lengths) override;
   double flops() const override;
 
-  /// Normed states of the class token (if there is one) and the patches, row by row: [B, N, C].
+  /// Normed states of the class token (if there is one) and the patches, row by row: [B, N, C];
+  /// this rank's where a sequence is shared.
   Tensor features(const Tensor& images);
   const VitOptions& options() const { return options_; }
 
@@ -68,7 +69,7 @@ class Vit : public Classifier {
   std::unique_ptr<LearnedPosition> position;       // or null
   std::unique_ptr<SinusoidalPosition> sinusoidal;  // or null
   Dropout dropout;
-  ModuleList<TransformerBlock> blocks;
+  BlockStack<TransformerBlock> blocks;
   std::unique_ptr<Norm> norm;
   Linear head;
 

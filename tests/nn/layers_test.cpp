@@ -134,7 +134,7 @@ TEST(SinusoidalPosition, TableIsTheFormula) {
 TEST(SinusoidalPosition, ContinuesFromAnyPosition) {
   SinusoidalPosition position(SinusoidalPositionOptions{.dim = 6});
   const Tensor all = position.forward(Tensor::zeros({1, 5, 6}));
-  const Tensor last = position.forward(Tensor::zeros({1, 1, 6}), 4);
+  const Tensor last = position.forward(Tensor::zeros({1, 1, 6}), position_ids(4, 1));
   const std::vector<float> a = all.to_vector<float>(), b = last.to_vector<float>();
   EXPECT_EQ(std::vector<float>(a.end() - 6, a.end()), b);
 }
