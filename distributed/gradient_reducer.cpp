@@ -45,7 +45,13 @@ GradientReducer::GradientReducer(std::vector<Parameter> parameters, Options opti
     }
     bucket->parameters.push_back(i);
     bucket->elements += tensor.numel();
-    bucket_of_[i] = static_cast<size_t>(std::distance(bucket, buckets_.rend())) - 1;
+  }
+  // In the order in which the backward pass completes them: by the parameter registered first.
+  std::stable_sort(buckets_.begin(), buckets_.end(), [](const Bucket& a, const Bucket& b) {
+    return a.parameters.back() > b.parameters.back();
+  });
+  for (size_t k = 0; k < buckets_.size(); ++k) {
+    for (const size_t i : buckets_[k].parameters) bucket_of_[i] = k;
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <unordered_map>
+#include <unordered_set>
 
 #include "distributed/mesh.h"
 #include "nn/module.h"
@@ -20,6 +21,7 @@ class HeldParts {
 
  private:
   std::unordered_map<const AutogradState*, nn::SharedOver> shards_;
+  std::unordered_set<const AutogradState*> of_stage_;  // blocks that no other stage has
 };
 
 }  // namespace heed

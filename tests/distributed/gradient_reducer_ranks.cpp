@@ -61,7 +61,7 @@ TEST(GradientReducer, MixesDtypesAndKeepsOrderWhenRanksDiffer) {
   Communicator& ranks = world();
   const Tensor a = leaf({5}, 1.0, DType::f64), b = leaf({5}, 1.0), c = leaf({5}, 1.0, DType::f64);
   GradientReducer reducer(ranks, {a, b, c});
-  EXPECT_EQ(reducer.buckets(), 3);
+  EXPECT_EQ(reducer.buckets(), 2);
   reducer.begin();
   // Every other rank reaches a before c.
   if (ranks.rank() % 2 == 0) {

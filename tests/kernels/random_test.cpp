@@ -155,5 +155,35 @@ TEST(Dropout, KeepsByKeyAndRowAloneInEveryDtype) {
   set_thread_count(threads);
 }
 
+// Some rows, tokens and columns of a larger tensor lose what they lose there.
+TEST(Dropout, PartsOfALargerTensorDropAsItDoes) {
+  constexpr int64_t kRows = 3, kTokens = 7, kMiddle = 2, kColumns = 11;
+  const Tensor whole = Tensor::full({kRows, kTokens, kMiddle, kColumns}, 1.0);
+  const std::vector<double> all = dropout(whole, 0.4, kKey, {.first_row = 5}).to_vector<double>();
+  const auto at = [&](int64_t row, int64_t token, int64_t middle, int64_t column) {
+    return all[static_cast<size_t>(((row * kTokens + token) * kMiddle + middle) * kColumns +
+                                   column)];
+  };
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const std::vector<int64_t> tokens{1, 2, 6};
+    const Tensor part = Tensor::full({2, 3, kMiddle, 4}, 1.0, dtype);
+    const std::vector<double> own =
+        dropout(part, 0.4, kKey,
+                {.first_row = 6, .tokens = tokens, .first_column = 5, .columns = kColumns})
+            .to_vector<double>();
+    size_t next = 0;
+    for (int64_t row = 1; row < kRows; ++row) {
+      for (const int64_t token : tokens) {
+        for (int64_t middle = 0; middle < kMiddle; ++middle) {
+          for (int64_t column = 5; column < 9; ++column) {
+            EXPECT_NEAR(own[next++], at(row, token, middle, column), 1e-6);
+          }
+        }
+      }
+    }
+  }
+  EXPECT_THROW(dropout(Tensor::full({2, 3, 4}, 1.0), 0.4, kKey, {.tokens = {0, 1}}), Error);
+}
+
 }  // namespace
 }  // namespace heed::kernels
