@@ -1,9 +1,8 @@
 #include "autograd/ops/attention.h"
 
-#include <array>
-
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/view.h"
+#include "autograd/score_tensors.h"
 #include "core/views.h"
 #include "kernels/attention/merge.h"
 #include "kernels/attention/probabilities.h"
@@ -46,77 +45,6 @@ Tensor split_heads(const Tensor& x, int64_t heads) {
   const int64_t head_dim = x.size(2) / heads;
   return views::as_strided(x, {x.size(0), heads, x.size(1), head_dim},
                            {x.stride(0), head_dim * x.stride(2), x.stride(1), x.stride(2)});
-}
-
-constexpr size_t kScoreTensors = 5 + kRelativeAxes;
-
-/// The tensors of a score, in the order in which they follow an op's own inputs.
-std::array<Tensor*, kScoreTensors> score_tensors(AttentionScore& s) {
-  auto& relative = s.relative_logits;
-  return {&s.query_temperature, &s.key_temperature, &s.bias, &s.table, &s.sink, &relative[0].logits,
-          &relative[1].logits,  &relative[2].logits};
-}
-
-/// A spec kept for the backward pass: its tensors are saved, and stay out of the copy.
-class SavedSpec {
- public:
-  explicit SavedSpec(AttentionSpec spec) : spec_(std::move(spec)) {
-    const auto tensors = score_tensors(spec_.score);
-    for (size_t t = 0; t < kScoreTensors; ++t) {
-      if (!tensors[t]->defined()) continue;
-      saved_[t] = save(*tensors[t]);
-      *tensors[t] = Tensor();
-    }
-  }
-  AttentionSpec restore() const {
-    AttentionSpec spec = spec_;
-    const auto tensors = score_tensors(spec.score);
-    for (size_t t = 0; t < kScoreTensors; ++t)
-      if (saved_[t].defined()) *tensors[t] = *saved_[t];
-    return spec;
-  }
-
- private:
-  AttentionSpec spec_;
-  std::array<Saved, kScoreTensors> saved_;
-};
-
-/// The op's own inputs followed by the score's tensors, where they are defined.
-std::vector<Tensor> with_score(std::vector<Tensor> inputs, AttentionScore score) {
-  for (const Tensor* t : score_tensors(score))
-    if (t->defined()) inputs.push_back(*t);
-  return inputs;
-}
-
-/// Which of the score's tensors want a gradient; they are inputs `first` and following.
-kernels::ScoreWants score_wants(AttentionScore score, const Wanted& wanted, int first) {
-  kernels::ScoreWants wants;
-  auto& relative = wants.relative_logits;
-  const std::array<bool*, kScoreTensors> flags = {&wants.query_temperature,
-                                                  &wants.key_temperature,
-                                                  &wants.bias,
-                                                  &wants.table,
-                                                  &wants.sink,
-                                                  &relative[0],
-                                                  &relative[1],
-                                                  &relative[2]};
-  const auto tensors = score_tensors(score);
-  for (size_t t = 0; t < kScoreTensors; ++t)
-    if (tensors[t]->defined()) *flags[t] = wanted[first++];
-  return wants;
-}
-
-/// Appends the gradients of the score's defined tensors, in the tensors' dtypes.
-void append_score(Gradients& to, const kernels::AttentionGradients& g, AttentionScore score) {
-  const auto& relative = g.relative_logits;
-  const std::array<const Tensor*, kScoreTensors> grads = {
-      &g.query_temperature, &g.key_temperature, &g.bias,     &g.table, &g.sink,
-      &relative[0],         &relative[1],       &relative[2]};
-  const auto tensors = score_tensors(score);
-  for (size_t t = 0; t < kScoreTensors; ++t) {
-    if (!tensors[t]->defined()) continue;
-    to.push_back(grads[t]->defined() ? kernels::cast(*grads[t], tensors[t]->dtype()) : Tensor());
-  }
 }
 
 }  // namespace

@@ -59,6 +59,7 @@ struct AttentionScore {
   double scale = 0.0;             ///< 0 means 1/sqrt(D)
   std::vector<float> alibi = {};  ///< slope of each query head: adds -slope * (i + query_offset -
                                   ///< j) (Press et al. 2022); empty for none
+  int64_t alibi_step = 1;         ///< tokens from one to the next, which multiply the slopes
   double softcap = 0.0;           ///< bound of the scores (Gemma 2, arXiv 2408.00118); 0: none
   Tensor query_temperature = {};  ///< [B or 1, H or 1, N]
   Tensor key_temperature = {};    ///< [B or 1, H or 1, M]
@@ -74,8 +75,10 @@ struct AttentionSpec {
   AttentionScore score = {};
   double dropout = 0.0;  ///< on the probabilities; draws keyed by (key, b, h, i, j)
   RandomKey dropout_key = {};
-  uint64_t dropout_row = 0;   ///< what b counts from, where the batch is part of a larger one
-  uint64_t dropout_head = 0;  ///< what h counts from, where other ranks have the other heads
+  uint64_t dropout_row = 0;       ///< what b counts from, where the batch is part of a larger one
+  uint64_t dropout_head = 0;      ///< what h counts from, where other ranks have the other heads
+  TokenRun dropout_queries = {};  ///< the tokens that i counts, where they are part of a larger
+  TokenRun dropout_keys = {};     ///< sequence, and those that j counts
 };
 
 namespace kernels {

@@ -34,10 +34,13 @@ class TileDropout {
   TileDropout(const DropoutMask& mask, int64_t first_query, int w)
       : key_(mask.stream().philox_key()),
         high_(mask.stream().counter_high()),
+        keys_(mask.keys()),
+        aligned_(keys_.step == 1 && keys_.first % 4 == 0),
         threshold_(hn::Set(U(), mask.threshold())) {
     HWY_ALIGN uint32_t low[kLanes], high[kLanes];
     for (int i = 0; i < kLanes; ++i) {
-      const uint64_t block = static_cast<uint64_t>(first_query + w * kLanes + i) << 30;
+      const int64_t query = mask.queries()[first_query + w * kLanes + i];
+      const uint64_t block = static_cast<uint64_t>(query) << 30;
       low[i] = static_cast<uint32_t>(block);
       high[i] = static_cast<uint32_t>(block >> 32);
     }
@@ -48,9 +51,25 @@ class TileDropout {
   /// Calls fn(r, kept) for the keys first_key + r, r = 0 .. 3; first_key is a multiple of 4.
   template <class Fn>
   HWY_INLINE void for_keys(int64_t first_key, const Fn& fn) const {
+    VU words[4];
+    if (aligned_) {
+      draw((keys_.first + first_key) / 4, words);
+      for (int r = 0; r < 4; ++r) fn(r, kept(words[r]));
+      return;
+    }
+    int64_t drawn = -1;
+    for (int r = 0; r < 4; ++r) {
+      const int64_t key = keys_[first_key + r];
+      if (key / 4 != drawn) draw(drawn = key / 4, words);
+      fn(r, kept(words[key % 4]));
+    }
+  }
+
+ private:
+  /// The words of keys 4 quad .. 4 quad + 3.
+  HWY_INLINE void draw(int64_t quad, VU* words) const {
     // The quad fits in 30 bits: it does not carry out of the low word's lower part.
-    const VU quad = hn::Set(U(), static_cast<uint32_t>(first_key / 4));
-    VU c0 = hn::Add(low_, quad), c1 = middle_;
+    VU c0 = hn::Add(low_, hn::Set(U(), static_cast<uint32_t>(quad))), c1 = middle_;
     VU c2 = hn::Set(U(), high_[0]), c3 = hn::Set(U(), high_[1]);
     uint32_t k0 = key_[0], k1 = key_[1];
     for (int round = 0; round < 10; ++round) {
@@ -64,18 +83,15 @@ class TileDropout {
       k0 += 0x9E3779B9u;
       k1 += 0xBB67AE85u;
     }
-    fn(0, kept(c0));
-    fn(1, kept(c1));
-    fn(2, kept(c2));
-    fn(3, kept(c3));
+    words[0] = c0, words[1] = c1, words[2] = c2, words[3] = c3;
   }
-
- private:
   HWY_INLINE hn::Mask<F> kept(VU word) const {
     return hn::RebindMask(kF, hn::Not(hn::Lt(word, threshold_)));
   }
 
   std::array<uint32_t, 2> key_, high_;
+  TokenRun keys_;
+  bool aligned_;
   VU threshold_, low_, middle_;
 };
 

@@ -94,6 +94,28 @@ void merge(const std::vector<AttentionOutput>& all, const std::vector<double>& f
 }
 
 template <class T, class A>
+void add_part(const AttentionOutput& whole, const AttentionOutput& part,
+              const std::vector<double>& shift) {
+  const Tensor rows = attn::with_contiguous_rows(part.out);
+  const Tensor part_lse = contiguous_as(part.lse, part.lse.dtype());
+  const Rows<const T> from(rows);
+  const Shape shape = whole.out.shape();
+  for_rows<A>(shape, 0, [&](int64_t r, A*) {
+    const auto head = static_cast<size_t>(r / shape[2] % shape[1]);
+    A& lse = whole.lse.data<A>()[r];
+    const A more = part_lse.data<A>()[r] + static_cast<A>(shift.empty() ? 0.0 : shift[head]);
+    const A most = std::max(lse, more);
+    if (std::isinf(most) && most < 0) return;
+    const A sum = most + std::log(std::exp(lse - most) + std::exp(more - most));
+    const A kept = std::exp(lse - sum), share = std::exp(more - sum);
+    lse = sum;
+    A* row = whole.out.data<A>() + r * shape[3];
+    const T* add = row_of(from, shape, r);
+    for (int64_t d = 0; d < shape[3]; ++d) row[d] = kept * row[d] + share * static_cast<A>(add[d]);
+  });
+}
+
+template <class T, class A>
 void merge_backward(const Tensor& dout_in, const Tensor& dlse,
                     const std::vector<AttentionOutput>& all, const Tensor& merged_lse,
                     const std::vector<double>& factors, const std::vector<AttentionOutput>& to) {
@@ -139,6 +161,24 @@ AttentionOutput merge_attentions(const std::vector<AttentionOutput>& parts,
     merge<T, accumulate_t<T>>(parts, factors, to);
   });
   return to;
+}
+
+void merge_into(const AttentionOutput& whole, const AttentionOutput& part,
+                const std::vector<double>& shift) {
+  const Shape& shape = whole.out.shape();
+  HEED_CHECK(shape.rank() == 4 && part.out.shape() == shape &&
+                 whole.lse.shape() == (Shape{shape[0], shape[1], shape[2]}) &&
+                 part.lse.shape() == whole.lse.shape() && part.lse.dtype() == whole.lse.dtype(),
+             "merge_into: {} with lse {}, and {} with {}", whole.out, whole.lse, part.out,
+             part.lse);
+  HEED_CHECK(whole.out.is_contiguous() && whole.lse.is_contiguous() &&
+                 whole.out.dtype() == whole.lse.dtype() &&
+                 (shift.empty() || static_cast<int64_t>(shift.size()) == shape[1]),
+             "merge_into: into {} and {}, with {} shifts", whole.out, whole.lse, shift.size());
+  dispatch_floating(part.out.dtype(), "merge_into", [&](auto type) {
+    using T = decltype(type);
+    add_part<T, accumulate_t<T>>(whole, part, shift);
+  });
 }
 
 std::vector<AttentionOutput> merge_attentions_backward(const Tensor& dout, const Tensor& dlse,

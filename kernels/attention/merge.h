@@ -13,6 +13,11 @@ namespace heed::kernels {
 AttentionOutput merge_attentions(const std::vector<AttentionOutput>& parts,
                                  const std::vector<double>& factors = {});
 
+/// whole := whole and part, in place. The whole's out and lse are row-major, of the dtype of lse
+/// (zeros and -infinity before the first part); `shift`, by head, is added to the part's lse.
+void merge_into(const AttentionOutput& whole, const AttentionOutput& part,
+                const std::vector<double>& shift = {});
+
 /// The gradients of each part's out and lse; `dlse` may be undefined. `lse` is the merged one.
 std::vector<AttentionOutput> merge_attentions_backward(const Tensor& dout, const Tensor& dlse,
                                                        const std::vector<AttentionOutput>& parts,

@@ -48,6 +48,22 @@ struct SeparableAxis {
   int64_t dilation = 1;        ///< common step (reordering)
 };
 
+/// The tokens first, first + step, ... of a sequence, `count` of them.
+struct TokenRun {
+  int64_t first = 0, step = 1, count = 0;
+  /// Token i of the run.
+  int64_t operator[](int64_t i) const { return first + i * step; }
+  bool operator==(const TokenRun&) const = default;
+};
+
+/// Some queries and some keys of a larger attention.
+struct AttentionPart {
+  TokenRun queries = {}, keys = {};
+  int64_t whole_queries = 0, whole_keys = 0;  ///< tokens of the larger one
+  int64_t first_head = 0;                     ///< its head that is head 0 here
+  int64_t whole_heads = 0;                    ///< its heads; 0: as many as here
+};
+
 /// Concatenated keys: each region has its own pattern, which counts keys from the region's first.
 struct KeyRegion;
 
@@ -109,6 +125,9 @@ class AttentionPattern {
   static AttentionPattern globals(int64_t count, const AttentionPattern& rest);
   /// One pattern for each query head.
   static AttentionPattern per_head(const std::vector<AttentionPattern>& heads);
+  /// What some queries and keys of a larger attention see of each other; both count from 0. Virtual
+  /// keys belong to the part without keys, so that the parts of a row hold them once.
+  static AttentionPattern part(const AttentionPattern& whole, const AttentionPart& part);
   /// Any pure function of (query, key), or of (batch, head, query, key); `name` must tell different
   /// ones apart.
   static AttentionPattern where(const std::string& name,

@@ -43,28 +43,35 @@ struct HeadScore {
 
   HeadScore(const AttentionScore& score, const Extents& e, int64_t head)
       : scale(score.scale != 0.0 ? score.scale : 1.0 / std::sqrt(static_cast<double>(e.head_dim))),
-        slope(score.alibi.empty() ? 0.0
-                                  : static_cast<double>(score.alibi[static_cast<size_t>(head)])) {}
+        slope(score.alibi.empty()
+                  ? 0.0
+                  : static_cast<double>(score.alibi_step) *
+                        static_cast<double>(score.alibi[static_cast<size_t>(head)])) {}
 };
 
 /// Which probabilities of one (batch, head) survive dropout: a pure function of (key, b, h, i, j),
-/// where i and j are slots of the plan.
+/// where i and j are slots of the plan, or tokens of the sequence that the problem is a part of.
 /// The draw of (i, j) is word j % 4 of Philox block (i << 30) + j / 4 of the head's stream.
 class DropoutMask {
  public:
   DropoutMask(const AttentionSpec& spec, int64_t b, int64_t h)
       : stream_(spec.dropout_key.derive(spec.dropout_row + static_cast<uint64_t>(b))
                     .derive(spec.dropout_head + static_cast<uint64_t>(h))),
+        queries_(spec.dropout_queries),
+        keys_(spec.dropout_keys),
         threshold_(static_cast<uint32_t>(std::min(std::ldexp(spec.dropout, 32), 4294967295.0))),
         keep_scale_(1.0 / (1.0 - spec.dropout)) {}
 
-  /// Words of keys 4 * quad .. 4 * quad + 3 of row i; a key survives when its word >= threshold().
-  std::array<uint32_t, 4> words(int64_t i, int64_t quad) const {
-    return stream_.block((static_cast<uint64_t>(i) << 30) + static_cast<uint64_t>(quad));
-  }
+  /// Whether slot j survives in row i: its word is >= threshold().
   bool keeps(int64_t i, int64_t j) const {
-    return words(i, j / 4)[static_cast<size_t>(j % 4)] >= threshold_;
+    const int64_t key = keys_[j];
+    const uint64_t block =
+        (static_cast<uint64_t>(queries_[i]) << 30) + static_cast<uint64_t>(key / 4);
+    return stream_.block(block)[static_cast<size_t>(key % 4)] >= threshold_;
   }
+  /// What i and j count.
+  const TokenRun& queries() const { return queries_; }
+  const TokenRun& keys() const { return keys_; }
   const RandomStream& stream() const { return stream_; }
   uint32_t threshold() const { return threshold_; }
   /// 1 / (1 - p)
@@ -72,6 +79,7 @@ class DropoutMask {
 
  private:
   RandomStream stream_;
+  TokenRun queries_, keys_;
   uint32_t threshold_;
   double keep_scale_;
 };
