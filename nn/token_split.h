@@ -26,6 +26,8 @@ class TokenSplit {
   virtual Tensor positions(int64_t tokens) const = 0;
   /// The same for this rank's `count` tokens.
   std::vector<int64_t> own_positions(int64_t count) const;
+  /// Whether every rank's tokens are evenly spaced.
+  virtual bool evenly_spaced() const { return true; }
   /// This rank's tokens of x [B, N, ...].
   Tensor own(const Tensor& x) const;
   /// All ranks' tokens, in the order of the sequence: x [B, n, ...] -> [B, N, ...].

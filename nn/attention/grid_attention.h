@@ -74,6 +74,9 @@ class HaloAttention : public PatternAttention {
  public:
   HaloAttention(const AttentionHost& host, const HaloOptions& options);
 
+  /// Not where virtual keys have logits: these count a whole map's queries.
+  bool shares_tokens() const override { return !options_.relative || options_.border != "virtual"; }
+
   /// With `relative`, for each axis [2 (block + 2 halo) - 1, head_dim], shared by heads: the logit
   /// of a pair gains q_i.r(offset), unscaled.
   std::vector<Tensor> tables;

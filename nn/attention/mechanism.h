@@ -65,6 +65,13 @@ class AttentionMechanism : public Module {
   /// Forward floating-point operations on one sequence of `tokens`, projections included (a
   /// multiply-add counts as two; only pairs that exist count).
   virtual double flops(int64_t tokens) const = 0;
+
+  /// Whether ranks may share its tokens (Module::split_tokens): it then sees other ranks' tokens
+  /// through the split alone.
+  virtual bool shares_tokens() const { return false; }
+  /// Called once before they do, for parameters that go by token: it keeps the part of this rank's
+  /// tokens.
+  virtual void keep_own_tokens(const TokenSplit&) {}
 };
 
 }  // namespace heed::nn

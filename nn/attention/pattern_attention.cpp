@@ -2,8 +2,6 @@
 
 #include <cmath>
 
-#include "autograd/ops/view.h"
-
 namespace heed::nn {
 
 AttentionPattern PatternAttention::whole_pattern(const PatternRequest& request) const {
@@ -13,7 +11,7 @@ AttentionPattern PatternAttention::whole_pattern(const PatternRequest& request) 
 
 Tensor PatternAttention::forward(const Tensor& x, const AttentionContext& context) {
   HEED_CHECK(x.rank() == 3, "attention: wants [B, N, C], got {}", x);
-  const int64_t tokens = x.size(1) - context.globals;
+  const int64_t tokens = whole_tokens(x) - context.globals;
   const int64_t offset = context.cache ? context.cache->length() : 0;
   HEED_CHECK(context.globals == 0 || !host().causal, "attention: global tokens in a causal model");
   PatternRequest request{tokens,       offset + tokens, offset,
@@ -24,17 +22,11 @@ Tensor PatternAttention::forward(const Tensor& x, const AttentionContext& contex
   AttentionSpec how = spec(x, context);
   how.pattern = whole_pattern(request);
   add_terms(how.score, request);
-  if (context.bias.defined()) {
-    HEED_CHECK(!how.score.bias.defined(), "attention: two biases of the scores");
-    how.score.bias = unsqueeze(context.bias, 0);
-  }
-  if (context.lengths.defined()) {
-    how.pattern = how.pattern & AttentionPattern::lengths(context.lengths.to_vector<int64_t>());
-  }
+  how = with_context(std::move(how), context);
   if (has_query_terms()) {
     const Heads heads = project(x, context);
     add_query_terms(how.score, heads.q, request);
-    return merge(attention(heads.q, heads.k, heads.v, how).out);
+    return merge(attended(heads, how));
   }
   if (!per_head(context)) {
     const Tensor packed = project_packed(x, context);

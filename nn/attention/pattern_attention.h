@@ -27,6 +27,7 @@ class PatternAttention : public ProjectedAttention {
   /// Counts the pattern's pairs on a square map where `tokens` is a square, or one and a class
   /// token, else on a sequence.
   double flops(int64_t tokens) const override;
+  bool shares_tokens() const override { return true; }
 
  protected:
   /// Causality is added for causal hosts, and global tokens before the request's.

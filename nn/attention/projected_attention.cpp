@@ -3,6 +3,7 @@
 #include "autograd/ops/view.h"
 #include "nn/layers/alibi.h"
 #include "nn/layers/learned_position.h"
+#include "nn/token_split.h"
 
 namespace heed::nn {
 namespace {
@@ -36,6 +37,7 @@ ProjectedAttention::ProjectedAttention(const AttentionHost& given)
 
 Tensor ProjectedAttention::positions(const Tensor& x, const AttentionContext& context) const {
   if (context.positions.defined()) return context.positions;
+  if (token_split() != nullptr) return token_split()->positions(whole_tokens(x));
   return position_ids(context.cache ? context.cache->length() : 0, x.size(1));
 }
 
@@ -83,15 +85,27 @@ Heads ProjectedAttention::project(const Tensor& x, const AttentionContext& conte
   return heads;
 }
 
+int64_t ProjectedAttention::whole_tokens(const Tensor& x) const {
+  return x.size(1) * (token_split() != nullptr ? token_split()->parts() : 1);
+}
+
 void ProjectedAttention::check_cache() const {
+  HEED_CHECK(token_split() == nullptr, "attention: a key-value cache of tokens that ranks share");
   HEED_CHECK(!recording(), "attention: a key-value cache is for inference, without recording");
   HEED_CHECK(host_.causal, "attention: a key-value cache needs a causal model");
+}
+
+Tensor ProjectedAttention::attended(const Heads& heads, const AttentionSpec& how) const {
+  const auto& [q, k, v] = heads;
+  return (token_split() != nullptr ? token_split()->attention(q, k, v, how)
+                                   : attention(q, k, v, how))
+      .out;
 }
 
 Tensor ProjectedAttention::attend(const Tensor& x, const AttentionContext& context,
                                   const AttentionSpec& how) {
   const Heads heads = project_tokens(x, context);
-  if (context.cache == nullptr) return merge(attention(heads.q, heads.k, heads.v, how).out);
+  if (context.cache == nullptr) return merge(attended(heads, how));
   check_cache();
   return merge(context.cache->attend(context.layer, heads.q, heads.k, heads.v, how));
 }
@@ -112,6 +126,17 @@ AttentionSpec ProjectedAttention::spec(const Tensor& x, const AttentionContext& 
     spec.dropout_row = first_draw(x.size(0));
   }
   return spec;
+}
+
+AttentionSpec ProjectedAttention::with_context(AttentionSpec how, const AttentionContext& context) {
+  if (context.bias.defined()) {
+    HEED_CHECK(!how.score.bias.defined(), "attention: two biases of the scores");
+    how.score.bias = unsqueeze(context.bias, 0);
+  }
+  if (context.lengths.defined()) {
+    how.pattern = how.pattern & AttentionPattern::lengths(context.lengths.to_vector<int64_t>());
+  }
+  return how;
 }
 
 double ProjectedAttention::projection_flops(int64_t tokens) const {

@@ -30,17 +30,23 @@ class ProjectedAttention : public AttentionMechanism {
   Heads project_tokens(const Tensor& x, const AttentionContext& context);
   /// The same; keys and values of a cache come first.
   Heads project(const Tensor& x, const AttentionContext& context);
+  /// Tokens of the sequence that x holds, or that ranks share.
+  int64_t whole_tokens(const Tensor& x) const;
   /// Whether heads must be taken apart before attention.
   bool per_head(const AttentionContext& context) const {
     return host_.qk_norm || context.cache != nullptr || context.lengths.defined() ||
-           context.bias.defined();
+           context.bias.defined() || token_split() != nullptr;
   }
+  /// Attention of x's tokens, over those of all ranks where they share them: [B, H, N, D].
+  Tensor attended(const Heads& heads, const AttentionSpec& how) const;
   /// Projects x, attends, with a cache over all of its keys and values, and projects back.
   Tensor attend(const Tensor& x, const AttentionContext& context, const AttentionSpec& how);
   /// [B, H, N, D] -> out projection of [B, N, H D].
   Tensor merge(const Tensor& heads);
   /// Causality (with the cache's offset), ALiBi and dropout as the host wants them.
   AttentionSpec spec(const Tensor& x, const AttentionContext& context) const;
+  /// With the context's biases of the scores and lengths of the batch's rows.
+  static AttentionSpec with_context(AttentionSpec how, const AttentionContext& context);
   double projection_flops(int64_t tokens) const;
   /// Throws where a cache cannot be used.
   void check_cache() const;

@@ -5,6 +5,7 @@
 #include "nn/attention/gated_linear_attention.h"
 #include "nn/attention/grid_attention.h"
 #include "nn/attention/linear_attention.h"
+#include "nn/attention/linformer_attention.h"
 #include "nn/attention/local_linear_attention.h"
 #include "nn/attention/power_attention.h"
 #include "nn/attention/softmax_attention.h"
@@ -80,6 +81,14 @@ std::vector<AttentionEntry> all_entries() {
            "products of feature maps in place of the softmax: linear time, a state of constant "
            "size",
            "arXiv 2006.16236, eq. 4-6; arXiv 2202.08791"}),
+      entry<LinformerAttention, LinformerOptions>(
+          {"linformer",
+           {},
+           "softmax over a few projections of all keys and values: linear time",
+           "arXiv 2006.04768, eq. 7",
+           false,
+           true,
+           "its keys are sums over all tokens"}),
       entry<GatedLinearAttention, GatedLinearOptions>(
           {"gated_linear",
            {"retention"},

@@ -31,6 +31,7 @@ Tensor SoftmaxAttention::forward(const Tensor& x, const AttentionContext& contex
   }
   if (!context.bias.defined() && !context.lengths.defined()) return attend(x, context, how);
   const Heads heads = project(x, context);
+  if (token_split() != nullptr) return merge(attended(heads, with_context(how, context)));
   if (context.bias.defined()) {
     return merge(biased_attention(heads.q, heads.k, heads.v, context.bias, context.lengths, how));
   }

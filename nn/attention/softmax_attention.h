@@ -22,6 +22,7 @@ class SoftmaxAttention : public ProjectedAttention {
   using AttentionMechanism::forward;
   Tensor forward(const Tensor& x, const AttentionContext& context) override;
   double flops(int64_t tokens) const override;
+  bool shares_tokens() const override { return true; }
 
   Tensor sink;  ///< [heads] logits without a value, with the option
 

@@ -128,7 +128,7 @@ def alibi_bias(heads, queries, keys):
     return -alibi_slopes(heads)[:, None, None] * (i - torch.arange(keys)).double()
 
 
-def attention(w, x, c, prefix="", lengths=None, bias=None, sees=None, terms=None):
+def attention(w, x, c, prefix="", lengths=None, bias=None, sees=None, terms=None, project=None):
     batch, count, _ = x.shape
     heads = c["heads"]
     kv_heads = c.get("kv_heads") or heads
@@ -142,6 +142,8 @@ def attention(w, x, c, prefix="", lengths=None, bias=None, sees=None, terms=None
         style = {"rotary_dim": c.get("rotary_dim", 0), "interleaved": c.get("rope_interleaved", False)}
         q, k = (rotate(t, c.get("rope_base", 10000.0), **style) for t in (q, k))
     k, v = (t.repeat_interleave(heads // kv_heads, dim=1) for t in (k, v))
+    if project is not None:
+        k, v = project(k, v)
     scores = q @ k.transpose(-1, -2) * (c.get("scale") or width**-0.5)
     if c.get("position") == "alibi":
         scores = scores + alibi_bias(heads, count, count)
@@ -996,6 +998,16 @@ def pattern_cases():
     ]:
         yield Case(module, config, {"x": normal(2, count, 24)},
                    lambda w, i, c, sees=sees: [attention(w, i["x"], c, sees=lambda a, b: sees(c, a, b))], 128, 8)
+
+    def linformer(w, i, c):
+        first = {"causal": False, **c}
+        e, f = (w[name][:, :count] for name in ("key_projection", "key_projection" if c.get("shared") else
+                                                "value_projection"))
+        return [attention(w, i["x"], first, project=lambda k, v: (e @ k, f @ v))]
+
+    for config in [dict(small, tokens=40, projected=6, causal=False),
+                   dict(small, kv_heads=1, tokens=count, projected=9, shared=True, causal=False)]:
+        yield Case("linformer", config, {"x": normal(2, count, 24)}, linformer, 128, 8)
 
     def content(w, c):
         """q.r(offset), for every pair of tokens in a row."""
