@@ -22,6 +22,25 @@ else()
   set(HEED_WITH_MPI FALSE)
 endif()
 
+# Several GPUs, where CUDA's runtime and NCCL are installed beside MPI, over which NCCL's ranks find
+# each other. Headers and libraries are enough: nothing here is compiled for a device.
+option(HEED_NCCL "Use NCCL where it is installed" ON)
+set(HEED_WITH_NCCL FALSE)
+if(HEED_NCCL AND HEED_WITH_MPI)
+  set(HEED_CUDA_PLACES ${CUDAToolkit_ROOT} $ENV{CUDA_HOME} $ENV{CUDA_PATH} /usr/local/cuda)
+  find_path(HEED_CUDA_INCLUDE cuda_runtime_api.h PATHS ${HEED_CUDA_PLACES} PATH_SUFFIXES include)
+  find_library(HEED_CUDART_LIBRARY cudart PATHS ${HEED_CUDA_PLACES} PATH_SUFFIXES lib64 lib)
+  find_path(HEED_NCCL_INCLUDE nccl.h PATHS ${HEED_CUDA_PLACES} PATH_SUFFIXES include)
+  find_library(HEED_NCCL_LIBRARY nccl PATHS ${HEED_CUDA_PLACES} PATH_SUFFIXES lib64 lib)
+  mark_as_advanced(HEED_CUDA_INCLUDE HEED_CUDART_LIBRARY HEED_NCCL_INCLUDE HEED_NCCL_LIBRARY)
+  if(HEED_CUDA_INCLUDE AND HEED_CUDART_LIBRARY AND HEED_NCCL_INCLUDE AND HEED_NCCL_LIBRARY)
+    set(HEED_WITH_NCCL TRUE)
+    file(STRINGS ${HEED_NCCL_INCLUDE}/nccl.h lines REGEX "^#define NCCL_(MAJOR|MINOR|PATCH) ")
+    string(REGEX MATCHALL "[0-9]+" HEED_NCCL_VERSION "${lines}")
+    string(REPLACE ";" "." HEED_NCCL_VERSION "${HEED_NCCL_VERSION}")
+  endif()
+endif()
+
 # Generates, compiles and adds protobuf messages; headers appear as "recipes/engine/x.pb.h".
 function(heed_compile_protos target)
   foreach(proto ${ARGN})

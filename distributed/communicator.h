@@ -84,7 +84,7 @@ class Communicator {
 
   /// Sends `tensor` to rank + step and receives `out` from rank - step, both round the ring of
   /// ranks.
-  Work start_ring_shift(const Tensor& tensor, const Tensor& out, int step = 1, int tag = 0);
+  virtual Work start_ring_shift(const Tensor& tensor, const Tensor& out, int step = 1, int tag = 0);
 
   /// all_reduce of one number.
   double all_reduce_number(double value, ReduceOp op = ReduceOp::sum);

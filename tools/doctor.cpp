@@ -20,12 +20,13 @@ struct Backend {
   const char* name;
   const char* purpose;
   bool built;
+  const char* version = "";
 };
 
 // The command's own compile definitions say which were found when it was configured.
 const Backend kBackends[] = {
     {"CUDA", "training on NVIDIA GPUs", HEED_WITH_CUDA != 0},
-    {"NCCL", "several GPUs", HEED_WITH_NCCL != 0},
+    {"NCCL", "several GPUs", HEED_WITH_NCCL != 0, HEED_NCCL_VERSION},
     {"MPI", "several processes", HEED_WITH_MPI != 0},
 };
 
@@ -99,7 +100,8 @@ void doctor(bool json) {
   build.row({"oneDNN", machine.onednn});
   for (const Backend& backend : kBackends) {
     build.row({backend.name, backend.built
-                                 ? std::string("in this build")
+                                 ? fmt::format("{}{}in this build", backend.version,
+                                               *backend.version == '\0' ? "" : ", ")
                                  : fmt::format("not in this build ({})", backend.purpose)});
   }
   fmt::print("build\n{}\n", build.to_string());
