@@ -17,6 +17,7 @@
 #include "recipes/engine/describe.h"
 #include "recipes/engine/trainer.h"
 #include "tools/attention_bench.h"
+#include "tools/collectives_bench.h"
 #include "tools/command.h"
 #include "tools/metrics.h"
 #include "tools/op_profile.h"
@@ -219,6 +220,7 @@ void add_bench(CLI::App& heed) {
        {"heed bench step recipes/base/shakespeare-small.yaml train.precision=bf16 --profile", ""}});
   command->callback([arguments] { bench_step(*arguments); });
   add_bench_attention(*bench);
+  add_bench_collectives(*bench);
 }
 
 }  // namespace heed::tools

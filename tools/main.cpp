@@ -106,6 +106,13 @@ std::string explain(const CLI::App& heed, const CLI::ParseError& error) {
   return fmt::format("{}: {}", name, error.what());
 }
 
+/// Whether the command shares its work among the ranks that were started.
+bool runs_on_many(int argc, char** argv) {
+  const std::string command = argv[1];
+  if (command == "bench") return argc > 2 && std::string(argv[2]) == "collectives";
+  return command[0] == '-' || command == "train" || command == "eval";
+}
+
 int run(int argc, char** argv) {
   CLI::App heed("trains, measures and exports attention models", "heed");
   heed.formatter(std::make_shared<HelpFormatter>());
@@ -119,6 +126,7 @@ int run(int argc, char** argv) {
   add_report(heed);
   add_reproduce(heed);
   add_describe(heed);
+  add_plan(heed);
   add_list(heed);
   add_probe(heed);
   add_bench(heed);
@@ -131,11 +139,10 @@ int run(int argc, char** argv) {
     fmt::print(stderr, "{}", heed.help());
     return kWrongRequest;
   }
-  if (const std::string command = argv[1];
-      launch().size > 1 && command[0] != '-' && command != "train" && command != "eval") {
-    return report_error(fmt::format("{} {} runs on one rank, and {} were started; train and eval "
-                                    "share their work among ranks",
-                                    heed.get_name(), command, launch().size),
+  if (launch().size > 1 && !runs_on_many(argc, argv)) {
+    return report_error(fmt::format("{} {} runs on one rank, and {} were started; train, eval and "
+                                    "bench collectives share their work among ranks",
+                                    heed.get_name(), argv[1], launch().size),
                         kWrongRequest);
   }
   try {

@@ -65,6 +65,30 @@ TEST_F(Ranks, AWrongRequestIsToldOnceAndWritesNothing) {
   }
 }
 
+TEST_F(Ranks, MeasureWhatTheySayToEachOtherBesideMpi) {
+  const Outcome outcome = ranks(3, "bench collectives --sizes 4 4K --seconds 0.01 --json");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto document = parse_document(outcome.out);
+  EXPECT_EQ(document["ranks"], 3);
+  ASSERT_EQ(document["results"].size(), 7 * 2u);
+  for (const auto& result : document["results"]) {
+    EXPECT_GT(result["microseconds"], 0.0);
+    EXPECT_GT(result["times_mpi"], 0.0);
+    const double factor = result["operation"] == "all_reduce" ? 4.0 / 3
+                          : result["operation"] == "all_gather" ||
+                                  result["operation"] == "reduce_scatter" ||
+                                  result["operation"] == "all_to_all"
+                              ? 2.0 / 3
+                              : 1.0;
+    EXPECT_NEAR(result["bus_gb_s"].get<double>(), factor * result["algorithm_gb_s"].get<double>(),
+                1e-9);
+  }
+  const Outcome wrong = ranks(2, "bench collectives --sizes 4Q");
+  EXPECT_EQ(wrong.status, 2);
+  EXPECT_EQ(count_of(wrong.err, "error: "), 1) << wrong.err;
+  EXPECT_THAT(wrong.err, HasSubstr("'4Q' is not a size"));
+}
+
 TEST_F(Ranks, AKilledRankEndsTheRunWhichGoesOnFromItsCheckpoint) {
   write_tiny_recipe("tiny.yaml");
   const std::string run =
