@@ -65,6 +65,7 @@ void add_eval(CLI::App& heed);
 void add_generate(CLI::App& heed);
 void add_export(CLI::App& heed);
 void add_describe(CLI::App& heed);
+void add_plan(CLI::App& heed);
 void add_probe(CLI::App& heed);
 void add_report(CLI::App& heed);
 void add_reproduce(CLI::App& heed);

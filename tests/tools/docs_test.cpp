@@ -260,6 +260,22 @@ TEST_F(Docs, ModuleTablesAreThoseOfTheRegistry) {
   check_regions(path, document, regions, contents);
 }
 
+// What a document shows as a command's output is that ("<!-- output: plan --paper -->").
+TEST_F(Docs, OutputsShownAreThoseOfTheCommands) {
+  const std::string path = source_path("docs/parallelism.md");
+  const std::string document = slurp(path);
+  const std::vector<Region> regions = regions_of(document, "output");
+  EXPECT_FALSE(regions.empty());
+  std::map<std::string, std::string> contents;
+  for (const Region& region : regions) {
+    std::istringstream words(region.name);
+    const Outcome outcome = heed({std::istream_iterator<std::string>(words), {}});
+    ASSERT_EQ(outcome.status, 0) << region.name << ": " << outcome.err;
+    contents[region.name] = outcome.out;
+  }
+  check_regions(path, document, regions, contents);
+}
+
 TEST_F(Docs, ReadmeShowsTheExampleThatIsBuilt) {
   EXPECT_THAT(slurp(source_path("README.md")),
               HasSubstr("```cpp\n" + slurp(source_path("examples/library/main.cpp")) + "```"));
@@ -283,8 +299,8 @@ TEST_F(Docs, ReadmeNamesEveryPackage) {
 
 // Files that the documents link to are there.
 TEST_F(Docs, LinksLeadToFiles) {
-  for (const char* name :
-       {"README.md", "docs/architecture.md", "docs/recipes.md", "docs/modules.md"}) {
+  for (const char* name : {"README.md", "docs/architecture.md", "docs/recipes.md",
+                           "docs/modules.md", "docs/parallelism.md"}) {
     const std::string text = slurp(source_path(name));
     const std::string folder = source_path(name).substr(0, source_path(name).rfind('/') + 1);
     const std::regex link(R"(\]\(([^)#:]+)\))");
@@ -298,8 +314,8 @@ TEST_F(Docs, LinksLeadToFiles) {
 // A command that a document shows is one that exists, with options that exist.
 TEST_F(Docs, CommandsShownAreKnown) {
   std::map<std::string, std::string> help;
-  for (const char* name :
-       {"README.md", "docs/architecture.md", "docs/recipes.md", "docs/modules.md"}) {
+  for (const char* name : {"README.md", "docs/architecture.md", "docs/recipes.md",
+                           "docs/modules.md", "docs/parallelism.md"}) {
     const std::string text = slurp(source_path(name));
     const std::regex line(R"((?:^|\n|`)(?:build/)?heed ([a-z]+)([^`\n]*))");
     for (std::sregex_iterator match(text.begin(), text.end(), line), last; match != last; ++match) {
@@ -311,6 +327,7 @@ TEST_F(Docs, CommandsShownAreKnown) {
         if (command == "bench") {
           help[command] += heed({"bench", "step", "--help"}).out;
           help[command] += heed({"bench", "attention", "--help"}).out;
+          help[command] += heed({"bench", "collectives", "--help"}).out;
         }
       }
       const std::string rest = (*match)[2].str();

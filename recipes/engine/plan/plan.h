@@ -1,0 +1,70 @@
+// A plan: what a recipe would take of each rank and how fast it would be, the best mesh among all,
+// and the longest sequence and largest batch that fit. Nothing is run and no weight is made.
+//
+//   Plan plan = make_plan(load_recipe("recipe.yaml"), {.ranks = 64, .machine =
+//   find_machine("h100")});
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "recipes/engine/plan/machine.h"
+#include "recipes/engine/plan/share.h"
+#include "recipes/engine/plan/step_cost.h"
+#include "recipes/engine/recipe.h"
+
+namespace heed::recipes {
+
+struct PlanRequest {
+  int64_t ranks = 1;
+  MachineDescription machine;
+  std::optional<MeshShape> mesh;         ///< absent: the best of all
+  std::optional<Sharding> sharding;      ///< absent: the first level that fits
+  std::optional<SequenceMethod> method;  ///< absent: the fastest that fits
+  std::optional<bool> checkpointing;     ///< absent: the model's own
+  std::optional<int64_t> micro_batches;  ///< of a pipeline; absent: the fastest that fit
+};
+
+/// One way to run it.
+struct PlannedRun {
+  Share share;
+  RankMemory memory;  ///< of the rank that holds most
+  StepTraffic traffic;
+  StepTime time;
+  bool fits = false;
+};
+
+struct Plan {
+  std::string name;
+  std::string precision;
+  PlanRequest request;
+  PlannedModel model;
+  int64_t rows_per_step = 0;
+  PlannedRun best;
+  std::vector<RankMemory> by_sharding;  ///< of best's mesh, at each level
+  std::vector<RankMemory> by_stage;     ///< of each pipeline stage, where there are several
+  RankMemory other_checkpointing;       ///< with checkpointing turned on (or off)
+  std::vector<PlannedRun> others;       ///< the best of the other meshes, fastest first
+  int64_t meshes = 0;                   ///< that were looked at
+  int64_t longest_tokens = 0;           ///< of a row, that fit as `best`; 0: not even the shortest
+  int64_t largest_rows = 0;             ///< of a micro-batch
+
+  double tokens_per_second() const;
+};
+
+/// RequestErrors say what to change: a mesh that does not multiply to the ranks, or that the model
+/// cannot be shared over. A plan that does not fit the machine's memory is a plan all the same.
+Plan make_plan(const Recipe& recipe, const PlanRequest& request);
+
+/// For `heed plan --json`.
+Config to_config(const Plan& plan);
+
+/// "data=2,tensor=4": axes left out are 1, but for data, which takes what is left.
+MeshShape mesh_from_text(const std::string& text, int64_t ranks);
+Sharding sharding_from_name(const std::string& name);
+
+/// All meshes of so many ranks.
+std::vector<MeshShape> all_meshes(int64_t ranks);
+
+}  // namespace heed::recipes

@@ -1,0 +1,67 @@
+// A recipe's model as a plan sees it: shapes, never values. Modules are made as for training, but
+// their memory is not written, so that the system gives it no pages: a model of any size can be
+// planned on a small machine.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "recipes/engine/recipe.h"
+
+namespace heed::recipes {
+
+struct PlannedParameter {
+  std::string name;
+  int64_t elements = 0;
+  int64_t first_extent = 1;  ///< rows of a matrix; the elements of a vector
+  int rank = 0;              ///< dimensions
+  bool trained = true;       ///< neither frozen nor a buffer
+  int64_t layer = -1;        ///< the block it belongs to; -1: none
+  bool over_tensor = false;  ///< shared over the tensor axis (the others are whole on every rank)
+  bool position = false;     ///< one row for each token of a sequence
+};
+
+struct PlannedModel {
+  std::string type;       ///< "gpt", "encoder", "vit", ...
+  std::string attention;  ///< the mechanism
+  /// Whether the formulas know it. Else `kept_bytes` was measured by a forward pass here, and only
+  /// the batch can be shared (blocks too, where there are any).
+  bool known = false;
+  double measured_bytes = 0;  ///< of one row
+
+  int64_t layers = 0, dim = 0, heads = 0, kv_heads = 0, head_dim = 0, hidden = 0;
+  int64_t tokens = 0;        ///< of a row, as attention sees them
+  int64_t outputs = 0;       ///< of the head over every token (a vocabulary); 0: none
+  int64_t input_values = 0;  ///< kept of a row's input (an image's), whatever its tokens
+  bool gated = false;        ///< swiglu
+  bool causal = false;
+  bool norm_first = true;
+  bool last_kept = false;  ///< the last states are read by a layer that keeps them
+  bool tied = false;
+  bool masked = false;      ///< a head that transforms states before predicting tokens
+  bool head_norms = false;  ///< queries and keys normalised by head
+  bool rms = false;
+  double branch_copies = 0;    ///< tensors [B, N, C] that layer scale and drop path keep in a block
+  int64_t kept_per_block = 1;  ///< tensors [B, N, C] kept of a block under checkpointing
+  bool checkpointing = false;
+  bool resizable = false;  ///< the length of a row is the recipe's to choose
+  std::string item;        ///< what a row is: "sequences", "images"
+
+  std::vector<PlannedParameter> parameters;
+  int64_t buffer_bytes = 0;
+
+  double flops_of_row = 0;  ///< forward, for `tokens`; of models that are not known
+  int64_t parameter_count() const;
+  /// Forward floating-point operations of one row: products with matrices, and attention.
+  double matrix_flops() const;
+  double attention_flops() const;
+  /// The same model for rows of `length` tokens.
+  PlannedModel with_tokens(int64_t length) const;
+};
+
+/// Reads the shapes. Data is opened only where the recipe leaves something to it (a vocabulary,
+/// classes); RequestErrors as from make_task().
+PlannedModel planned_model(const Recipe& recipe);
+
+}  // namespace heed::recipes

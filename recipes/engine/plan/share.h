@@ -1,0 +1,80 @@
+// How a plan shares a run among ranks, and what each rank then holds at the peak of a step.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "distributed/mesh.h"
+#include "optim/optimizer.h"
+#include "recipes/engine/plan/formulas.h"
+#include "recipes/engine/plan/planned_model.h"
+
+namespace heed::recipes {
+
+/// Which of parameters, gradients and optimiser state the ranks of the data axis keep in parts
+/// (ZeRO's stages 1 to 3, arXiv 1910.02054), each level with those before it.
+enum class Sharding { none, optimizer, gradients, parameters };
+const char* name_of(Sharding sharding);
+inline constexpr Sharding kShardings[] = {Sharding::none, Sharding::optimizer, Sharding::gradients,
+                                          Sharding::parameters};
+
+/// A way to run one optimiser step on some ranks.
+struct Share {
+  MeshShape mesh;  ///< every axis filled in
+  Sharding sharding = Sharding::none;
+  SequenceMethod method = SequenceMethod::ring;
+  bool checkpointing = false;
+  double element_bytes = 4;   ///< of activations
+  int64_t rows = 1;           ///< of a micro-batch on all ranks
+  int64_t micro_batches = 1;  ///< of a step
+  bool average = false;       ///< an average of the weights is kept
+  optim::OptimizerOptions optimizer;
+};
+
+/// Why this model cannot be shared so; "" when it can.
+std::string refusal(const PlannedModel& model, const Share& share);
+
+/// Bytes of one rank at the peak of a step.
+struct RankMemory {
+  int64_t stage = 0;  ///< of the pipeline
+  int64_t parameters = 0;
+  int64_t gradients = 0;
+  int64_t optimizer = 0;
+  int64_t average = 0;
+  int64_t activations = 0;    ///< kept for the backward pass, of all micro-batches under way
+  int64_t attention = 0;      ///< of them, what the method of attention decides (scores, lse)
+  int64_t working = 0;        ///< what one block's passes need beside that
+  int64_t communication = 0;  ///< gradients, parameters, keys and values under way
+  /// The most at once: less than the sum, since gradients come as activations go, unless those of
+  /// earlier micro-batches are there already.
+  int64_t total = 0;
+};
+
+/// Of the ranks of one pipeline stage; they are all alike.
+RankMemory rank_memory(const PlannedModel& model, const Share& share, int64_t stage);
+/// Of the stage that holds most.
+RankMemory largest_memory(const PlannedModel& model, const Share& share);
+
+/// Blocks of a stage: the layers are dealt out evenly, earlier stages taking what is left over.
+int64_t layers_of(int64_t layers, int64_t stages, int64_t stage);
+/// Whether a parameter is held by a stage: those of its blocks, and all that belong to none.
+bool held_by(const PlannedParameter& p, const PlannedModel& model, int64_t stages, int64_t stage);
+/// Elements of a parameter's part on a rank that holds one, before sharding over the data axis.
+int64_t part_of(const PlannedParameter& p, const MeshShape& mesh);
+/// How many ranks beside those of the data axis hold the same part.
+int64_t holders_of(const PlannedParameter& p, const MeshShape& mesh);
+/// Attention's geometry on one rank, for one micro-batch.
+AttentionShare attention_share(const PlannedModel& model, const Share& share);
+/// Rows of a micro-batch on one rank.
+double rows_of_rank(const Share& share);
+
+/// Bytes of the optimiser's state for a parameter of so many elements and rows.
+int64_t state_bytes(const optim::OptimizerOptions& optimizer, int64_t elements, int64_t rows,
+                    int rank);
+
+/// Bytes kept of one block for the backward pass of one micro-batch on one rank, its attention's
+/// own part included (see the source for the terms).
+double kept_of_block(const PlannedModel& model, const Share& share);
+
+}  // namespace heed::recipes

@@ -1,0 +1,118 @@
+// heed plan and heed bench collectives, as a user calls them.
+#include <gmock/gmock.h>
+
+#include "heed_command.h"
+
+namespace heed::tools {
+namespace {
+
+using ::testing::HasSubstr;
+
+class PlanCommand : public CommandTest {
+ protected:
+  /// A model that no machine here could hold, on data that is not there.
+  std::string large() const {
+    return write("large.yaml",
+                 "model: {type: gpt, vocab: 50304, context: 8192, layers: 32, dim: 4096, "
+                 "heads: 32}\ndata: {type: text, files: [none.txt]}\n"
+                 "train: {batch_size: 64, precision: bf16}\n");
+  }
+};
+
+TEST_F(PlanCommand, ShowsMemoryTrafficTimeAndLimits) {
+  large();
+  const Outcome outcome = heed({"plan", "large.yaml", "--gpus", "64"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  for (const char* part :
+       {"best mesh: ", "fits: ", "memory of a rank", "shard parameters", "sent by a rank a step",
+        "longest sequence", "largest batch", "other meshes of"}) {
+    EXPECT_THAT(outcome.out, HasSubstr(part));
+  }
+  const Outcome alone = heed({"plan", "large.yaml"});
+  EXPECT_EQ(alone.status, 0) << alone.err;
+  EXPECT_THAT(alone.out, HasSubstr("does not fit"));
+  EXPECT_THAT(alone.out, HasSubstr("what helps: --checkpointing on"));
+}
+
+TEST_F(PlanCommand, PrintsOneDocument) {
+  large();
+  const auto document = parse_document(
+      heed({"plan", "large.yaml", "--gpus", "16", "--mesh", "sequence=4,tensor=2", "--machine",
+            "h200", "--method", "rsa", "--shard", "optimizer", "--json"})
+          .out);
+  EXPECT_EQ(document["best"]["mesh"]["data"], 2);
+  EXPECT_EQ(document["best"]["method"], "rsa");
+  EXPECT_EQ(document["best"]["shard"], "optimizer");
+  EXPECT_EQ(document["machine"]["name"], "h200");
+  EXPECT_GT(document["best"]["memory_bytes"]["attention"], 0);
+  EXPECT_GT(document["best"]["sent"]["sequence"]["bytes"], 0.0);
+  EXPECT_GT(document["best"]["seconds"]["total"], 0.0);
+  EXPECT_EQ(document["memory_by_sharding"].size(), 4u);
+  EXPECT_GT(document["longest_tokens"], 0);
+}
+
+TEST_F(PlanCommand, ReadsAMachineFromAFile) {
+  large();
+  write("own.yaml",
+        "description: a test\nmemory_gb: 1000\nf32_tflops: 1\nmemory_gb_s: 100\n"
+        "ranks_per_host: 4\nlink_gb_s: 10\n");
+  const Outcome outcome = heed({"plan", "large.yaml", "--gpus", "2", "--machine", "own.yaml"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("own.yaml: a test"));
+  const Outcome far = heed({"plan", "large.yaml", "--gpus", "8", "--machine", "own.yaml"});
+  EXPECT_EQ(far.status, 2);
+  EXPECT_THAT(far.err, HasSubstr("network_gb_s"));
+}
+
+TEST_F(PlanCommand, RefusesWrongRequests) {
+  large();
+  write("machine.yaml", "memory_gb: 16\nf32_tflop: 9\nmemory_gb_s: 700\n");
+  const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
+      {{}, "RECIPE is missing"},
+      {{"large.yaml", "--gpus", "8", "--mesh", "tensor=3"}, "multiple of 3"},
+      {{"large.yaml", "--gpus", "8", "--mesh", "tensr=2"}, "'tensor'"},
+      {{"large.yaml", "--machine", "h10"}, "h100"},
+      {{"large.yaml", "--machine", "machine.yaml"}, "machine.yaml:2:1"},
+      {{"large.yaml", "--shard", "all"}, "parameters"},
+      {{"large.yaml", "--method", "rin"}, "'ring'"},
+      {{"large.yaml", "--checkpointing", "yes"}, "on or off"},
+      {{"large.yaml", "--gpus", "0"}, "--gpus"},
+      {{"large.yaml", "model.layer=3"}, "layers"},
+      {{"large.yaml", "--gpus", "2", "--micro-batches", "7"}, "--micro-batches 7"},
+      {{"missing.yaml"}, "missing.yaml"},
+  };
+  for (const auto& [arguments, message] : wrong) {
+    std::vector<std::string> all{"plan"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const Outcome outcome = heed(all);
+    EXPECT_EQ(outcome.status, 2) << message;
+    EXPECT_THAT(outcome.err, HasSubstr(message));
+    EXPECT_EQ(outcome.out, "");
+  }
+}
+
+TEST_F(PlanCommand, PlansEveryKindOfRecipe) {
+  for (const char* name : {"smoke.yaml", "smoke-classification.yaml", "smoke-seq2seq.yaml",
+                           "smoke-regression.yaml", "smoke-denoising.yaml", "recall.yaml"}) {
+    const std::string recipe = source_path(std::string("recipes/base/") + name);
+    const Outcome outcome = heed({"plan", recipe, "--gpus", "2", "--machine", "laptop", "--json"});
+    EXPECT_EQ(outcome.status, 0) << name << outcome.err;
+    EXPECT_GT(parse_document(outcome.out)["best"]["memory_bytes"]["activations"], 0) << name;
+  }
+}
+
+TEST_F(PlanCommand, PrintsThePapersTables) {
+  const Outcome text = heed({"plan", "--paper"});
+  EXPECT_EQ(text.status, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("13.7x"));
+  EXPECT_EQ(parse_document(heed({"plan", "--paper", "--json"}).out)["limits"].size(), 4u);
+}
+
+TEST_F(PlanCommand, BenchCollectivesOfOneRankSaysWhatToDo) {
+  const Outcome outcome = heed({"bench", "collectives"});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("mpirun -np 4 heed bench collectives"));
+}
+
+}  // namespace
+}  // namespace heed::tools
