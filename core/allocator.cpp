@@ -7,9 +7,11 @@
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
+#include "core/storage_memory.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define HEED_NO_CACHE 1  // let the sanitizer see every block's true life
@@ -121,7 +123,7 @@ Storage::Storage(void* memory, size_t size, std::shared_ptr<const void> owner)
     : data(memory), bytes(size), owner_(std::move(owner)) {}
 
 Storage::~Storage() {
-  if (owner_ == nullptr) host().free(data, bytes);
+  if (owner_ == nullptr && data != nullptr) host().free(data, bytes);
 }
 
 namespace allocator {
@@ -137,6 +139,16 @@ void reset_peak(Device device) {
 void release_cached(Device device) {
   require_cpu(device, "allocator");
   host().release();
+}
+
+void release(Storage& storage) {
+  require_cpu(storage.device, "release");
+  if (storage.data != nullptr) host().free(std::exchange(storage.data, nullptr), storage.bytes);
+}
+
+void restore(Storage& storage) {
+  require_cpu(storage.device, "restore");
+  if (storage.data == nullptr) storage.data = host().allocate(storage.bytes);
 }
 
 }  // namespace allocator

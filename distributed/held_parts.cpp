@@ -17,14 +17,18 @@ HeldParts::HeldParts(nn::Module& module) {
   }
 }
 
-Communicator& HeldParts::holders(const Tensor& parameter, Mesh& mesh) const {
+MeshAxes HeldParts::copies(const Tensor& parameter) const {
   const AutogradState* key = parameter.autograd().get();
   MeshAxes axes{.pipeline = !of_stage_.contains(key), .sequence = true, .tensor = true};
   const auto shard = shards_.find(key);
   if (shard != shards_.end()) {
     (shard->second == nn::SharedOver::tensor ? axes.tensor : axes.sequence) = false;
   }
-  return mesh.data_and(axes);
+  return axes;
+}
+
+Communicator& HeldParts::holders(const Tensor& parameter, Mesh& mesh) const {
+  return mesh.data_and(copies(parameter));
 }
 
 }  // namespace heed

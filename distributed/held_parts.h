@@ -16,7 +16,9 @@ class HeldParts {
   /// Of the module as it is now split.
   explicit HeldParts(nn::Module& module);
 
-  /// The ranks that hold the same part of this parameter.
+  /// The axes beside data along which other ranks hold the same part of this parameter.
+  MeshAxes copies(const Tensor& parameter) const;
+  /// The ranks that hold the same part of this parameter, along the data axis and those.
   Communicator& holders(const Tensor& parameter, Mesh& mesh) const;
 
  private:

@@ -104,7 +104,47 @@ class Adafactor : public Optimizer {
   }
 };
 
-std::vector<Parameter> grouped(const OptimizerOptions& options, const NamedTensors& parameters) {
+void check_betas(Options& o, const std::vector<double>& betas, bool may_be_empty) {
+  const auto inside = [](double b) { return b >= 0 && b < 1; };
+  const bool holds = (may_be_empty && betas.empty()) ||
+                     (betas.size() == 2 && inside(betas[0]) && inside(betas[1]));
+  o.check(holds, "betas", "betas must be two numbers in [0, 1)");
+}
+
+}  // namespace
+
+void ParameterGroup::options(Options& o) {
+  o.field("pattern", pattern, "glob over parameter names: * any run of characters, ? one",
+          {.required = true});
+  o.field("lr", lr, "multiplies the learning rate", {.min = 0});
+  o.field("weight_decay", weight_decay, "in place of the optimizer's", {.min = 0});
+  o.field("betas", betas, "in place of the optimizer's");
+  o.field("freeze", freeze, "leave these parameters as they are");
+  check_betas(o, betas, true);
+}
+
+void OptimizerOptions::options(Options& o) {
+  o.field("type", type, "update rule", {.one_of = {"adamw", "adam", "sgd", "lars", "adafactor"}});
+  o.field("lr", lr, "peak learning rate of the schedule", {.above = 0});
+  o.field("betas", betas, "adam, adamw: decay of the first and second moments");
+  o.field("eps", eps, "adam, adamw: added to the root of the second moment", {.above = 0});
+  o.field("weight_decay", weight_decay,
+          "decoupled (adamw, adafactor), or added to the gradient (adam, sgd, lars) times the "
+          "parameter",
+          {.min = 0});
+  o.field("momentum", momentum, "sgd, lars: share of the last direction that stays",
+          {.min = 0, .below = 1});
+  o.field("nesterov", nesterov, "sgd, lars: look ahead along the momentum");
+  o.field("trust", trust, "lars: share of a tensor's norm that a step of rate 1 moves",
+          {.above = 0});
+  o.field("decay_1d", decay_1d, "decay tensors with fewer than two dimensions (biases, norms) too");
+  o.list("groups", groups, "settings of parameters by name; the first pattern that matches holds");
+  check_betas(o, betas, false);
+  o.check(!nesterov || momentum > 0, "nesterov", "nesterov needs a momentum");
+}
+
+std::vector<Parameter> trained_parameters(const OptimizerOptions& options,
+                                          const NamedTensors& parameters) {
   std::vector<Parameter> result;
   std::vector<bool> used(options.groups.size());
   std::vector<std::string> names;
@@ -149,48 +189,17 @@ std::vector<Parameter> grouped(const OptimizerOptions& options, const NamedTenso
   return result;
 }
 
-void check_betas(Options& o, const std::vector<double>& betas, bool may_be_empty) {
-  const auto inside = [](double b) { return b >= 0 && b < 1; };
-  const bool holds = (may_be_empty && betas.empty()) ||
-                     (betas.size() == 2 && inside(betas[0]) && inside(betas[1]));
-  o.check(holds, "betas", "betas must be two numbers in [0, 1)");
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
+                                          const NamedTensors& parameters) {
+  return make_optimizer(options, trained_parameters(options, parameters));
 }
 
-}  // namespace
-
-void ParameterGroup::options(Options& o) {
-  o.field("pattern", pattern, "glob over parameter names: * any run of characters, ? one",
-          {.required = true});
-  o.field("lr", lr, "multiplies the learning rate", {.min = 0});
-  o.field("weight_decay", weight_decay, "in place of the optimizer's", {.min = 0});
-  o.field("betas", betas, "in place of the optimizer's");
-  o.field("freeze", freeze, "leave these parameters as they are");
-  check_betas(o, betas, true);
-}
-
-void OptimizerOptions::options(Options& o) {
-  o.field("type", type, "update rule", {.one_of = {"adamw", "adam", "sgd", "lars", "adafactor"}});
-  o.field("lr", lr, "peak learning rate of the schedule", {.above = 0});
-  o.field("betas", betas, "adam, adamw: decay of the first and second moments");
-  o.field("eps", eps, "adam, adamw: added to the root of the second moment", {.above = 0});
-  o.field("weight_decay", weight_decay,
-          "decoupled (adamw, adafactor), or added to the gradient (adam, sgd, lars) times the "
-          "parameter",
-          {.min = 0});
-  o.field("momentum", momentum, "sgd, lars: share of the last direction that stays",
-          {.min = 0, .below = 1});
-  o.field("nesterov", nesterov, "sgd, lars: look ahead along the momentum");
-  o.field("trust", trust, "lars: share of a tensor's norm that a step of rate 1 moves",
-          {.above = 0});
-  o.field("decay_1d", decay_1d, "decay tensors with fewer than two dimensions (biases, norms) too");
-  o.list("groups", groups, "settings of parameters by name; the first pattern that matches holds");
-  check_betas(o, betas, false);
-  o.check(!nesterov || momentum > 0, "nesterov", "nesterov needs a momentum");
+bool needs_whole_tensors(const OptimizerOptions& options) {
+  return options.type == "lars" || options.type == "adafactor";
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
-                                          const NamedTensors& parameters) {
-  std::vector<Parameter> trained = grouped(options, parameters);
+                                          std::vector<Parameter> trained) {
   if (options.type == "sgd" || options.type == "lars")
     return std::make_unique<Sgd>(options, std::move(trained));
   if (options.type == "adam" || options.type == "adamw") {

@@ -87,6 +87,8 @@ class Optimizer {
   /// that lists them, and nothing is changed.
   void load_state(const NamedTensors& state);
   int64_t state_bytes() const;
+  /// "exp_avg", ...: what goes before the parameters' names there.
+  const std::vector<std::string>& state_names() const { return state_names_; }
 
  protected:
   explicit Optimizer(std::vector<Parameter> parameters) : parameters_(std::move(parameters)) {}
@@ -109,6 +111,11 @@ class Optimizer {
   int64_t steps_ = 0;
 };
 
+/// The parameters that the options train, each with its group's settings; the tensors of the others
+/// want no gradient any more. See make_optimizer.
+std::vector<Parameter> trained_parameters(const OptimizerOptions& options,
+                                          const NamedTensors& parameters);
+
 /// Builds the optimiser that the options name. Parameters are leaves that want gradients; another
 /// tensor (a buffer, a detached copy) is an Error naming it, since nothing would train it. A group
 /// that matches none of them is a RequestError with the nearest name.
@@ -116,6 +123,12 @@ std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
                                           const NamedTensors& parameters);
 /// The same from a recipe's section; null means all defaults.
 std::unique_ptr<Optimizer> make_optimizer(const Config& options, const NamedTensors& parameters);
+/// The same for parameters whose settings are known: trained_parameters(), or shares of them.
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
+                                          std::vector<Parameter> trained);
+/// Whether an update of an element depends on its tensor's other elements, so that an optimiser of
+/// shares would do something else.
+bool needs_whole_tensors(const OptimizerOptions& options);
 
 /// Whether `name` matches the glob: * stands for any run of characters, ? for one.
 bool glob_match(const std::string& pattern, const std::string& name);

@@ -7,16 +7,13 @@
 #include "core/checksum.h"
 #include "core/files.h"
 #include "core/safetensors.h"
+#include "recipes/engine/checkpoint_files.h"
 
 namespace heed::recipes {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* kSums = "SHA256SUMS";
-constexpr const char* kTemporary = ".writing-";
-
-std::string folder_name(int64_t step) { return fmt::format("step-{:08}", step); }
+using namespace checkpoint_files;
 
 /// The step of a folder called step-N; -1 for any other name.
 int64_t step_of(const std::string& name) {
@@ -26,28 +23,6 @@ int64_t step_of(const std::string& name) {
   const bool number = !digits.empty() && std::all_of(digits.begin(), digits.end(),
                                                      [](char c) { return c >= '0' && c <= '9'; });
   return number ? std::stoll(digits) : -1;
-}
-
-std::string join(const std::string& folder, const std::string& name) {
-  return (fs::path(folder) / name).string();
-}
-
-/// The files of a folder that SHA256SUMS covers, sorted.
-std::vector<std::string> covered_files(const std::string& folder) {
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (name != kSums) names.push_back(name);
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-void remove_temporaries(const std::string& checkpoints) {
-  for (const auto& entry : fs::directory_iterator(checkpoints)) {
-    if (entry.path().filename().string().starts_with(kTemporary))
-      remove_tree(entry.path().string());
-  }
 }
 
 /// Lines "<64 hex digits>  <name>" of SHA256SUMS; nothing when a line is malformed.
@@ -66,34 +41,6 @@ std::vector<std::pair<std::string, std::string>> parse_sums(const std::string& t
 }
 
 }  // namespace
-
-std::string write_checkpoint(const std::string& run_dir, const CheckpointContent& content) {
-  const std::string checkpoints = join(run_dir, "checkpoints");
-  make_directories(checkpoints);
-  remove_temporaries(checkpoints);
-
-  const std::string name = folder_name(content.state.step);
-  const std::string folder = join(checkpoints, kTemporary + name);
-  fs::create_directory(folder);
-  write_safetensors(join(folder, "model.safetensors"), content.model);
-  write_safetensors(join(folder, "optimizer.safetensors"), content.optimizer);
-  if (!content.ema.empty()) write_safetensors(join(folder, "ema.safetensors"), content.ema);
-  write_file_atomically(join(folder, "state.pb"), serialize_state(content.state));
-  write_file_atomically(join(folder, "recipe.yaml"), content.recipe_yaml);
-  if (content.assets) content.assets(folder);
-
-  std::string sums;
-  for (const std::string& file : covered_files(folder)) {
-    sums += sha256_file(join(folder, file)) + "  " + file + "\n";
-  }
-  write_file_atomically(join(folder, kSums), sums);
-  sync_path(folder);
-
-  const std::string path = join(checkpoints, name);
-  remove_tree(path);  // a damaged one of the same step, which the run has passed over
-  rename_durably(folder, path);
-  return path;
-}
 
 std::vector<CheckpointInfo> list_checkpoints(const std::string& run_dir) {
   std::vector<CheckpointInfo> found;
@@ -125,9 +72,11 @@ std::string verify_checkpoint(const std::string& path) {
     return std::any_of(sums.begin(), sums.end(),
                        [&](const auto& sum) { return sum.first == name; });
   };
-  for (const char* needed :
+  for (const std::string needed :
        {"model.safetensors", "optimizer.safetensors", "state.pb", "recipe.yaml"}) {
-    if (!listed(needed)) return sums_path + " is damaged: it does not list " + needed;
+    if (!listed(needed) && !listed(needed + kIndex)) {
+      return sums_path + " is damaged: it does not list " + needed;
+    }
   }
   for (const auto& [name, sum] : sums) {
     const std::string file = join(path, name);
@@ -176,12 +125,16 @@ TrainState read_train_state(const std::string& path) {
 }
 
 CheckpointContent read_checkpoint(const std::string& path) {
+  // One file, or the index of several.
+  const auto tensors_of = [&path](const char* kind) {
+    const std::string file = join(path, fmt::format("{}.safetensors", kind));
+    return read_safetensors(fs::exists(file + kIndex) ? file + kIndex : file).tensors;
+  };
   CheckpointContent content;
-  content.model = read_safetensors(join(path, "model.safetensors")).tensors;
-  content.optimizer = read_safetensors(join(path, "optimizer.safetensors")).tensors;
-  if (const std::string ema = join(path, "ema.safetensors"); fs::exists(ema)) {
-    content.ema = read_safetensors(ema).tensors;
-  }
+  content.model = tensors_of("model");
+  content.optimizer = tensors_of("optimizer");
+  const std::string ema = join(path, "ema.safetensors");
+  if (fs::exists(ema) || fs::exists(ema + kIndex)) content.ema = tensors_of("ema");
   content.state = read_train_state(path);
   content.recipe_yaml = read_file(join(path, "recipe.yaml"));
   return content;

@@ -9,6 +9,13 @@
 //     tokenizer.json         and whatever else the task saves
 //     SHA256SUMS             of all the above, as sha256sum prints them
 //
+// Several ranks write at once, each some of the tensors, laid out as on the Hugging Face hub:
+//
+//     model-00001-of-00002.safetensors, model-00002-of-00002.safetensors
+//     model.safetensors.index.json   which tensor is in which file; optimizer and ema likewise
+//
+// Both layouts hold whole tensors and are read alike, by any number of ranks.
+//
 // A folder is written under a temporary name, synced, then renamed; loading verifies the sums, so a
 // file that was cut short or changed is found and named, and the checkpoint before it is used.
 #pragma once
@@ -20,6 +27,7 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "distributed/communicator.h"
 #include "recipes/engine/train_state.h"
 
 namespace heed::recipes {
@@ -47,6 +55,10 @@ struct CheckpointInfo {
 /// Writes <run_dir>/checkpoints/step-N atomically and returns its path. Temporaries that a killed
 /// run left behind are removed first.
 std::string write_checkpoint(const std::string& run_dir, const CheckpointContent& content);
+/// The same by all ranks, each of which gives the tensors that it writes; everything else counts on
+/// rank 0. Where one fails, all throw the same error that names it, and what they wrote is removed.
+std::string write_checkpoint(const std::string& run_dir, const CheckpointContent& content,
+                             Communicator& ranks);
 
 /// Removes all but the last `keep` checkpoints and those of the steps in `also`.
 void prune_checkpoints(const std::string& run_dir, int64_t keep, const std::vector<int64_t>& also);

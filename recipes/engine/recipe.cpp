@@ -4,6 +4,7 @@
 
 #include "core/device.h"
 #include "data/registry.h"
+#include "distributed/shard_layout.h"
 #include "nn/registry.h"
 #include "recipes/engine/recipe_tree.h"
 #include "recipes/engine/schema.h"
@@ -82,6 +83,10 @@ void ParallelOptions::options(Options& o) {
   axis("pipeline", pipeline, "ranks that share the layers");
   axis("sequence", sequence, "ranks that share the sequence");
   axis("tensor", tensor, "ranks that share each matrix");
+  o.field("shard", shard,
+          "what ranks along the data axis hold a share of, not all: the optimizer's moments "
+          "(ZeRO-1), gradients too (ZeRO-2), parameters too (ZeRO-3)",
+          {.one_of = sharding_names()});
   o.field("sync_batch_norm", sync_batch_norm,
           "batch norm by the whole batch's statistics, as on one rank, not by each rank's rows");
   o.field("watchdog", watchdog,
@@ -186,12 +191,28 @@ void check_schedule(const Recipe& recipe, const Config& tree) {
   }
 }
 
+void check_sharding(const Recipe& recipe, const Config& tree) {
+  if (recipe.parallel.shard == "none") return;
+  const Config* given = tree.find("parallel");
+  const SourceLocation where = given == nullptr ? tree.where() : given->where();
+  const auto refuse = [&](const std::string& what) {
+    fail_request(where, fmt::format("parallel.shard: {}: {} needs whole tensors, of which no rank "
+                                    "has all elements: leave it 'none'",
+                                    recipe.parallel.shard, what));
+  };
+  if (optim::needs_whole_tensors(recipe.optimizer)) {
+    refuse(fmt::format("optimizer.type: {}", recipe.optimizer.type));
+  }
+  if (recipe.train.adaptive_clip > 0.0) refuse("train.adaptive_clip");
+}
+
 }  // namespace
 
 Recipe recipe_from_config(const Config& tree) {
   Recipe recipe = read_options<Recipe>(tree, "", {});
   check_device(recipe, tree);
   check_schedule(recipe, tree);
+  check_sharding(recipe, tree);
 
   const TaskEntry& task =
       find_task(type_of(recipe.task, "task", "language_modeling"), type_place(recipe.task));

@@ -79,6 +79,7 @@ struct ParallelOptions {
   int64_t pipeline = 1;
   int64_t sequence = 1;
   int64_t tensor = 1;
+  std::string shard = "none";
   bool sync_batch_norm = true;
   double watchdog = 600.0;
   void options(Options& o);

@@ -23,13 +23,29 @@ std::vector<GradientReducer::Parameter> held_by_ranks(
 
 }  // namespace
 
-TrainStep::TrainStep(const Recipe& recipe, Task& task, optim::Optimizer& optimizer, Mesh& mesh)
+TrainStep::TrainStep(const Recipe& recipe, Task& task, optim::Optimizer& optimizer, Mesh& mesh,
+                     ShardedParameters* sharded)
     : recipe_(recipe),
       task_(task),
       optimizer_(optimizer),
       mesh_(mesh),
       parts_(task.module()),
-      reducer_(held_by_ranks(optimizer.parameters(), parts_, mesh)) {}
+      sharded_(sharded),
+      reducer_(sharded != nullptr ? std::vector<GradientReducer::Parameter>()
+                                  : held_by_ranks(optimizer.parameters(), parts_, mesh)) {
+  if (sharded == nullptr) {
+    for (const optim::Parameter& parameter : optimizer.parameters()) {
+      holders_.push_back(parts_.holders(parameter.tensor, mesh).size());
+    }
+    return;
+  }
+  share_reducer_ = std::make_unique<ShardedReducer>(sharded->layout(), mesh);
+  for (size_t i = 0; i < sharded->shares().size(); ++i) {
+    if (!sharded->shares()[i].defined()) continue;
+    const Tensor& whole = sharded->layout().parameters()[i].tensor;
+    holders_.push_back(parts_.holders(whole, mesh).size() / mesh.shape().data);
+  }
+}
 
 std::pair<std::vector<Batch>, int64_t> TrainStep::next_batches(int64_t step) {
   std::vector<Batch> batches;
@@ -48,7 +64,7 @@ double TrainStep::accumulate(int64_t step, const std::vector<Batch>& batches, in
                              bool reduce) {
   double mean = 0.0;
   for (size_t i = 0; i < batches.size(); ++i) {
-    if (reduce && i + 1 == batches.size()) reducer_.begin();
+    if (reduce) begin_reduction(i + 1 == batches.size());
     // Where ranks meet within a pass (batch norm), none of them may leave it out.
     if (batches[i].count == 0 && mesh_.world().size() == 1) continue;
     const int64_t part = static_cast<int64_t>(i) * mesh_.shape().data + mesh_.place().data;
@@ -58,15 +74,50 @@ double TrainStep::accumulate(int64_t step, const std::vector<Batch>& batches, in
     const Tensor loss = task_.loss(batches[i]);
     mean += weight * loss.item();
     backward(loss, Tensor::full(loss.shape(), weight, loss.dtype()));
+    if (reduce) end_reduction();
   }
   return mean;
 }
 
+// Whole gradients of earlier passes stay until the last, unless gradients are sharded: then every
+// pass sends its own, so that there never is more than a few buckets of them.
+void TrainStep::begin_reduction(bool last) {
+  if (share_reducer_ == nullptr) {
+    if (last) reducer_.begin();
+  } else if (last || sharded_->sharding() != Sharding::optimizer) {
+    share_reducer_->begin();
+  }
+}
+
+void TrainStep::end_reduction() {
+  if (share_reducer_ == nullptr) {
+    reducer_.finish();
+  } else {
+    share_reducer_->finish();
+  }
+}
+
+void TrainStep::zero_grad() {
+  optimizer_.zero_grad();
+  if (sharded_ == nullptr) return;
+  for (const auto& parameter : sharded_->layout().parameters()) clear_grad(parameter.tensor);
+}
+
+void TrainStep::take_shares() {
+  const std::vector<Tensor> gradients = share_reducer_->take();
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (gradients[i].defined()) set_grad(sharded_->shares()[i], gradients[i]);
+  }
+}
+
 StepResult TrainStep::run(int64_t step, double lr, bool asked_to_stop) {
   const auto [batches, total] = next_batches(step);
-  optimizer_.zero_grad();
+  zero_grad();
   const double part = accumulate(step, batches, total, /*reduce=*/true);
-  reducer_.finish();
+  if (sharded_ != nullptr) {
+    sharded_->release();
+    take_shares();
+  }
   const Tensor sums = Tensor::from(std::vector<double>{part, asked_to_stop ? 1.0 : 0.0}, {2});
   mesh_.world().all_reduce(sums);
 
@@ -82,6 +133,7 @@ StepResult TrainStep::run(int64_t step, double lr, bool asked_to_stop) {
         fmt::format("the gradient norm is {}: {}", result.grad_norm, explain(step, batches, total));
   } else {
     optimizer_.step(lr, optim::clip_scale(clipped_norm(result.grad_norm), recipe_.train.clip));
+    if (sharded_ != nullptr && sharded_->sharding() != Sharding::parameters) sharded_->gather();
   }
   return result;
 }
@@ -89,8 +141,8 @@ StepResult TrainStep::run(int64_t step, double lr, bool asked_to_stop) {
 // The norm of the whole gradient: a part's squares count once, whatever number of ranks holds it.
 double TrainStep::grad_norm() const {
   std::map<int64_t, std::vector<optim::Parameter>> by_holders;
-  for (const optim::Parameter& parameter : optimizer_.parameters()) {
-    by_holders[parts_.holders(parameter.tensor, mesh_).size()].push_back(parameter);
+  for (size_t i = 0; i < holders_.size(); ++i) {
+    by_holders[holders_[i]].push_back(optimizer_.parameters()[i]);
   }
   if (by_holders.size() == 1 && by_holders.begin()->first == mesh_.world().size()) {
     return optim::grad_norm(optimizer_.parameters());

@@ -2,6 +2,7 @@
 // the ranks, clipping, the update.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +10,8 @@
 #include "distributed/gradient_reducer.h"
 #include "distributed/held_parts.h"
 #include "distributed/mesh.h"
+#include "distributed/sharded_parameters.h"
+#include "distributed/sharded_reducer.h"
 #include "optim/optimizer.h"
 #include "recipes/engine/recipe.h"
 #include "recipes/engine/task.h"
@@ -26,8 +29,10 @@ struct StepResult {
 
 class TrainStep {
  public:
-  /// All outlive this; the recipe's `train` section counts.
-  TrainStep(const Recipe& recipe, Task& task, optim::Optimizer& optimizer, Mesh& mesh);
+  /// All outlive this; the recipe's `train` section counts. With `sharded` the optimiser's
+  /// parameters are its shares, in their order.
+  TrainStep(const Recipe& recipe, Task& task, optim::Optimizer& optimizer, Mesh& mesh,
+            ShardedParameters* sharded = nullptr);
 
   /// Step `step` (from 0) with learning rate `lr`; every rank calls it, and says whether it was
   /// asked to stop.
@@ -39,6 +44,12 @@ class TrainStep {
   /// Forward and backward passes of them; their part of the mean loss over all `total` targets.
   /// With `reduce` the gradients' sums over ranks are under way in the end.
   double accumulate(int64_t step, const std::vector<Batch>& batches, int64_t total, bool reduce);
+  /// Around a backward pass whose gradients count: `last` of the step or not.
+  void begin_reduction(bool last);
+  void end_reduction();
+  void zero_grad();
+  /// Gives the shares the sums of their gradients.
+  void take_shares();
   double grad_norm() const;
   /// The gradients' norm once `train.adaptive_clip` has bounded each unit's.
   double clipped_norm(double norm) const;
@@ -49,7 +60,10 @@ class TrainStep {
   optim::Optimizer& optimizer_;
   Mesh& mesh_;
   HeldParts parts_;
-  GradientReducer reducer_;
+  ShardedParameters* sharded_;
+  GradientReducer reducer_;  ///< of nothing where parameters are sharded
+  std::unique_ptr<ShardedReducer> share_reducer_;
+  std::vector<int64_t> holders_;  ///< ranks that hold the same as this one, by optimised tensor
 };
 
 }  // namespace heed::recipes

@@ -11,7 +11,9 @@
 #include "core/files.h"
 #include "core/parallel.h"
 #include "distributed/batch_statistics.h"
+#include "distributed/held_parts.h"
 #include "distributed/mesh.h"
+#include "distributed/sharded_parameters.h"
 #include "distributed/world.h"
 #include "optim/ema.h"
 #include "optim/optimizer.h"
@@ -19,6 +21,8 @@
 #include "recipes/engine/adapt.h"
 #include "recipes/engine/checkpoint.h"
 #include "recipes/engine/eval_mode.h"
+#include "recipes/engine/evaluation_weights.h"
+#include "recipes/engine/held_state.h"
 #include "recipes/engine/interrupt.h"
 #include "recipes/engine/recipe_tree.h"
 #include "recipes/engine/run_log.h"
@@ -62,7 +66,10 @@ class Trainer {
   void fit();
   void build();
   void check_ranks_alike();
-  void resume_from(const CheckpointInfo& checkpoint);
+  /// The optimiser of the module's trained parameters, or of this rank's shares of them.
+  void make_optimizer();
+  void make_ema();
+  void resume_from(const CheckpointInfo& checkpoint, const CheckpointContent& content);
   void open_folder();
   void report_start();
   void loop(const InterruptGuard& interrupt);
@@ -72,6 +79,8 @@ class Trainer {
   void report_step(double loss, double norm, double step_seconds);
   bool evaluate();
   void sample();
+  /// Whole tensors of the state that this rank writes into a checkpoint.
+  NamedTensors own_part(const std::vector<HeldTensor>& state) const;
   void checkpoint();
 
   optim::EmaOptions ema_options() const { return {.decay = recipe_.train.ema}; }
@@ -83,6 +92,7 @@ class Trainer {
   MeshShape shape_;
   std::unique_ptr<Mesh> mesh_;
   std::unique_ptr<Communicator> statistics_;  ///< batch norm's; null where they are kept apart
+  std::unique_ptr<Communicator> gathers_;     ///< of sharded parameters
   TrainObserver silent_;
   const TrainRequest& request_;
   Recipe recipe_;
@@ -93,6 +103,7 @@ class Trainer {
   std::string prompt_warning_;  // said once, not with every sample
 
   std::unique_ptr<Task> task_;
+  std::unique_ptr<ShardedParameters> sharded_;  ///< null where every rank holds all
   std::unique_ptr<optim::Optimizer> optimizer_;
   std::unique_ptr<TrainStep> step_;
   std::unique_ptr<optim::Ema> ema_;
@@ -136,31 +147,50 @@ void Trainer::build() {
   task_->share_batches({mesh_->place().data, mesh_->shape().data});
   if (statistics_) share_batch_statistics(task_->module(), *statistics_);
   nn::Module& module = task_->module();
+  CheckpointContent content;
   if (last.path.empty()) {
     module.initialise(static_cast<uint64_t>(recipe_.seed));
     if (!recipe_.train.from.empty()) start_from(module, recipe_.train.from, warn_);
+  } else {
+    content = read_checkpoint(last.path);
+    nn::load_state_dict(module, content.model);
   }
-  optimizer_ = optim::make_optimizer(recipe_.optimizer, nn::trained_tensors(module));
-  step_ = std::make_unique<TrainStep>(recipe_, *task_, *optimizer_, *mesh_);
+  make_optimizer();
+  if (recipe_.train.ema > 0.0) make_ema();
+  step_ = std::make_unique<TrainStep>(recipe_, *task_, *optimizer_, *mesh_, sharded_.get());
   state_.seed = static_cast<uint64_t>(recipe_.seed);
-  if (!last.path.empty()) resume_from(last);
-  if (recipe_.train.ema > 0.0 && !ema_) {
-    ema_ = std::make_unique<optim::Ema>(nn::trained_tensors(module), ema_options());
-  }
+  if (!last.path.empty()) resume_from(last, content);
 }
 
-void Trainer::resume_from(const CheckpointInfo& checkpoint) {
-  const CheckpointContent content = read_checkpoint(checkpoint.path);
-  nn::Module& module = task_->module();
-  nn::load_state_dict(module, content.model);
-  optimizer_->load_state(content.optimizer);
-  if (recipe_.train.ema > 0.0) {
-    ema_ = std::make_unique<optim::Ema>(nn::trained_tensors(module), ema_options());
-    if (content.ema.empty()) {
-      warn_(checkpoint.path + ": holds no averaged weights; the average starts here");
-    } else {
-      ema_->load_state(content.ema);
+void Trainer::make_optimizer() {
+  std::vector<optim::Parameter> trained =
+      optim::trained_parameters(recipe_.optimizer, nn::trained_tensors(task_->module()));
+  if (gathers_) {
+    const HeldParts parts(task_->module());
+    std::vector<ShardLayout::Parameter> parameters;
+    for (const optim::Parameter& parameter : trained) {
+      parameters.push_back({.name = parameter.name,
+                            .tensor = parameter.tensor,
+                            .copies = parts.copies(parameter.tensor)});
     }
+    sharded_ = std::make_unique<ShardedParameters>(sharding_from_name(recipe_.parallel.shard),
+                                                   std::move(parameters), *mesh_, *gathers_);
+    trained = shares_of(trained, *sharded_);
+  }
+  optimizer_ = optim::make_optimizer(recipe_.optimizer, std::move(trained));
+}
+
+void Trainer::make_ema() {
+  ema_ = std::make_unique<optim::Ema>(shares_of_trained(task_->module(), sharded_.get()),
+                                      ema_options());
+}
+
+void Trainer::resume_from(const CheckpointInfo& checkpoint, const CheckpointContent& content) {
+  optimizer_->load_state(optimizer_shares(content.optimizer, *optimizer_, sharded_.get()));
+  if (ema_ && content.ema.empty()) {
+    warn_(checkpoint.path + ": holds no averaged weights; the average starts here");
+  } else if (ema_) {
+    ema_->load_state(ema_shares(content.ema, sharded_.get()));
   }
   const auto changes =
       tree_changes(parse_yaml(content.recipe_yaml, checkpoint.path), to_config(recipe_));
@@ -280,7 +310,8 @@ bool Trainer::evaluate() {
   EvalReport report;
   report.step = state_.step;
   {
-    const optim::AveragedWeights averaged(recipe_.evaluation.use_ema ? ema_.get() : nullptr);
+    const EvaluationWeights weights(recipe_.evaluation.use_ema ? ema_.get() : nullptr,
+                                    sharded_.get());
     const EvalMode mode(task_->module());
     report.metrics = task_->evaluate(
         recipe_.evaluation, mesh_->data(),
@@ -306,8 +337,9 @@ bool Trainer::evaluate() {
 }
 
 void Trainer::sample() {
+  const EvaluationWeights weights(recipe_.evaluation.use_ema ? ema_.get() : nullptr,
+                                  sharded_.get());
   if (!is_first()) return;
-  const optim::AveragedWeights averaged(recipe_.evaluation.use_ema ? ema_.get() : nullptr);
   const EvalMode mode(task_->module());
   const SampleOptions& samples = recipe_.samples;
   std::vector<SampleReport> reports;
@@ -338,21 +370,30 @@ void Trainer::sample() {
   }
 }
 
+// Of the ranks that hold the same, those along the data axis share the writing.
+NamedTensors Trainer::own_part(const std::vector<HeldTensor>& state) const {
+  const std::vector<int> owners = share_out(state, mesh_->data().size());
+  NamedTensors own = collect(state, owners, mesh_->data());
+  // Parts of tensors would be joined here.
+  if (mesh_->place().tensor > 0 || mesh_->place().sequence > 0) own.clear();
+  return own;
+}
+
 void Trainer::checkpoint() {
   if (!statistics_) average_buffers(task_->module(), mesh_->data());
   saved_step_ = state_.step;
-  if (!is_first()) return;
   state_.data = task_->data_position();
   state_.mesh = shape_;
   state_.seconds = seconds_before_ + seconds_since(loop_start_);
   CheckpointContent content;
-  content.model = nn::state_dict(task_->module());
-  content.optimizer = optimizer_->state_tensors();
-  if (ema_) content.ema = ema_->state_tensors();
+  content.model = own_part(held_model(task_->module(), sharded_.get()));
+  content.optimizer = own_part(held_optimizer(*optimizer_, sharded_.get()));
+  if (ema_) content.ema = own_part(held_ema(*ema_, sharded_.get()));
   content.state = state_;
   content.recipe_yaml = to_config(recipe_).to_yaml();
   content.assets = [this](const std::string& folder) { task_->save_assets(folder); };
-  last_checkpoint_ = write_checkpoint(run_dir_, content);
+  last_checkpoint_ = write_checkpoint(run_dir_, content, world_);
+  if (!is_first()) return;
   std::vector<int64_t> also;
   if (recipe_.train.keep_best && state_.has_best) also.push_back(state_.best_step);
   prune_checkpoints(run_dir_, recipe_.train.keep_checkpoints, also);
@@ -379,6 +420,9 @@ EndReport Trainer::run() {
   mesh_ = std::make_unique<Mesh>(world_, shape_);
   if (recipe_.parallel.sync_batch_norm) {
     statistics_ = mesh_->data().split(0, mesh_->data().rank());
+  }
+  if (recipe_.parallel.shard != "none" && mesh_->data().size() > 1) {
+    gathers_ = mesh_->data().split(0, mesh_->data().rank());
   }
   agree(world_, [this] { build(); });
   check_ranks_alike();

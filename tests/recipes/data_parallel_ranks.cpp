@@ -2,116 +2,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <exception>
-
 #include "distributed/batch_statistics.h"
-#include "distributed/world.h"
-#include "tests/core/raises.h"
-#include "tests/recipes/runs.h"
+#include "tests/recipes/rank_runs.h"
 
 namespace heed::recipes {
 namespace {
 
 using testing::HasSubstr;
-
-/// A folder that all ranks see.
-class SharedScratch {
- public:
-  SharedScratch() : path_(world().all_gather_text(own_.path())[0]) {}
-  ~SharedScratch() {
-    if (std::uncaught_exceptions() == 0) world().barrier();
-  }
-  std::string path(const std::string& name) const { return path_ + "/" + name; }
-  const Scratch& own() const { return own_; }
-
- private:
-  Scratch own_;
-  std::string path_;
-};
-
-EndReport train_ranks(const std::string& recipe, const std::string& run,
-                      const std::vector<std::string>& overrides, TrainObserver& observer,
-                      Communicator& ranks, bool resume = false) {
-  TrainRequest request;
-  request.recipe = load_recipe(recipe, overrides);
-  request.run_dir = run;
-  request.resume = resume;
-  request.ranks = &ranks;
-  return train(request, observer);
-}
-
-// Relative difference that f32 rounding grows to over a short run.
-constexpr double kF32 = 1e-4;
-
-void expect_close(const Tensor& a, const Tensor& b, const std::string& name) {
-  ASSERT_EQ(a.shape(), b.shape()) << name;
-  const std::vector<double> x = a.to_vector<double>(), y = b.to_vector<double>();
-  double largest = 0.0, difference = 0.0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    largest = std::max(largest, std::abs(y[i]));
-    difference = std::max(difference, std::abs(x[i] - y[i]));
-  }
-  EXPECT_LE(difference, kF32 * largest + 1e-6) << name;
-}
-
-// Trains a recipe file on rank 0 alone and then on all ranks, and compares all that comes out.
-void expect_like_one_rank(const SharedScratch& folder, const std::string& recipe,
-                          const std::vector<std::string>& overrides) {
-  Recorder one, all;
-  const auto self = self_communicator();
-  if (world().rank() == 0) {
-    train_ranks(recipe, folder.path("one"), overrides, one, *self);
-  }
-  train_ranks(recipe, folder.path("all"), overrides, all, world());
-  if (world().rank() != 0) {
-    EXPECT_TRUE(all.steps.empty()) << "only rank 0 speaks";
-    return;
-  }
-  ASSERT_EQ(all.steps.size(), one.steps.size());
-  for (size_t i = 0; i < one.steps.size(); ++i) {
-    EXPECT_NEAR(all.steps[i].loss, one.steps[i].loss, kF32 * one.steps[i].loss) << i;
-    EXPECT_NEAR(all.steps[i].grad_norm, one.steps[i].grad_norm, kF32 * one.steps[i].grad_norm);
-    EXPECT_EQ(all.steps[i].items, one.steps[i].items);
-  }
-  EXPECT_LT(one.steps.back().loss, one.steps.front().loss);
-  ASSERT_EQ(all.evals.size(), one.evals.size());
-  for (size_t i = 0; i < one.evals.size(); ++i) {
-    ASSERT_EQ(all.evals[i].metrics.size(), one.evals[i].metrics.size());
-    for (size_t k = 0; k < one.evals[i].metrics.size(); ++k) {
-      const auto& [name, value] = one.evals[i].metrics[k];
-      EXPECT_NEAR(all.evals[i].metrics[k].second, value, kF32 * std::abs(value)) << name;
-    }
-  }
-  const CheckpointContent x = read_checkpoint(find_checkpoint(folder.path("all")).path);
-  const CheckpointContent y = read_checkpoint(find_checkpoint(folder.path("one")).path);
-  ASSERT_EQ(x.model.size(), y.model.size());
-  for (size_t i = 0; i < x.model.size(); ++i) {
-    expect_close(x.model[i].second, y.model[i].second, x.model[i].first);
-  }
-  EXPECT_EQ(x.state.mesh.data, world().size());
-  EXPECT_EQ(y.state.mesh.data, 1);
-}
-
-// No biases: the gradient of a key's bias is zero but for rounding, which Adam scales up to a step.
-const char* kGpt = R"(
-name: gpt
-seed: 3
-data: {type: text, files: [text.txt], validation: 0.2, tokenizer: {type: bytes}}
-model: {type: gpt, layers: 2, dim: 16, heads: 2, context: 8, bias: false}
-train: {steps: 12, batch_size: 12, accumulation: 2, clip: 1.0, log_every: 1, eval_every: 6}
-optimizer: {type: adamw, lr: 1e-2, weight_decay: 0.1}
-evaluation: {batch_size: 12}
-)";
-
-/// Writes kGpt and its text; the recipe's path.
-std::string write_gpt(const SharedScratch& folder) {
-  if (world().rank() == 0) {
-    folder.own().write("text.txt", tiny_text());
-    folder.own().write("recipe.yaml", kGpt);
-  }
-  world().barrier();
-  return folder.path("recipe.yaml");
-}
 
 TEST(DataParallel, DecoderEqualsOneRank) {
   const SharedScratch folder;
@@ -185,9 +82,7 @@ TEST(DataParallel, ResumesUnderTheSameAndAnotherMesh) {
   const CheckpointContent other = read_checkpoint(find_checkpoint(folder.path("other")).path);
   expect_same_bits(whole.model, cut.model);
   expect_same_bits(whole.optimizer, cut.optimizer);
-  for (size_t i = 0; i < whole.model.size(); ++i) {
-    expect_close(other.model[i].second, whole.model[i].second, whole.model[i].first);
-  }
+  expect_close(other.model, whole.model);
 }
 
 TEST(DataParallel, WrongMeshesAreRefusedOnEveryRank) {

@@ -1,0 +1,177 @@
+// Ranks that share the optimiser, gradients and parameters train as one rank does.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/safetensors.h"
+#include "tests/core/raises.h"
+#include "tests/recipes/rank_runs.h"
+
+namespace heed::recipes {
+namespace {
+
+using testing::HasSubstr;
+
+const std::vector<std::string> kLevels = {"optimizer", "gradients", "parameters"};
+
+std::string write_recipe(const SharedScratch& folder, const char* recipe) {
+  if (world().rank() == 0) {
+    folder.own().write("text.txt", tiny_text());
+    folder.own().write("recipe.yaml", recipe);
+  }
+  world().barrier();
+  return folder.path("recipe.yaml");
+}
+
+const char* kEncoder = R"(
+seed: 3
+task: {type: masked_language_modeling}
+data: {type: text, files: [text.txt], validation: 0.2, tokenizer: {type: chars}}
+model: {type: encoder, layers: 2, dim: 16, heads: 2, context: 16, pooler: false, dropout: 0.1}
+train: {steps: 12, batch_size: 12, accumulation: 2, clip: 1.0, ema: 0.9, log_every: 1,
+        eval_every: 6}
+optimizer: {type: sgd, lr: 0.1, momentum: 0.9}
+evaluation: {batch_size: 12}
+)";
+
+const char* kVit = R"(
+seed: 7
+task: {type: classification}
+data: {type: procedural-images, content: gratings, size: 16, train: 96, validation: 48, test: 48}
+model: {type: vit, patch: 4, layers: 2, dim: 16, heads: 2, dropout: 0.1}
+train: {steps: 12, batch_size: 24, clip: 1.0, ema: 0.9, log_every: 1, eval_every: 6}
+optimizer:
+  type: sgd
+  lr: 0.05
+  momentum: 0.9
+  groups:
+    - {pattern: "blocks.1.*", lr: 0.5, weight_decay: 0.1}
+evaluation: {batch_size: 24}
+)";
+
+TEST(Sharding, DecoderEqualsOneRank) {
+  for (const std::string& level : kLevels) {
+    SCOPED_TRACE(level);
+    const SharedScratch folder;
+    expect_like_one_rank(folder, write_gpt(folder),
+                         {"model.dropout=0.2", "model.attention_dropout=0.2", "train.ema=0.9"},
+                         {"parallel.shard=" + level});
+  }
+}
+
+TEST(Sharding, CheckpointedBlocksEqualOneRank) {
+  for (const std::string& level : kLevels) {
+    SCOPED_TRACE(level);
+    const SharedScratch folder;
+    expect_like_one_rank(folder, write_gpt(folder), {"model.checkpointing=true"},
+                         {"parallel.shard=" + level});
+  }
+}
+
+TEST(Sharding, EncoderEqualsOneRank) {
+  for (const std::string& level : kLevels) {
+    SCOPED_TRACE(level);
+    const SharedScratch folder;
+    expect_like_one_rank(folder, write_recipe(folder, kEncoder), {}, {"parallel.shard=" + level});
+  }
+}
+
+TEST(Sharding, VisionTransformerEqualsOneRank) {
+  for (const std::string& level : kLevels) {
+    SCOPED_TRACE(level);
+    const SharedScratch folder;
+    expect_like_one_rank(folder, write_recipe(folder, kVit), {}, {"parallel.shard=" + level});
+  }
+}
+
+// Under the same mesh bit for bit, under one rank and another sharding up to rounding.
+TEST(Sharding, ResumesUnderTheSameAndAnotherMesh) {
+  const SharedScratch folder;
+  const std::string recipe = write_gpt(folder);
+  TrainObserver silent;
+  std::vector<std::string> rest = {"schedule.type=constant", "train.ema=0.9"}, half = rest;
+  half.push_back("train.steps=6");
+  for (const std::string& level : kLevels) {
+    SCOPED_TRACE(level);
+    const std::string whole = folder.path(level + "-whole"), cut = folder.path(level + "-cut"),
+                      one = folder.path(level + "-one"), other = folder.path(level + "-other");
+    const auto with = [&](std::vector<std::string> overrides, const std::string& shard) {
+      overrides.push_back("parallel.shard=" + shard);
+      return overrides;
+    };
+    train_ranks(recipe, whole, with(rest, level), silent, world());
+    train_ranks(recipe, cut, with(half, level), silent, world());
+    if (world().rank() == 0) {
+      for (const std::string& copy : {one, other}) {
+        std::filesystem::copy(cut, copy, std::filesystem::copy_options::recursive);
+      }
+      const auto self = self_communicator();
+      train_ranks(recipe, one, rest, silent, *self, true);
+    }
+    world().barrier();
+    train_ranks(recipe, cut, with(rest, level), silent, world(), true);
+    train_ranks(recipe, other, with(rest, level == "optimizer" ? "none" : "optimizer"), silent,
+                world(), true);
+    if (world().rank() != 0) continue;
+    const auto content = [](const std::string& run) {
+      return read_checkpoint(find_checkpoint(run).path);
+    };
+    const CheckpointContent expected = content(whole);
+    expect_same_bits(expected.model, content(cut).model);
+    expect_same_bits(expected.optimizer, content(cut).optimizer);
+    expect_same_bits(expected.ema, content(cut).ema);
+    for (const std::string& run : {one, other}) {
+      expect_close(content(run).model, expected.model);
+      expect_close(content(run).ema, expected.ema);
+    }
+  }
+}
+
+// As on the Hugging Face hub: each rank's file, the index, whole tensors.
+TEST(Sharding, EveryRankWritesItsPartOfACheckpoint) {
+  const SharedScratch folder;
+  TrainObserver silent;
+  train_ranks(write_gpt(folder), folder.path("run"), {"parallel.shard=gradients", "train.ema=0.9"},
+              silent, world());
+  if (world().rank() != 0) return;
+  const std::string checkpoint = find_checkpoint(folder.path("run")).path;
+  int64_t total = 0, largest = 0;
+  for (const std::string kind : {"model", "optimizer", "ema"}) {
+    EXPECT_FALSE(std::filesystem::exists(checkpoint + "/" + kind + ".safetensors"));
+    EXPECT_TRUE(std::filesystem::exists(checkpoint + "/" + kind + ".safetensors.index.json"));
+    for (int rank = 0; rank < world().size(); ++rank) {
+      const auto file = read_safetensors(fmt::format("{}/{}-{:05}-of-{:05}.safetensors", checkpoint,
+                                                     kind, rank + 1, world().size()));
+      int64_t bytes = 0;
+      for (const auto& [name, tensor] : file.tensors) bytes += tensor.bytes();
+      if (kind == "optimizer") {
+        total += bytes;
+        largest = std::max(largest, bytes);
+      }
+    }
+  }
+  // The largest tensor is an eighth of the optimiser's bytes.
+  EXPECT_LT(largest, total / world().size() + total / 8);
+  EXPECT_EQ(verify_checkpoint(checkpoint), "");
+  const std::string second =
+      fmt::format("{}/model-00002-of-{:05}.safetensors", checkpoint, world().size());
+  std::filesystem::remove(second);
+  EXPECT_THAT(verify_checkpoint(checkpoint), HasSubstr("model-00002-of-"));
+}
+
+TEST(Sharding, WhatNeedsWholeTensorsIsRefused) {
+  const SharedScratch folder;
+  const std::string recipe = write_gpt(folder);
+  for (const std::string wrong :
+       {"optimizer.type=lars", "optimizer.type=adafactor", "train.adaptive_clip=0.01"}) {
+    const std::string error = request_error([&] {
+      load_recipe(recipe, {"parallel.shard=gradients", wrong});
+    });
+    EXPECT_THAT(error, HasSubstr("needs whole tensors")) << wrong;
+    EXPECT_THAT(error, HasSubstr(wrong.substr(0, wrong.find('=')))) << wrong;
+  }
+  EXPECT_THAT(request_error([&] { load_recipe(recipe, {"parallel.shard=all"}); }),
+              HasSubstr("parameters"));
+}
+
+}  // namespace
+}  // namespace heed::recipes
