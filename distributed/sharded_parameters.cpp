@@ -98,6 +98,7 @@ void ShardedParameters::finish(size_t b) {
 }
 
 void ShardedParameters::gather() {
+  all_stay_ = true;
   size_t finished = 0;
   for (size_t b = 0; b < fetches_.size(); ++b) {
     if (!fetches_[b].under_way) start(b);
@@ -107,7 +108,7 @@ void ShardedParameters::gather() {
 }
 
 void ShardedParameters::release() {
-  if (!keeps_shares_alone()) return;
+  all_stay_ = false;
   for (const ShardLayout::Bucket& bucket : layout_.buckets()) release(bucket.unit);
 }
 
@@ -128,7 +129,7 @@ void ShardedParameters::prefetch(int64_t unit) {
 }
 
 void ShardedParameters::release(int64_t unit) {
-  if (!keeps_shares_alone()) return;
+  if (!keeps_shares_alone() || all_stay_) return;
   for (size_t b = 0; b < fetches_.size(); ++b) {
     if (layout_.buckets()[b].unit != unit) continue;
     if (fetches_[b].under_way) fetches_[b] = Fetch();  // what nobody came to want; waits for it

@@ -34,8 +34,8 @@ class ShardedParameters {
   /// The elements that a share is.
   ElementRange held(size_t parameter) const { return layout_.held(parameter, rank_); }
 
-  /// Every parameter := all ranks' shares of it; whole then also under Sharding::parameters. Every
-  /// rank calls it.
+  /// Every parameter := all ranks' shares of it. Under Sharding::parameters all stay whole until
+  /// release(). Every rank calls it.
   void gather();
   /// Under Sharding::parameters: gives the whole parameters' memory back. Nothing else otherwise.
   void release();
@@ -45,7 +45,7 @@ class ShardedParameters {
   void require(int64_t unit);
   /// Starts to fetch what require() will want.
   void prefetch(int64_t unit);
-  /// Gives the memory of the unit's parameters back.
+  /// Gives the memory of the unit's parameters back, unless gather() made them whole.
   void release(int64_t unit);
 
  private:
@@ -67,6 +67,7 @@ class ShardedParameters {
   std::vector<Tensor> shares_;
   std::vector<Fetch> fetches_;  // of the buckets
   std::vector<bool> whole_;     // buckets
+  bool all_stay_ = false;       // since gather()
 };
 
 }  // namespace heed

@@ -65,12 +65,13 @@ void Module::visit(const std::string& prefix,
 
 std::vector<Module::NamedTensor> Module::named_tensors(bool with_buffers) {
   std::vector<NamedTensor> result;
-  std::set<const void*> seen;
+  // The memory itself may be away for now (core/storage_memory.h).
+  std::set<std::pair<const Storage*, int64_t>> seen;
   visit("", [&](const std::string& path, Module& module) {
     for (Own& own : module.tensors_) {
       if (!own.trained && !with_buffers) continue;
       if (!own.tensor->defined()) continue;  // an optional one that this module goes without
-      if (!seen.insert(own.tensor->raw()).second) continue;
+      if (!seen.insert({own.tensor->storage().get(), own.tensor->offset()}).second) continue;
       result.push_back(
           {join(path, own.name), own.tensor, own.trained, &own.init, own.frozen, own.shard.get()});
     }

@@ -49,13 +49,6 @@ class Watch {
   Watch& operator=(const Watch&) = delete;
 };
 
-std::string bad_parameter(nn::Module& module) {
-  for (const auto& named : module.named_tensors()) {
-    if (!all_finite(*named.tensor)) return named.name;
-  }
-  return "";
-}
-
 std::string bad_gradient(nn::Module& module) {
   for (const auto& named : module.named_parameters()) {
     const Tensor gradient = grad(*named.tensor);
@@ -76,10 +69,20 @@ bool all_finite(const Tensor& tensor) {
   return std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); });
 }
 
-std::string explain_nonfinite(nn::Module& module, const std::function<void()>& step) {
-  if (const std::string name = bad_parameter(module); !name.empty()) {
+std::string bad_before_step(const std::vector<std::pair<std::string, Tensor>>& tensors) {
+  for (const auto& [name, tensor] : tensors) {
+    if (all_finite(tensor)) continue;
     return fmt::format("the parameter '{}' held a value that is not finite before the step", name);
   }
+  return "";
+}
+
+std::string explain_nonfinite(nn::Module& module, const std::function<void()>& step) {
+  const std::string bad = bad_before_step(nn::state_dict(module));
+  return bad.empty() ? first_nonfinite(module, step) : bad;
+}
+
+std::string first_nonfinite(nn::Module& module, const std::function<void()>& step) {
   FirstBad first;
   clear_gradients(module);
   {

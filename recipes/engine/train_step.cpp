@@ -71,6 +71,7 @@ double TrainStep::accumulate(int64_t step, const std::vector<Batch>& batches, in
     random_context() = {static_cast<uint64_t>(recipe_.seed), static_cast<uint64_t>(step),
                         static_cast<uint64_t>(part)};
     const double weight = static_cast<double>(batches[i].count) / static_cast<double>(total);
+    if (sharded_ != nullptr) sharded_->require(0);  // what no block gathers for itself
     const Tensor loss = task_.loss(batches[i]);
     mean += weight * loss.item();
     backward(loss, Tensor::full(loss.shape(), weight, loss.dtype()));
@@ -169,13 +170,26 @@ double TrainStep::clipped_norm(double norm) const {
 }
 
 std::string TrainStep::explain(int64_t step, const std::vector<Batch>& batches, int64_t total) {
-  const std::vector<std::string> causes = mesh_.world().all_gather_text(explain_nonfinite(
-      task_.module(), [&] { accumulate(step, batches, total, /*reduce=*/false); }));
-  for (size_t rank = 0; rank < causes.size(); ++rank) {
-    if (causes[rank].empty()) continue;
-    return causes.size() == 1 ? causes[rank] : fmt::format("on rank {}, {}", rank, causes[rank]);
+  const auto first_cause = [this](const std::string& own) -> std::string {
+    const std::vector<std::string> causes = mesh_.world().all_gather_text(own);
+    for (size_t rank = 0; rank < causes.size(); ++rank) {
+      if (causes[rank].empty()) continue;
+      return causes.size() == 1 ? causes[rank] : fmt::format("on rank {}, {}", rank, causes[rank]);
+    }
+    return "";
+  };
+  // Ranks that meet within a pass repeat it together or not at all.
+  std::vector<std::pair<std::string, Tensor>> own;
+  if (sharded_ != nullptr && sharded_->sharding() == Sharding::parameters) {
+    for (const optim::Parameter& p : optimizer_.parameters()) own.emplace_back(p.name, p.tensor);
+  } else {
+    own = nn::state_dict(task_.module());
   }
-  return "every tensor of the step was finite when it was repeated";
+  std::string cause = first_cause(bad_before_step(own));
+  if (!cause.empty()) return cause;
+  cause = first_cause(
+      first_nonfinite(task_.module(), [&] { accumulate(step, batches, total, /*reduce=*/false); }));
+  return !cause.empty() ? cause : "every tensor of the step was finite when it was repeated";
 }
 
 }  // namespace heed::recipes

@@ -11,6 +11,7 @@
 #include "core/files.h"
 #include "core/parallel.h"
 #include "distributed/batch_statistics.h"
+#include "distributed/gathered_blocks.h"
 #include "distributed/held_parts.h"
 #include "distributed/mesh.h"
 #include "distributed/sharded_parameters.h"
@@ -167,14 +168,24 @@ void Trainer::make_optimizer() {
       optim::trained_parameters(recipe_.optimizer, nn::trained_tensors(task_->module()));
   if (gathers_) {
     const HeldParts parts(task_->module());
+    const Sharding sharding = sharding_from_name(recipe_.parallel.shard);
+    const BlockUnits units(task_->module());
+    if (sharding == Sharding::parameters && units.count() == 0) {
+      fail_request(
+          "parallel.shard: parameters are gathered block by block, and this model has no "
+          "stack of blocks: 'gradients' shares all but them");
+    }
     std::vector<ShardLayout::Parameter> parameters;
     for (const optim::Parameter& parameter : trained) {
-      parameters.push_back({.name = parameter.name,
-                            .tensor = parameter.tensor,
-                            .copies = parts.copies(parameter.tensor)});
+      parameters.push_back(
+          {.name = parameter.name,
+           .tensor = parameter.tensor,
+           .copies = parts.copies(parameter.tensor),
+           .unit = sharding == Sharding::parameters ? units.of(parameter.tensor) : 0});
     }
-    sharded_ = std::make_unique<ShardedParameters>(sharding_from_name(recipe_.parallel.shard),
-                                                   std::move(parameters), *mesh_, *gathers_);
+    sharded_ =
+        std::make_unique<ShardedParameters>(sharding, std::move(parameters), *mesh_, *gathers_);
+    if (sharding == Sharding::parameters) gather_blocks_on_use(task_->module(), *sharded_);
     trained = shares_of(trained, *sharded_);
   }
   optimizer_ = optim::make_optimizer(recipe_.optimizer, std::move(trained));

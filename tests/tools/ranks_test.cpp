@@ -2,9 +2,12 @@
 #ifdef HEED_MPIEXEC
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "core/error.h"
+#include "core/safetensors.h"
 #include "heed_command.h"
 
 namespace heed::tools {
@@ -21,7 +24,7 @@ class Ranks : public CommandTest {
     const std::string script = fmt::format(
         "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_NUM_THREADS=1\n"
         "'{}' --oversubscribe -np {} sh -c "
-        "'echo $$ > pid.$OMPI_COMM_WORLD_RANK; exec \"{}/heed\" {}' &\n"
+        "'echo $$ > pid.$OMPI_COMM_WORLD_RANK; trap \"\" XFSZ; exec \"{}/heed\" {}' &\n"
         "job=$!\n{}\nwait $job",
         HEED_MPIEXEC, count, HEED_BINARY_DIR, arguments, meanwhile);
     return run_program({"sh", "-c", script});
@@ -116,6 +119,65 @@ TEST_F(Ranks, AStoppedRankIsNamedOnceTheWatchdogsTimeIsOver) {
   EXPECT_THAT(outcome.err, HasSubstr("rank 1 does not answer"));
   EXPECT_EQ(count_of(outcome.err, "error: "), 1) << outcome.err;
   EXPECT_LT(Clock::now() - start, std::chrono::seconds(60));
+}
+
+// A rank that computes for ever answers when it is asked; here rank 0 samples without end.
+TEST_F(Ranks, ARankThatDoesNotComeIsNamedOnceTheWatchdogsTimeIsOver) {
+  write_tiny_recipe("tiny.yaml");
+  const auto start = Clock::now();
+  const Outcome outcome =
+      ranks(2,
+            "train tiny.yaml train.batch_size=4 train.checkpoint_every=5 train.eval_every=0 "
+            "samples.every=12 samples.max_tokens=1000000000 parallel.watchdog=3 --out run");
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("rank 0 has not come to it: it computes since"));
+  EXPECT_EQ(count_of(outcome.err, "error: "), 1) << outcome.err;
+  EXPECT_LT(Clock::now() - start, std::chrono::seconds(60));
+  EXPECT_TRUE(exists("run/checkpoints/step-00000010"));
+}
+
+// Every rank writes its part of a checkpoint: here rank 1's disk takes no more from step 10 on.
+TEST_F(Ranks, AFullDiskOnOneRankEndsAllAndLeavesTheLastCheckpoint) {
+  write_tiny_recipe("tiny.yaml");
+  const std::string run =
+      "train tiny.yaml train.batch_size=4 train.checkpoint_every=5 train.eval_every=0 "
+      "train.steps=1000000 parallel.shard=optimizer --out run";
+  const Outcome full = ranks(
+      2, run,
+      once_there_is("run/checkpoints/step-00000010") + "prlimit --pid $(cat pid.1) --fsize=64:64");
+  EXPECT_EQ(full.status, 1) << full.err;
+  EXPECT_THAT(full.err, HasSubstr("error: rank 1: "));
+  EXPECT_THAT(full.err, HasSubstr("-00002-of-00002.safetensors"));
+  EXPECT_THAT(full.err, HasSubstr("File too large"));
+  EXPECT_EQ(count_of(full.err, "error: "), 1) << full.err;
+  for (const std::string& file : everything()) EXPECT_EQ(file.find(".writing-"), file.npos) << file;
+  const Outcome resumed = ranks(2, run + " --resume", "sleep 2; kill -TERM $(cat pid.1)");
+  EXPECT_THAT(resumed.out, HasSubstr("going on from run/checkpoints/step-"));
+  EXPECT_EQ(count_of(resumed.err, "damaged"), 0) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr("interrupted at step"));
+}
+
+// Rank 1 starts from other weights than rank 0: they are NaN.
+TEST_F(Ranks, ANotANumberOnOneRankNamesItAndTheTensor) {
+  write_tiny_recipe("tiny.yaml");
+  ASSERT_EQ(heed({"train", "tiny.yaml", "--out", "run"}).status, 0);
+  auto weights = read_safetensors(path("run/checkpoints/step-00000020/model.safetensors")).tensors;
+  write_safetensors(path("rank-0.safetensors"), weights);
+  for (const auto& [name, tensor] : weights) {
+    std::fill_n(tensor.data<float>(), tensor.numel(), std::nanf(""));
+  }
+  write_safetensors(path("rank-1.safetensors"), weights);
+  for (const std::string shard : {"none", "gradients", "parameters"}) {
+    const Outcome outcome =
+        ranks(2, fmt::format("train tiny.yaml train.batch_size=4 parallel.shard={} "
+                             "train.from=rank-$OMPI_COMM_WORLD_RANK.safetensors --out run-{}",
+                             shard, shard));
+    EXPECT_EQ(outcome.status, 1) << outcome.err;
+    EXPECT_THAT(outcome.err, ::testing::ContainsRegex(
+                                 "on rank 1, the parameter '.*' held a value that is not finite"))
+        << shard;
+    EXPECT_EQ(count_of(outcome.err, "error: "), 1) << outcome.err;
+  }
 }
 
 }  // namespace
