@@ -57,9 +57,15 @@ ShardLayout::ShardLayout(std::vector<Parameter> parameters, int64_t ranks, int64
     bucket->offsets.push_back(bucket->elements);
     offset_of_[i] = bucket->elements;
     bucket->elements += tensor.numel();
-    bucket_of_[i] = static_cast<size_t>(std::distance(bucket, buckets_.rend())) - 1;
   }
-  for (Bucket& bucket : buckets_) bucket.chunk = (bucket.elements + ranks - 1) / ranks;
+  // In the order in which the backward pass completes them: by the parameter registered first.
+  std::stable_sort(buckets_.begin(), buckets_.end(), [](const Bucket& a, const Bucket& b) {
+    return a.unit != b.unit ? a.unit > b.unit : a.parameters.back() > b.parameters.back();
+  });
+  for (size_t k = 0; k < buckets_.size(); ++k) {
+    buckets_[k].chunk = (buckets_[k].elements + ranks - 1) / ranks;
+    for (const size_t i : buckets_[k].parameters) bucket_of_[i] = k;
+  }
 }
 
 ElementRange ShardLayout::held(size_t parameter, int64_t rank) const {

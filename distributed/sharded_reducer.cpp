@@ -96,10 +96,6 @@ void ShardedReducer::finish() {
   while (settled_ < states_.size()) settle(settled_++);
   for (size_t b = 0; b < states_.size(); ++b) {
     State& state = states_[b];
-    const MeshAxes& copies = layout_.buckets()[b].copies;
-    if (copies.pipeline) mesh_.pipeline().all_reduce(state.received);
-    if (copies.sequence) mesh_.sequence().all_reduce(state.received);
-    if (copies.tensor) mesh_.tensor().all_reduce(state.received);
     if (state.sum.defined()) {
       kernels::add_inplace(state.sum, state.received);
     } else {
@@ -116,6 +112,9 @@ std::vector<Tensor> ShardedReducer::take() {
     const ShardLayout::Bucket& bucket = layout_.buckets()[b];
     const Tensor sum = std::exchange(states_[b].sum, Tensor());
     if (!sum.defined()) continue;
+    if (bucket.copies.pipeline) mesh_.pipeline().all_reduce(sum);
+    if (bucket.copies.sequence) mesh_.sequence().all_reduce(sum);
+    if (bucket.copies.tensor) mesh_.tensor().all_reduce(sum);
     const auto count = static_cast<int64_t>(bucket.parameters.size());
     const std::vector<double> users =
         views::slice(sum, 0, bucket.chunk, bucket.chunk + count).to_vector<double>();

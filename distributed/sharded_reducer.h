@@ -2,7 +2,7 @@
 // the data axis as soon as its gradients are final, while the backward pass goes on, and the whole
 // gradients are let go of. (Compare distributed/gradient_reducer.h, which keeps the whole sums.)
 //
-// Along further axes on which ranks hold the same parameters the shares are summed in finish().
+// Along further axes on which ranks hold the same parameters the shares are summed in the end.
 #pragma once
 
 #include <unordered_map>
@@ -29,8 +29,8 @@ class ShardedReducer {
   /// then.
   void finish();
 
-  /// This rank's shares, one a parameter: undefined where it holds nothing of it, or where no rank
-  /// used it. The next sums start from nothing.
+  /// This rank's shares of the sums over all ranks, one a parameter: undefined where it holds
+  /// nothing of it, or where no rank used it. The next sums start from nothing.
   std::vector<Tensor> take();
 
  private:

@@ -15,8 +15,8 @@ namespace {
 constexpr int64_t kBlocks = 4;
 
 /// A decoder whose ranks share everything, and rows of tokens for all of them.
-struct Setup {
-  explicit Setup(bool checkpointing) : model(options(checkpointing)) {
+struct Decoder {
+  explicit Decoder(bool checkpointing) : model(options(checkpointing)) {
     model.initialise(3);
     model.convert(DType::f64);
     for (int64_t i = 0; i < rows * length; ++i) {
@@ -78,16 +78,16 @@ class MostWhole {
 TEST(GatheredBlocks, GradientsMemoryAndTraffic) {
   Mesh mesh(world(), {.data = world().size()});
   const auto gathers = mesh.data().split(0, world().rank());
-  const int64_t n = world().size(), own = Setup::rows / n;
+  const int64_t n = world().size(), own = Decoder::rows / n;
   for (const bool checkpointing : {false, true}) {
     SCOPED_TRACE(checkpointing ? "checkpointed" : "not checkpointed");
-    Setup setup(checkpointing);
-    setup.run(0, Setup::rows, 1.0);
-    const BlockUnits units(setup.model);
+    Decoder decoder(checkpointing);
+    decoder.run(0, Decoder::rows, 1.0);
+    const BlockUnits units(decoder.model);
     EXPECT_EQ(units.count(), kBlocks);
     std::vector<ShardLayout::Parameter> parameters;
     std::vector<std::vector<double>> whole;
-    for (const auto& [name, tensor] : nn::trained_tensors(setup.model)) {
+    for (const auto& [name, tensor] : nn::trained_tensors(decoder.model)) {
       parameters.push_back({.name = name, .tensor = tensor, .unit = units.of(tensor)});
       EXPECT_EQ(units.of(tensor), name.starts_with("blocks.") ? name[7] - '0' + 1 : 0) << name;
       whole.push_back(grad(tensor).to_vector<double>());
@@ -95,7 +95,7 @@ TEST(GatheredBlocks, GradientsMemoryAndTraffic) {
     }
 
     ShardedParameters sharded(Sharding::parameters, parameters, mesh, *gathers);
-    gather_blocks_on_use(setup.model, sharded);
+    gather_blocks_on_use(decoder.model, sharded);
     ShardedReducer reducer(sharded.layout(), mesh);
     ASSERT_EQ(sharded.layout().buckets().size(), static_cast<size_t>(kBlocks + 1));
     EXPECT_EQ(sharded.layout().buckets().front().unit, kBlocks);  // as the backward pass comes
@@ -104,7 +104,7 @@ TEST(GatheredBlocks, GradientsMemoryAndTraffic) {
     {
       const MostWhole watch(parameters);
       reducer.begin();
-      setup.run(world().rank() * own, own, 1.0 / static_cast<double>(n));
+      decoder.run(world().rank() * own, own, 1.0 / static_cast<double>(n));
       reducer.finish();
       EXPECT_EQ(watch.most(), 1);
     }

@@ -128,7 +128,7 @@ TEST_F(Ranks, ARankThatDoesNotComeIsNamedOnceTheWatchdogsTimeIsOver) {
   const Outcome outcome =
       ranks(2,
             "train tiny.yaml train.batch_size=4 train.checkpoint_every=5 train.eval_every=0 "
-            "samples.every=12 samples.max_tokens=1000000000 parallel.watchdog=3 --out run");
+            "samples.every=12 samples.count=1000000000 parallel.watchdog=3 --out run");
   EXPECT_EQ(outcome.status, 1);
   EXPECT_THAT(outcome.err, HasSubstr("rank 0 has not come to it: it computes since"));
   EXPECT_EQ(count_of(outcome.err, "error: "), 1) << outcome.err;
