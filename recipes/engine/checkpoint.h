@@ -55,8 +55,9 @@ struct CheckpointInfo {
 /// Writes <run_dir>/checkpoints/step-N atomically and returns its path. Temporaries that a killed
 /// run left behind are removed first.
 std::string write_checkpoint(const std::string& run_dir, const CheckpointContent& content);
-/// The same by all ranks, each of which gives the tensors that it writes; everything else counts on
-/// rank 0. Where one fails, all throw the same error that names it, and what they wrote is removed.
+/// The same by all ranks, each of which gives whole tensors that it could write (those that several
+/// give are written by the first of them); everything else counts on rank 0. Where one fails, all
+/// throw the same error that names it, and what they wrote is removed.
 std::string write_checkpoint(const std::string& run_dir, const CheckpointContent& content,
                              Communicator& ranks);
 

@@ -27,50 +27,47 @@ void remove_temporaries(const std::string& checkpoints) {
 // where several share it, with the index that says what is where.
 class SharedFile {
  public:
-  /// Every rank calls it with what it writes.
-  SharedFile(std::string kind, const NamedTensors& own, Communicator& ranks)
-      : kind_(std::move(kind)), own_(own) {
+  /// Every rank calls it with what it could write; of those that offer a tensor the first does.
+  SharedFile(std::string kind, const NamedTensors& offered, Communicator& ranks)
+      : kind_(std::move(kind)), rank_(ranks.rank()) {
     Config names = Config::map();
-    int64_t bytes = 0;
-    for (const auto& [name, tensor] : own) {
-      names.add(name, tensor.bytes());
-      bytes += tensor.bytes();
-    }
+    for (const auto& [name, tensor] : offered) names.add(name, tensor.bytes());
+    int rank = 0;
+    std::map<int, int64_t> numbers;  // of the files, by rank
     for (const std::string& text : ranks.all_gather_text(names.to_json())) {
-      tensors_.push_back(parse_json(text, kind_));
+      const Config all = parse_json(text, kind_);
+      for (const auto& [name, bytes] : all.as_map()) {
+        if (!writers_.emplace(name, rank).second) continue;
+        numbers.emplace(rank, static_cast<int64_t>(numbers.size()) + 1);
+        total_bytes_ += bytes.as_integer();
+      }
+      ++rank;
     }
-    int64_t number = 0;
-    for (const Config& tensors : tensors_) {
-      number_.push_back(tensors.as_map().empty() ? 0 : ++number);
+    for (const auto& [writer, number] : numbers) {
+      files_[writer] = numbers.size() == 1 ? kind_ + ".safetensors"
+                                           : fmt::format("{}-{:05}-of-{:05}.safetensors", kind_,
+                                                         number, numbers.size());
     }
-    files_ = number;
-    rank_ = static_cast<size_t>(ranks.rank());
+    for (const auto& [name, tensor] : offered) {
+      if (writers_.at(name) == rank_) own_.emplace_back(name, tensor);
+    }
   }
 
   /// Writes this rank's file; its line of SHA256SUMS.
   std::string write(const std::string& folder) const {
     if (own_.empty()) return "";
-    const std::string file = name_of(rank_);
+    const std::string& file = files_.at(rank_);
     write_safetensors(join(folder, file), own_);
     return sha256_file(join(folder, file)) + "  " + file + "\n";
   }
 
   /// The same of the index, if there is one.
   std::string write_index(const std::string& folder) const {
-    if (files_ < 2) return "";
-    std::map<std::string, std::string> places;
-    int64_t total = 0;
-    for (size_t rank = 0; rank < tensors_.size(); ++rank) {
-      for (const auto& [name, bytes] : tensors_[rank].as_map()) {
-        HEED_CHECK(places.emplace(name, name_of(rank)).second, "checkpoint: two ranks write '{}'",
-                   name);
-        total += bytes.as_integer();
-      }
-    }
+    if (files_.size() < 2) return "";
     Config weight_map = Config::map();
-    for (const auto& [name, file] : places) weight_map.add(name, file);
+    for (const auto& [name, writer] : writers_) weight_map.add(name, files_.at(writer));
     Config metadata = Config::map();
-    metadata.add("total_size", total);
+    metadata.add("total_size", total_bytes_);
     Config index = Config::map();
     index.add("metadata", std::move(metadata));
     index.add("weight_map", std::move(weight_map));
@@ -80,17 +77,12 @@ class SharedFile {
   }
 
  private:
-  std::string name_of(size_t rank) const {
-    return files_ == 1 ? kind_ + ".safetensors"
-                       : fmt::format("{}-{:05}-of-{:05}.safetensors", kind_, number_[rank], files_);
-  }
-
   std::string kind_;
-  const NamedTensors& own_;
-  std::vector<Config> tensors_;  // names and bytes, of each rank
-  std::vector<int64_t> number_;
-  int64_t files_ = 0;
-  size_t rank_ = 0;
+  int rank_;
+  NamedTensors own_;
+  std::map<std::string, int> writers_;  // of the tensors
+  std::map<int, std::string> files_;    // of the ranks
+  int64_t total_bytes_ = 0;
 };
 
 // Lines of SHA256SUMS in order of the files' names.

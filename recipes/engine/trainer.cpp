@@ -381,13 +381,11 @@ void Trainer::sample() {
   }
 }
 
-// Of the ranks that hold the same, those along the data axis share the writing.
+// Those along the data axis share the writing; what ranks along other axes have twice is written
+// once.
 NamedTensors Trainer::own_part(const std::vector<HeldTensor>& state) const {
   const std::vector<int> owners = share_out(state, mesh_->data().size());
-  NamedTensors own = collect(state, owners, mesh_->data());
-  // Parts of tensors would be joined here.
-  if (mesh_->place().tensor > 0 || mesh_->place().sequence > 0) own.clear();
-  return own;
+  return collect(state, owners, mesh_->data());  // parts of tensors would be joined here
 }
 
 void Trainer::checkpoint() {
