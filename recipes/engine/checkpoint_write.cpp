@@ -28,7 +28,9 @@ void remove_temporaries(const std::string& checkpoints) {
 class SharedFile {
  public:
   /// Every rank calls it with what it could write; of those that offer a tensor the first does.
-  SharedFile(std::string kind, const NamedTensors& offered, Communicator& ranks)
+  /// Without any tensor there is an empty file, or none where it is `optional`.
+  SharedFile(std::string kind, const NamedTensors& offered, Communicator& ranks,
+             bool optional = false)
       : kind_(std::move(kind)), rank_(ranks.rank()) {
     Config names = Config::map();
     for (const auto& [name, tensor] : offered) names.add(name, tensor.bytes());
@@ -48,6 +50,7 @@ class SharedFile {
                                            : fmt::format("{}-{:05}-of-{:05}.safetensors", kind_,
                                                          number, numbers.size());
     }
+    if (files_.empty() && !optional) files_[0] = kind_ + ".safetensors";
     for (const auto& [name, tensor] : offered) {
       if (writers_.at(name) == rank_) own_.emplace_back(name, tensor);
     }
@@ -55,7 +58,7 @@ class SharedFile {
 
   /// Writes this rank's file; its line of SHA256SUMS.
   std::string write(const std::string& folder) const {
-    if (own_.empty()) return "";
+    if (!files_.contains(rank_)) return "";
     const std::string& file = files_.at(rank_);
     write_safetensors(join(folder, file), own_);
     return sha256_file(join(folder, file)) + "  " + file + "\n";
@@ -140,7 +143,7 @@ std::string write_checkpoint(const std::string& run_dir, const CheckpointContent
   try {
     const SharedFile model("model", content.model, ranks);
     const SharedFile optimizer("optimizer", content.optimizer, ranks);
-    const SharedFile ema("ema", content.ema, ranks);
+    const SharedFile ema("ema", content.ema, ranks, /*optional=*/true);
     std::string sums;
     agree(ranks, [&] {
       for (const SharedFile* file : {&model, &optimizer, &ema}) sums += file->write(folder);
