@@ -36,12 +36,12 @@ evaluation: {batch_size: 12}
 const char* kVit = R"(
 seed: 7
 task: {type: classification}
-data: {type: procedural-images, content: gratings, size: 16, train: 96, validation: 48, test: 48}
-model: {type: vit, patch: 4, layers: 2, dim: 16, heads: 2, dropout: 0.1}
+data: {type: procedural-images, content: gratings, size: 16, train: 24, validation: 48, test: 48}
+model: {type: vit, patch: 4, layers: 2, dim: 32, heads: 2, dropout: 0.1}
 train: {steps: 12, batch_size: 24, clip: 1.0, ema: 0.9, log_every: 1, eval_every: 6}
 optimizer:
   type: sgd
-  lr: 0.05
+  lr: 0.2
   momentum: 0.9
   groups:
     - {pattern: "blocks.1.*", lr: 0.5, weight_decay: 0.1}
