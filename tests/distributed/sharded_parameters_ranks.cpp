@@ -80,6 +80,35 @@ TEST(ShardedParameters, SharesOfGradientsAreSumsOverRanksAndPasses) {
   }
 }
 
+// A replica is cut along the data axis and summed over all ranks, a tensor shard over its own two.
+TEST(ShardedParameters, SharesAreSummedAlongTheOtherAxesOfReplicasToo) {
+  if (world().size() != 4) GTEST_SKIP() << "a mesh of 2 x 2 takes 4 ranks";
+  Mesh mesh(world(), {.data = 2, .tensor = 2});
+  const auto gathers = mesh.data().split(0, mesh.data().rank());
+  auto parameters = leaves({13, 5, 8});
+  for (auto& parameter : parameters) parameter.unit = 0;
+  parameters[0].copies = parameters[2].copies = {.tensor = true};
+  ShardedParameters sharded(Sharding::gradients, parameters, mesh, *gathers);
+  ASSERT_EQ(sharded.layout().buckets().size(), 2u);
+  ShardedReducer reducer(sharded.layout(), mesh);
+  reducer.begin();
+  const Tensor factor = Tensor::full({}, 1.0 + world().rank());
+  Tensor loss = sum(mul(parameters[0].tensor, factor));
+  loss = add(loss, sum(mul(parameters[1].tensor, factor)));
+  if (world().rank() == 3) loss = add(loss, sum(parameters[2].tensor));
+  backward(loss);
+  reducer.finish();
+  const std::vector<Tensor> shares = reducer.take();
+  // Ranks 0 and 2 hold one part of the second parameter, 1 and 3 the other.
+  const std::vector<double> want = {1 + 2 + 3 + 4, mesh.place().tensor == 0 ? 1 + 3 : 2 + 4, 1};
+  for (size_t i = 0; i < want.size(); ++i) {
+    ASSERT_EQ(shares[i].defined(), sharded.held(i).size() > 0) << i;
+    if (!shares[i].defined()) continue;
+    EXPECT_EQ(shares[i].to_vector<double>(),
+              std::vector<double>(static_cast<size_t>(sharded.held(i).size()), want[i]));
+  }
+}
+
 // Each rank moves its shares; gather() gives every rank every value.
 TEST(ShardedParameters, GatherBringsEveryRanksValues) {
   Mesh mesh = data_mesh();
