@@ -53,6 +53,15 @@ TEST_F(Ranks, OneOfThemSpeaksAndWrites) {
   ASSERT_EQ(eval.status, 0) << eval.err;
   EXPECT_NEAR(parse_document(eval.out)["metrics"]["loss"].get<double>(),
               document["metrics"]["loss"].get<double>(), 1e-5);
+
+  // One rank reads what two have written.
+  EXPECT_TRUE(exists("run/checkpoints/step-00000020/model-00002-of-00002.safetensors"));
+  EXPECT_TRUE(exists("run/checkpoints/step-00000020/model.safetensors.index.json"));
+  EXPECT_EQ(heed({"eval", "run"}).status, 0);
+  EXPECT_EQ(heed({"generate", "run", "--prompt", "a", "--max-tokens", "3"}).status, 0);
+  EXPECT_EQ(heed({"report", "run"}).status, 0);
+  EXPECT_EQ(heed({"export", "run", "exported"}).status, 0);
+  EXPECT_TRUE(exists("exported/model.safetensors"));
 }
 
 TEST_F(Ranks, AWrongRequestIsToldOnceAndWritesNothing) {
