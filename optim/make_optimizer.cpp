@@ -191,15 +191,15 @@ std::vector<Parameter> trained_parameters(const OptimizerOptions& options,
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
                                           const NamedTensors& parameters) {
-  return make_optimizer(options, trained_parameters(options, parameters));
+  return make_optimizer_of(options, trained_parameters(options, parameters));
 }
 
 bool needs_whole_tensors(const OptimizerOptions& options) {
   return options.type == "lars" || options.type == "adafactor";
 }
 
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
-                                          std::vector<Parameter> trained) {
+std::unique_ptr<Optimizer> make_optimizer_of(const OptimizerOptions& options,
+                                             std::vector<Parameter> trained) {
   if (options.type == "sgd" || options.type == "lars")
     return std::make_unique<Sgd>(options, std::move(trained));
   if (options.type == "adam" || options.type == "adamw") {

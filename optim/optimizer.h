@@ -123,9 +123,9 @@ std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
                                           const NamedTensors& parameters);
 /// The same from a recipe's section; null means all defaults.
 std::unique_ptr<Optimizer> make_optimizer(const Config& options, const NamedTensors& parameters);
-/// The same for parameters whose settings are known: trained_parameters(), or shares of them.
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
-                                          std::vector<Parameter> trained);
+/// The same of parameters whose settings are known: trained_parameters(), or shares of them.
+std::unique_ptr<Optimizer> make_optimizer_of(const OptimizerOptions& options,
+                                             std::vector<Parameter> trained);
 /// Whether an update of an element depends on its tensor's other elements, so that an optimiser of
 /// shares would do something else.
 bool needs_whole_tensors(const OptimizerOptions& options);

@@ -188,7 +188,7 @@ void Trainer::make_optimizer() {
     if (sharding == Sharding::parameters) gather_blocks_on_use(task_->module(), *sharded_);
     trained = shares_of(trained, *sharded_);
   }
-  optimizer_ = optim::make_optimizer(recipe_.optimizer, std::move(trained));
+  optimizer_ = optim::make_optimizer_of(recipe_.optimizer, std::move(trained));
 }
 
 void Trainer::make_ema() {

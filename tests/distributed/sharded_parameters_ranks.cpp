@@ -185,7 +185,7 @@ TEST(ShardedParameters, BytesOfStateAndOfTraffic) {
       shares.push_back({.name = parameters[i].name, .tensor = sharded.shares()[i]});
     }
   }
-  const auto optimizer = optim::make_optimizer(optim::OptimizerOptions{}, shares);
+  const auto optimizer = optim::make_optimizer_of(optim::OptimizerOptions{}, shares);
   const auto counter = static_cast<int64_t>(sizeof(int64_t));
   EXPECT_LE(optimizer->state_bytes() - counter, 2 * 4 * chunk);  // two moments
   EXPECT_GT(optimizer->state_bytes() - counter, 2 * 4 * (chunk - n));
