@@ -100,7 +100,7 @@ TEST(ShardedParameters, SharesAreSummedAlongTheOtherAxesOfReplicasToo) {
   reducer.finish();
   const std::vector<Tensor> shares = reducer.take();
   // Ranks 0 and 2 hold one part of the second parameter, 1 and 3 the other.
-  const std::vector<double> want = {1 + 2 + 3 + 4, mesh.place().tensor == 0 ? 1 + 3 : 2 + 4, 1};
+  const std::vector<double> want = {1 + 2 + 3 + 4, mesh.place().tensor == 0 ? 4.0 : 6.0, 1};
   for (size_t i = 0; i < want.size(); ++i) {
     ASSERT_EQ(shares[i].defined(), sharded.held(i).size() > 0) << i;
     if (!shares[i].defined()) continue;
