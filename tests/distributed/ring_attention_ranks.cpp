@@ -74,6 +74,21 @@ TEST(RingAttention, EqualsOneRankForEveryGroupingAndSize) {
   }
 }
 
+TEST(RingAttention, EqualsOneRankForOtherNumbersOfKeys) {
+  for (const int64_t keys : {some_tokens(4), some_tokens(50)}) {
+    for (const auto& pattern :
+         {AttentionPattern::dense(), AttentionPattern::causal(keys - some_tokens())}) {
+      SharedAttention problem{"other keys"};
+      problem.tokens = some_tokens();
+      problem.keys = keys;
+      problem.spec.pattern = pattern;
+      // Slopes grow without bound towards the future, and rounding with them.
+      if (!pattern.is_dense()) problem.spec.score.alibi = {0.5f, 0.3f, 0.1f, 0.07f};
+      expect_everywhere(problem);
+    }
+  }
+}
+
 TEST(RingAttention, EqualsOneRankForEveryTermOfTheScore) {
   const int64_t n = some_tokens(), heads = 4;
   std::vector<std::pair<const char*, AttentionScore>> scores(7);
@@ -156,8 +171,8 @@ TEST(RingAttention, RefusesWhatItCannotShare) {
   EXPECT_THROW(ring_attention(x, x, x, {}, ranks, TokenLayout::zigzag), RequestError);
   // Its plan brings the tokens of a dilated window together, and its draws follow the plan.
   AttentionSpec dilated;
-  dilated.pattern = AttentionPattern::neighborhood(
-      {{.length = 5 * ranks.size(), .window = 3, .dilation = 2}});
+  dilated.pattern =
+      AttentionPattern::neighborhood({{.length = 5 * ranks.size(), .window = 3, .dilation = 2}});
   dilated.dropout = 0.1;
   EXPECT_THROW(ring_attention(x, x, x, dilated, ranks, TokenLayout::contiguous), RequestError);
 }

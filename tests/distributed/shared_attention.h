@@ -27,6 +27,7 @@ struct SharedAttention {
   std::string name;
   int64_t batch = 2, heads = 4, kv_heads = 2, tokens = 0, width = 6, value_width = 5;
   AttentionSpec spec = {};
+  int64_t keys = 0;  ///< 0: as many as tokens
 };
 
 using AttentionOverRanks = std::function<AttentionResult(const Tensor& q, const Tensor& k,
@@ -54,13 +55,15 @@ inline void expect_equals_one_rank(const SharedAttention& problem, const Attenti
   Communicator& ranks = world();
   const std::string where =
       fmt::format("{}, {}, {}", problem.name, name_of(layout), name_of(dtype));
-  const int64_t n = problem.tokens;
-  const auto positions = token_positions(layout, n, ranks.size(), ranks.rank());
-  const Tensor own = Tensor::from(positions, {static_cast<int64_t>(positions.size())});
-  const auto part_of = [&](const Tensor& x) { return index_select(x, 2, own).detach(); };
+  const int64_t n = problem.tokens, m = problem.keys == 0 ? n : problem.keys;
+  const auto part_of = [&](const Tensor& x) {
+    const auto positions = token_positions(layout, x.size(2), ranks.size(), ranks.rank());
+    const Tensor own = Tensor::from(positions, {static_cast<int64_t>(positions.size())});
+    return index_select(x, 2, own).detach();
+  };
   Tensor q = normal({problem.batch, problem.heads, n, problem.width}, "q", dtype);
-  Tensor k = normal({problem.batch, problem.kv_heads, n, problem.width}, "k", dtype);
-  Tensor v = normal({problem.batch, problem.kv_heads, n, problem.value_width}, "v", dtype);
+  Tensor k = normal({problem.batch, problem.kv_heads, m, problem.width}, "k", dtype);
+  Tensor v = normal({problem.batch, problem.kv_heads, m, problem.value_width}, "v", dtype);
   const Tensor dout = normal({problem.batch, problem.heads, n, problem.value_width}, "dout", dtype);
   const Tensor dlse = normal({problem.batch, problem.heads, n}, "dlse",
                              dtype == DType::f64 ? DType::f64 : DType::f32);

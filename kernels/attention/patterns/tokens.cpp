@@ -23,7 +23,11 @@ void bounds(TileTokens tokens, const int32_t* of, int32_t* out) {
 class Segments : public PatternRule {
  public:
   Segments(std::vector<int32_t> query_ids, std::vector<int32_t> key_ids, int64_t batch)
-      : batch_(batch), queries_(std::move(query_ids)), keys_(std::move(key_ids)) {}
+      : batch_(batch),
+        queries_(std::move(query_ids)),
+        keys_(std::move(key_ids)),
+        text_(fmt::format("segments({}: {}, {})", batch_, fingerprint_of(queries_),
+                          fingerprint_of(keys_))) {}
 
   bool allowed(int64_t b, int64_t, int64_t i, int64_t j) const override {
     return ids(queries_, b)[i] == ids(keys_, b)[j];
@@ -36,10 +40,7 @@ class Segments : public PatternRule {
         "queries and {} keys",
         nq, nk, batch_, e.batch, e.queries, e.keys);
   }
-  std::string text() const override {
-    return fmt::format("segments({}: {}, {})", batch_, fingerprint_of(queries_),
-                       fingerprint_of(keys_));
-  }
+  std::string text() const override { return text_; }
   bool varies_by_batch() const override { return batch_ > 1; }
   int words() const override { return 2; }
   void summarise_queries(int64_t b, int64_t, TileTokens t, int32_t* out) const override {
@@ -60,6 +61,7 @@ class Segments : public PatternRule {
 
   int64_t batch_;
   std::vector<int32_t> queries_, keys_;
+  std::string text_;
 };
 
 /// The first so many queries and keys of each row.
