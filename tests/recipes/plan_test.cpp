@@ -100,6 +100,7 @@ std::vector<Recipe> recipes() {
       encoder_recipe(", dropout: 0.0, attention_dropout: 0.0"),
       encoder_recipe(", norm_first: true, pooler: false, mlp: swiglu"),
       encoder_recipe(", checkpointing: true"),
+      encoder_recipe(", attention: {type: linformer, tokens: 128, projected: 32}"),
       vit_recipe(),
       vit_recipe(", pool: mean, layer_scale: 0.1, drop_path: 0.1"),
       vit_recipe(", checkpointing: true"),

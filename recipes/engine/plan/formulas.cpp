@@ -35,6 +35,10 @@ constexpr double kF32 = 4.0;  // bytes of sums, whatever the activations' dtype
 
 /// Elements of the keys of a rank's own tokens.
 double keys(const AttentionShare& s) { return s.rows * s.kv_heads * s.tokens * s.head_dim; }
+/// Of Linformer's keys and values together.
+double projected(const AttentionShare& s) {
+  return 2 * s.rows * s.kv_heads * s.projected * s.head_dim;
+}
 double queries(const AttentionShare& s) { return s.rows * s.heads * s.tokens * s.head_dim; }
 
 }  // namespace
@@ -44,6 +48,10 @@ double sequence_unit(const AttentionShare& s) { return (s.ranks - 1) * keys(s); 
 SentInLayer sent_by_sequence(SequenceMethod method, const AttentionShare& s, double bytes) {
   const double unit = sequence_unit(s), hops = s.ranks - 1;
   if (s.ranks == 1) return {};
+  if (s.projected > 0) {
+    const double each = sent_by_all_reduce(projected(s) * bytes, s.ranks);
+    return {each, each, 4 * hops};
+  }
   switch (method) {
     case SequenceMethod::rsa:
       return {2 * unit * bytes, 4 * unit * bytes, 6 * hops};
@@ -59,12 +67,14 @@ SentInLayer sent_by_sequence(SequenceMethod method, const AttentionShare& s, dou
 
 double kept_by_attention(SequenceMethod method, const AttentionShare& s, double bytes) {
   const double scores = s.rows * s.heads * s.tokens;
+  if (s.projected > 0) return scores * kF32 + projected(s) * bytes;
   const bool stores = method == SequenceMethod::rsa && s.ranks > 1;
   return stores ? scores * s.ranks * s.tokens * bytes : scores * kF32;
 }
 
 double needed_by_attention(SequenceMethod method, const AttentionShare& s, double bytes) {
   if (s.ranks == 1) return 0.0;
+  if (s.projected > 0) return projected(s) * bytes;
   switch (method) {
     case SequenceMethod::rsa:  // a chunk under way; the gradients of the scores and of all keys
       return 2 * keys(s) * bytes + s.rows * s.heads * s.tokens * s.ranks * s.tokens * bytes +

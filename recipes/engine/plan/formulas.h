@@ -31,7 +31,8 @@ double linformer_sequence(double B, double L, double H, double Z, double A, doub
 /// the rank holds.
 struct AttentionShare {
   double rows = 0, tokens = 0, heads = 0, kv_heads = 0, head_dim = 0;
-  double ranks = 1;  ///< N; a sequence has ranks * tokens tokens
+  double ranks = 1;      ///< N; a sequence has ranks * tokens tokens
+  double projected = 0;  ///< Linformer: rows K that keys and values are projected to; 0: none
 };
 
 /// What a rank sends in one layer and step. With U = (N - 1) B Z c A, as for one key head a query
@@ -42,6 +43,8 @@ struct AttentionShare {
 ///               their owner adds its own part when they are home (the sheet's N hops send 2 U more
 ///               by 1 / (N - 1))
 ///   heads       forward 4 U / N (q, k, v and the output), backward the same
+/// Linformer, whatever the method: an all-reduce of the projected keys and values [B, Z, K, A] each
+/// way.
 struct SentInLayer {
   double forward_bytes = 0, backward_bytes = 0;
   double messages = 0;  ///< of both passes, one after the other
@@ -52,7 +55,8 @@ SentInLayer sent_by_sequence(SequenceMethod method, const AttentionShare& share,
 double sequence_unit(const AttentionShare& share);
 
 /// What attention keeps for the backward pass in addition to its packed q, k, v and its output: f32
-/// log-sum-exps [B, Z, c] and, for rsa, the probabilities [B, Z, c, L].
+/// log-sum-exps [B, Z, c] and, for rsa, the probabilities [B, Z, c, L]; for Linformer, the
+/// projected keys and values.
 double kept_by_attention(SequenceMethod method, const AttentionShare& share, double element_bytes);
 /// What it needs beside that while it runs: the keys and values under way (two buffers of each),
 /// the f32 gradients that travel with them, or the tokens of all ranks for the own heads.

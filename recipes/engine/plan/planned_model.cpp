@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "nn/attention/linformer_attention.h"
 #include "nn/models/classifier.h"
 #include "nn/models/encoder.h"
 #include "nn/models/gpt.h"
@@ -52,7 +53,8 @@ void read_parameters(nn::Module& module, PlannedModel& model) {
     p.trained = !named.frozen;
     p.layer = layer_of(p.name);
     p.over_tensor = shared_over_tensor(p.name);
-    p.position = p.name == "position.weight";
+    p.position = p.name == "position.weight" ||
+                 ends_with_any(p.name, {"attn.key_projection", "attn.value_projection"});
     model.parameters.push_back(std::move(p));
   }
 }
@@ -157,7 +159,7 @@ double PlannedModel::matrix_flops() const {
   double weights = 0.0;
   for (const PlannedParameter& p : parameters) {
     const bool used_by_token = p.layer >= 0 || p.name.starts_with("mlm_transform.");
-    if (used_by_token && p.rank >= 2) weights += static_cast<double>(p.elements);
+    if (used_by_token && p.rank >= 2 && !p.position) weights += static_cast<double>(p.elements);
     if (p.name.starts_with("patch_embed.") && p.rank >= 2)
       weights += static_cast<double>(p.elements);
   }
@@ -168,6 +170,9 @@ double PlannedModel::matrix_flops() const {
 double PlannedModel::attention_flops() const {
   if (!known) return 0.0;
   const auto n = static_cast<double>(tokens);
+  if (projected > 0) {
+    return 4.0 * n * static_cast<double>(projected * layers * (heads + kv_heads) * head_dim);
+  }
   const double pairs = causal ? n * (n + 1) / 2 : n * n;
   return 4.0 * pairs * static_cast<double>(layers * heads * head_dim);
 }
@@ -177,8 +182,8 @@ PlannedModel PlannedModel::with_tokens(int64_t length) const {
   other.tokens = length;
   for (PlannedParameter& p : other.parameters) {
     if (!p.position) continue;
-    p.elements = p.elements / p.first_extent * length;
-    p.first_extent = length;
+    p.elements = p.elements / tokens * length;
+    if (p.first_extent == tokens) p.first_extent = length;
   }
   return other;
 }
@@ -208,6 +213,12 @@ PlannedModel planned_model(const Recipe& given) {
     if (model.type == "encoder") read_encoder(nn::read_encoder_options(recipe.model), model);
     if (model.type == "vit") read_vit(nn::read_vit_options(recipe.model), model);
     read_hidden(model);
+    if (model.attention == "linformer") {
+      const nn::LinformerOptions o =
+          read_options<nn::LinformerOptions>(recipe.model.at("attention"), "attention linformer");
+      model.projected = o.projected;
+      model.resizable &= o.tokens == model.tokens;
+    }
     // Pre-norm blocks leave their last branch to be added by the next norm's pass.
     model.kept_per_block = model.norm_first ? 2 : 1;
   }
@@ -215,8 +226,8 @@ PlannedModel planned_model(const Recipe& given) {
   if (task && model.type == "gpt" && std::string(task->item_name()) == "tokens") {
     model.tokens = task->items_per_step() / (recipe.train.batch_size * recipe.train.accumulation);
   }
-  model.known =
-      host && is_plain(task_type) && recipe.lora.rank == 0 && model.attention == "softmax";
+  model.known = host && is_plain(task_type) && recipe.lora.rank == 0 &&
+                (model.attention == "softmax" || model.attention == "linformer");
   if (model.known) return model;
 
   if (!task) task = make_task(recipe, TaskUse::train);

@@ -19,7 +19,7 @@ struct PlannedParameter {
   bool trained = true;       ///< neither frozen nor a buffer
   int64_t layer = -1;        ///< the block it belongs to; -1: none
   bool over_tensor = false;  ///< shared over the tensor axis (the others are whole on every rank)
-  bool position = false;     ///< one row for each token of a sequence
+  bool position = false;     ///< a row or a column for each token, shared with the sequence
 };
 
 struct PlannedModel {
@@ -32,6 +32,7 @@ struct PlannedModel {
 
   int64_t layers = 0, dim = 0, heads = 0, kv_heads = 0, head_dim = 0, hidden = 0;
   int64_t tokens = 0;        ///< of a row, as attention sees them
+  int64_t projected = 0;     ///< linformer: keys and values that are left of them
   int64_t outputs = 0;       ///< of the head over every token (a vocabulary); 0: none
   int64_t input_values = 0;  ///< kept of a row's input (an image's), whatever its tokens
   bool gated = false;        ///< swiglu

@@ -112,7 +112,8 @@ AttentionShare attention_share(const PlannedModel& m, const Share& s) {
           over(m.heads, s.mesh.tensor),
           over(m.kv_heads, s.mesh.tensor),
           static_cast<double>(m.head_dim),
-          static_cast<double>(s.mesh.sequence)};
+          static_cast<double>(s.mesh.sequence),
+          static_cast<double>(m.projected)};
 }
 
 int64_t state_bytes(const optim::OptimizerOptions& optimizer, int64_t elements, int64_t rows,
@@ -181,13 +182,17 @@ double kept_under_checkpoint(const PlannedModel& m, const Share& s, int64_t stag
   return a.rows * a.tokens * static_cast<double>(m.dim * inputs) * s.element_bytes;
 }
 
-/// Gradients of activations at the most, as the last block's feed-forward layer goes backwards: of
-/// its hidden features and the stream, or of both halves of a gate.
+/// What the last block's backward pass needs at the most: for its feed-forward layer the gradients
+/// of the hidden features and the stream, or of both halves of a gate; or else for its attention,
+/// when what the feed-forward layer kept is gone.
 double backward_working(const PlannedModel& m, const Share& s) {
   const AttentionShare a = attention_share(m, s);
   const double hidden = static_cast<double>(m.hidden) / static_cast<double>(s.mesh.tensor);
-  const double values = m.gated ? 2 * hidden : hidden + static_cast<double>(m.dim);
-  return a.rows * a.tokens * values * s.element_bytes;
+  const auto dim = static_cast<double>(m.dim);
+  const double of_token = a.rows * a.tokens * s.element_bytes;
+  const double feed_forward = of_token * (m.gated ? 2 * hidden : hidden + dim);
+  const double gone = of_token * ((m.gated ? 3 : 2) * hidden + dim);
+  return std::max(feed_forward, needed_by_attention(s.method, a, s.element_bytes) - gone);
 }
 
 }  // namespace
@@ -229,7 +234,6 @@ RankMemory rank_memory(const PlannedModel& m, const Share& s, int64_t stage) {
            kept_outside(m, s, stage);
     memory.attention = std::llround(s.checkpointing ? attention : under_way * layers * attention);
     working = backward_working(m, s) + (s.checkpointing ? block : 0.0);
-    memory.communication = std::llround(needed_by_attention(s.method, a, s.element_bytes));
   } else {
     kept = m.measured_bytes * rows_of_rank(s) / static_cast<double>(stages);
   }
@@ -247,8 +251,10 @@ RankMemory rank_memory(const PlannedModel& m, const Share& s, int64_t stage) {
       memory.parameters + memory.optimizer + memory.average + memory.communication;
   const int64_t passing = memory.activations + memory.working;
   // When activations are the most there are gradients of the head's weight, which the loss forms in
-  // its forward pass, and of one block.
-  const int64_t first = m.outputs * m.dim * kF32 / s.mesh.tensor + largest_block * kF32;
+  // its forward pass, and of a feed-forward layer, or of the block that is recomputed.
+  const int64_t block_gradient =
+      s.checkpointing ? largest_block : (m.gated ? 3 : 2) * m.hidden * m.dim / s.mesh.tensor;
+  const int64_t first = (m.outputs * m.dim / s.mesh.tensor + block_gradient) * kF32;
   memory.total =
       standing + (s.micro_batches > 1
                       ? memory.gradients + passing

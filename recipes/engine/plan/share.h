@@ -44,8 +44,8 @@ struct RankMemory {
   int64_t average = 0;
   int64_t activations = 0;    ///< kept for the backward pass, of all micro-batches under way
   int64_t attention = 0;      ///< of them, what the method of attention decides (scores, lse)
-  int64_t working = 0;        ///< what one block's passes need beside that
-  int64_t communication = 0;  ///< gradients, parameters, keys and values under way
+  int64_t working = 0;        ///< what one block's backward pass needs beside that
+  int64_t communication = 0;  ///< gradients and parameters on their way
   /// The most at once: less than the sum, since gradients come as activations go, unless those of
   /// earlier micro-batches are there already.
   int64_t total = 0;
