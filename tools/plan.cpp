@@ -36,7 +36,7 @@ recipes::PlanRequest request_of(const PlanArguments& arguments) {
   if (!arguments.mesh.empty()) {
     request.mesh = recipes::mesh_from_text(arguments.mesh, arguments.ranks);
   }
-  if (!arguments.shard.empty()) request.sharding = recipes::sharding_from_name(arguments.shard);
+  if (!arguments.shard.empty()) request.sharding = sharding_from_name(arguments.shard);
   if (!arguments.method.empty()) request.method = sequence_method(arguments.method);
   if (!arguments.checkpointing.empty()) {
     request.checkpointing = on_or_off(arguments.checkpointing);

@@ -11,6 +11,7 @@
 namespace heed::tools {
 namespace {
 
+using recipes::name_of;
 using recipes::Plan;
 using recipes::PlannedRun;
 using recipes::RankMemory;
@@ -20,7 +21,7 @@ std::string bytes_text(double bytes) { return format_bytes(static_cast<int64_t>(
 /// "data 2 x sequence 4, shard optimizer, ring"
 std::string how_text(const PlannedRun& run) {
   std::string text = run.share.mesh.to_string();
-  if (run.share.sharding != recipes::Sharding::none) {
+  if (run.share.sharding != Sharding::none) {
     text += fmt::format(", shard {}", name_of(run.share.sharding));
   }
   if (run.share.mesh.sequence > 1) text += fmt::format(", {}", name_of(run.share.method));
@@ -57,7 +58,7 @@ std::string verdict_text(const Plan& plan) {
     ways.push_back(fmt::format("--checkpointing on ({})",
                                bytes_text(static_cast<double>(plan.other_checkpointing.total))));
   }
-  if (best.share.mesh.data > 1 && best.share.sharding != recipes::Sharding::parameters) {
+  if (best.share.mesh.data > 1 && best.share.sharding != Sharding::parameters) {
     ways.push_back(fmt::format("--shard parameters ({})",
                                bytes_text(static_cast<double>(plan.by_sharding.back().total))));
   }
@@ -90,7 +91,7 @@ std::string time_text(const Plan& plan) {
 std::string memory_text(const Plan& plan) {
   std::vector<std::string> header{"memory of a rank"};
   std::vector<int> right;
-  for (const recipes::Sharding sharding : recipes::kShardings) {
+  for (const Sharding sharding : recipes::kShardings) {
     header.push_back(fmt::format("shard {}", name_of(sharding)));
     right.push_back(static_cast<int>(right.size()) + 1);
   }

@@ -73,7 +73,7 @@ TEST_F(PlanCommand, RefusesWrongRequests) {
       {{"large.yaml", "--gpus", "8", "--mesh", "tensr=2"}, "'tensor'"},
       {{"large.yaml", "--machine", "h10"}, "h100"},
       {{"large.yaml", "--machine", "machine.yaml"}, "machine.yaml:2:1"},
-      {{"large.yaml", "--shard", "all"}, "parameters"},
+      {{"large.yaml", "--shard", "optimiser"}, "'optimizer'"},
       {{"large.yaml", "--method", "rin"}, "'ring'"},
       {{"large.yaml", "--checkpointing", "yes"}, "on or off"},
       {{"large.yaml", "--gpus", "0"}, "--gpus"},

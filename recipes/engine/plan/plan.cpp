@@ -18,17 +18,6 @@ std::vector<int64_t> divisors(int64_t n) {
   return all;
 }
 
-template <class T>
-T one_named(const char* what, const std::string& name, std::initializer_list<T> all) {
-  std::vector<std::string> names;
-  for (const T value : all) {
-    if (name == name_of(value)) return value;
-    names.emplace_back(name_of(value));
-  }
-  fail_request("unknown {} '{}'{}: there are {}", what, name, did_you_mean(name, names),
-               fmt::join(names, ", "));
-}
-
 PlannedRun run_as(const Plan& plan, const Share& share) {
   PlannedRun run;
   run.share = share;
@@ -189,17 +178,14 @@ MeshShape mesh_from_text(const std::string& text, int64_t ranks) {
   return mesh;
 }
 
-Sharding sharding_from_name(const std::string& name) {
-  return one_named(
-      "sharding", name,
-      {Sharding::none, Sharding::optimizer, Sharding::gradients, Sharding::parameters});
-}
-
 Plan make_plan(const Recipe& recipe, const PlanRequest& request) {
   Plan plan;
   plan.name = recipe.name;
   plan.precision = recipe.train.precision;
   plan.request = request;
+  if (!request.sharding && recipe.parallel.shard != "none") {
+    plan.request.sharding = sharding_from_name(recipe.parallel.shard);
+  }
   plan.model = planned_model(recipe);
   plan.rows_per_step = recipe.train.batch_size * recipe.train.accumulation;
 

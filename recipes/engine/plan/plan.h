@@ -19,8 +19,9 @@ namespace heed::recipes {
 struct PlanRequest {
   int64_t ranks = 1;
   MachineDescription machine;
-  std::optional<MeshShape> mesh;         ///< absent: the best of all
-  std::optional<Sharding> sharding;      ///< absent: the first level that fits
+  std::optional<MeshShape> mesh;  ///< absent: the best of all
+  std::optional<Sharding>
+      sharding;  ///< absent: the recipe's or, if that is none, the first that fits
   std::optional<SequenceMethod> method;  ///< absent: the fastest that fits
   std::optional<bool> checkpointing;     ///< absent: the model's own
   std::optional<int64_t> micro_batches;  ///< of a pipeline; absent: the fastest that fit
@@ -62,7 +63,6 @@ Config to_config(const Plan& plan);
 
 /// "data=2,tensor=4": axes left out are 1, but for data, which takes what is left.
 MeshShape mesh_from_text(const std::string& text, int64_t ranks);
-Sharding sharding_from_name(const std::string& name);
 
 /// All meshes of so many ranks.
 std::vector<MeshShape> all_meshes(int64_t ranks);

@@ -11,18 +11,8 @@ bool divides(int64_t part, int64_t whole) { return part > 0 && whole % part == 0
 
 }  // namespace
 
-const char* name_of(Sharding sharding) {
-  switch (sharding) {
-    case Sharding::none:
-      return "none";
-    case Sharding::optimizer:
-      return "optimizer";
-    case Sharding::gradients:
-      return "gradients";
-    case Sharding::parameters:
-      return "parameters";
-  }
-  return "";
+const std::string& name_of(Sharding sharding) {
+  return sharding_names()[static_cast<size_t>(sharding)];
 }
 
 std::string refusal(const PlannedModel& m, const Share& s) {
@@ -55,8 +45,7 @@ std::string refusal(const PlannedModel& m, const Share& s) {
     return fmt::format("sequence {}: heads needs a multiple of that on every rank, of {} and {}",
                        mesh.sequence, m.heads, m.kv_heads);
   }
-  const bool whole = s.optimizer.type == "lars" || s.optimizer.type == "adafactor";
-  if (s.sharding != Sharding::none && mesh.data > 1 && whole) {
+  if (s.sharding != Sharding::none && mesh.data > 1 && optim::needs_whole_tensors(s.optimizer)) {
     return fmt::format("shard {}: {} needs whole tensors", name_of(s.sharding), s.optimizer.type);
   }
   return "";

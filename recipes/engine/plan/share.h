@@ -6,18 +6,19 @@
 #include <vector>
 
 #include "distributed/mesh.h"
+#include "distributed/shard_layout.h"
 #include "optim/optimizer.h"
 #include "recipes/engine/plan/formulas.h"
 #include "recipes/engine/plan/planned_model.h"
 
 namespace heed::recipes {
 
-/// Which of parameters, gradients and optimiser state the ranks of the data axis keep in parts
-/// (ZeRO's stages 1 to 3, arXiv 1910.02054), each level with those before it.
-enum class Sharding { none, optimizer, gradients, parameters };
-const char* name_of(Sharding sharding);
+/// All levels, each with what those before it share.
 inline constexpr Sharding kShardings[] = {Sharding::none, Sharding::optimizer, Sharding::gradients,
                                           Sharding::parameters};
+
+/// Its name in a recipe.
+const std::string& name_of(Sharding sharding);
 
 /// A way to run one optimiser step on some ranks.
 struct Share {
