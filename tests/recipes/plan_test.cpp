@@ -8,6 +8,7 @@
 
 #include "autograd/tape.h"
 #include "core/allocator.h"
+#include "distributed/shard_layout.h"
 #include "nn/models/encoder.h"
 #include "nn/models/gpt.h"
 #include "nn/models/vit.h"
@@ -256,6 +257,31 @@ TEST(Plan, ShardsWhatItsLevelSays) {
   EXPECT_EQ(at(Sharding::gradients).parameters, whole.parameters);
   is_quarter(at(Sharding::gradients).gradients, whole.gradients);
   is_quarter(at(Sharding::parameters).parameters, whole.parameters);
+}
+
+// A rank's part is its chunk of every bucket: a plan rounds up by parameter where these do by
+// bucket.
+TEST(Plan, ShardsAreThoseOfTheirLayout) {
+  const Recipe recipe = gpt_recipe();
+  const PlannedModel model = planned_model(recipe);
+  const Made made = make(recipe);
+  std::vector<ShardLayout::Parameter> parameters;
+  for (const auto& [name, tensor] : nn::trained_tensors(*made.module)) {
+    parameters.push_back({name, tensor});
+  }
+  for (const int64_t ranks : {2, 3, 7}) {
+    int64_t held = 0;
+    const ShardLayout layout(parameters, ranks, 1 << 20);
+    for (const auto& bucket : layout.buckets()) held += bucket.chunk;
+    Share share = one_rank(model, ranks);
+    share.mesh.data = ranks;
+    share.sharding = Sharding::parameters;
+    const RankMemory memory = rank_memory(model, share, 0);
+    EXPECT_LE(held * 4, memory.gradients);
+    EXPECT_GE(held * 4 + 4 * std::ssize(parameters), memory.gradients);
+    EXPECT_EQ(memory.parameters, memory.gradients);
+    EXPECT_EQ(memory.optimizer, 2 * memory.gradients + 8);
+  }
 }
 
 // Activations under 1F1B: the first stage holds as many micro-batches as there are stages.
