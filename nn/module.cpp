@@ -93,7 +93,10 @@ std::vector<std::pair<std::string, Module*>> Module::named_modules() {
 
 int64_t Module::parameter_count() {
   int64_t count = 0;
-  for (const NamedTensor& parameter : named_tensors(false)) count += parameter.tensor->numel();
+  for (const NamedTensor& parameter : named_tensors(false)) {
+    const Shape& own = parameter.tensor->shape();
+    count += (parameter.shard != nullptr ? parameter.shard->whole_shape(own) : own).numel();
+  }
   return count;
 }
 

@@ -13,10 +13,11 @@ template <class Fn>
 void for_pieces(const Shard& shard, int64_t part, const Fn& fn) {
   int64_t whole = 0, own = 0;
   for (const int64_t group : shard.groups) {
-    HEED_CHECK(shard.parts > 0 && group % shard.parts == 0,
-               "shard: {} parts do not divide a group of {}", shard.parts, group);
-    const int64_t piece = group / shard.parts;
-    fn(whole + part * piece, own, piece);
+    HEED_CHECK(shard.parts > 0 && group >= shard.parts, "shard: {} parts of a group of {}",
+               shard.parts, group);
+    const int64_t first = part * group / shard.parts;
+    const int64_t piece = (part + 1) * group / shard.parts - first;
+    fn(whole + first, own, piece);
     whole += group;
     own += piece;
   }
@@ -26,6 +27,12 @@ void for_pieces(const Shard& shard, int64_t part, const Fn& fn) {
 
 int64_t Shard::whole_size() const {
   return std::accumulate(groups.begin(), groups.end(), int64_t{0});
+}
+
+int64_t Shard::part_size(int64_t which) const {
+  int64_t size = 0;
+  for_pieces(*this, which, [&](int64_t, int64_t, int64_t length) { size += length; });
+  return size;
 }
 
 Shape Shard::whole_shape(const Shape& part_shape) const {
@@ -39,7 +46,7 @@ Tensor shard_of(const Tensor& whole, const Shard& shard) {
              "shard: groups of {} in all along dimension {} do not fit {}", shard.whole_size(),
              shard.dim, whole);
   Shape shape = whole.shape();
-  shape[shard.dim] = shard.whole_size() / shard.parts;
+  shape[shard.dim] = shard.part_size(shard.part);
   const Tensor own = Tensor::empty(shape, whole.dtype(), whole.device());
   for_pieces(shard, shard.part, [&](int64_t from, int64_t to, int64_t length) {
     kernels::copy(views::slice(whole.detach(), shard.dim, from, from + length),

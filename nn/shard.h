@@ -11,9 +11,9 @@ namespace heed::nn {
 /// Which ranks of the mesh hold the other parts.
 enum class SharedOver { tensor, sequence };
 
-/// Dimension `dim` of the whole tensor consists of groups, each of which is cut evenly into `parts`
-/// pieces; a part holds its piece of every group. Heads of a packed projection of queries, keys and
-/// values: three groups.
+/// Dimension `dim` of the whole tensor consists of groups, each of which is cut into `parts`
+/// pieces, equal ones or such that differ by one; a part holds its piece of every group. Heads of a
+/// packed projection of queries, keys and values: three groups.
 struct Shard {
   int dim = 0;
   std::vector<int64_t> groups = {};  ///< sizes along dim in the whole tensor
@@ -22,6 +22,8 @@ struct Shard {
   SharedOver over = SharedOver::tensor;
 
   int64_t whole_size() const;
+  /// Of a part, along dim.
+  int64_t part_size(int64_t which) const;
   Shape whole_shape(const Shape& part_shape) const;
 };
 

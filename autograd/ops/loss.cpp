@@ -29,6 +29,12 @@ Tensor as_rows(const char* op, const Tensor& x, const Tensor& targets) {
   return views::reshape(kernels::contiguous_as(x, x.dtype()), {targets.numel(), x.size(-1)});
 }
 
+Targets read_class_targets(const Tensor& targets, const Tensor& weight,
+                           const CrossEntropyOptions& options, const char* op) {
+  const int64_t classes = options.shared ? options.shared->classes : weight.size(0);
+  return kernels::read_targets(targets, classes, options.ignore_index, op);
+}
+
 DType accumulation(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 
 Tensor scalar(double value, DType dtype) { return Tensor::full({}, value, dtype); }
@@ -121,10 +127,11 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor&
   const Tensor rows = as_rows(op, x, targets);
   HEED_CHECK(options.reduction != Reduction::none,
              "{}: losses of single targets have no gradient: see linear_cross_entropy_rows", op);
-  const Targets read = kernels::read_targets(targets, weight.size(0), options.ignore_index, op);
+  const Targets read = read_class_targets(targets, weight, options, op);
   kernels::LinearCrossEntropyResult r = kernels::linear_cross_entropy(
       rows, weight, bias, read, options.smoothing,
-      {.dx = needs_grad({x}), .dweight = needs_grad({weight}), .dbias = needs_grad({bias})});
+      {.dx = needs_grad({x}), .dweight = needs_grad({weight}), .dbias = needs_grad({bias})},
+      options.shared.get());
   double value = kernels::mean_loss(r.losses, read);
   double seed_scale = 1;
   if (options.reduction == Reduction::sum) {
@@ -135,12 +142,14 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor&
   if (r.dx.defined()) r.dx = views::reshape(r.dx, x.shape());
   auto ready = std::make_shared<std::vector<ReadyGradient>>();
   for (Tensor* gradient : {&r.dx, &r.dweight, &r.dbias}) ready->emplace_back(std::move(*gradient));
-  return record(op, {x, weight, bias}, loss, [ready, seed_scale](const Tensor& dy) {
-    Gradients gradients;
-    for (ReadyGradient& gradient : *ready)
-      gradients.push_back(gradient.scaled(seed_scale * dy.item()));
-    return gradients;
-  });
+  return record(op, {x, weight, bias}, loss,
+                [ready, seed_scale, shared = options.shared](const Tensor& dy) {
+                  // Every rank's loss depends on all ranks' logits.
+                  const double seed = seed_scale * (shared ? shared->sum(dy.item()) : dy.item());
+                  Gradients gradients;
+                  for (ReadyGradient& gradient : *ready) gradients.push_back(gradient.scaled(seed));
+                  return gradients;
+                });
 }
 
 Tensor linear_cross_entropy_rows(const Tensor& x, const Tensor& weight, const Tensor& bias,
@@ -148,9 +157,10 @@ Tensor linear_cross_entropy_rows(const Tensor& x, const Tensor& weight, const Te
   const char* op = "linear_cross_entropy_rows";
   check_options(op, options);
   const Tensor rows = as_rows(op, x, targets);
-  const Targets read = kernels::read_targets(targets, weight.size(0), options.ignore_index, op);
-  const Tensor losses =
-      kernels::linear_cross_entropy(rows, weight, bias, read, options.smoothing, {}).losses;
+  const Targets read = read_class_targets(targets, weight, options, op);
+  const Tensor losses = kernels::linear_cross_entropy(rows, weight, bias, read, options.smoothing,
+                                                      {}, options.shared.get())
+                            .losses;
   return views::reshape(losses, targets.shape());
 }
 

@@ -1,8 +1,11 @@
 // Differentiable losses and the softmax family.
 #pragma once
 
+#include <memory>
+
 #include "autograd/ops/reduction.h"
 #include "autograd/tape.h"
+#include "kernels/loss/shared_cross_entropy.h"
 
 namespace heed {
 
@@ -13,6 +16,9 @@ struct CrossEntropyOptions {
   int64_t ignore_index = -100;  ///< targets of this value count neither in the sum nor in the mean
   double smoothing = 0.0;       ///< label smoothing (Szegedy et al. 2016), in [0, 1)
   Reduction reduction = Reduction::mean;  ///< over the counted targets; none: 0 where ignored
+  /// For linear_cross_entropy: ranks share the classes, weight and bias are this rank's, and the
+  /// gradients this rank's share. Null: they are whole.
+  std::shared_ptr<const SharedClasses> shared = nullptr;
 };
 
 /// -log softmax(logits)[target], its mean (or sum) over the counted targets, a 0-dimensional f32

@@ -45,7 +45,8 @@ int64_t linear_cross_entropy_chunk(int64_t classes) {
 LinearCrossEntropyResult linear_cross_entropy(const Tensor& x, const Tensor& weight,
                                               const Tensor& bias, const Targets& targets,
                                               double smoothing,
-                                              const LinearCrossEntropyWanted& wanted) {
+                                              const LinearCrossEntropyWanted& wanted,
+                                              const SharedClasses* shared) {
   const char* op = "linear_cross_entropy";
   require_cpu(x.device(), op);
   HEED_CHECK(x.rank() == 2 && weight.rank() == 2 && x.size(1) == weight.size(1),
@@ -65,12 +66,14 @@ LinearCrossEntropyResult linear_cross_entropy(const Tensor& x, const Tensor& wei
   if (wanted.dweight) result.dweight = Tensor::zeros({classes, width}, sums);
   if (wanted.dbias) result.dbias = Tensor::zeros({classes}, sums);
 
-  const int64_t chunk = std::min(rows, linear_cross_entropy_chunk(classes));
+  // The same on all ranks, whose classes may differ by one.
+  const int64_t most = shared ? (shared->classes + shared->parts - 1) / shared->parts : classes;
+  const int64_t chunk = std::min(rows, linear_cross_entropy_chunk(most));
   const Tensor logits_buffer = Tensor::empty({chunk, classes}, sums);
   // bf16 products take a bf16 gradient, which cannot lie in the f32 logits.
   Tensor gradient_buffer = logits_buffer;
   if (dtype != sums && wanted.any()) gradient_buffer = Tensor::empty({chunk, classes}, dtype);
-  const Tensor lse = wanted.any() ? Tensor() : Tensor::empty({chunk}, sums);
+  const Tensor lse = wanted.any() || shared ? Tensor() : Tensor::empty({chunk}, sums);
   const double scale = targets.counted ? 1.0 / static_cast<double>(targets.counted) : 0.0;
 
   for (int64_t first = 0; first < rows; first += chunk) {
@@ -78,6 +81,11 @@ LinearCrossEntropyResult linear_cross_entropy(const Tensor& x, const Tensor& wei
     const Tensor part = views::slice(dense, 0, first, last);
     const Tensor logits = views::slice(logits_buffer, 0, 0, last - first);
     gemm(part, w_transposed, logits, {.bias = bias});
+    if (!wanted.any() && shared) {
+      shared_cross_entropy_in_place(logits, targets, first, smoothing, scale, *shared,
+                                    result.losses, {});
+      continue;
+    }
     if (!wanted.any()) {
       const Targets some{{targets.ids.begin() + first, targets.ids.begin() + last}};
       cross_entropy(logits, some, smoothing, views::slice(result.losses, 0, first, last),
@@ -85,7 +93,12 @@ LinearCrossEntropyResult linear_cross_entropy(const Tensor& x, const Tensor& wei
       continue;
     }
     const Tensor gradient = views::slice(gradient_buffer, 0, 0, last - first);
-    cross_entropy_in_place(logits, targets, first, smoothing, scale, result.losses, gradient);
+    if (shared) {
+      shared_cross_entropy_in_place(logits, targets, first, smoothing, scale, *shared,
+                                    result.losses, gradient);
+    } else {
+      cross_entropy_in_place(logits, targets, first, smoothing, scale, result.losses, gradient);
+    }
     if (wanted.dx) gemm(gradient, w, views::slice(result.dx, 0, first, last));
     if (wanted.dweight) {
       gemm(views::transpose(gradient, 0, 1), part, result.dweight, {.accumulate = true});

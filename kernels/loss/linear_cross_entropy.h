@@ -2,7 +2,7 @@
 // never stored whole, and a chunk's logits and their gradient share one buffer.
 #pragma once
 
-#include "kernels/loss/cross_entropy.h"
+#include "kernels/loss/shared_cross_entropy.h"
 
 namespace heed::kernels {
 
@@ -20,11 +20,13 @@ struct LinearCrossEntropyResult {
 
 /// Losses of logits = x weight^T + bias, and at once the gradients of their mean. x [R, C]
 /// row-major, weight [V, C], bias [V] or undefined; a weight of another dtype than x is rounded to
-/// x's for the products, whose sums are f32 (f64 for f64).
+/// x's for the products, whose sums are f32 (f64 for f64). With `shared`, weight and bias are this
+/// rank's classes, every rank calls it with the same x, and dx is this rank's share of the sum.
 LinearCrossEntropyResult linear_cross_entropy(const Tensor& x, const Tensor& weight,
                                               const Tensor& bias, const Targets& targets,
                                               double smoothing,
-                                              const LinearCrossEntropyWanted& wanted);
+                                              const LinearCrossEntropyWanted& wanted,
+                                              const SharedClasses* shared = nullptr);
 
 /// Rows whose logits are formed at a time for V classes: a function of V alone.
 int64_t linear_cross_entropy_chunk(int64_t classes);

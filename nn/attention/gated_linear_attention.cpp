@@ -43,7 +43,7 @@ Tensor GatedLinearAttention::log_decay(const Tensor& x) const {
   if (options_.gate == "head") {
     std::vector<double> logs;
     for (int64_t h = 0; h < heads; ++h)
-      logs.push_back(std::log1p(-std::exp2(-5.0 - static_cast<double>(h))));
+      logs.push_back(std::log1p(-std::exp2(-5.0 - static_cast<double>(first_head() + h))));
     return expand(cast(Tensor::from(logs, {1, heads, 1}), wide), {batch, heads, tokens});
   }
   const Tensor logits = cast(gate->forward(gate_down ? gate_down->forward(x) : x), wide);
@@ -59,6 +59,12 @@ Tensor GatedLinearAttention::forward(const Tensor& x, const AttentionContext& co
   if (!output_gate) return merge(y);
   y = reshape(transpose(y, 1, 2), {x.size(0), x.size(1), host().heads * host().head_dim});
   return out(swiglu(output_gate->forward(x), y));
+}
+
+void GatedLinearAttention::split_heads(const TensorSplitPointer& split) {
+  split_projections(split);
+  if (gate) gate->split_columns(split);
+  if (output_gate) output_gate->split_columns(split);
 }
 
 double GatedLinearAttention::flops(int64_t tokens) const {

@@ -26,6 +26,7 @@ class GatedLinearAttention : public StateAttention {
   using AttentionMechanism::forward;
   Tensor forward(const Tensor& x, const AttentionContext& context) override;
   double flops(int64_t tokens) const override;
+  void split_heads(const TensorSplitPointer& split) override;
 
   std::unique_ptr<Linear> gate_down;    // channel: dim -> gate_rank
   std::unique_ptr<Linear> gate;         // token: dim -> heads; channel: gate_rank -> heads D

@@ -61,6 +61,11 @@ NeighborhoodAttention::NeighborhoodAttention(const AttentionHost& given,
   parameters({{"table", table, init::truncated_normal(kTableStd)}});
 }
 
+void NeighborhoodAttention::split_heads(const TensorSplitPointer& split) {
+  split_projections(split);
+  if (table.defined()) keep_shard(table, heads_shard(*split, 0));
+}
+
 AttentionPattern NeighborhoodAttention::pattern(const PatternRequest& request) const {
   std::vector<NeighborhoodAxis> axes;
   for (int a = 0; a < request.grid.rank(); ++a) {
@@ -92,6 +97,11 @@ WindowPartitionAttention::WindowPartitionAttention(const AttentionHost& given,
   if (!options_.relative) return;
   table = Tensor::empty({host().heads, table_entries(options_.window, options_.axes)});
   parameters({{"table", table, init::truncated_normal(kTableStd)}});
+}
+
+void WindowPartitionAttention::split_heads(const TensorSplitPointer& split) {
+  split_projections(split);
+  if (table.defined()) keep_shard(table, heads_shard(*split, 0));
 }
 
 AttentionPattern WindowPartitionAttention::pattern(const PatternRequest& request) const {

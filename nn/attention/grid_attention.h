@@ -27,6 +27,8 @@ class NeighborhoodAttention : public PatternAttention {
  public:
   NeighborhoodAttention(const AttentionHost& host, const NeighborhoodOptions& options);
 
+  void split_heads(const TensorSplitPointer& split) override;
+
   Tensor table;  ///< [heads, (2 window - 1)^axes] with `relative`
 
  protected:
@@ -49,6 +51,8 @@ struct WindowPartitionOptions {
 class WindowPartitionAttention : public PatternAttention {
  public:
   WindowPartitionAttention(const AttentionHost& host, const WindowPartitionOptions& options);
+
+  void split_heads(const TensorSplitPointer& split) override;
 
   Tensor table;  ///< [heads, (2 window - 1)^axes] with `relative`
 

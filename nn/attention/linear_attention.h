@@ -23,6 +23,7 @@ class LinearAttention : public StateAttention {
 
   using AttentionMechanism::forward;
   Tensor forward(const Tensor& x, const AttentionContext& context) override;
+  void split_heads(const TensorSplitPointer& split) override { split_projections(split); }
 
  protected:
   int64_t key_channels() const override;

@@ -30,6 +30,7 @@ class LinformerAttention : public ProjectedAttention {
   bool shares_tokens() const override { return true; }
   /// The columns of this rank's tokens; a RequestError where these are not evenly spaced.
   void keep_own_tokens(const TokenSplit& split) override;
+  void split_heads(const TensorSplitPointer& split) override { split_projections(split); }
 
   Tensor key_projection, value_projection;  ///< E and F; F is E's values with `shared`: undefined
 

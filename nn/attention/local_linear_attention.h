@@ -26,6 +26,7 @@ class LocalLinearAttention : public ProjectedAttention {
   Tensor forward(const Tensor& x, const AttentionContext& context) override;
   /// With all of the solver's steps.
   double flops(int64_t tokens) const override;
+  void split_heads(const TensorSplitPointer& split) override { split_projections(split); }
 
  private:
   LocalLinearAttentionOptions options_;

@@ -53,4 +53,8 @@ AttentionHost AttentionHost::resolved() const {
   return host;
 }
 
+void AttentionMechanism::split_heads(const TensorSplitPointer&) {
+  fail_request("this attention mechanism does not share its heads among ranks");
+}
+
 }  // namespace heed::nn

@@ -7,6 +7,7 @@
 #include "nn/attention/kv_cache.h"
 #include "nn/layers/feed_forward.h"
 #include "nn/module.h"
+#include "nn/tensor_split.h"
 
 namespace heed::nn {
 
@@ -61,6 +62,10 @@ class AttentionMechanism : public Module {
   /// x [B, N, C] -> [B, N, C].
   virtual Tensor forward(const Tensor& x, const AttentionContext& context) = 0;
   Tensor forward(const Tensor& x) { return forward(x, AttentionContext{}); }
+  /// As a region of a model, whose tokens ranks may share outside of it.
+  Tensor operator()(const Tensor& x, const AttentionContext& context) {
+    return forward(region_ ? region_->enter(x) : x, context);
+  }
 
   /// Forward floating-point operations on one sequence of `tokens`, projections included (a
   /// multiply-add counts as two; only pairs that exist count).
@@ -72,6 +77,13 @@ class AttentionMechanism : public Module {
   /// Called once before they do, for parameters that go by token: it keeps the part of this rank's
   /// tokens.
   virtual void keep_own_tokens(const TokenSplit&) {}
+
+  /// Keeps this rank's share of the heads; the result is the sum over the ranks. A RequestError
+  /// where the mechanism cannot, or where the ranks do not divide its heads.
+  virtual void split_heads(const TensorSplitPointer& split);
+
+ protected:
+  TensorSplitPointer region_;  ///< who shares the heads
 };
 
 }  // namespace heed::nn

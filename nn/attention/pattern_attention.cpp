@@ -35,6 +35,8 @@ Tensor PatternAttention::forward(const Tensor& x, const AttentionContext& contex
   return attend(x, context, how);
 }
 
+void PatternAttention::split_heads(const TensorSplitPointer& split) { split_projections(split); }
+
 double PatternAttention::flops(int64_t tokens) const {
   PatternRequest request{tokens, tokens, 0, {tokens}};
   // A square map, or one behind a class token.

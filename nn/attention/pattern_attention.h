@@ -28,6 +28,7 @@ class PatternAttention : public ProjectedAttention {
   /// token, else on a sequence.
   double flops(int64_t tokens) const override;
   bool shares_tokens() const override { return true; }
+  void split_heads(const TensorSplitPointer& split) override;
 
  protected:
   /// Causality is added for causal hosts, and global tokens before the request's.

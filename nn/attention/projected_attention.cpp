@@ -28,7 +28,8 @@ ProjectedAttention::ProjectedAttention(const AttentionHost& given)
           given.init.out),
       q_norm({.dim = given.resolved().head_dim, .eps = given.norm_eps, .affine = given.qk_norm}),
       k_norm({.dim = given.resolved().head_dim, .eps = given.norm_eps, .affine = given.qk_norm}),
-      host_(given.resolved()) {
+      host_(given.resolved()),
+      all_heads_(host_.heads) {
   HEED_CHECK(host_.position != "alibi" || host_.causal,
              "attention: alibi biases distances to the past; they need a causal model");
   children({{"qkv", qkv}, {"out", out}});
@@ -119,11 +120,16 @@ AttentionSpec ProjectedAttention::spec(const Tensor& x, const AttentionContext& 
   if (host_.causal) {
     spec.pattern = AttentionPattern::causal(context.cache ? context.cache->length() : 0);
   }
-  if (host_.position == "alibi") spec.score.alibi = alibi_slopes(host_.heads);
+  if (host_.position == "alibi") {
+    const std::vector<float> slopes = alibi_slopes(all_heads_);
+    spec.score.alibi.assign(slopes.begin() + first_head_,
+                            slopes.begin() + first_head_ + host_.heads);
+  }
   if (training() && host_.dropout > 0.0) {
     spec.dropout = host_.dropout;
     spec.dropout_key = current_key(purpose());
     spec.dropout_row = first_draw(x.size(0));
+    spec.dropout_head = static_cast<uint64_t>(first_head_);
   }
   return spec;
 }
@@ -137,6 +143,22 @@ AttentionSpec ProjectedAttention::with_context(AttentionSpec how, const Attentio
     how.pattern = how.pattern & AttentionPattern::lengths(context.lengths.to_vector<int64_t>());
   }
   return how;
+}
+
+void ProjectedAttention::split_projections(const TensorSplitPointer& split) {
+  const int64_t parts = split->parts();
+  if (host_.heads % parts != 0 || host_.kv_heads % parts != 0) {
+    fail_request(
+        "{} ranks cannot share {} heads with {} key and value heads: they must divide both", parts,
+        host_.heads, host_.kv_heads);
+  }
+  const int64_t width = host_.heads * host_.head_dim, kv_width = host_.kv_heads * host_.head_dim;
+  qkv.split_columns(split, {width, kv_width, kv_width});
+  out.split_rows(split);
+  host_.heads /= parts;
+  host_.kv_heads /= parts;
+  first_head_ = split->part() * host_.heads;
+  region_ = split;
 }
 
 double ProjectedAttention::projection_flops(int64_t tokens) const {

@@ -48,6 +48,17 @@ class ProjectedAttention : public AttentionMechanism {
   /// With the context's biases of the scores and lengths of the batch's rows.
   static AttentionSpec with_context(AttentionSpec how, const AttentionContext& context);
   double projection_flops(int64_t tokens) const;
+  /// What a mechanism's split_heads begins with: keeps this rank's heads of the projections, and
+  /// those of the host.
+  void split_projections(const TensorSplitPointer& split);
+  /// This rank's part of a parameter whose dimension `dim` is the host's heads, before or after the
+  /// split.
+  Shard heads_shard(const TensorSplit& split, int dim) const {
+    return split.shard(dim, {all_heads_});
+  }
+  /// The first of the host's heads among all ranks'.
+  int64_t first_head() const { return first_head_; }
+  int64_t all_heads() const { return all_heads_; }
   /// Throws where a cache cannot be used.
   void check_cache() const;
 
@@ -62,6 +73,7 @@ class ProjectedAttention : public AttentionMechanism {
   RotaryOptions rotation() const;
 
   AttentionHost host_;
+  int64_t first_head_ = 0, all_heads_;
 };
 
 }  // namespace heed::nn

@@ -38,6 +38,11 @@ Tensor SoftmaxAttention::forward(const Tensor& x, const AttentionContext& contex
   return merge(attention_of_lengths(heads.q, heads.k, heads.v, context.lengths, how));
 }
 
+void SoftmaxAttention::split_heads(const TensorSplitPointer& split) {
+  split_projections(split);
+  if (sink.defined()) keep_shard(sink, heads_shard(*split, 0));
+}
+
 double SoftmaxAttention::flops(int64_t tokens) const {
   const auto n = static_cast<double>(tokens);
   const double pairs = host().causal ? n * (n + 1) / 2 : n * n;

@@ -4,6 +4,7 @@
 #include "autograd/ops/index.h"
 #include "core/options.h"
 #include "nn/module.h"
+#include "nn/tensor_split.h"
 
 namespace heed::nn {
 
@@ -21,10 +22,22 @@ struct Embedding : Module {
 
   /// ids [...] (i64 or i32) -> [..., dim] in the module's compute dtype. An id outside [0, vocab)
   /// is an error.
-  Tensor forward(const Tensor& ids) { return embedding(weight, ids, compute_dtype()); }
+  Tensor forward(const Tensor& ids);
   Tensor operator()(const Tensor& ids) { return forward(ids); }
 
+  /// Keeps this rank's part of the rows. Ids of other ranks' rows are zeros here, and the result is
+  /// the sum over the ranks.
+  void split_rows(const TensorSplitPointer& split);
+  /// Who shares the rows; null: nobody.
+  const TensorSplit* split() const { return split_.get(); }
+
   Tensor weight;  // [vocab, dim]
+
+ private:
+  Tensor own_rows(const Tensor& ids) const;
+
+  TensorSplitPointer split_;
+  int64_t vocab_;
 };
 
 }  // namespace heed::nn

@@ -5,6 +5,10 @@
 
 namespace heed::nn {
 
+void FeedForward::split_hidden(const TensorSplitPointer&) {
+  fail_request("this feed-forward layer works on all of its hidden features at once");
+}
+
 std::unique_ptr<FeedForward> make_feed_forward(const std::string& kind, int64_t dim, int64_t hidden,
                                                bool bias, double dropout, const BlockInit& init) {
   if (kind == "swiglu") {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "nn/module.h"
+#include "nn/tensor_split.h"
 
 namespace heed::nn {
 
@@ -20,7 +21,14 @@ struct FeedForward : Module {
   virtual Tensor forward(const Tensor& x) = 0;
   /// Forward floating-point operations a token (a multiply-add counts as two).
   virtual double flops_per_token() const = 0;
-  Tensor operator()(const Tensor& x) { return forward(x); }
+  /// As a region of a model, whose tokens ranks may share outside of it.
+  Tensor operator()(const Tensor& x) { return forward(region_ ? region_->enter(x) : x); }
+  /// Keeps this rank's part of the hidden features; the result is the sum over the ranks. A
+  /// RequestError where the layer cannot.
+  virtual void split_hidden(const TensorSplitPointer& split);
+
+ protected:
+  TensorSplitPointer region_;  ///< who shares the hidden features
 };
 
 /// `kind` is "swiglu" or an activation of Mlp; `hidden` 0 takes the kind's default.

@@ -30,12 +30,41 @@ Linear::Linear(const LinearOptions& options) : Linear(options.in, options.out, o
 Linear::~Linear() = default;
 
 Tensor Linear::forward(const Tensor& x, Activation activation) {
-  if (!lora || merged_) return linear(x, weight, bias, activation);
-  return activate(add(linear(x, weight, bias), lora->forward(x)), activation);
+  const bool updated = lora && !merged_;
+  if (!updated && !rows_) return linear(x, weight, bias, activation);
+  Tensor y = linear(x, weight, rows_ && rows_->part() > 0 ? Tensor() : bias);
+  if (updated) y = add(y, lora->forward(x));
+  return activate(rows_ ? rows_->leave(y) : y, activation);
+}
+
+void Linear::split_columns(const TensorSplitPointer& split, std::vector<int64_t> groups) {
+  HEED_CHECK(!columns_ && !rows_, "linear: it is split already");
+  if (groups.empty()) groups = {weight.size(0)};
+  const Shard shard = split->shard(0, std::move(groups));
+  keep_shard(weight, shard);
+  if (bias.defined()) keep_shard(bias, shard);
+  if (lora) lora->up.split_columns(split, shard.groups);
+  columns_ = split;
+}
+
+void Linear::split_rows(const TensorSplitPointer& split) {
+  keep_inputs(*split);
+  rows_ = split;
+}
+
+void Linear::keep_inputs(const TensorSplit& split) {
+  HEED_CHECK(!columns_ && !rows_, "linear: it is split already");
+  const int64_t inputs = weight.size(1);
+  keep_shard(weight, split.shard(1, {inputs}));
+  if (!lora) return;
+  lora->down.keep_inputs(split);
+  lora->dropout.first_column = split.first(inputs);
+  lora->dropout.columns = inputs;
 }
 
 void Linear::adapt(const LowRankOptions& options) {
   HEED_CHECK(!lora, "linear: it has a low-rank update already");
+  HEED_CHECK(!columns_ && !rows_, "linear: updates come before ranks share the weight");
   freeze();
   lora = std::make_unique<LowRank>(weight.size(1), weight.size(0), options);
   child("lora", *lora);

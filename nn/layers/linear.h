@@ -6,6 +6,7 @@
 #include "autograd/ops/matmul.h"
 #include "core/options.h"
 #include "nn/module.h"
+#include "nn/tensor_split.h"
 
 namespace heed::nn {
 
@@ -44,12 +45,24 @@ struct Linear : Module {
   /// then have no part in its output any more.
   void merge();
 
+  /// Keeps this rank's part of the output features, which consist of `groups` (none: of one); the
+  /// result is that part. With the low-rank update, if there is one.
+  void split_columns(const TensorSplitPointer& split, std::vector<int64_t> groups = {});
+  /// Keeps this rank's part of the input features: x is that part, the result the sum over the
+  /// ranks. The bias, which all hold, is added by the first.
+  void split_rows(const TensorSplitPointer& split);
+  /// Keeps it without the sum: the result is this rank's share of it.
+  void keep_inputs(const TensorSplit& split);
+  /// Who shares the output features; null: nobody.
+  const TensorSplit* columns() const { return columns_.get(); }
+
   Tensor weight;                  // [out, in]
   Tensor bias;                    // [out], or undefined
   std::unique_ptr<LowRank> lora;  // or null
 
  private:
   bool merged_ = false;
+  TensorSplitPointer columns_, rows_;
 };
 
 }  // namespace heed::nn

@@ -37,6 +37,15 @@ Mlp::Mlp(const MlpOptions& options, const BlockInit& init)
 
 Tensor Mlp::forward(const Tensor& x) { return down(dropout(up.forward(x, activation))); }
 
+void Mlp::split_hidden(const TensorSplitPointer& split) {
+  const int64_t hidden = up.weight.size(0);
+  up.split_columns(split);
+  down.split_rows(split);
+  dropout.first_column = split->first(hidden);
+  dropout.columns = hidden;
+  region_ = split;
+}
+
 double Mlp::flops_per_token() const {
   return 2.0 * static_cast<double>(up.weight.numel() + down.weight.numel());
 }

@@ -27,6 +27,7 @@ struct Mlp : FeedForward {
 
   Tensor forward(const Tensor& x) override;
   double flops_per_token() const override;
+  void split_hidden(const TensorSplitPointer& split) override;
 
   Activation activation;
   Linear up, down;

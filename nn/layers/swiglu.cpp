@@ -31,6 +31,15 @@ Swiglu::Swiglu(const SwigluOptions& options, const BlockInit& init)
 
 Tensor Swiglu::forward(const Tensor& x) { return down(dropout(swiglu_packed(gate_up(x)))); }
 
+void Swiglu::split_hidden(const TensorSplitPointer& split) {
+  const int64_t hidden = down.weight.size(1);
+  gate_up.split_columns(split, {hidden, hidden});
+  down.split_rows(split);
+  dropout.first_column = split->first(hidden);
+  dropout.columns = hidden;
+  region_ = split;
+}
+
 double Swiglu::flops_per_token() const {
   return 2.0 * static_cast<double>(gate_up.weight.numel() + down.weight.numel());
 }

@@ -23,6 +23,7 @@ struct Swiglu : FeedForward {
 
   Tensor forward(const Tensor& x) override;
   double flops_per_token() const override;
+  void split_hidden(const TensorSplitPointer& split) override;
 
   Linear gate_up;  // [2 hidden, dim]: the gate's rows, then the values'
   Linear down;

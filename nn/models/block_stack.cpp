@@ -12,6 +12,18 @@ void BlockStackBase::share(std::shared_ptr<StackStage> stage) {
   }
 }
 
+void BlockStackBase::share_tokens(const TensorSplitPointer& split) {
+  HEED_CHECK(!token_split(), "block stack: other ranks share its tokens already");
+  tokens_ = split;
+  split_tokens(split->tokens());
+  // Regions have all tokens.
+  for (const auto& [path, module] : named_modules()) {
+    const bool region = dynamic_cast<AttentionMechanism*>(module) != nullptr ||
+                        dynamic_cast<FeedForward*>(module) != nullptr;
+    if (region) module->split_tokens(nullptr);
+  }
+}
+
 Tensor sum_of(const Stream& stream) {
   Tensor total = stream.at(0);
   for (size_t i = 1; i < stream.size(); ++i) total = add(total, stream[i]);

@@ -62,10 +62,15 @@ class BlockStackBase : public Module {
   void share(std::shared_ptr<StackStage> stage);
   const StackStage* stage() const { return stage_.get(); }
 
+  /// In training, ranks that share the blocks' matrices each hold their own tokens between the
+  /// blocks' regions. Before or after the split; what comes out has all tokens.
+  void share_tokens(const TensorSplitPointer& split);
+
   BlockHooks hooks;
 
  protected:
   std::shared_ptr<StackStage> stage_;
+  TensorSplitPointer tokens_;
 };
 
 /// Blocks have `Stream forward(const Stream&, const AttentionContext&)`.
@@ -92,17 +97,27 @@ class BlockStack : public BlockStackBase {
              AttentionContext context, bool checkpointing) {
     const int64_t first = stage_ ? stage_->first_block() : 0;
     const int64_t end = stage_ ? stage_->end_block() : block_count();
-    Stream stream{stage_ && !stage_->begins() ? stage_->enter(shape, dtype) : start()};
+    const bool shared = tokens_ && training() && context.cache == nullptr;
+    Shape own = shape;
+    if (shared) own[1] /= tokens_->parts();
+    Stream stream;
+    if (stage_ && !stage_->begins()) {
+      stream = {stage_->enter(own, dtype)};
+    } else {
+      stream = {shared ? tokens_->own_tokens(start()) : start()};
+    }
     for (int64_t i = first; i < end; ++i) {
       context.layer = i;
-      const auto body = [this, i, context](const Stream& in) {
+      const auto body = [this, i, context, shared](const Stream& in) {
+        const TensorSplit::Between between(tokens_.get(), shared);
         Block& block = *blocks_[static_cast<size_t>(i)];
         Stream out = block.forward(hooks.before ? hooks.before(i, block, in) : in, context);
         return hooks.after ? hooks.after(i, block, std::move(out)) : out;
       };
       stream = checkpointing && recording() ? checkpoint_many(body, stream) : body(stream);
     }
-    return stage_ ? Stream{stage_->leave(sum_of(stream))} : stream;
+    if (stage_) stream = {stage_->leave(sum_of(stream))};
+    return shared ? Stream{tokens_->all_tokens(sum_of(stream))} : stream;
   }
 
  private:

@@ -218,14 +218,22 @@ Tensor Encoder::mlm_hidden(const Tensor& features) {
 }
 
 Tensor Encoder::mlm_logits(const Tensor& features) {
-  return linear(mlm_hidden(features), embed.weight, mlm_bias);
+  return whole_of(vocabulary_, linear(mlm_hidden(features), embed.weight, mlm_bias),
+                  options_.vocab);
 }
 
 Tensor Encoder::mlm_loss(const Tensor& ids, const Tensor& targets, const Tensor& lengths) {
   return mean_over_tokens(token_split(), targets, [&](const Tensor& own, Reduction reduction) {
-    return linear_cross_entropy(mlm_hidden(features(ids, lengths)), embed.weight, mlm_bias, own,
-                                {.reduction = reduction});
+    return linear_cross_entropy(
+        mlm_hidden(features(ids, lengths)), embed.weight, mlm_bias, own,
+        {.reduction = reduction, .shared = classes_of(vocabulary_, options_.vocab)});
   });
+}
+
+void Encoder::split_vocabulary(const TensorSplitPointer& split) {
+  embed.split_rows(split);
+  if (mlm_bias.defined()) keep_shard(mlm_bias, split->shard(0, {options_.vocab}));
+  vocabulary_ = split;
 }
 
 double Encoder::flops() const {

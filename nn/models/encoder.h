@@ -51,7 +51,7 @@ std::vector<std::string> encoder_presets();
 /// Reads a config: its preset, if it names one, changed by the other keys.
 EncoderOptions read_encoder_options(const Config& config);
 
-class Encoder : public Classifier {
+class Encoder : public Classifier, public SharesVocabulary {
  public:
   explicit Encoder(const EncoderOptions& options);
 
@@ -62,6 +62,7 @@ class Encoder : public Classifier {
   /// Logits [B, classes]; an error for an encoder without `classes`.
   Tensor forward(const Tensor& ids, const Tensor& lengths) override;
   double flops() const override;
+  void split_vocabulary(const TensorSplitPointer& split) override;
 
   /// Hidden states [B, N, C] of ids [B, N]; lengths [B] i64 and token_types [B, N] (all 0) may be
   /// undefined. States after a row's length mean nothing. Where a sequence is shared: this rank's
@@ -93,6 +94,7 @@ class Encoder : public Classifier {
   Tensor mlm_hidden(const Tensor& features);
 
   EncoderOptions options_;
+  TensorSplitPointer vocabulary_;
 };
 
 }  // namespace heed::nn

@@ -67,9 +67,9 @@ GptBlock::GptBlock(const GptOptions& options, int64_t layer)
 
 Stream GptBlock::forward(const Stream& in, const AttentionContext& context) {
   auto [x, normed] = norm1->forward_sum(in);
-  const Tensor attended = attn_dropout(attn->forward(normed, context));
+  const Tensor attended = attn_dropout((*attn)(normed, context));
   std::tie(x, normed) = norm2->forward_add(x, attended);
-  return {x, mlp_dropout(mlp->forward(normed))};
+  return {x, mlp_dropout((*mlp)(normed))};
 }
 
 Gpt::Gpt(const GptOptions& options)
@@ -118,22 +118,35 @@ Tensor Gpt::run(const Tensor& ids, KvCache* cache) {
   return norm->forward_sum(stream).second;
 }
 
+Tensor Gpt::logits(const Tensor& hidden) {
+  return whole_of(vocabulary_, linear(hidden, head_weight()), options_.vocab);
+}
+
+void Gpt::split_vocabulary(const TensorSplitPointer& split) {
+  embed.split_rows(split);
+  if (head) head->split_columns(split);
+  vocabulary_ = split;
+}
+
 Tensor Gpt::forward(const Tensor& ids) {
-  const Tensor logits = linear(features(ids), head_weight());
-  return token_split() ? token_split()->whole(logits) : logits;
+  const Tensor own = logits(features(ids));
+  return token_split() ? token_split()->whole(own) : own;
 }
 
 Tensor Gpt::loss(const Tensor& ids, const Tensor& targets) {
   return mean_over_tokens(token_split(), targets, [&](const Tensor& own, Reduction reduction) {
-    return linear_cross_entropy(features(ids), head_weight(), {}, own, {.reduction = reduction});
+    return linear_cross_entropy(
+        features(ids), head_weight(), {}, own,
+        {.reduction = reduction, .shared = classes_of(vocabulary_, options_.vocab)});
   });
 }
 
 Tensor Gpt::loss_rows(const Tensor& ids, const Tensor& targets) {
   const NoGrad no_grad;
   const TokenSplit* split = token_split();
-  const Tensor rows = linear_cross_entropy_rows(features(ids), head_weight(), {},
-                                                split ? split->own(targets) : targets);
+  const Tensor rows = linear_cross_entropy_rows(
+      features(ids), head_weight(), {}, split ? split->own(targets) : targets,
+      {.shared = classes_of(vocabulary_, options_.vocab)});
   return split ? split->whole(rows) : rows;
 }
 
@@ -149,7 +162,7 @@ Tensor Gpt::decode(const Tensor& ids, DecodeState& state) {
   HEED_CHECK(cache != nullptr, "gpt: decode wants the state that start() gave");
   const Tensor hidden = run(ids, cache);
   cache->advance(ids.size(1));
-  return linear(select(hidden, 1, hidden.size(1) - 1), head_weight());
+  return logits(select(hidden, 1, hidden.size(1) - 1));
 }
 
 double Gpt::flops_per_token(int64_t tokens) const {

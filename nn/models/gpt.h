@@ -76,7 +76,7 @@ struct GptBlock : Module {
   Dropout attn_dropout, mlp_dropout;
 };
 
-class Gpt : public LanguageModel {
+class Gpt : public LanguageModel, public SharesVocabulary {
  public:
   explicit Gpt(const GptOptions& options);
 
@@ -91,10 +91,12 @@ class Gpt : public LanguageModel {
   std::unique_ptr<DecodeState> start() const override;
   Tensor decode(const Tensor& ids, DecodeState& state) override;
   double flops_per_token(int64_t tokens) const override;
+  void split_vocabulary(const TensorSplitPointer& split) override;
 
   /// The final normed hidden states, [B, N, C]; this rank's tokens where a sequence is shared.
   Tensor features(const Tensor& ids) { return run(ids, nullptr); }
-  /// The projection to logits, [vocab, dim]: the embedding itself when tied.
+  /// The projection to logits, [vocab, dim] or this rank's rows of it: the embedding itself when
+  /// tied.
   Tensor head_weight() const { return head ? head->whole_weight() : embed.weight; }
   const GptOptions& options() const { return options_; }
 
@@ -108,8 +110,10 @@ class Gpt : public LanguageModel {
 
  private:
   Tensor run(const Tensor& ids, KvCache* cache);
+  Tensor logits(const Tensor& hidden);
 
   GptOptions options_;
+  TensorSplitPointer vocabulary_;
 };
 
 }  // namespace heed::nn

@@ -48,10 +48,10 @@ Stream TransformerBlock::forward(const Stream& in, const AttentionContext& conte
     return drop_path(y);
   };
   const auto attended = [&](const Tensor& x) {
-    return finish(attn->forward(x, context), dropout1, scale1.get(), drop_path1);
+    return finish((*attn)(x, context), dropout1, scale1.get(), drop_path1);
   };
   const auto fed = [&](const Tensor& x) {
-    return finish(mlp->forward(x), dropout2, scale2.get(), drop_path2);
+    return finish((*mlp)(x), dropout2, scale2.get(), drop_path2);
   };
   if (norm_first_) {
     const auto [x, normed1] = norm1->forward_sum(in);

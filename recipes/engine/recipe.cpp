@@ -82,7 +82,12 @@ void ParallelOptions::options(Options& o) {
   };
   axis("pipeline", pipeline, "ranks that share the layers");
   axis("sequence", sequence, "ranks that share the sequence");
-  axis("tensor", tensor, "ranks that share each matrix");
+  o.field("tensor", tensor, "ranks that share each matrix", {.min = 1});
+  o.field("share_norms", share_norms,
+          "ranks that share matrices hold a part of the tokens each where all features are: norms, "
+          "dropout, the residual stream");
+  o.check(!share_norms || sequence == 1, "share_norms",
+          "the ranks of `sequence` share the tokens already");
   o.field("shard", shard,
           "what ranks along the data axis hold a share of, not all: the optimizer's moments "
           "(ZeRO-1), gradients too (ZeRO-2), parameters too (ZeRO-3)",
@@ -191,14 +196,18 @@ void check_schedule(const Recipe& recipe, const Config& tree) {
   }
 }
 
-void check_sharding(const Recipe& recipe, const Config& tree) {
-  if (recipe.parallel.shard == "none") return;
+// What looks at whole tensors cannot work on parts of them.
+void check_parts(const Recipe& recipe, const Config& tree) {
+  const bool shared = recipe.parallel.shard != "none";
+  if (!shared && recipe.parallel.tensor == 1) return;
   const Config* given = tree.find("parallel");
   const SourceLocation where = given == nullptr ? tree.where() : given->where();
+  const std::string field = shared ? "shard: " + recipe.parallel.shard
+                                   : fmt::format("tensor: {}", recipe.parallel.tensor);
   const auto refuse = [&](const std::string& what) {
-    fail_request(where, fmt::format("parallel.shard: {}: {} needs whole tensors, of which no rank "
-                                    "has all elements: leave it 'none'",
-                                    recipe.parallel.shard, what));
+    fail_request(where, fmt::format("parallel.{}: {} needs whole tensors, of which no rank has all "
+                                    "elements: leave it {}",
+                                    field, what, shared ? "'none'" : "1"));
   };
   if (optim::needs_whole_tensors(recipe.optimizer)) {
     refuse(fmt::format("optimizer.type: {}", recipe.optimizer.type));
@@ -212,7 +221,7 @@ Recipe recipe_from_config(const Config& tree) {
   Recipe recipe = read_options<Recipe>(tree, "", {});
   check_device(recipe, tree);
   check_schedule(recipe, tree);
-  check_sharding(recipe, tree);
+  check_parts(recipe, tree);
 
   const TaskEntry& task =
       find_task(type_of(recipe.task, "task", "language_modeling"), type_place(recipe.task));

@@ -80,6 +80,7 @@ struct ParallelOptions {
   int64_t sequence = 1;
   int64_t tensor = 1;
   std::string shard = "none";
+  bool share_norms = false;
   bool sync_batch_norm = true;
   double watchdog = 600.0;
   void options(Options& o);

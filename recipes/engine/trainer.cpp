@@ -15,6 +15,8 @@
 #include "distributed/held_parts.h"
 #include "distributed/mesh.h"
 #include "distributed/sharded_parameters.h"
+#include "distributed/state.h"
+#include "distributed/tensor_parallel.h"
 #include "distributed/world.h"
 #include "optim/ema.h"
 #include "optim/optimizer.h"
@@ -44,6 +46,15 @@ double seconds_since(Clock::time_point start) {
 
 std::string path_in(const std::string& folder, const std::string& name) {
   return (fs::path(folder) / name).string();
+}
+
+// The first rank's numbers: those that hold uneven parts of a tensor would share out otherwise.
+std::vector<int> agreed(const std::vector<int>& numbers, Communicator& ranks) {
+  const Tensor first = Tensor::from(std::vector<int64_t>(numbers.begin(), numbers.end()),
+                                    {static_cast<int64_t>(numbers.size())});
+  ranks.broadcast(first);
+  const std::vector<int64_t> all = first.to_vector<int64_t>();
+  return {all.begin(), all.end()};
 }
 
 class Trainer {
@@ -156,6 +167,9 @@ void Trainer::build() {
     content = read_checkpoint(last.path);
     nn::load_state_dict(module, content.model);
   }
+  if (shape_.tensor > 1) {
+    split_tensors(module, mesh_->tensor(), split_plan(module), recipe_.parallel.share_norms);
+  }
   make_optimizer();
   if (recipe_.train.ema > 0.0) make_ema();
   step_ = std::make_unique<TrainStep>(recipe_, *task_, *optimizer_, *mesh_, sharded_.get());
@@ -197,11 +211,13 @@ void Trainer::make_ema() {
 }
 
 void Trainer::resume_from(const CheckpointInfo& checkpoint, const CheckpointContent& content) {
-  optimizer_->load_state(optimizer_shares(content.optimizer, *optimizer_, sharded_.get()));
+  nn::Module& module = task_->module();
+  optimizer_->load_state(
+      optimizer_shares(own_state(content.optimizer, module), *optimizer_, sharded_.get()));
   if (ema_ && content.ema.empty()) {
     warn_(checkpoint.path + ": holds no averaged weights; the average starts here");
   } else if (ema_) {
-    ema_->load_state(ema_shares(content.ema, sharded_.get()));
+    ema_->load_state(ema_shares(own_state(content.ema, module), sharded_.get()));
   }
   const auto changes =
       tree_changes(parse_yaml(content.recipe_yaml, checkpoint.path), to_config(recipe_));
@@ -347,14 +363,16 @@ bool Trainer::evaluate() {
   return report.best;
 }
 
+// Ranks that share a model's parts all take part; rank 0 alone tells.
 void Trainer::sample() {
   const EvaluationWeights weights(recipe_.evaluation.use_ema ? ema_.get() : nullptr,
                                   sharded_.get());
-  if (!is_first()) return;
+  const bool files = task_->samples() == Task::Samples::files;
+  if (mesh_->place().data > 0 || (files && !is_first())) return;
   const EvalMode mode(task_->module());
   const SampleOptions& samples = recipe_.samples;
   std::vector<SampleReport> reports;
-  if (task_->samples() == Task::Samples::files) {
+  if (files) {
     const std::string folder = path_in(run_dir_, "samples");
     make_directories(folder);
     const std::string prefix = fmt::format("step-{:08}", state_.step);
@@ -375,6 +393,7 @@ void Trainer::sample() {
                          .answers = task_->samples() == Task::Samples::answers});
     }
   }
+  if (!is_first()) return;
   for (const SampleReport& report : reports) {
     log_->sample(report);
     observer_.on_sample(report);
@@ -384,8 +403,8 @@ void Trainer::sample() {
 // Those along the data axis share the writing; what ranks along other axes have twice is written
 // once.
 NamedTensors Trainer::own_part(const std::vector<HeldTensor>& state) const {
-  const std::vector<int> owners = share_out(state, mesh_->data().size());
-  return collect(state, owners, mesh_->data());  // parts of tensors would be joined here
+  const std::vector<int> owners = agreed(share_out(state, mesh_->data().size()), mesh_->tensor());
+  return whole_state(collect(state, owners, mesh_->data()), task_->module(), *mesh_);
 }
 
 void Trainer::checkpoint() {

@@ -104,8 +104,8 @@ TEST_F(RecipeErrors, MissingAndEmptyText) {
 }
 
 TEST_F(RecipeErrors, MoreThanOneRank) {
-  EXPECT_EQ(error_of(data + model + "parallel: {tensor: 2}\n"),
-            file + ":3:20: ranks share the batch alone: 'tensor' must be 1, got 2");
+  EXPECT_EQ(error_of(data + model + "parallel: {sequence: 2}\n"),
+            file + ":3:22: ranks share the batch alone: 'sequence' must be 1, got 2");
 }
 
 TEST_F(RecipeErrors, OtherDevices) {

@@ -1,0 +1,167 @@
+// Training where ranks share the matrices of a model, alone and with shared batches.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/recipes/rank_runs.h"
+
+namespace heed::recipes {
+namespace {
+
+using testing::HasSubstr;
+
+// SGD, since biases of keys have gradients of rounding alone, which Adam would scale up.
+const char* kGpt2 = R"(
+name: gpt2
+seed: 3
+data: {type: text, files: [text.txt], validation: 0.2, tokenizer: {type: bytes}}
+model: {type: gpt, layers: 2, dim: 24, heads: 12, context: 8, mlp: gelu_tanh, dropout: 0.1,
+        mlp_dropout: 0.1}
+train: {steps: 12, batch_size: 12, accumulation: 2, clip: 1.0, log_every: 1, eval_every: 6,
+        ema: 0.9}
+optimizer: {type: sgd, lr: 0.3, momentum: 0.9}
+evaluation: {batch_size: 12}
+)";
+
+const char* kLlama = R"(
+name: llama
+seed: 4
+data: {type: text, files: [text.txt], validation: 0.2, tokenizer: {type: chars}}
+model: {type: gpt, layers: 2, dim: 24, heads: 24, kv_heads: 12, head_dim: 4, context: 8,
+        mlp: swiglu, hidden: 40, norm: rms_norm, position: rotary, bias: false, tied: false,
+        dropout: 0.1, checkpointing: true}
+train: {steps: 12, batch_size: 12, clip: 1.0, log_every: 1, eval_every: 6}
+optimizer: {type: adamw, lr: 1e-2, weight_decay: 0.1}
+evaluation: {batch_size: 12}
+)";
+
+const char* kEncoder = R"(
+name: encoder
+seed: 5
+task: {type: masked_language_modeling}
+data: {type: text, files: [text.txt], validation: 0.2, tokenizer: {type: chars}}
+model: {type: encoder, layers: 2, dim: 24, heads: 12, context: 16, dropout: 0.1, pooler: false}
+train: {steps: 12, batch_size: 12, accumulation: 2, clip: 1.0, log_every: 1, eval_every: 6}
+optimizer: {type: sgd, lr: 0.3, momentum: 0.9}
+evaluation: {batch_size: 12}
+)";
+
+std::string write(const SharedScratch& folder, const char* recipe) {
+  if (world().rank() == 0) {
+    folder.own().write("text.txt", tiny_text());
+    folder.own().write("recipe.yaml", recipe);
+  }
+  world().barrier();
+  return folder.path("recipe.yaml");
+}
+
+/// All ranks share the matrices; of four also two and two, with shared batches.
+std::vector<std::string> meshes() {
+  std::vector<std::string> all = {fmt::format("parallel.tensor={}", world().size())};
+  if (world().size() == 4) all.push_back("parallel.tensor=2");
+  return all;
+}
+
+void expect_meshes_like_one_rank(const char* recipe) {
+  for (const std::string& mesh : meshes()) {
+    SCOPED_TRACE(mesh);
+    const SharedScratch folder;
+    expect_like_one_rank(folder, write(folder, recipe), {}, {mesh});
+  }
+}
+
+TEST(TensorParallelRuns, DecoderAsGpt2EqualsOneRank) { expect_meshes_like_one_rank(kGpt2); }
+TEST(TensorParallelRuns, EncoderEqualsOneRank) { expect_meshes_like_one_rank(kEncoder); }
+
+// Every rank of a group takes part, rank 0 tells.
+TEST(TensorParallelRuns, SamplesAreThoseOfOneRank) {
+  const std::vector<std::string> overrides = {"samples.every=6", "samples.count=2",
+                                              "samples.max_tokens=20", "samples.prompt=line",
+                                              "samples.temperature=0"};
+  for (const std::string& mesh : meshes()) {
+    const SharedScratch folder;
+    const std::string recipe = write(folder, kLlama);
+    Recorder one, all;
+    const auto self = self_communicator();
+    if (world().rank() == 0) {
+      train_ranks(recipe, folder.path("one"), overrides, one, *self);
+    }
+    std::vector<std::string> of_all = overrides;
+    of_all.push_back(mesh);
+    train_ranks(recipe, folder.path("all"), of_all, all, world());
+    ASSERT_EQ(all.samples.size(), world().rank() == 0 ? 4u : 0u);
+    for (size_t i = 0; i < all.samples.size(); ++i) {
+      EXPECT_EQ(all.samples[i].text, one.samples[i].text);
+    }
+  }
+}
+
+TEST(TensorParallelRuns, ResumesUnderTheSameAndAnotherMesh) {
+  const SharedScratch folder;
+  const std::string recipe = write(folder, kLlama);
+  TrainObserver silent;
+  const std::string mesh = meshes().back();
+  const std::vector<std::string> all = {"schedule.type=constant", "train.ema=0.9", mesh};
+  std::vector<std::string> half = all;
+  half.push_back("train.steps=6");
+  train_ranks(recipe, folder.path("whole"), all, silent, world());
+  train_ranks(recipe, folder.path("cut"), half, silent, world());
+  const auto copy = [&](const char* name) {
+    if (world().rank() == 0) {
+      std::filesystem::copy(folder.path("cut"), folder.path(name),
+                            std::filesystem::copy_options::recursive);
+    }
+    world().barrier();
+  };
+  copy("alone");
+  copy("data");
+  const std::vector<std::string> unsplit = {"schedule.type=constant", "train.ema=0.9"};
+  const auto self = self_communicator();
+  if (world().rank() == 0) {
+    train_ranks(recipe, folder.path("alone"), unsplit, silent, *self, true);
+  }
+  train_ranks(recipe, folder.path("data"), unsplit, silent, world(), true);
+  train_ranks(recipe, folder.path("cut"), all, silent, world(), true);
+  if (world().rank() != 0) return;
+  const auto content = [&](const char* run) {
+    return read_checkpoint(find_checkpoint(folder.path(run)).path);
+  };
+  const CheckpointContent whole = content("whole"), cut = content("cut");
+  expect_same_bits(whole.model, cut.model);
+  expect_same_bits(whole.optimizer, cut.optimizer);
+  expect_same_bits(whole.ema, cut.ema);
+  for (const char* run : {"alone", "data"}) {
+    expect_close(content(run).model, whole.model);
+    expect_close(content(run).ema, whole.ema);
+  }
+}
+
+TEST(TensorParallelRuns, WrongRequestsAreRefusedOnEveryRank) {
+  const SharedScratch folder;
+  const std::string recipe = write(folder, kGpt2);
+  TrainObserver silent;
+  const std::string mesh = meshes().front();
+  const auto error = [&](std::vector<std::string> overrides) {
+    overrides.push_back(mesh);
+    return request_error(
+        [&] { train_ranks(recipe, folder.path("run"), overrides, silent, world()); });
+  };
+  EXPECT_THAT(error({"model.heads=1"}),
+              HasSubstr(fmt::format("parallel.tensor: blocks.0.attn: {} ranks cannot share 1 heads "
+                                    "with 1 key and value heads",
+                                    world().size())));
+  EXPECT_THAT(error({"optimizer.type=lars"}),
+              HasSubstr("optimizer.type: lars needs whole tensors"));
+  EXPECT_THAT(error({"optimizer.type=adafactor"}),
+              HasSubstr("optimizer.type: adafactor needs whole tensors"));
+  EXPECT_THAT(error({"train.adaptive_clip=0.01"}),
+              HasSubstr("train.adaptive_clip needs whole tensors"));
+  EXPECT_FALSE(std::filesystem::exists(folder.path("run")));
+  EXPECT_THAT(request_error([&] {
+                train_ranks(HEED_SOURCE_DIR "/recipes/base/smoke-classification.yaml",
+                            folder.path("run"), {mesh}, silent, world());
+              }),
+              HasSubstr("none of these"));
+}
+
+}  // namespace
+}  // namespace heed::recipes
