@@ -162,9 +162,9 @@ std::unique_ptr<TextDataset> open_text_dataset(const TextDatasetOptions& options
                                                const SourceLocation& where) {
   TextSource validation;
   if (!options.validation_files.empty()) {
-    validation = read_text(options.validation_files, options.text.max_bytes, where);
+    validation = read_text(options.validation_files, options.text.max_bytes, where, options.field);
   }
-  return make_text_dataset(read_text(options.files, options.text.max_bytes, where),
+  return make_text_dataset(read_text(options.files, options.text.max_bytes, where, options.field),
                            std::move(validation), options.text, where);
 }
 

@@ -33,6 +33,7 @@ struct TextOptions {
 struct TextDatasetOptions {
   std::vector<std::string> files;
   std::vector<std::string> validation_files;
+  std::string field = "text";
   TextOptions text;
 
   void options(Options& o);

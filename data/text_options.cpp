@@ -31,6 +31,7 @@ void TextDatasetOptions::options(Options& o) {
           {.required = true});
   o.field("validation_files", validation_files,
           "files to hold out, instead of a fraction of `files`");
+  o.field("field", field, "the member of each line's object that is a document, in .jsonl files");
   text.options(o);
 }
 

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "core/files.h"
+#include "data/text_table.h"
 #include "data/unicode.h"
 
 namespace heed::data {
@@ -122,24 +123,32 @@ std::vector<std::string> find_text_files(const std::vector<std::string>& pattern
 }
 
 TextSource read_text(const std::vector<std::string>& patterns, int64_t max_bytes,
-                     const SourceLocation& where) {
+                     const SourceLocation& where, const std::string& field) {
   TextSource source;
   int64_t room = max_bytes > 0 ? max_bytes : std::numeric_limits<int64_t>::max();
+  const auto add = [&](const std::string& path, std::string text) {
+    const bool shortened = cut(text, room);
+    source.capped = source.capped || shortened;
+    room = shortened ? 0 : room - static_cast<int64_t>(text.size());
+    if (!text.empty()) source.documents.push_back({path, std::move(text)});
+  };
   for (const std::string& path : find_text_files(patterns, where)) {
     if (room == 0) {
       source.capped = true;
       break;
     }
-    std::string text = read_file(path);
-    if (text.empty()) continue;
-    if (text.find('\0') != std::string::npos) {
-      source.skipped.push_back(path);
+    if (path.ends_with(".jsonl")) {
+      for (TableRow& row : read_table({path}, {field}, {.format = "jsonl"}, "utf-8", where)) {
+        add(fmt::format("{}:{}", path, row.where.line), std::move(row.fields[0]));
+      }
       continue;
     }
-    const bool shortened = cut(text, room);
-    source.capped = source.capped || shortened;
-    room = shortened ? 0 : room - static_cast<int64_t>(text.size());
-    if (!text.empty()) source.documents.push_back({path, std::move(text)});
+    std::string text = read_file(path);
+    if (text.find('\0') != std::string::npos) {
+      source.skipped.push_back(path);
+    } else {
+      add(path, std::move(text));
+    }
   }
   if (source.documents.empty()) {
     const std::string why =

@@ -10,7 +10,7 @@
 namespace heed::data {
 
 struct Document {
-  std::string path;  ///< as found
+  std::string path;  ///< as found; of a line of JSON lines "file.jsonl:12"
   std::string text;  ///< its bytes, as they are
 };
 
@@ -26,10 +26,11 @@ struct TextSource {
 /// glob (*, ?, [a-z], ** for any depth). "${NAME}" is the environment variable's value, a leading
 /// "~/" the home folder; relative paths start at the working directory. Files with a NUL byte are
 /// skipped, and named in `skipped`. `max_bytes` > 0 stops after that many bytes (at a UTF-8
-/// character). A pattern that matches nothing, an unset variable, and no text at all are
+/// character). Every line of a file that ends in .jsonl is an object whose member `field` is a
+/// document. A pattern that matches nothing, an unset variable, and no text at all are
 /// RequestErrors; `where` is the recipe's place for them.
 TextSource read_text(const std::vector<std::string>& patterns, int64_t max_bytes = 0,
-                     const SourceLocation& where = {});
+                     const SourceLocation& where = {}, const std::string& field = "text");
 
 /// A path with its "${NAME}" and leading "~/" replaced, as read_text does.
 std::string expand_path(const std::string& path, const SourceLocation& where = {});

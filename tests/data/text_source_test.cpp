@@ -95,5 +95,23 @@ TEST_F(TextSourceTest, LeavesOutBinariesAndEmptyFiles) {
   EXPECT_THAT(source.skipped, ElementsAre(folder_ / "m/binary"));
 }
 
+TEST_F(TextSourceTest, EveryLineOfJsonLinesIsADocument) {
+  folder_.write("j/a.jsonl",
+                "{\"text\": \"one\\ntwo\", \"id\": 1}\n\n{\"id\": 2, \"text\": \"three\"}\n");
+  folder_.write("j/b.txt", "four");
+  const TextSource source = read_text({folder_ / "j"});
+  ASSERT_EQ(source.documents.size(), 3u);
+  EXPECT_EQ(source.documents[0].text, "one\ntwo");
+  EXPECT_EQ(source.documents[1].text, "three");
+  EXPECT_THAT(source.documents[1].path, HasSubstr("a.jsonl:3"));
+  EXPECT_EQ(source.documents[2].text, "four");
+  const TextSource some = read_text({folder_ / "j"}, 9);
+  EXPECT_TRUE(some.capped);
+  EXPECT_EQ(some.bytes(), 9);
+  EXPECT_EQ(read_text({folder_ / "j/a.jsonl"}, 0, {}, "id").documents[1].text, "2");
+  EXPECT_THAT(message_of([&] { read_text({folder_ / "j/a.jsonl"}, 0, {}, "body"); }),
+              HasSubstr("a.jsonl:1"));
+}
+
 }  // namespace
 }  // namespace heed::data
