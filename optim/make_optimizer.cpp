@@ -211,6 +211,19 @@ std::unique_ptr<Optimizer> make_optimizer_of(const OptimizerOptions& options,
                             std::vector<std::string>{"adamw", "adam", "sgd", "lars", "adafactor"}));
 }
 
+OptimizerOptions options_for(const OptimizerOptions& options, const NamedTensors& some,
+                             const NamedTensors& all) {
+  OptimizerOptions own = options;
+  const auto any_matches = [](const NamedTensors& parameters, const std::string& pattern) {
+    return std::any_of(parameters.begin(), parameters.end(),
+                       [&](const auto& p) { return glob_match(pattern, p.first); });
+  };
+  std::erase_if(own.groups, [&](const ParameterGroup& group) {
+    return any_matches(all, group.pattern) && !any_matches(some, group.pattern);
+  });
+  return own;
+}
+
 std::unique_ptr<Optimizer> make_optimizer(const Config& options, const NamedTensors& parameters) {
   return make_optimizer(options.is_null()
                             ? OptimizerOptions{}

@@ -115,6 +115,10 @@ class Optimizer {
 /// want no gradient any more. See make_optimizer.
 std::vector<Parameter> trained_parameters(const OptimizerOptions& options,
                                           const NamedTensors& parameters);
+/// The options for some of all trained parameters (the others are another rank's): without the
+/// groups that only match others.
+OptimizerOptions options_for(const OptimizerOptions& options, const NamedTensors& some,
+                             const NamedTensors& all);
 
 /// Builds the optimiser that the options name. Parameters are leaves that want gradients; another
 /// tensor (a buffer, a detached copy) is an Error naming it, since nothing would train it. A group

@@ -78,9 +78,10 @@ void ParallelOptions::options(Options& o) {
   const auto axis = [&o](const char* name, int64_t& ranks, const char* doc) {
     o.field(name, ranks, doc, {.min = 1});
     o.check(ranks == 1, name,
-            fmt::format("ranks share the batch alone: '{}' must be 1, got {}", name, ranks));
+            fmt::format("ranks do not share this yet: '{}' must be 1, got {}", name, ranks));
   };
-  axis("pipeline", pipeline, "ranks that share the layers");
+  o.field("pipeline", pipeline, "ranks that share the blocks: stages that pass micro-batches on",
+          {.min = 1});
   axis("sequence", sequence, "ranks that share the sequence");
   o.field("tensor", tensor, "ranks that share each matrix", {.min = 1});
   o.field("share_norms", share_norms,

@@ -24,11 +24,12 @@ std::vector<GradientReducer::Parameter> held_by_ranks(
 }  // namespace
 
 TrainStep::TrainStep(const Recipe& recipe, Task& task, optim::Optimizer& optimizer, Mesh& mesh,
-                     ShardedParameters* sharded)
+                     Pipeline& pipeline, ShardedParameters* sharded)
     : recipe_(recipe),
       task_(task),
       optimizer_(optimizer),
       mesh_(mesh),
+      pipeline_(pipeline),
       parts_(task.module()),
       sharded_(sharded),
       reducer_(sharded != nullptr ? std::vector<GradientReducer::Parameter>()
@@ -52,7 +53,8 @@ std::pair<std::vector<Batch>, int64_t> TrainStep::next_batches(int64_t step) {
   int64_t targets = 0;
   for (int64_t i = 0; i < recipe_.train.accumulation; ++i) {
     batches.push_back(task_.next_batch());
-    targets += batches.back().count;
+    // A loss is the last stage's alone.
+    if (pipeline_.is_last()) targets += batches.back().count;
   }
   const auto total =
       static_cast<int64_t>(mesh_.world().all_reduce_number(static_cast<double>(targets)));
@@ -62,22 +64,22 @@ std::pair<std::vector<Batch>, int64_t> TrainStep::next_batches(int64_t step) {
 
 double TrainStep::accumulate(int64_t step, const std::vector<Batch>& batches, int64_t total,
                              bool reduce) {
-  double mean = 0.0;
+  std::vector<Pipeline::MicroBatch> passes;
   for (size_t i = 0; i < batches.size(); ++i) {
-    if (reduce) begin_reduction(i + 1 == batches.size());
     // Where ranks meet within a pass (batch norm), none of them may leave it out.
     if (batches[i].count == 0 && mesh_.world().size() == 1) continue;
-    const int64_t part = static_cast<int64_t>(i) * mesh_.shape().data + mesh_.place().data;
-    random_context() = {static_cast<uint64_t>(recipe_.seed), static_cast<uint64_t>(step),
-                        static_cast<uint64_t>(part)};
-    const double weight = static_cast<double>(batches[i].count) / static_cast<double>(total);
-    if (sharded_ != nullptr) sharded_->require(0);  // what no block gathers for itself
-    const Tensor loss = task_.loss(batches[i]);
-    mean += weight * loss.item();
-    backward(loss, Tensor::full(loss.shape(), weight, loss.dtype()));
-    if (reduce) end_reduction();
+    const auto loss = [&, i] {
+      const int64_t part = static_cast<int64_t>(i) * mesh_.shape().data + mesh_.place().data;
+      random_context() = {static_cast<uint64_t>(recipe_.seed), static_cast<uint64_t>(step),
+                          static_cast<uint64_t>(part)};
+      if (sharded_ != nullptr) sharded_->require(0);  // what no block gathers for itself
+      return task_.loss(batches[i]);
+    };
+    passes.push_back({loss, static_cast<double>(batches[i].count) / static_cast<double>(total)});
   }
-  return mean;
+  if (!reduce) return pipeline_.run(passes);
+  return pipeline_.run(passes,
+                       {[this](bool last) { begin_reduction(last); }, [this] { end_reduction(); }});
 }
 
 // Whole gradients of earlier passes stay until the last, unless gradients are sharded: then every

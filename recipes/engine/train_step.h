@@ -10,6 +10,7 @@
 #include "distributed/gradient_reducer.h"
 #include "distributed/held_parts.h"
 #include "distributed/mesh.h"
+#include "distributed/pipeline.h"
 #include "distributed/sharded_parameters.h"
 #include "distributed/sharded_reducer.h"
 #include "optim/optimizer.h"
@@ -32,7 +33,7 @@ class TrainStep {
   /// All outlive this; the recipe's `train` section counts. With `sharded` the optimiser's
   /// parameters are its shares, in their order.
   TrainStep(const Recipe& recipe, Task& task, optim::Optimizer& optimizer, Mesh& mesh,
-            ShardedParameters* sharded = nullptr);
+            Pipeline& pipeline, ShardedParameters* sharded = nullptr);
 
   /// Step `step` (from 0) with learning rate `lr`; every rank calls it, and says whether it was
   /// asked to stop.
@@ -59,6 +60,7 @@ class TrainStep {
   Task& task_;
   optim::Optimizer& optimizer_;
   Mesh& mesh_;
+  Pipeline& pipeline_;
   HeldParts parts_;
   ShardedParameters* sharded_;
   GradientReducer reducer_;  ///< of nothing where parameters are sharded

@@ -82,6 +82,7 @@ class Trainer {
   void make_optimizer();
   void make_ema();
   void resume_from(const CheckpointInfo& checkpoint, const CheckpointContent& content);
+  NamedTensors of_stage(const NamedTensors& all, const NamedTensors& own) const;
   void open_folder();
   void report_start();
   void loop(const InterruptGuard& interrupt);
@@ -103,6 +104,7 @@ class Trainer {
   Communicator& world_;
   MeshShape shape_;
   std::unique_ptr<Mesh> mesh_;
+  std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<Communicator> statistics_;  ///< batch norm's; null where they are kept apart
   std::unique_ptr<Communicator> gathers_;     ///< of sharded parameters
   TrainObserver silent_;
@@ -172,14 +174,18 @@ void Trainer::build() {
   }
   make_optimizer();
   if (recipe_.train.ema > 0.0) make_ema();
-  step_ = std::make_unique<TrainStep>(recipe_, *task_, *optimizer_, *mesh_, sharded_.get());
+  step_ =
+      std::make_unique<TrainStep>(recipe_, *task_, *optimizer_, *mesh_, *pipeline_, sharded_.get());
   state_.seed = static_cast<uint64_t>(recipe_.seed);
   if (!last.path.empty()) resume_from(last, content);
 }
 
 void Trainer::make_optimizer() {
+  const NamedTensors whole = nn::trained_tensors(task_->module());
+  pipeline_ = std::make_unique<Pipeline>(mesh_->pipeline(), task_->module());
+  const NamedTensors own = nn::trained_tensors(task_->module());
   std::vector<optim::Parameter> trained =
-      optim::trained_parameters(recipe_.optimizer, nn::trained_tensors(task_->module()));
+      optim::trained_parameters(optim::options_for(recipe_.optimizer, own, whole), own);
   if (gathers_) {
     const HeldParts parts(task_->module());
     const Sharding sharding = sharding_from_name(recipe_.parallel.shard);
@@ -212,12 +218,14 @@ void Trainer::make_ema() {
 
 void Trainer::resume_from(const CheckpointInfo& checkpoint, const CheckpointContent& content) {
   nn::Module& module = task_->module();
-  optimizer_->load_state(
-      optimizer_shares(own_state(content.optimizer, module), *optimizer_, sharded_.get()));
+  optimizer_->load_state(of_stage(
+      optimizer_shares(own_state(content.optimizer, module), *optimizer_, sharded_.get()),
+      optimizer_->state_tensors()));
   if (ema_ && content.ema.empty()) {
     warn_(checkpoint.path + ": holds no averaged weights; the average starts here");
   } else if (ema_) {
-    ema_->load_state(ema_shares(own_state(content.ema, module), sharded_.get()));
+    ema_->load_state(of_stage(ema_shares(own_state(content.ema, module), sharded_.get()),
+                              ema_->state_tensors()));
   }
   const auto changes =
       tree_changes(parse_yaml(content.recipe_yaml, checkpoint.path), to_config(recipe_));
@@ -232,6 +240,17 @@ void Trainer::resume_from(const CheckpointInfo& checkpoint, const CheckpointCont
   first_step_ = saved_step_ = evaluated_step_ = state_.step;
   seconds_before_ = state_.seconds;
   resumed_from_ = last_checkpoint_ = checkpoint.path;
+}
+
+// What this rank holds of it: a stage of a pipeline leaves the other stages' alone.
+NamedTensors Trainer::of_stage(const NamedTensors& all, const NamedTensors& own) const {
+  if (mesh_->shape().pipeline == 1) return all;
+  NamedTensors mine = all;
+  std::erase_if(mine, [&](const auto& entry) {
+    return std::none_of(own.begin(), own.end(),
+                        [&](const auto& held) { return held.first == entry.first; });
+  });
+  return mine;
 }
 
 // Files that only some ranks see would otherwise end in different weights, unnoticed.
