@@ -76,4 +76,15 @@ void share_tokens(nn::Module& module, std::shared_ptr<const nn::TokenSplit> spli
   module.split_tokens(std::move(split));
 }
 
+void share_sequences(nn::Module& model, std::shared_ptr<const nn::TokenSplit> split) {
+  const auto* shares = dynamic_cast<const nn::SharesTokens*>(&model);
+  if (shares == nullptr) {
+    fail_request(
+        "parallel.sequence: this model does not know how to share the tokens of a sequence among "
+        "ranks (gpt, encoder and vit do)");
+  }
+  split->positions(shares->sequence_tokens());  // a RequestError where they do not share out
+  share_tokens(model, std::move(split));
+}
+
 }  // namespace heed

@@ -31,6 +31,7 @@ class SequenceParallel final : public nn::TokenSplit {
       : ranks_(ranks), layout_(layout), method_(method) {}
 
   int64_t parts() const override { return ranks_.size(); }
+  int64_t multiple() const override { return pieces(layout_, ranks_.size()); }
   Tensor positions(int64_t tokens) const override;
   bool evenly_spaced() const override { return layout_ != TokenLayout::zigzag; }
   /// All-gather, with a reduce-scatter as its gradient.
@@ -51,5 +52,9 @@ class SequenceParallel final : public nn::TokenSplit {
 /// names the attention mechanism which cannot, where there is one; nothing is changed then. Called
 /// once, when the parameters have their values: those that go by token become this rank's part.
 void share_tokens(nn::Module& module, std::shared_ptr<const nn::TokenSplit> split);
+
+/// The same for a whole model that knows how to (nn::SharesTokens), and whose training sequences
+/// share out: a RequestError otherwise.
+void share_sequences(nn::Module& model, std::shared_ptr<const nn::TokenSplit> split);
 
 }  // namespace heed

@@ -30,11 +30,14 @@ TokenLayout token_layout(const std::string& name) {
   fail_request("unknown layout of tokens '{}'{}", name, did_you_mean(name, names));
 }
 
+int64_t pieces(TokenLayout layout, int64_t ranks) {
+  return layout == TokenLayout::zigzag && ranks > 1 ? 2 * ranks : ranks;
+}
+
 void check_layout(TokenLayout layout, int64_t tokens, int64_t ranks) {
-  const int64_t pieces = layout == TokenLayout::zigzag && ranks > 1 ? 2 * ranks : ranks;
-  if (tokens % pieces == 0) return;
+  if (tokens % pieces(layout, ranks) == 0) return;
   fail_request("{} tokens do not share out among {} ranks: the {} layout wants a multiple of {}",
-               tokens, ranks, name_of(layout), pieces);
+               tokens, ranks, name_of(layout), pieces(layout, ranks));
 }
 
 std::vector<TokenRun> token_runs(TokenLayout layout, int64_t tokens, int64_t ranks, int64_t rank) {

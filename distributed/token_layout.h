@@ -20,6 +20,9 @@ const char* name_of(TokenLayout layout);
 /// A RequestError for any other name.
 TokenLayout token_layout(const std::string& name);
 
+/// What a sequence's tokens must be a multiple of to share out among the ranks.
+int64_t pieces(TokenLayout layout, int64_t ranks);
+
 /// A RequestError where `tokens` do not share out among the ranks: they must be a multiple of the
 /// ranks, or for zigzag of twice as many.
 void check_layout(TokenLayout layout, int64_t tokens, int64_t ranks);

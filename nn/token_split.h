@@ -21,6 +21,8 @@ class TokenSplit {
 
   /// Ranks that share a sequence.
   virtual int64_t parts() const = 0;
+  /// What the number of tokens must be a multiple of.
+  virtual int64_t multiple() const = 0;
   /// Positions, i64 [n], of this rank's tokens among `tokens`, ascending. An error where they do
   /// not share out evenly.
   virtual Tensor positions(int64_t tokens) const = 0;
@@ -38,6 +40,14 @@ class TokenSplit {
   /// that of the whole sequences.
   virtual AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                     const AttentionSpec& spec) const = 0;
+};
+
+/// A model that takes whole sequences and gives whole results where ranks share its tokens.
+class SharesTokens {
+ public:
+  virtual ~SharesTokens() = default;
+  /// Tokens of a training sequence, which must share out among the ranks.
+  virtual int64_t sequence_tokens() const = 0;
 };
 
 /// The mean loss of targets [B, N] (-100 does not count) on every rank: `loss` gives that of this

@@ -10,7 +10,6 @@
 #include "nn/defaults.h"
 #include "nn/init.h"
 #include "nn/models/presets.h"
-#include "nn/token_split.h"
 
 namespace heed::nn {
 namespace {
@@ -167,7 +166,7 @@ Config Encoder::config() const {
   return with_defaults(Config(Config::Map{{"type", "encoder"}}), options_);
 }
 
-Tensor Encoder::features(const Tensor& ids, const Tensor& lengths, const Tensor& types) {
+Tensor Encoder::own_features(const Tensor& ids, const Tensor& lengths, const Tensor& types) {
   HEED_CHECK(ids.rank() == 2 && ids.numel() > 0, "encoder: ids must be [B, N], got {}", ids);
   HEED_CHECK(!position || ids.size(1) <= options_.context,
              "encoder: {} tokens, but the model's learned positions end at its context of {}",
@@ -195,6 +194,11 @@ Tensor Encoder::features(const Tensor& ids, const Tensor& lengths, const Tensor&
   return options_.norm_first ? norm->forward_sum(stream).second : sum_of(stream);
 }
 
+Tensor Encoder::features(const Tensor& ids, const Tensor& lengths, const Tensor& types) {
+  const Tensor own = own_features(ids, lengths, types);
+  return token_split() ? token_split()->whole(own) : own;
+}
+
 Tensor Encoder::pooled(const Tensor& features, const Tensor& lengths) {
   const Tensor vector =
       options_.pool == "cls" ? select(features, 1, 0) : mean_of_lengths(features, lengths);
@@ -208,8 +212,16 @@ Tensor Encoder::classify(const Tensor& pooled) {
 
 Tensor Encoder::forward(const Tensor& ids, const Tensor& lengths) {
   HEED_CHECK(classifier, "encoder: no classification head; give `classes`");
-  const Tensor own = features(ids, lengths);
-  return classify(pooled(token_split() ? token_split()->whole(own) : own, lengths));
+  if (token_split() == nullptr) return classify(pooled(features(ids, lengths), lengths));
+  // Rows are as long as the longest of a batch: padded on, they share out.
+  const int64_t missing = -ids.size(1) % token_split()->multiple();
+  Tensor padded = ids, counted = lengths;
+  if (missing != 0) {
+    const int64_t more = missing + token_split()->multiple();
+    padded = concat({ids, Tensor::zeros({ids.size(0), more}, ids.dtype())}, 1);
+    if (!lengths.defined()) counted = Tensor::full({ids.size(0)}, ids.size(1), DType::i64);
+  }
+  return classify(pooled(features(padded, counted), counted));
 }
 
 Tensor Encoder::mlm_hidden(const Tensor& features) {
@@ -225,7 +237,7 @@ Tensor Encoder::mlm_logits(const Tensor& features) {
 Tensor Encoder::mlm_loss(const Tensor& ids, const Tensor& targets, const Tensor& lengths) {
   return mean_over_tokens(token_split(), targets, [&](const Tensor& own, Reduction reduction) {
     return linear_cross_entropy(
-        mlm_hidden(features(ids, lengths)), embed.weight, mlm_bias, own,
+        mlm_hidden(own_features(ids, lengths, {})), embed.weight, mlm_bias, own,
         {.reduction = reduction, .shared = classes_of(vocabulary_, options_.vocab)});
   });
 }

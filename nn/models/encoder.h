@@ -16,6 +16,7 @@
 #include "nn/layers/sinusoidal_position.h"
 #include "nn/models/classifier.h"
 #include "nn/models/transformer_block.h"
+#include "nn/token_split.h"
 
 namespace heed::nn {
 
@@ -51,13 +52,14 @@ std::vector<std::string> encoder_presets();
 /// Reads a config: its preset, if it names one, changed by the other keys.
 EncoderOptions read_encoder_options(const Config& config);
 
-class Encoder : public Classifier, public SharesVocabulary {
+class Encoder : public Classifier, public SharesTokens, public SharesVocabulary {
  public:
   explicit Encoder(const EncoderOptions& options);
 
   ClassifierInput input() const override;
   int64_t classes() const override { return options_.classes; }
   Config config() const override;
+  int64_t sequence_tokens() const override { return options_.context; }
   using Classifier::forward;
   /// Logits [B, classes]; an error for an encoder without `classes`.
   Tensor forward(const Tensor& ids, const Tensor& lengths) override;
@@ -65,8 +67,7 @@ class Encoder : public Classifier, public SharesVocabulary {
   void split_vocabulary(const TensorSplitPointer& split) override;
 
   /// Hidden states [B, N, C] of ids [B, N]; lengths [B] i64 and token_types [B, N] (all 0) may be
-  /// undefined. States after a row's length mean nothing. Where a sequence is shared: this rank's
-  /// tokens.
+  /// undefined. States after a row's length mean nothing.
   Tensor features(const Tensor& ids, const Tensor& lengths = {}, const Tensor& token_types = {});
   /// [B, N, C] -> one vector a sequence [B, C]: its first state or the mean of those that count,
   /// through the pooler (linear, tanh) if there is one.
@@ -91,6 +92,8 @@ class Encoder : public Classifier, public SharesVocabulary {
   Tensor mlm_bias;                                            // [vocab], or undefined
 
  private:
+  /// The states of this rank's tokens.
+  Tensor own_features(const Tensor& ids, const Tensor& lengths, const Tensor& token_types);
   Tensor mlm_hidden(const Tensor& features);
 
   EncoderOptions options_;

@@ -9,7 +9,6 @@
 #include "nn/attention/registry.h"
 #include "nn/defaults.h"
 #include "nn/init.h"
-#include "nn/token_split.h"
 
 namespace heed::nn {
 namespace {
@@ -128,15 +127,20 @@ void Gpt::split_vocabulary(const TensorSplitPointer& split) {
   vocabulary_ = split;
 }
 
+Tensor Gpt::features(const Tensor& ids) {
+  const Tensor own = run(ids);
+  return token_split() ? token_split()->whole(own) : own;
+}
+
 Tensor Gpt::forward(const Tensor& ids) {
-  const Tensor own = logits(features(ids));
+  const Tensor own = logits(run(ids));
   return token_split() ? token_split()->whole(own) : own;
 }
 
 Tensor Gpt::loss(const Tensor& ids, const Tensor& targets) {
   return mean_over_tokens(token_split(), targets, [&](const Tensor& own, Reduction reduction) {
     return linear_cross_entropy(
-        features(ids), head_weight(), {}, own,
+        run(ids), head_weight(), {}, own,
         {.reduction = reduction, .shared = classes_of(vocabulary_, options_.vocab)});
   });
 }
@@ -144,9 +148,9 @@ Tensor Gpt::loss(const Tensor& ids, const Tensor& targets) {
 Tensor Gpt::loss_rows(const Tensor& ids, const Tensor& targets) {
   const NoGrad no_grad;
   const TokenSplit* split = token_split();
-  const Tensor rows = linear_cross_entropy_rows(
-      features(ids), head_weight(), {}, split ? split->own(targets) : targets,
-      {.shared = classes_of(vocabulary_, options_.vocab)});
+  const Tensor rows =
+      linear_cross_entropy_rows(run(ids), head_weight(), {}, split ? split->own(targets) : targets,
+                                {.shared = classes_of(vocabulary_, options_.vocab)});
   return split ? split->whole(rows) : rows;
 }
 

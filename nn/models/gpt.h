@@ -21,6 +21,7 @@
 #include "nn/layers/sinusoidal_position.h"
 #include "nn/models/block_stack.h"
 #include "nn/models/language_model.h"
+#include "nn/token_split.h"
 
 namespace heed::nn {
 
@@ -76,12 +77,13 @@ struct GptBlock : Module {
   Dropout attn_dropout, mlp_dropout;
 };
 
-class Gpt : public LanguageModel, public SharesVocabulary {
+class Gpt : public LanguageModel, public SharesTokens, public SharesVocabulary {
  public:
   explicit Gpt(const GptOptions& options);
 
   int64_t vocab() const override { return options_.vocab; }
   int64_t context() const override { return options_.context; }
+  int64_t sequence_tokens() const override { return options_.context; }
   bool extrapolates() const override { return options_.position != "learned"; }
   Config config() const override;
 
@@ -93,8 +95,8 @@ class Gpt : public LanguageModel, public SharesVocabulary {
   double flops_per_token(int64_t tokens) const override;
   void split_vocabulary(const TensorSplitPointer& split) override;
 
-  /// The final normed hidden states, [B, N, C]; this rank's tokens where a sequence is shared.
-  Tensor features(const Tensor& ids) { return run(ids, nullptr); }
+  /// The final normed hidden states, [B, N, C].
+  Tensor features(const Tensor& ids);
   /// The projection to logits, [vocab, dim] or this rank's rows of it: the embedding itself when
   /// tied.
   Tensor head_weight() const { return head ? head->whole_weight() : embed.weight; }
@@ -109,7 +111,8 @@ class Gpt : public LanguageModel, public SharesVocabulary {
   std::unique_ptr<Linear> head;  // null when tied
 
  private:
-  Tensor run(const Tensor& ids, KvCache* cache);
+  /// The states of this rank's tokens.
+  Tensor run(const Tensor& ids, KvCache* cache = nullptr);
   Tensor logits(const Tensor& hidden);
 
   GptOptions options_;

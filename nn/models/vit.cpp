@@ -8,7 +8,6 @@
 #include "nn/defaults.h"
 #include "nn/init.h"
 #include "nn/models/presets.h"
-#include "nn/token_split.h"
 
 namespace heed::nn {
 namespace {
@@ -175,13 +174,13 @@ Tensor Vit::features(const Tensor& images) {
   };
   const Shape shape{batch, context.positions.numel(), options_.dim};
   const Stream stream = blocks.run(shape, compute_dtype(), start, context, options_.checkpointing);
-  return norm->forward_sum(stream).second;
+  const Tensor own = norm->forward_sum(stream).second;
+  return split ? split->whole(own) : own;
 }
 
 Tensor Vit::forward(const Tensor& images, const Tensor& lengths) {
   HEED_CHECK(!lengths.defined(), "vit: images take no lengths");
-  const Tensor own = features(images);
-  const Tensor x = token_split() ? token_split()->whole(own) : own;
+  const Tensor x = features(images);
   return head(cls.defined() ? select(x, 1, 0) : mean(x, {1}));
 }
 

@@ -14,6 +14,7 @@
 #include "nn/layers/sinusoidal_position.h"
 #include "nn/models/classifier.h"
 #include "nn/models/transformer_block.h"
+#include "nn/token_split.h"
 
 namespace heed::nn {
 
@@ -48,19 +49,19 @@ std::vector<std::string> vit_presets();
 /// Reads a config: its preset, if it names one, changed by the other keys.
 VitOptions read_vit_options(const Config& config);
 
-class Vit : public Classifier {
+class Vit : public Classifier, public SharesTokens {
  public:
   explicit Vit(const VitOptions& options);
 
   ClassifierInput input() const override;
   int64_t classes() const override { return options_.classes; }
   Config config() const override;
+  int64_t sequence_tokens() const override { return tokens(); }
   using Classifier::forward;
   Tensor forward(const Tensor& images, const Tensor& lengths) override;
   double flops() const override;
 
-  /// Normed states of the class token (if there is one) and the patches, row by row: [B, N, C];
-  /// this rank's where a sequence is shared.
+  /// Normed states of the class token (if there is one) and the patches, row by row: [B, N, C].
   Tensor features(const Tensor& images);
   const VitOptions& options() const { return options_; }
 

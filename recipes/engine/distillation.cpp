@@ -58,6 +58,7 @@ void Distillation::load_teacher(const SourceLocation& where) {
   const CheckpointContent content = read_checkpoint(path);
   nn::load_state_dict(*teacher_, inference_weights(content, recipe.evaluation.use_ema));
   if (recipe_.train.precision == "bf16") teacher_->compute_in(DType::bf16);
+  if (recipe_.train.precision == "f64") teacher_->convert(DType::f64);
   teacher_->eval();
 }
 

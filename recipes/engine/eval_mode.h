@@ -1,6 +1,9 @@
 // A guard around whatever uses the model during training without training it.
 #pragma once
 
+#include <memory>
+#include <utility>
+
 #include "autograd/tape.h"
 #include "core/random.h"
 #include "nn/module.h"
@@ -27,6 +30,25 @@ class EvalMode {
   bool training_;
   RandomContext random_;
   NoGrad no_grad_;
+};
+
+/// While it lives, every rank's model takes whole sequences by itself (generation: token by token).
+class WholeSequences {
+ public:
+  /// `split` is the module's own, or null.
+  WholeSequences(nn::Module& module, std::shared_ptr<const nn::TokenSplit> split)
+      : module_(module), split_(std::move(split)) {
+    if (split_) module_.split_tokens(nullptr);
+  }
+  ~WholeSequences() {
+    if (split_) module_.split_tokens(split_);
+  }
+  WholeSequences(const WholeSequences&) = delete;
+  WholeSequences& operator=(const WholeSequences&) = delete;
+
+ private:
+  nn::Module& module_;
+  std::shared_ptr<const nn::TokenSplit> split_;
 };
 
 }  // namespace heed::recipes

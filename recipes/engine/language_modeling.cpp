@@ -40,7 +40,7 @@ Metrics LanguageModeling::evaluate(const EvaluationOptions& options, Communicato
   for (int64_t i = 0; i < batches.size(); ++i) {
     const data::Batch batch = batches(i);
     if (batch.count > 0) {
-      for (const float row : model_->loss_rows(batch.inputs, batch.targets).to_vector<float>()) {
+      for (const double row : model_->loss_rows(batch.inputs, batch.targets).to_vector<double>()) {
         nats += row;
       }
     }

@@ -17,8 +17,9 @@ void TrainOptions::options(Options& o) {
   o.field("batch_size", batch_size, "sequences (or examples) of a micro-batch", {.min = 1});
   o.field("accumulation", accumulation, "micro-batches whose gradients make a step", {.min = 1});
   o.field("precision", precision,
-          "of activations: f32, or bf16 with f32 master weights and f32 accumulation",
-          {.one_of = {"f32", "bf16"}});
+          "of activations: f32, or bf16 with f32 master weights and f32 accumulation; f64, weights "
+          "too, for checks",
+          {.one_of = {"f32", "bf16", "f64"}});
   o.field("from", from,
           "weights to start from: a run's folder, a checkpoint's or a .safetensors file");
   o.field("clip", clip, "largest norm of the whole gradient; 0 leaves it as it is", {.min = 0});
@@ -75,14 +76,17 @@ void AdaptOptions::options(Options& o) {
 
 void ParallelOptions::options(Options& o) {
   o.field("data", data, "ranks that share the batch; 0: all that the other axes leave", {.min = 0});
-  const auto axis = [&o](const char* name, int64_t& ranks, const char* doc) {
-    o.field(name, ranks, doc, {.min = 1});
-    o.check(ranks == 1, name,
-            fmt::format("ranks do not share this yet: '{}' must be 1, got {}", name, ranks));
-  };
   o.field("pipeline", pipeline, "ranks that share the blocks: stages that pass micro-batches on",
           {.min = 1});
-  axis("sequence", sequence, "ranks that share the sequence");
+  o.field("sequence", sequence, "ranks that share the tokens of every sequence", {.min = 1});
+  o.field("sequence_layout", sequence_layout,
+          "which tokens a rank has: a run of them, or two that balance causal work (zigzag), or "
+          "every so-manieth (striped); auto: zigzag for language models, else contiguous",
+          {.one_of = {"auto", "contiguous", "zigzag", "striped"}});
+  o.field("sequence_attention", sequence_attention,
+          "how queries meet other ranks' keys: blockwise round a ring, Ring Self-Attention with "
+          "stored scores (rsa), or an exchange of heads",
+          {.one_of = {"ring", "rsa", "heads"}});
   o.field("tensor", tensor, "ranks that share each matrix", {.min = 1});
   o.field("share_norms", share_norms,
           "ranks that share matrices hold a part of the tokens each where all features are: norms, "

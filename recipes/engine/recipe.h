@@ -78,6 +78,8 @@ struct ParallelOptions {
   int64_t data = 0;
   int64_t pipeline = 1;
   int64_t sequence = 1;
+  std::string sequence_layout = "auto";
+  std::string sequence_attention = "ring";
   int64_t tensor = 1;
   std::string shard = "none";
   bool share_norms = false;

@@ -109,6 +109,7 @@ std::unique_ptr<Task> make_task(const Recipe& given, TaskUse use, const std::str
   check_extras(recipe, *task);
   adapt(task->module(), recipe.lora);
   if (recipe.train.precision == "bf16") task->module().compute_in(DType::bf16);
+  if (recipe.train.precision == "f64") task->module().convert(DType::f64);
   return task;
 }
 

@@ -14,10 +14,12 @@
 #include "distributed/gathered_blocks.h"
 #include "distributed/held_parts.h"
 #include "distributed/mesh.h"
+#include "distributed/sequence_parallel.h"
 #include "distributed/sharded_parameters.h"
 #include "distributed/state.h"
 #include "distributed/tensor_parallel.h"
 #include "distributed/world.h"
+#include "nn/models/language_model.h"
 #include "optim/ema.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
@@ -78,6 +80,8 @@ class Trainer {
   void fit();
   void build();
   void check_ranks_alike();
+  /// Among the ranks of the sequence axis.
+  void share_tokens();
   /// The optimiser of the module's trained parameters, or of this rank's shares of them.
   void make_optimizer();
   void make_ema();
@@ -104,6 +108,7 @@ class Trainer {
   Communicator& world_;
   MeshShape shape_;
   std::unique_ptr<Mesh> mesh_;
+  std::shared_ptr<const nn::TokenSplit> tokens_;  ///< null where sequences are whole
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<Communicator> statistics_;  ///< batch norm's; null where they are kept apart
   std::unique_ptr<Communicator> gathers_;     ///< of sharded parameters
@@ -172,12 +177,25 @@ void Trainer::build() {
   if (shape_.tensor > 1) {
     split_tensors(module, mesh_->tensor(), split_plan(module), recipe_.parallel.share_norms);
   }
+  share_tokens();
   make_optimizer();
   if (recipe_.train.ema > 0.0) make_ema();
   step_ =
       std::make_unique<TrainStep>(recipe_, *task_, *optimizer_, *mesh_, *pipeline_, sharded_.get());
   state_.seed = static_cast<uint64_t>(recipe_.seed);
   if (!last.path.empty()) resume_from(last, content);
+}
+
+void Trainer::share_tokens() {
+  if (shape_.sequence == 1) return;
+  const bool language = dynamic_cast<nn::LanguageModel*>(&task_->module()) != nullptr;
+  const std::string& given = recipe_.parallel.sequence_layout;
+  const TokenLayout layout = given != "auto" ? token_layout(given)
+                             : language      ? TokenLayout::zigzag
+                                             : TokenLayout::contiguous;
+  tokens_ = std::make_shared<SequenceParallel>(
+      mesh_->sequence(), layout, sequence_method(recipe_.parallel.sequence_attention));
+  share_sequences(task_->module(), tokens_);
 }
 
 void Trainer::make_optimizer() {
@@ -218,9 +236,9 @@ void Trainer::make_ema() {
 
 void Trainer::resume_from(const CheckpointInfo& checkpoint, const CheckpointContent& content) {
   nn::Module& module = task_->module();
-  optimizer_->load_state(of_stage(
-      optimizer_shares(own_state(content.optimizer, module), *optimizer_, sharded_.get()),
-      optimizer_->state_tensors()));
+  optimizer_->load_state(
+      of_stage(optimizer_shares(own_state(content.optimizer, module), *optimizer_, sharded_.get()),
+               optimizer_->state_tensors()));
   if (ema_ && content.ema.empty()) {
     warn_(checkpoint.path + ": holds no averaged weights; the average starts here");
   } else if (ema_) {
@@ -389,6 +407,7 @@ void Trainer::sample() {
   const bool files = task_->samples() == Task::Samples::files;
   if (mesh_->place().data > 0 || (files && !is_first())) return;
   const EvalMode mode(task_->module());
+  const WholeSequences whole(task_->module(), tokens_);
   const SampleOptions& samples = recipe_.samples;
   std::vector<SampleReport> reports;
   if (files) {

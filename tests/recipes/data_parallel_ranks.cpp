@@ -11,8 +11,10 @@ namespace {
 using testing::HasSubstr;
 
 TEST(DataParallel, DecoderEqualsOneRank) {
-  const SharedScratch folder;
-  expect_like_one_rank(folder, write_gpt(folder), {});
+  for (const char* precision : {"f32", "f64"}) {
+    const SharedScratch folder;
+    expect_like_one_rank(folder, write_gpt(folder), {}, {}, precision);
+  }
 }
 
 TEST(DataParallel, AveragedWeightsAndCheckpointedBlocksToo) {

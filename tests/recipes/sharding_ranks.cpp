@@ -13,41 +13,6 @@ using testing::HasSubstr;
 
 const std::vector<std::string> kLevels = {"optimizer", "gradients", "parameters"};
 
-std::string write_recipe(const SharedScratch& folder, const char* recipe) {
-  if (world().rank() == 0) {
-    folder.own().write("text.txt", tiny_text());
-    folder.own().write("recipe.yaml", recipe);
-  }
-  world().barrier();
-  return folder.path("recipe.yaml");
-}
-
-const char* kEncoder = R"(
-seed: 3
-task: {type: masked_language_modeling}
-data: {type: text, files: [text.txt], validation: 0.2, tokenizer: {type: chars}}
-model: {type: encoder, layers: 2, dim: 16, heads: 2, context: 16, pooler: false, dropout: 0.1}
-train: {steps: 12, batch_size: 12, accumulation: 2, clip: 1.0, ema: 0.9, log_every: 1,
-        eval_every: 6}
-optimizer: {type: sgd, lr: 0.1, momentum: 0.9}
-evaluation: {batch_size: 12}
-)";
-
-const char* kVit = R"(
-seed: 7
-task: {type: classification}
-data: {type: procedural-images, content: gratings, size: 16, train: 24, validation: 48, test: 48}
-model: {type: vit, patch: 4, layers: 2, dim: 32, heads: 2, dropout: 0.1}
-train: {steps: 12, batch_size: 24, clip: 1.0, ema: 0.9, log_every: 1, eval_every: 6}
-optimizer:
-  type: sgd
-  lr: 0.2
-  momentum: 0.9
-  groups:
-    - {pattern: "blocks.1.*", lr: 0.5, weight_decay: 0.1}
-evaluation: {batch_size: 24}
-)";
-
 TEST(Sharding, DecoderEqualsOneRank) {
   for (const std::string& level : kLevels) {
     SCOPED_TRACE(level);
