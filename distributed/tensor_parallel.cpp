@@ -42,6 +42,7 @@ class TokensInOrder final : public nn::TokenSplit {
   explicit TokensInOrder(Communicator& ranks) : ranks_(ranks) {}
 
   int64_t parts() const override { return ranks_.size(); }
+  int64_t multiple() const override { return ranks_.size(); }
   Tensor positions(int64_t tokens) const override {
     if (tokens % parts() != 0) {
       fail_request("parallel.share_norms: {} ranks cannot share {} tokens", parts(), tokens);
