@@ -45,6 +45,18 @@ optimizer: {type: sgd, lr: 0.3, momentum: 0.9}
 evaluation: {batch_size: 12}
 )";
 
+const char* kVit = R"(
+name: vit
+seed: 7
+task: {type: classification, smoothing: 0.1}
+data: {type: procedural-images, content: gratings, size: 16, train: 24, validation: 48, test: 48}
+model: {type: vit, layers: 2, dim: 24, heads: 12, patch: 4, dropout: 0.1, attention_dropout: 0.1,
+        layer_scale: 0.5}
+train: {steps: 12, batch_size: 24, clip: 1.0, log_every: 1, eval_every: 6}
+optimizer: {type: sgd, lr: 0.2, momentum: 0.9}
+evaluation: {batch_size: 24}
+)";
+
 std::string write(const SharedScratch& folder, const char* recipe) {
   if (world().rank() == 0) {
     folder.own().write("text.txt", tiny_text());
@@ -61,16 +73,49 @@ std::vector<std::string> meshes() {
   return all;
 }
 
-void expect_meshes_like_one_rank(const char* recipe) {
+void expect_meshes_like_one_rank(const char* recipe, const std::vector<std::string>& overrides = {},
+                                 const std::vector<std::string>& further = {}) {
   for (const std::string& mesh : meshes()) {
     SCOPED_TRACE(mesh);
     const SharedScratch folder;
-    expect_like_one_rank(folder, write(folder, recipe), {}, {mesh});
+    std::vector<std::string> all = further;
+    all.push_back(mesh);
+    expect_like_one_rank(folder, write(folder, recipe), overrides, all);
   }
 }
 
+// Adam takes an element's gradient by its own size, rounding too where there is little else.
+const std::vector<std::string> kSgd = {"optimizer.type=sgd", "optimizer.lr=0.3",
+                                       "optimizer.momentum=0.9", "optimizer.weight_decay=0"};
+
 TEST(TensorParallelRuns, DecoderAsGpt2EqualsOneRank) { expect_meshes_like_one_rank(kGpt2); }
+TEST(TensorParallelRuns, DecoderAsLlamaEqualsOneRank) { expect_meshes_like_one_rank(kLlama, kSgd); }
 TEST(TensorParallelRuns, EncoderEqualsOneRank) { expect_meshes_like_one_rank(kEncoder); }
+TEST(TensorParallelRuns, VisionTransformerEqualsOneRank) { expect_meshes_like_one_rank(kVit); }
+
+TEST(TensorParallelRuns, UpdatesOfAFrozenModelEqualOneRank) {
+  std::vector<std::string> overrides = kSgd;
+  for (const char* more : {"lora.rank=4", "lora.dropout=0.1", "lora.also=[norm,head]"}) {
+    overrides.emplace_back(more);
+  }
+  expect_meshes_like_one_rank(kLlama, overrides);
+}
+
+TEST(TensorParallelRuns, SharedNormsEqualOneRank) {
+  expect_meshes_like_one_rank(kGpt2, {"model.context=12"}, {"parallel.share_norms=true"});
+  expect_meshes_like_one_rank(kEncoder, {"model.context=12"}, {"parallel.share_norms=true"});
+}
+
+// Uneven parts of the vocabulary are cut once more along the data axis.
+TEST(TensorParallelRuns, SharesAlongTheDataAxisToo) {
+  if (world().size() != 4) GTEST_SKIP() << "two axes want four ranks";
+  for (const char* shard : {"optimizer", "gradients", "parameters"}) {
+    SCOPED_TRACE(shard);
+    const SharedScratch folder;
+    expect_like_one_rank(folder, write(folder, kGpt2), {"model.vocab=259"},
+                         {"parallel.tensor=2", fmt::format("parallel.shard={}", shard)});
+  }
+}
 
 // Every rank of a group takes part, rank 0 tells.
 TEST(TensorParallelRuns, SamplesAreThoseOfOneRank) {
