@@ -9,7 +9,8 @@ namespace {
 
 using testing::HasSubstr;
 
-// SGD, since biases of keys have gradients of rounding alone, which Adam would scale up.
+// SGD where there are biases: those of keys have gradients of rounding alone, which Adam would
+// scale up.
 const char* kGpt2 = R"(
 name: gpt2
 seed: 3
@@ -34,7 +35,7 @@ optimizer: {type: adamw, lr: 1e-2, weight_decay: 0.1}
 evaluation: {batch_size: 12}
 )";
 
-const char* kEncoder = R"(
+const char* kMaskedEncoder = R"(
 name: encoder
 seed: 5
 task: {type: masked_language_modeling}
@@ -45,7 +46,7 @@ optimizer: {type: sgd, lr: 0.3, momentum: 0.9}
 evaluation: {batch_size: 12}
 )";
 
-const char* kVit = R"(
+const char* kImages = R"(
 name: vit
 seed: 7
 task: {type: classification, smoothing: 0.1}
@@ -56,15 +57,6 @@ train: {steps: 12, batch_size: 24, clip: 1.0, log_every: 1, eval_every: 6}
 optimizer: {type: sgd, lr: 0.2, momentum: 0.9}
 evaluation: {batch_size: 24}
 )";
-
-std::string write(const SharedScratch& folder, const char* recipe) {
-  if (world().rank() == 0) {
-    folder.own().write("text.txt", tiny_text());
-    folder.own().write("recipe.yaml", recipe);
-  }
-  world().barrier();
-  return folder.path("recipe.yaml");
-}
 
 /// All ranks share the matrices; of four also two and two, with shared batches.
 std::vector<std::string> meshes() {
@@ -80,30 +72,22 @@ void expect_meshes_like_one_rank(const char* recipe, const std::vector<std::stri
     const SharedScratch folder;
     std::vector<std::string> all = further;
     all.push_back(mesh);
-    expect_like_one_rank(folder, write(folder, recipe), overrides, all);
+    expect_like_one_rank(folder, write_recipe(folder, recipe), overrides, all);
   }
 }
 
-// Adam takes an element's gradient by its own size, rounding too where there is little else.
-const std::vector<std::string> kSgd = {"optimizer.type=sgd", "optimizer.lr=0.3",
-                                       "optimizer.momentum=0.9", "optimizer.weight_decay=0"};
-
 TEST(TensorParallelRuns, DecoderAsGpt2EqualsOneRank) { expect_meshes_like_one_rank(kGpt2); }
-TEST(TensorParallelRuns, DecoderAsLlamaEqualsOneRank) { expect_meshes_like_one_rank(kLlama, kSgd); }
-TEST(TensorParallelRuns, EncoderEqualsOneRank) { expect_meshes_like_one_rank(kEncoder); }
-TEST(TensorParallelRuns, VisionTransformerEqualsOneRank) { expect_meshes_like_one_rank(kVit); }
+TEST(TensorParallelRuns, DecoderAsLlamaEqualsOneRank) { expect_meshes_like_one_rank(kLlama); }
+TEST(TensorParallelRuns, EncoderEqualsOneRank) { expect_meshes_like_one_rank(kMaskedEncoder); }
+TEST(TensorParallelRuns, VisionTransformerEqualsOneRank) { expect_meshes_like_one_rank(kImages); }
 
 TEST(TensorParallelRuns, UpdatesOfAFrozenModelEqualOneRank) {
-  std::vector<std::string> overrides = kSgd;
-  for (const char* more : {"lora.rank=4", "lora.dropout=0.1", "lora.also=[norm,head]"}) {
-    overrides.emplace_back(more);
-  }
-  expect_meshes_like_one_rank(kLlama, overrides);
+  expect_meshes_like_one_rank(kLlama, {"lora.rank=4", "lora.dropout=0.1", "lora.also=[norm,head]"});
 }
 
 TEST(TensorParallelRuns, SharedNormsEqualOneRank) {
   expect_meshes_like_one_rank(kGpt2, {"model.context=12"}, {"parallel.share_norms=true"});
-  expect_meshes_like_one_rank(kEncoder, {"model.context=12"}, {"parallel.share_norms=true"});
+  expect_meshes_like_one_rank(kMaskedEncoder, {"model.context=12"}, {"parallel.share_norms=true"});
 }
 
 // Uneven parts of the vocabulary are cut once more along the data axis.
@@ -112,7 +96,7 @@ TEST(TensorParallelRuns, SharesAlongTheDataAxisToo) {
   for (const char* shard : {"optimizer", "gradients", "parameters"}) {
     SCOPED_TRACE(shard);
     const SharedScratch folder;
-    expect_like_one_rank(folder, write(folder, kGpt2), {"model.vocab=259"},
+    expect_like_one_rank(folder, write_recipe(folder, kGpt2), {"model.vocab=259"},
                          {"parallel.tensor=2", fmt::format("parallel.shard={}", shard)});
   }
 }
@@ -124,7 +108,7 @@ TEST(TensorParallelRuns, SamplesAreThoseOfOneRank) {
                                               "samples.temperature=0"};
   for (const std::string& mesh : meshes()) {
     const SharedScratch folder;
-    const std::string recipe = write(folder, kLlama);
+    const std::string recipe = write_recipe(folder, kLlama);
     Recorder one, all;
     const auto self = self_communicator();
     if (world().rank() == 0) {
@@ -142,7 +126,7 @@ TEST(TensorParallelRuns, SamplesAreThoseOfOneRank) {
 
 TEST(TensorParallelRuns, ResumesUnderTheSameAndAnotherMesh) {
   const SharedScratch folder;
-  const std::string recipe = write(folder, kLlama);
+  const std::string recipe = write_recipe(folder, kLlama);
   TrainObserver silent;
   const std::string mesh = meshes().back();
   const std::vector<std::string> all = {"schedule.type=constant", "train.ema=0.9", mesh};
@@ -182,7 +166,7 @@ TEST(TensorParallelRuns, ResumesUnderTheSameAndAnotherMesh) {
 
 TEST(TensorParallelRuns, WrongRequestsAreRefusedOnEveryRank) {
   const SharedScratch folder;
-  const std::string recipe = write(folder, kGpt2);
+  const std::string recipe = write_recipe(folder, kGpt2);
   TrainObserver silent;
   const std::string mesh = meshes().front();
   const auto error = [&](std::vector<std::string> overrides) {
