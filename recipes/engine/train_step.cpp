@@ -23,27 +23,26 @@ std::vector<GradientReducer::Parameter> held_by_ranks(
 
 }  // namespace
 
-TrainStep::TrainStep(const Recipe& recipe, Task& task, optim::Optimizer& optimizer, Mesh& mesh,
-                     Pipeline& pipeline, ShardedParameters* sharded)
+TrainStep::TrainStep(const Recipe& recipe, Task& task, SharedModel& model, Mesh& mesh)
     : recipe_(recipe),
       task_(task),
-      optimizer_(optimizer),
+      optimizer_(model.optimizer()),
       mesh_(mesh),
-      pipeline_(pipeline),
+      pipeline_(model.pipeline()),
       parts_(task.module()),
-      sharded_(sharded),
-      reducer_(sharded != nullptr ? std::vector<GradientReducer::Parameter>()
-                                  : held_by_ranks(optimizer.parameters(), parts_, mesh)) {
-  if (sharded == nullptr) {
-    for (const optim::Parameter& parameter : optimizer.parameters()) {
+      sharded_(model.sharded()),
+      reducer_(sharded_ != nullptr ? std::vector<GradientReducer::Parameter>()
+                                   : held_by_ranks(optimizer_.parameters(), parts_, mesh)) {
+  if (sharded_ == nullptr) {
+    for (const optim::Parameter& parameter : optimizer_.parameters()) {
       holders_.push_back(parts_.holders(parameter.tensor, mesh).size());
     }
     return;
   }
-  share_reducer_ = std::make_unique<ShardedReducer>(sharded->layout(), mesh);
-  for (size_t i = 0; i < sharded->shares().size(); ++i) {
-    if (!sharded->shares()[i].defined()) continue;
-    const Tensor& whole = sharded->layout().parameters()[i].tensor;
+  share_reducer_ = std::make_unique<ShardedReducer>(sharded_->layout(), mesh);
+  for (size_t i = 0; i < sharded_->shares().size(); ++i) {
+    if (!sharded_->shares()[i].defined()) continue;
+    const Tensor& whole = sharded_->layout().parameters()[i].tensor;
     holders_.push_back(parts_.holders(whole, mesh).size() / mesh.shape().data);
   }
 }

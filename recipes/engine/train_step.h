@@ -10,11 +10,9 @@
 #include "distributed/gradient_reducer.h"
 #include "distributed/held_parts.h"
 #include "distributed/mesh.h"
-#include "distributed/pipeline.h"
-#include "distributed/sharded_parameters.h"
 #include "distributed/sharded_reducer.h"
-#include "optim/optimizer.h"
 #include "recipes/engine/recipe.h"
+#include "recipes/engine/shared_model.h"
 #include "recipes/engine/task.h"
 
 namespace heed::recipes {
@@ -30,10 +28,8 @@ struct StepResult {
 
 class TrainStep {
  public:
-  /// All outlive this; the recipe's `train` section counts. With `sharded` the optimiser's
-  /// parameters are its shares, in their order.
-  TrainStep(const Recipe& recipe, Task& task, optim::Optimizer& optimizer, Mesh& mesh,
-            Pipeline& pipeline, ShardedParameters* sharded = nullptr);
+  /// All outlive this; the recipe's `train` section counts. The model is the task's.
+  TrainStep(const Recipe& recipe, Task& task, SharedModel& model, Mesh& mesh);
 
   /// Step `step` (from 0) with learning rate `lr`; every rank calls it, and says whether it was
   /// asked to stop.

@@ -11,26 +11,17 @@
 #include "core/files.h"
 #include "core/parallel.h"
 #include "distributed/batch_statistics.h"
-#include "distributed/gathered_blocks.h"
-#include "distributed/held_parts.h"
 #include "distributed/mesh.h"
-#include "distributed/sequence_parallel.h"
-#include "distributed/sharded_parameters.h"
-#include "distributed/state.h"
-#include "distributed/tensor_parallel.h"
 #include "distributed/world.h"
-#include "nn/models/language_model.h"
-#include "optim/ema.h"
-#include "optim/optimizer.h"
 #include "optim/schedule.h"
 #include "recipes/engine/adapt.h"
 #include "recipes/engine/checkpoint.h"
 #include "recipes/engine/eval_mode.h"
 #include "recipes/engine/evaluation_weights.h"
-#include "recipes/engine/held_state.h"
 #include "recipes/engine/interrupt.h"
 #include "recipes/engine/recipe_tree.h"
 #include "recipes/engine/run_log.h"
+#include "recipes/engine/shared_model.h"
 #include "recipes/engine/train_step.h"
 
 namespace heed::recipes {
@@ -48,15 +39,6 @@ double seconds_since(Clock::time_point start) {
 
 std::string path_in(const std::string& folder, const std::string& name) {
   return (fs::path(folder) / name).string();
-}
-
-// The first rank's numbers: those that hold uneven parts of a tensor would share out otherwise.
-std::vector<int> agreed(const std::vector<int>& numbers, Communicator& ranks) {
-  const Tensor first = Tensor::from(std::vector<int64_t>(numbers.begin(), numbers.end()),
-                                    {static_cast<int64_t>(numbers.size())});
-  ranks.broadcast(first);
-  const std::vector<int64_t> all = first.to_vector<int64_t>();
-  return {all.begin(), all.end()};
 }
 
 class Trainer {
@@ -80,13 +62,7 @@ class Trainer {
   void fit();
   void build();
   void check_ranks_alike();
-  /// Among the ranks of the sequence axis.
-  void share_tokens();
-  /// The optimiser of the module's trained parameters, or of this rank's shares of them.
-  void make_optimizer();
-  void make_ema();
   void resume_from(const CheckpointInfo& checkpoint, const CheckpointContent& content);
-  NamedTensors of_stage(const NamedTensors& all, const NamedTensors& own) const;
   void open_folder();
   void report_start();
   void loop(const InterruptGuard& interrupt);
@@ -96,11 +72,8 @@ class Trainer {
   void report_step(double loss, double norm, double step_seconds);
   bool evaluate();
   void sample();
-  /// Whole tensors of the state that this rank writes into a checkpoint.
-  NamedTensors own_part(const std::vector<HeldTensor>& state) const;
   void checkpoint();
 
-  optim::EmaOptions ema_options() const { return {.decay = recipe_.train.ema}; }
   bool due(int64_t every) const {
     return state_.step == recipe_.train.steps || (every > 0 && state_.step % every == 0);
   }
@@ -108,8 +81,6 @@ class Trainer {
   Communicator& world_;
   MeshShape shape_;
   std::unique_ptr<Mesh> mesh_;
-  std::shared_ptr<const nn::TokenSplit> tokens_;  ///< null where sequences are whole
-  std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<Communicator> statistics_;  ///< batch norm's; null where they are kept apart
   std::unique_ptr<Communicator> gathers_;     ///< of sharded parameters
   TrainObserver silent_;
@@ -122,10 +93,8 @@ class Trainer {
   std::string prompt_warning_;  // said once, not with every sample
 
   std::unique_ptr<Task> task_;
-  std::unique_ptr<ShardedParameters> sharded_;  ///< null where every rank holds all
-  std::unique_ptr<optim::Optimizer> optimizer_;
+  std::unique_ptr<SharedModel> model_;
   std::unique_ptr<TrainStep> step_;
-  std::unique_ptr<optim::Ema> ema_;
   std::unique_ptr<RunLog> log_;
   TrainState state_;
   std::string resumed_from_;
@@ -174,76 +143,15 @@ void Trainer::build() {
     content = read_checkpoint(last.path);
     nn::load_state_dict(module, content.model);
   }
-  if (shape_.tensor > 1) {
-    split_tensors(module, mesh_->tensor(), split_plan(module), recipe_.parallel.share_norms);
-  }
-  share_tokens();
-  make_optimizer();
-  if (recipe_.train.ema > 0.0) make_ema();
-  step_ =
-      std::make_unique<TrainStep>(recipe_, *task_, *optimizer_, *mesh_, *pipeline_, sharded_.get());
+  model_ = std::make_unique<SharedModel>(recipe_, module, *mesh_, gathers_.get());
+  step_ = std::make_unique<TrainStep>(recipe_, *task_, *model_, *mesh_);
   state_.seed = static_cast<uint64_t>(recipe_.seed);
   if (!last.path.empty()) resume_from(last, content);
 }
 
-void Trainer::share_tokens() {
-  if (shape_.sequence == 1) return;
-  const bool language = dynamic_cast<nn::LanguageModel*>(&task_->module()) != nullptr;
-  const std::string& given = recipe_.parallel.sequence_layout;
-  const TokenLayout layout = given != "auto" ? token_layout(given)
-                             : language      ? TokenLayout::zigzag
-                                             : TokenLayout::contiguous;
-  tokens_ = std::make_shared<SequenceParallel>(
-      mesh_->sequence(), layout, sequence_method(recipe_.parallel.sequence_attention));
-  share_sequences(task_->module(), tokens_);
-}
-
-void Trainer::make_optimizer() {
-  const NamedTensors whole = nn::trained_tensors(task_->module());
-  pipeline_ = std::make_unique<Pipeline>(mesh_->pipeline(), task_->module());
-  const NamedTensors own = nn::trained_tensors(task_->module());
-  std::vector<optim::Parameter> trained =
-      optim::trained_parameters(optim::options_for(recipe_.optimizer, own, whole), own);
-  if (gathers_) {
-    const HeldParts parts(task_->module());
-    const Sharding sharding = sharding_from_name(recipe_.parallel.shard);
-    const BlockUnits units(task_->module());
-    if (sharding == Sharding::parameters && units.count() == 0) {
-      fail_request(
-          "parallel.shard: parameters are gathered block by block, and this model has no "
-          "stack of blocks: 'gradients' shares all but them");
-    }
-    std::vector<ShardLayout::Parameter> parameters;
-    for (const optim::Parameter& parameter : trained) {
-      parameters.push_back(
-          {.name = parameter.name,
-           .tensor = parameter.tensor,
-           .copies = parts.copies(parameter.tensor),
-           .unit = sharding == Sharding::parameters ? units.of(parameter.tensor) : 0});
-    }
-    sharded_ =
-        std::make_unique<ShardedParameters>(sharding, std::move(parameters), *mesh_, *gathers_);
-    if (sharding == Sharding::parameters) gather_blocks_on_use(task_->module(), *sharded_);
-    trained = shares_of(trained, *sharded_);
-  }
-  optimizer_ = optim::make_optimizer_of(recipe_.optimizer, std::move(trained));
-}
-
-void Trainer::make_ema() {
-  ema_ = std::make_unique<optim::Ema>(shares_of_trained(task_->module(), sharded_.get()),
-                                      ema_options());
-}
-
 void Trainer::resume_from(const CheckpointInfo& checkpoint, const CheckpointContent& content) {
-  nn::Module& module = task_->module();
-  optimizer_->load_state(
-      of_stage(optimizer_shares(own_state(content.optimizer, module), *optimizer_, sharded_.get()),
-               optimizer_->state_tensors()));
-  if (ema_ && content.ema.empty()) {
+  if (!model_->load(content)) {
     warn_(checkpoint.path + ": holds no averaged weights; the average starts here");
-  } else if (ema_) {
-    ema_->load_state(of_stage(ema_shares(own_state(content.ema, module), sharded_.get()),
-                              ema_->state_tensors()));
   }
   const auto changes =
       tree_changes(parse_yaml(content.recipe_yaml, checkpoint.path), to_config(recipe_));
@@ -258,17 +166,6 @@ void Trainer::resume_from(const CheckpointInfo& checkpoint, const CheckpointCont
   first_step_ = saved_step_ = evaluated_step_ = state_.step;
   seconds_before_ = state_.seconds;
   resumed_from_ = last_checkpoint_ = checkpoint.path;
-}
-
-// What this rank holds of it: a stage of a pipeline leaves the other stages' alone.
-NamedTensors Trainer::of_stage(const NamedTensors& all, const NamedTensors& own) const {
-  if (mesh_->shape().pipeline == 1) return all;
-  NamedTensors mine = all;
-  std::erase_if(mine, [&](const auto& entry) {
-    return std::none_of(own.begin(), own.end(),
-                        [&](const auto& held) { return held.first == entry.first; });
-  });
-  return mine;
 }
 
 // Files that only some ranks see would otherwise end in different weights, unnoticed.
@@ -294,7 +191,7 @@ void Trainer::report_start() {
   report.run_dir = run_dir_;
   report.name = recipe_.name;
   report.data = task_->data_summary();
-  report.parameters = task_->module().parameter_count();
+  report.parameters = model_->parameter_count();
   report.first_step = state_.step;
   report.steps = recipe_.train.steps;
   report.items_per_step = task_->items_per_step();
@@ -319,7 +216,7 @@ void Trainer::train_step(const InterruptGuard& interrupt) {
   if (!result.nonfinite.empty()) {
     handle_nonfinite(result.nonfinite);
   } else {
-    if (ema_) ema_->update();
+    if (model_->ema() != nullptr) model_->ema()->update();
     skipped_ = 0;
   }
   ++state_.step;
@@ -374,8 +271,8 @@ bool Trainer::evaluate() {
   EvalReport report;
   report.step = state_.step;
   {
-    const EvaluationWeights weights(recipe_.evaluation.use_ema ? ema_.get() : nullptr,
-                                    sharded_.get());
+    const EvaluationWeights weights(recipe_.evaluation.use_ema ? model_->ema() : nullptr,
+                                    model_->sharded());
     const EvalMode mode(task_->module());
     report.metrics = task_->evaluate(
         recipe_.evaluation, mesh_->data(),
@@ -402,12 +299,12 @@ bool Trainer::evaluate() {
 
 // Ranks that share a model's parts all take part; rank 0 alone tells.
 void Trainer::sample() {
-  const EvaluationWeights weights(recipe_.evaluation.use_ema ? ema_.get() : nullptr,
-                                  sharded_.get());
+  const EvaluationWeights weights(recipe_.evaluation.use_ema ? model_->ema() : nullptr,
+                                  model_->sharded());
   const bool files = task_->samples() == Task::Samples::files;
   if (mesh_->place().data > 0 || (files && !is_first())) return;
   const EvalMode mode(task_->module());
-  const WholeSequences whole(task_->module(), tokens_);
+  const WholeSequences whole(task_->module(), model_->tokens());
   const SampleOptions& samples = recipe_.samples;
   std::vector<SampleReport> reports;
   if (files) {
@@ -438,13 +335,6 @@ void Trainer::sample() {
   }
 }
 
-// Those along the data axis share the writing; what ranks along other axes have twice is written
-// once.
-NamedTensors Trainer::own_part(const std::vector<HeldTensor>& state) const {
-  const std::vector<int> owners = agreed(share_out(state, mesh_->data().size()), mesh_->tensor());
-  return whole_state(collect(state, owners, mesh_->data()), task_->module(), *mesh_);
-}
-
 void Trainer::checkpoint() {
   if (!statistics_) average_buffers(task_->module(), mesh_->data());
   saved_step_ = state_.step;
@@ -452,9 +342,7 @@ void Trainer::checkpoint() {
   state_.mesh = shape_;
   state_.seconds = seconds_before_ + seconds_since(loop_start_);
   CheckpointContent content;
-  content.model = own_part(held_model(task_->module(), sharded_.get()));
-  content.optimizer = own_part(held_optimizer(*optimizer_, sharded_.get()));
-  if (ema_) content.ema = own_part(held_ema(*ema_, sharded_.get()));
+  model_->save(content);
   content.state = state_;
   content.recipe_yaml = to_config(recipe_).to_yaml();
   content.assets = [this](const std::string& folder) { task_->save_assets(folder); };
