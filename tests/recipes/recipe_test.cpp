@@ -103,9 +103,10 @@ TEST_F(RecipeErrors, MissingAndEmptyText) {
               StartsWith(file + ":1:"));
 }
 
-TEST_F(RecipeErrors, MoreThanOneRank) {
-  EXPECT_EQ(error_of(data + model + "parallel: {sequence: 2}\n"),
-            file + ":3:22: ranks share the batch alone: 'sequence' must be 1, got 2");
+TEST_F(RecipeErrors, TokensSharedTwice) {
+  EXPECT_EQ(error_of(data + model + "parallel: {sequence: 2, tensor: 2, share_norms: true}\n"),
+            file + ":3:49: the ranks of `sequence` share the tokens already");
+  EXPECT_EQ(error_of(data + model + "parallel: {sequence: 2, tensor: 2}\n"), "no error");
 }
 
 TEST_F(RecipeErrors, OtherDevices) {
