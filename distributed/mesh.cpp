@@ -7,7 +7,7 @@ namespace heed {
 std::string MeshShape::to_string() const {
   std::vector<std::string> axes;
   const auto add = [&axes](const char* name, int64_t n) {
-    if (n != 1) axes.push_back(fmt::format("{} {}", name, n));
+    if (n > 1) axes.push_back(fmt::format("{} {}", name, n));
   };
   add("data", data);
   add("pipeline", pipeline);
