@@ -18,6 +18,8 @@ using std::chrono::milliseconds;
 enum Tag { kQuestion = 1, kAnswer = 2 };
 
 constexpr auto kGlance = microseconds(50);   // between two looks while operations are under way
+constexpr int kGlances = 16;                  // at that pace; then each pause is twice the last ...
+constexpr auto kSeldom = milliseconds(2);     // ... up to this: the looks cost the computation time
 constexpr auto kRest = milliseconds(100);    // and while none is
 constexpr double kAnswerSeconds = 3.0;       // to answer a question
 constexpr double kPrecedenceSeconds = 10.0;  // for a lower rank to end the run
@@ -133,6 +135,7 @@ MpiRuntime::~MpiRuntime() {
 
 void MpiRuntime::begin_operation() {
   ++operations_;
+  fresh_ = true;
   if (under_way_++ > 0) return;
   const std::lock_guard lock(mutex_);  // so that the thread is not just about to rest
   wake_.notify_one();
@@ -159,12 +162,19 @@ void MpiRuntime::idle(int round) {
 
 void MpiRuntime::keep_moving() {
   std::unique_lock lock(mutex_);
+  std::chrono::nanoseconds pause = kGlance;
+  int glances = 0;
   while (!stop_) {
     lock.unlock();
     answer_questions();  // MPI moves what is under way while it looks for them
     lock.lock();
-    const auto pause = under_way_ > 0 ? std::chrono::nanoseconds(kGlance) : kRest;
-    wake_.wait_for(lock, pause);
+    if (fresh_.exchange(false)) {
+      pause = kGlance;
+      glances = 0;
+    } else if (++glances > kGlances) {
+      pause = std::min<std::chrono::nanoseconds>(2 * pause, kSeldom);
+    }
+    wake_.wait_for(lock, under_way_ > 0 ? pause : std::chrono::nanoseconds(kRest));
   }
 }
 
