@@ -34,16 +34,6 @@ TEST(PipelineRuns, CheckpointedBlocksAndAnUntiedHeadToo) {
                        decoder({"model.checkpointing=true", "model.tied=false"}), stages());
 }
 
-TEST(PipelineRuns, TwoStagesUnderEverySharding) {
-  if (world().size() != 4) GTEST_SKIP() << "for 4 ranks";
-  for (const char* shard : {"none", "optimizer", "gradients", "parameters"}) {
-    SCOPED_TRACE(shard);
-    const SharedScratch folder;
-    expect_like_one_rank(folder, write_gpt(folder), decoder({"model.dropout=0.1"}),
-                         {"parallel.pipeline=2", fmt::format("parallel.shard={}", shard)});
-  }
-}
-
 TEST(PipelineRuns, ResumesBitForBitAndUnderOneRank) {
   const SharedScratch folder;
   const std::string recipe = write_gpt(folder);

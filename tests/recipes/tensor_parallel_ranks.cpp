@@ -90,17 +90,6 @@ TEST(TensorParallelRuns, SharedNormsEqualOneRank) {
   expect_meshes_like_one_rank(kMaskedEncoder, {"model.context=12"}, {"parallel.share_norms=true"});
 }
 
-// Uneven parts of the vocabulary are cut once more along the data axis.
-TEST(TensorParallelRuns, SharesAlongTheDataAxisToo) {
-  if (world().size() != 4) GTEST_SKIP() << "two axes want four ranks";
-  for (const char* shard : {"optimizer", "gradients", "parameters"}) {
-    SCOPED_TRACE(shard);
-    const SharedScratch folder;
-    expect_like_one_rank(folder, write_recipe(folder, kGpt2), {"model.vocab=259"},
-                         {"parallel.tensor=2", fmt::format("parallel.shard={}", shard)});
-  }
-}
-
 // Every rank of a group takes part, rank 0 tells.
 TEST(TensorParallelRuns, SamplesAreThoseOfOneRank) {
   const std::vector<std::string> overrides = {"samples.every=6", "samples.count=2",
