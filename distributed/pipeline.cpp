@@ -33,18 +33,20 @@ nn::BlockStackBase& the_stack(nn::Module& module, int64_t stages) {
 
 }  // namespace
 
+BlockRange blocks_of_stage(int64_t blocks, int64_t stages, int64_t stage) {
+  const int64_t share = blocks / stages, more = blocks % stages;
+  const int64_t first = stage * share + std::min(stage, more);
+  return {first, first + share + (stage < more ? 1 : 0)};
+}
+
 // This rank's blocks, and what it says to the stages before and after it.
 class Pipeline::Stage : public nn::StackStage {
  public:
-  Stage(Communicator& stages, int64_t blocks) : stages_(stages) {
-    const int64_t count = stages.size(), place = stages.rank();
-    const int64_t share = blocks / count, more = blocks % count;  // the first ones have one more
-    first_ = place * share + std::min(place, more);
-    end_ = first_ + share + (place < more ? 1 : 0);
-  }
+  Stage(Communicator& stages, int64_t blocks)
+      : stages_(stages), blocks_(blocks_of_stage(blocks, stages.size(), stages.rank())) {}
 
-  int64_t first_block() const override { return first_; }
-  int64_t end_block() const override { return end_; }
+  int64_t first_block() const override { return blocks_.first; }
+  int64_t end_block() const override { return blocks_.end; }
   bool is_last() const { return stages_.rank() + 1 == stages_.size(); }
 
   Tensor enter(const Shape& shape, DType dtype) override {
@@ -81,7 +83,7 @@ class Pipeline::Stage : public nn::StackStage {
 
  private:
   Communicator& stages_;
-  int64_t first_ = 0, end_ = 0;
+  BlockRange blocks_;
   Tensor input_;
   std::deque<std::pair<Work, Tensor>> under_way_;
 };

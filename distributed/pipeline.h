@@ -22,6 +22,15 @@
 
 namespace heed {
 
+/// Blocks first <= i < end.
+struct BlockRange {
+  int64_t first = 0, end = 0;
+  int64_t size() const { return end - first; }
+};
+
+/// Those of a stage: as even as can be, earlier stages taking what is left over.
+BlockRange blocks_of_stage(int64_t blocks, int64_t stages, int64_t stage);
+
 class Pipeline {
  public:
   /// Cuts the module's stack of blocks among the ranks of `stages` (which outlives this): every

@@ -25,6 +25,11 @@ std::vector<int> agreed(const std::vector<int>& numbers, Communicator& ranks) {
 
 }  // namespace
 
+TokenLayout sequence_layout(const ParallelOptions& parallel, bool language_model) {
+  if (parallel.sequence_layout != "auto") return token_layout(parallel.sequence_layout);
+  return language_model ? TokenLayout::zigzag : TokenLayout::contiguous;
+}
+
 SharedModel::SharedModel(const Recipe& recipe, nn::Module& module, Mesh& mesh,
                          Communicator* gathers)
     : recipe_(recipe), module_(module), mesh_(mesh), parameter_count_(module.parameter_count()) {
@@ -48,12 +53,9 @@ SharedModel::SharedModel(const Recipe& recipe, nn::Module& module, Mesh& mesh,
 void SharedModel::share_tokens() {
   if (mesh_.shape().sequence == 1) return;
   const bool language = dynamic_cast<nn::LanguageModel*>(&module_) != nullptr;
-  const std::string& given = recipe_.parallel.sequence_layout;
-  const TokenLayout layout = given != "auto" ? token_layout(given)
-                             : language      ? TokenLayout::zigzag
-                                             : TokenLayout::contiguous;
   tokens_ = std::make_shared<SequenceParallel>(
-      mesh_.sequence(), layout, sequence_method(recipe_.parallel.sequence_attention));
+      mesh_.sequence(), sequence_layout(recipe_.parallel, language),
+      sequence_method(recipe_.parallel.sequence_attention));
   share_sequences(module_, tokens_);
 }
 

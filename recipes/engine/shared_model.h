@@ -9,6 +9,7 @@
 #include "distributed/mesh.h"
 #include "distributed/pipeline.h"
 #include "distributed/sharded_parameters.h"
+#include "distributed/token_layout.h"
 #include "nn/token_split.h"
 #include "optim/ema.h"
 #include "optim/optimizer.h"
@@ -16,6 +17,9 @@
 #include "recipes/engine/recipe.h"
 
 namespace heed::recipes {
+
+/// The layout of `parallel.sequence_layout`, for a language model or another.
+TokenLayout sequence_layout(const ParallelOptions& parallel, bool language_model);
 
 class SharedModel {
  public:
