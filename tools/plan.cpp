@@ -32,6 +32,7 @@ bool on_or_off(const std::string& text) {
 recipes::PlanRequest request_of(const PlanArguments& arguments) {
   recipes::PlanRequest request;
   request.ranks = arguments.ranks;
+  request.overrides = arguments.overrides;
   request.machine = recipes::find_machine(arguments.machine);
   if (!arguments.mesh.empty()) {
     request.mesh = recipes::mesh_from_text(arguments.mesh, arguments.ranks);
@@ -73,7 +74,8 @@ void add_plan(CLI::App& heed) {
       heed, "plan", "predicts memory, traffic and time of a recipe on many ranks", "look closer");
   details(command,
           "Looks at every mesh of N ranks and shows the fastest that fits the machine, what a rank "
-          "then holds and sends, and the longest sequence and largest batch that would fit. "
+          "then holds and sends, the longest sequence and largest batch that would fit, and the "
+          "command that runs it. "
           "Nothing is trained and no weight is made: docs/parallelism.md says what is counted.");
   positional(command, "RECIPE", arguments->recipe, "a recipe file (docs/recipes.md)");
   positional(command, "key=value", arguments->overrides,
@@ -81,15 +83,19 @@ void add_plan(CLI::App& heed) {
   option(command, "--gpus", "N", arguments->ranks, "ranks, one a GPU (or a core)")
       ->check(CLI::Range(int64_t{1}, int64_t{1000000}));
   option(command, "--mesh", "AXES", arguments->mesh,
-         "this mesh alone: data=2,pipeline=1,sequence=4,tensor=8; data may be left out", false);
+         "this mesh alone: data=2,pipeline=1,sequence=4,tensor=8; data may be left out; else the "
+         "recipe's, if it has an axis beside data, or the best of all",
+         false);
   option(command, "--machine", "NAME", arguments->machine,
          "what a rank is: " + machine_names() + ", or a YAML file");
   option(command, "--shard", "LEVEL", arguments->shard,
-         "what the data axis shares: none, optimizer, gradients, parameters; else the least that "
-         "fits",
+         "what the data axis shares: none, optimizer, gradients, parameters; else the recipe's or "
+         "the least that fits",
          false);
   option(command, "--method", "NAME", arguments->method,
-         "how the sequence axis attends: ring, rsa, heads; else the fastest that fits", false);
+         "how the sequence axis attends: ring, rsa, heads; else the recipe's or the fastest that "
+         "fits",
+         false);
   option(command, "--checkpointing", "on|off", arguments->checkpointing,
          "whether blocks are recomputed; else as the model says", false);
   option(command, "--micro-batches", "N", arguments->micro_batches,

@@ -188,6 +188,23 @@ std::string others_text(const Plan& plan) {
   return table.to_string(0);
 }
 
+/// As a shell reads it.
+std::string quoted(const std::string& word) {
+  constexpr const char* kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,:/@%";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
+std::string command_text(const Plan& plan) {
+  if (!plan.best.fits) return "";
+  std::vector<std::string> words = recipes::run_command(plan);
+  for (std::string& word : words) word = quoted(word);
+  return fmt::format("\nto run it:\n  {}\n", fmt::join(words, " "));
+}
+
 }  // namespace
 
 std::string plan_text(const Plan& plan) {
@@ -195,7 +212,7 @@ std::string plan_text(const Plan& plan) {
                      memory_text(plan) + traffic_text(plan) + method_text(plan) +
                      limits_text(plan) + others_text(plan);
   while (text.ends_with("\n\n")) text.pop_back();
-  return text;
+  return text + command_text(plan);
 }
 
 }  // namespace heed::tools

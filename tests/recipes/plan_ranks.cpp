@@ -1,17 +1,25 @@
-// What a plan says that ranks send, against what their communicators count.
+// What a plan says that ranks hold and send, against the parts of models that are really split and
+// what their communicators count.
 #include <gtest/gtest.h>
 
 #include "autograd/tape.h"
 #include "core/allocator.h"
+#include "core/storage_memory.h"
+#include "distributed/gathered_blocks.h"
 #include "distributed/gradient_reducer.h"
 #include "distributed/mesh.h"
+#include "distributed/pipeline.h"
 #include "distributed/sequence_parallel.h"
+#include "distributed/tensor_parallel.h"
 #include "distributed/world.h"
+#include "nn/models/classifier.h"
 #include "nn/models/encoder.h"
 #include "nn/models/gpt.h"
+#include "nn/models/language_model.h"
 #include "recipes/engine/indexed_task.h"
 #include "recipes/engine/plan/step_cost.h"
 #include "recipes/engine/recipe.h"
+#include "recipes/engine/shared_model.h"
 
 namespace heed::recipes {
 namespace {
@@ -130,6 +138,115 @@ TEST(PlanRanks, KeepAndSendWhatThePlanSaysOfTheLinformer) {
   expect_as_planned(model, SequenceMethod::ring, kRows,
                     measure(encoder, TokenLayout::contiguous, SequenceMethod::ring, head,
                             [&] { return encoder.mlm_loss(ids, ids); }));
+}
+
+// Vocabularies and hidden features that share out unevenly; positions and heads of all kinds.
+std::vector<Recipe> small_recipes() {
+  const std::string text = "data: {type: text, files: [none.txt]}\n";
+  const std::string masked = "task: {type: masked_language_modeling}\n" + text;
+  const std::string shape = "vocab: 97, context: 24, layers: 5, dim: 24, heads: 12";
+  const std::string classes =
+      "task: {type: classification}\ndata: {type: cifar, train: [none.bin]}\n";
+  std::vector<Recipe> all;
+  for (const std::string& yaml : {
+           text + "model: {type: gpt, " + shape + "}\n",
+           text + "model: {type: gpt, " + shape +
+               ", tied: false, mlp: swiglu, hidden: 50, norm: rms_norm, position: rotary, "
+               "qk_norm: true, attention: {type: softmax, sink: true}}\n",
+           text + "model: {type: gpt, " + shape + ", hidden: 50, bias: false, head_dim: 4}\n",
+           masked + "model: {type: encoder, mlm: true, " + shape + ", hidden: 50}\n",
+           masked + "model: {type: encoder, mlm: true, " + shape +
+               ", attention: {type: linformer, tokens: 24, projected: 8}}\n",
+           classes + "model: {type: vit, height: 24, width: 16, channels: 3, classes: 10, "
+                     "patch: 4, layers: 5, dim: 24, heads: 12, pool: mean, layer_scale: 0.1}\n",
+       }) {
+    all.push_back(recipe_from_config(parse_yaml(yaml, "test.yaml")));
+  }
+  return all;
+}
+
+std::unique_ptr<nn::Module> module_of(const Recipe& recipe) {
+  const bool gpt = recipe.model.at("type").as_string() == "gpt";
+  std::unique_ptr<nn::Module> module;
+  if (gpt) {
+    module = nn::make_language_model(recipe.model);
+  } else {
+    module = nn::make_classifier(recipe.model);
+  }
+  module->initialise(1);
+  return module;
+}
+
+/// The largest part of a model that a rank along the tensor axis holds.
+int64_t largest_part(nn::Module& module, Mesh& mesh) {
+  int64_t bytes = 0, most = 0;
+  for (const auto& named : module.named_tensors()) bytes += named.tensor->bytes();
+  for (const std::string& each : mesh.tensor().all_gather_text(std::to_string(bytes))) {
+    most = std::max<int64_t>(most, std::stoll(each));
+  }
+  return most;
+}
+
+// The bytes of a model's parameters after it was split as for training, exactly.
+TEST(PlanRanks, HoldThePartsOfParametersThatThePlanSays) {
+  const int64_t n = world().size();
+  std::vector<MeshShape> shapes = {{.tensor = n}, {.sequence = n}, {.pipeline = n}};
+  if (n == 4) {
+    shapes.push_back({.pipeline = 2, .tensor = 2});
+    shapes.push_back({.sequence = 2, .tensor = 2});
+    shapes.push_back({.pipeline = 2, .sequence = 2});
+  }
+  for (const MeshShape& shape : shapes) {
+    Mesh mesh(world(), shape);
+    for (const Recipe& recipe : small_recipes()) {
+      const PlannedModel planned = planned_model(recipe);
+      ASSERT_TRUE(planned.known);
+      Share share;
+      share.mesh = shape;
+      share.layout = sequence_layout(recipe.parallel, planned.causal);
+      ASSERT_EQ(refusal(planned, share), "");
+
+      const auto module = module_of(recipe);
+      if (shape.tensor > 1) split_tensors(*module, mesh.tensor(), split_plan(*module));
+      if (shape.sequence > 1) {
+        share_sequences(*module, std::make_shared<SequenceParallel>(mesh.sequence(), share.layout));
+      }
+      const Pipeline pipeline(mesh.pipeline(), *module);
+      EXPECT_EQ(rank_memory(planned, share, mesh.place().pipeline).parameters,
+                largest_part(*module, mesh))
+          << shape.to_string() << " " << recipe.model.to_json();
+    }
+  }
+}
+
+// Under ZeRO-3 what belongs to no block is whole through a step, beside the rank's share of it. A
+// plan rounds up by parameter where shares do by bucket.
+TEST(PlanRanks, HoldWholeWhatNoBlockGathers) {
+  const int64_t n = world().size();
+  Mesh mesh(world(), {.data = n});
+  const auto gathers = mesh.data().split(0, mesh.data().rank());
+  for (const Recipe& recipe : small_recipes()) {
+    const auto module = module_of(recipe);
+    const BlockUnits units(*module);
+    std::vector<ShardLayout::Parameter> parameters;
+    for (const auto& [name, tensor] : nn::trained_tensors(*module)) {
+      parameters.push_back({.name = name, .tensor = tensor, .unit = units.of(tensor)});
+    }
+    ShardedParameters sharded(Sharding::parameters, parameters, mesh, *gathers);
+    sharded.require(0);  // as a step does before its forward pass
+    int64_t shares = 0, whole = 0;
+    for (const auto& bucket : sharded.layout().buckets()) shares += bucket.chunk * 4;
+    for (const auto& parameter : parameters) {
+      if (parameter.tensor.storage()->data != nullptr) whole += parameter.tensor.bytes();
+    }
+    Share share;
+    share.mesh.data = n;
+    share.rows = n;
+    share.sharding = Sharding::parameters;
+    const int64_t planned = rank_memory(planned_model(recipe), share, 0).parameters;
+    EXPECT_GE(planned, shares + whole) << recipe.model.to_json();
+    EXPECT_LE(planned, shares + whole + 4 * std::ssize(parameters)) << recipe.model.to_json();
+  }
 }
 
 }  // namespace

@@ -222,7 +222,7 @@ TEST(Plan, SharesOfParametersAddUpToTheWhole) {
     int64_t blocks = 0, shared = 0;
     for (const PlannedParameter& p : model.parameters) {
       blocks += p.layer >= 0 ? p.elements : 0;
-      shared += p.over_tensor ? p.elements : 0;
+      shared += p.over_tensor() ? p.elements : 0;
     }
     const int64_t all = model.parameter_count(), rest = all - blocks;
     Share share = one_rank(model, 4);
@@ -238,6 +238,13 @@ TEST(Plan, SharesOfParametersAddUpToTheWhole) {
     EXPECT_EQ(rank_memory(model, share, 0).parameters - model.buffer_bytes,
               4 * (all - shared + shared / 2));
   }
+}
+
+/// Of what no block gathers for itself.
+int64_t outside_bytes(const PlannedModel& model) {
+  int64_t bytes = 0;
+  for (const PlannedParameter& p : model.parameters) bytes += p.layer < 0 ? 4 * p.elements : 0;
+  return bytes;
 }
 
 TEST(Plan, ShardsWhatItsLevelSays) {
@@ -256,7 +263,7 @@ TEST(Plan, ShardsWhatItsLevelSays) {
   is_quarter(at(Sharding::optimizer).optimizer, whole.optimizer);
   EXPECT_EQ(at(Sharding::gradients).parameters, whole.parameters);
   is_quarter(at(Sharding::gradients).gradients, whole.gradients);
-  is_quarter(at(Sharding::parameters).parameters, whole.parameters);
+  is_quarter(at(Sharding::parameters).parameters - outside_bytes(model), whole.parameters);
 }
 
 // A rank's part is its chunk of every bucket: a plan rounds up by parameter where these do by
@@ -279,7 +286,7 @@ TEST(Plan, ShardsAreThoseOfTheirLayout) {
     const RankMemory memory = rank_memory(model, share, 0);
     EXPECT_LE(held * 4, memory.gradients);
     EXPECT_GE(held * 4 + 4 * std::ssize(parameters), memory.gradients);
-    EXPECT_EQ(memory.parameters, memory.gradients);
+    EXPECT_EQ(memory.parameters, memory.gradients + outside_bytes(model));
     EXPECT_EQ(memory.optimizer, 2 * memory.gradients + 8);
   }
 }
@@ -316,9 +323,9 @@ TEST(Plan, TakesTheFastestThatFits) {
 }
 
 // The longest sequence grows with the ranks that share it: nearly as they do on a ring, by their
-// root under RSA once scores are all there is.
+// root under RSA once scores are all there is. Learned positions would be whole on every rank.
 TEST(Plan, LongestSequenceGrowsWithItsRanks) {
-  const Recipe recipe = gpt_recipe("", "train: {batch_size: 1}");
+  const Recipe recipe = gpt_recipe(", position: rotary", "train: {batch_size: 1}");
   const auto longest = [&](int64_t ranks, SequenceMethod method) {
     PlanRequest request = request_of(ranks, fmt::format("sequence={}", ranks), "p100");
     request.method = method;
@@ -352,8 +359,10 @@ std::string refused(Function function) {
 
 TEST(Plan, RefusesWithWhatToChange) {
   const Recipe recipe = gpt_recipe("", "train: {batch_size: 16}");
-  EXPECT_THAT(refused([] { mesh_from_text("data=3,tensor=2", 8); }), HasSubstr("6 is not 8 ranks"));
-  EXPECT_THAT(refused([] { mesh_from_text("tensor=3", 8); }), HasSubstr("multiple of 3"));
+  EXPECT_THAT(refused([] { mesh_from_text("data=3,tensor=2", 8); }),
+              HasSubstr("data 3 x tensor 2 does not make 8 ranks"));
+  EXPECT_THAT(refused([] { mesh_from_text("tensor=3", 8); }),
+              HasSubstr("tensor 3 does not make 8 ranks"));
   EXPECT_THAT(refused([] { mesh_from_text("tensr=2", 8); }), HasSubstr("'tensor'"));
   EXPECT_THAT(refused([] { mesh_from_text("tensor=two", 8); }), HasSubstr("like tensor=2"));
   EXPECT_THAT(refused([] { mesh_from_text("tensor", 8); }), HasSubstr("like tensor=2"));
@@ -364,6 +373,93 @@ TEST(Plan, RefusesWithWhatToChange) {
               HasSubstr("3 blocks"));
   EXPECT_THAT(refused([&] { make_plan(recipe, request_of(11)); }), HasSubstr("--gpus"));
   EXPECT_THAT(refused([] { find_machine("h10"); }), HasSubstr("h100"));
+}
+
+/// Why `heed train` would not run it so.
+std::string no(const Recipe& recipe, const std::string& mesh, Sharding sharding = Sharding::none) {
+  PlanRequest request = request_of(4, mesh);
+  request.sharding = sharding;
+  return refused([&] { make_plan(recipe, request); });
+}
+
+TEST(Plan, RefusesWhatTrainingRefuses) {
+  const std::string rest = "train: {batch_size: 16}\n";
+  EXPECT_THAT(no(gpt_recipe(", kv_heads: 2", rest), "tensor=4"), HasSubstr("2 key heads"));
+  EXPECT_THAT(no(gpt_recipe(", layers: 3, context: 128, dim: 96, heads: 6", rest), "tensor=4"),
+              HasSubstr("the 6 heads"));
+  for (const char* method : {"ring", "rsa", "heads"}) {  // zigzag wants a multiple of 8
+    const Recipe recipe =
+        gpt_recipe(", layers: 3, context: 124, dim: 128, heads: 4",
+                   rest + fmt::format("parallel: {{sequence_attention: {}}}\n", method));
+    EXPECT_THAT(no(recipe, "sequence=4"), HasSubstr("124 tokens")) << method;
+  }
+  const Recipe contiguous = gpt_recipe(", layers: 3, context: 124, dim: 128, heads: 4",
+                                       rest + "parallel: {sequence_layout: contiguous}\n");
+  EXPECT_EQ(no(contiguous, "sequence=4"), "nothing was refused");
+
+  for (const char* type : {"lars", "adafactor"}) {
+    const Recipe recipe = gpt_recipe("", rest + fmt::format("optimizer: {{type: {}}}\n", type));
+    EXPECT_THAT(no(recipe, "tensor=4"), HasSubstr("needs whole tensors"));
+    EXPECT_THAT(no(recipe, "data=4", Sharding::optimizer), HasSubstr("needs whole tensors"));
+  }
+  const Recipe clipped = gpt_recipe("", "train: {batch_size: 16, adaptive_clip: 0.1}\n");
+  EXPECT_THAT(no(clipped, "tensor=4"), HasSubstr("adaptive_clip"));
+  EXPECT_THAT(no(clipped, "data=4", Sharding::gradients), HasSubstr("adaptive_clip"));
+  const Recipe shared = gpt_recipe("", rest + "parallel: {share_norms: true}\n");
+  EXPECT_THAT(no(shared, "sequence=4"), HasSubstr("share_norms"));
+  EXPECT_THAT(no(gpt_recipe("", "train: {precision: f64}\n"), "data=4"), HasSubstr("f32 or bf16"));
+
+  PlannedModel model = planned_model(gpt_recipe());
+  model.units = 0;
+  Share share = one_rank(model, 4);
+  share.mesh.data = 4;
+  share.sharding = Sharding::parameters;
+  EXPECT_THAT(refusal(model, share), HasSubstr("no blocks"));
+}
+
+// What is not said on the command line.
+TEST(Plan, TakesTheMeshOfTheRecipe) {
+  const Recipe recipe =
+      gpt_recipe("", "train: {batch_size: 16}\nparallel: {sequence: 2, sequence_attention: rsa}\n");
+  const Plan plan = make_plan(recipe, request_of(8));
+  EXPECT_EQ(plan.best.share.mesh.to_string(), "data 4 x sequence 2");
+  EXPECT_EQ(plan.best.share.method, SequenceMethod::rsa);
+  EXPECT_EQ(plan.meshes, 1);
+  EXPECT_EQ(make_plan(recipe, request_of(8, "data=8")).best.share.mesh.to_string(), "data 8");
+  EXPECT_THAT(refused([&] { make_plan(recipe, request_of(3)); }),
+              HasSubstr("parallel: sequence 2 does not make 3 ranks"));
+}
+
+// The longest sequence is one that training takes.
+TEST(Plan, LongestSequencesShareOut) {
+  for (const char* layout : {"zigzag", "contiguous"}) {
+    const Recipe recipe =
+        gpt_recipe("",
+                   "train: {batch_size: 1}\nparallel: {sequence: 4, sequence_attention: rsa, "
+                   "sequence_layout: " +
+                       std::string(layout) + "}\n");
+    const int64_t longest = make_plan(recipe, request_of(4, "", "p100")).longest_tokens;
+    EXPECT_GT(longest, 0);
+    EXPECT_EQ(longest % pieces(token_layout(layout), 4), 0);
+  }
+}
+
+// Ranks that share matrices have the stream whole, or a part of it with share_norms: what the norms
+// take in, and a block's input under checkpointing.
+TEST(Plan, SharedNormsTakeAPartOfTheStream) {
+  const PlannedModel model = planned_model(gpt_recipe());
+  Share share = one_rank(model, 4);
+  share.mesh.tensor = 2;
+  const int64_t stream = 4 * 4 * 128 * 128;  // rows, bytes, tokens, features
+  const auto kept = [&](bool share_norms, bool checkpointing) {
+    share.share_norms = share_norms;
+    share.checkpointing = checkpointing;
+    return rank_memory(model, share, 0).activations;
+  };
+  const int64_t statistics = 2 * 2 * 4 * 4 * 128;  // means and deviations, of two norms
+  EXPECT_EQ(kept(false, false) - kept(true, false), 3 * (stream + statistics / 2));
+  // Branches are added late: 2 tensors a block but for the first.
+  EXPECT_EQ(kept(false, true) - kept(true, true), (2 * 3 - 1) * stream / 2);
 }
 
 TEST(Plan, ReadsMachinesAndChecksThem) {

@@ -51,6 +51,33 @@ TEST_F(PlanCommand, PrintsOneDocument) {
   EXPECT_GT(document["longest_tokens"], 0);
 }
 
+// The command's overrides make the recipe one whose plan is the same.
+TEST_F(PlanCommand, NamesTheCommandThatRunsIt) {
+  large();
+  const std::vector<std::string> begin{"plan", "large.yaml", "--gpus", "16", "--json"};
+  std::vector<std::string> first = begin;
+  first.insert(first.end(), {"--mesh", "pipeline=4,tensor=2", "--checkpointing", "on",
+                             "model.dim=2048", "train.batch_size=32"});
+  const auto document = parse_document(heed(first).out);
+  const auto words = document["command"].get<std::vector<std::string>>();
+  EXPECT_THAT(words,
+              ::testing::IsSupersetOf({"model.dim=2048", "parallel.data=2", "parallel.pipeline=4",
+                                       "parallel.tensor=2", "model.checkpointing=true"}));
+  EXPECT_THAT(words, ::testing::Not(::testing::Contains("train.batch_size=32")));
+  const std::vector<std::string> start(words.begin(), words.begin() + 6);
+  EXPECT_EQ(start,
+            (std::vector<std::string>{"mpirun", "-np", "16", "heed", "train", "large.yaml"}));
+  std::vector<std::string> again = begin;
+  again.insert(again.end(), words.begin() + 6, words.end());
+  const std::string micro_batches = document["best"]["micro_batches"].dump();
+  again.insert(again.end(), {"--micro-batches", micro_batches});
+  EXPECT_EQ(parse_document(heed(again).out)["best"], document["best"]);
+
+  const Outcome outcome = heed({"plan", "large.yaml", "--gpus", "64", "name=two words"});
+  EXPECT_THAT(outcome.out, HasSubstr("to run it:\n  mpirun -np 64 heed train large.yaml 'name=two "
+                                     "words' parallel.data="));
+}
+
 TEST_F(PlanCommand, ReadsAMachineFromAFile) {
   large();
   write("own.yaml",
@@ -69,7 +96,7 @@ TEST_F(PlanCommand, RefusesWrongRequests) {
   write("machine.yaml", "memory_gb: 16\nf32_tflop: 9\nmemory_gb_s: 700\n");
   const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
       {{}, "RECIPE is missing"},
-      {{"large.yaml", "--gpus", "8", "--mesh", "tensor=3"}, "multiple of 3"},
+      {{"large.yaml", "--gpus", "8", "--mesh", "tensor=3"}, "does not make 8 ranks"},
       {{"large.yaml", "--gpus", "8", "--mesh", "tensr=2"}, "'tensor'"},
       {{"large.yaml", "--machine", "h10"}, "h100"},
       {{"large.yaml", "--machine", "machine.yaml"}, "machine.yaml:2:1"},

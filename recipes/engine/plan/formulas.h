@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "distributed/sequence_parallel.h"
 
@@ -79,5 +80,18 @@ double sent_by_tensor(double rows, double tokens, double dim, double n, double e
 int64_t in_flight(int64_t stages, int64_t stage, int64_t micro_batches);
 /// Share of a step's time that a stage waits: (stages - 1) / (micro_batches + stages - 1).
 double bubble(int64_t stages, int64_t micro_batches);
+
+/// The largest n in 1 ... that fits, where n = 1, 2, ... need ever more; 0 if none does.
+template <class Fits>
+int64_t largest(const Fits& fits) {
+  constexpr int64_t kMost = int64_t{1} << 40;
+  int64_t low = 0, high = 1;
+  while (high < kMost && fits(high)) low = std::exchange(high, 2 * high);
+  while (high - low > 1) {
+    const int64_t middle = low + (high - low) / 2;
+    (fits(middle) ? low : high) = middle;
+  }
+  return low;
+}
 
 }  // namespace heed::recipes

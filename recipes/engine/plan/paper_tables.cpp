@@ -1,7 +1,6 @@
 #include "recipes/engine/plan/paper_tables.h"
 
 #include <cmath>
-#include <utility>
 #include <vector>
 
 #include "recipes/engine/plan/formulas.h"
@@ -14,15 +13,9 @@ constexpr double kF32 = 4.0;
 
 /// The largest n with bytes(n) within a P100's memory; bytes grows with n.
 template <class Bytes>
-int64_t largest(Bytes bytes) {
+int64_t largest_on_p100(const Bytes& bytes) {
   const double room = find_machine("p100").usable_bytes();
-  int64_t low = 0, high = 1;
-  while (bytes(static_cast<double>(high)) <= room) low = std::exchange(high, 2 * high);
-  while (high - low > 1) {
-    const int64_t middle = low + (high - low) / 2;
-    (bytes(static_cast<double>(middle)) <= room ? low : high) = middle;
-  }
-  return low;
+  return largest([&](int64_t n) { return bytes(static_cast<double>(n)) <= room; });
 }
 
 /// A published number and what the formulas give.
@@ -131,11 +124,13 @@ double paper_bytes(const PaperModel& m, PaperScheme scheme, double rows, double 
 
 int64_t paper_largest_batch(const PaperModel& model, PaperScheme scheme, double tokens,
                             double ranks) {
-  return largest([&](double rows) { return paper_bytes(model, scheme, rows, tokens, ranks); });
+  return largest_on_p100(
+      [&](double rows) { return paper_bytes(model, scheme, rows, tokens, ranks); });
 }
 
 int64_t paper_longest(const PaperModel& model, PaperScheme scheme, double rows, double ranks) {
-  return largest([&](double tokens) { return paper_bytes(model, scheme, rows, tokens, ranks); });
+  return largest_on_p100(
+      [&](double tokens) { return paper_bytes(model, scheme, rows, tokens, ranks); });
 }
 
 std::string paper_tables_text() {

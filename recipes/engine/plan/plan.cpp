@@ -4,6 +4,8 @@
 #include <cmath>
 #include <map>
 
+#include "recipes/engine/shared_model.h"
+
 namespace heed::recipes {
 namespace {
 
@@ -91,24 +93,11 @@ std::optional<PlannedRun> best_of(const Plan& plan, const Share& base, std::stri
   return best;
 }
 
-/// The largest n in 1 ... that fits, where n = 1, 2, ... need ever more; 0 if none does.
-template <class Fits>
-int64_t largest(Fits fits) {
-  constexpr int64_t kMost = int64_t{1} << 40;
-  int64_t low = 0, high = 1;
-  while (high < kMost && fits(high)) low = std::exchange(high, 2 * high);
-  while (high - low > 1) {
-    const int64_t middle = low + (high - low) / 2;
-    (fits(middle) ? low : high) = middle;
-  }
-  return low;
-}
-
 void find_limits(Plan& plan) {
   const double room = plan.request.machine.usable_bytes();
   const Share& share = plan.best.share;
   if (plan.model.resizable) {
-    const int64_t unit = share.mesh.sequence * (plan.model.causal ? 2 : 1);
+    const int64_t unit = token_multiple(share);
     plan.longest_tokens = unit * largest([&](int64_t n) {
                             const PlannedModel model = plan.model.with_tokens(n * unit);
                             return static_cast<double>(largest_memory(model, share).total) <= room;
@@ -141,6 +130,34 @@ std::vector<MeshShape> all_meshes(int64_t ranks) {
   return all;
 }
 
+namespace {
+
+/// `source` said so.
+MeshShape mesh_of_ranks(const MeshShape& mesh, int64_t ranks, const std::string& source) {
+  try {
+    return fit_mesh(mesh, ranks);
+  } catch (const RequestError&) {
+    fail_request("{}: {} does not make {} ranks; change --gpus or an axis", source,
+                 mesh.to_string(), ranks);
+  }
+}
+
+/// What the recipe says of its mesh and the request leaves open. Axes within a row of the batch are
+/// a choice; a data axis alone is what every recipe has.
+void take_from_recipe(const ParallelOptions& parallel, PlanRequest& request) {
+  MeshShape mesh = parallel.shape();
+  const bool chosen = mesh.pipeline > 1 || mesh.sequence > 1 || mesh.tensor > 1;
+  if (!request.mesh && chosen) request.mesh = mesh_of_ranks(mesh, request.ranks, "parallel");
+  if (!request.sharding && parallel.shard != "none") {
+    request.sharding = sharding_from_name(parallel.shard);
+  }
+  if (!request.method && (mesh.sequence > 1 || parallel.sequence_attention != "ring")) {
+    request.method = sequence_method(parallel.sequence_attention);
+  }
+}
+
+}  // namespace
+
 MeshShape mesh_from_text(const std::string& text, int64_t ranks) {
   const std::vector<std::string> names = {"data", "pipeline", "sequence", "tensor"};
   MeshShape mesh;
@@ -167,25 +184,22 @@ MeshShape mesh_from_text(const std::string& text, int64_t ranks) {
     *axis->second = std::stoll(number);
     at = end + 1;
   }
-  const int64_t others = mesh.pipeline * mesh.sequence * mesh.tensor;
-  if (mesh.data == 0 && ranks % others == 0) mesh.data = ranks / others;
-  if (mesh.ranks() != ranks) {
-    fail_request(
-        "--mesh {}: {} is not {} ranks; change --gpus or an axis", text,
-        mesh.data == 0 ? fmt::format("a multiple of {}", others) : fmt::format("{}", mesh.ranks()),
-        ranks);
-  }
-  return mesh;
+  return mesh_of_ranks(mesh, ranks, "--mesh " + text);
 }
 
 Plan make_plan(const Recipe& recipe, const PlanRequest& request) {
   Plan plan;
   plan.name = recipe.name;
+  plan.file = recipe.file;
+  plan.parallel = recipe.parallel;
   plan.precision = recipe.train.precision;
-  plan.request = request;
-  if (!request.sharding && recipe.parallel.shard != "none") {
-    plan.request.sharding = sharding_from_name(recipe.parallel.shard);
+  if (plan.precision == "f64") {
+    fail_request(
+        "train.precision: f64 is not planned, which is for checking numbers: plan it as f32 or "
+        "bf16 (train.precision=f32)");
   }
+  plan.request = request;
+  take_from_recipe(recipe.parallel, plan.request);
   plan.model = planned_model(recipe);
   plan.rows_per_step = recipe.train.batch_size * recipe.train.accumulation;
 
@@ -194,12 +208,16 @@ Plan make_plan(const Recipe& recipe, const PlanRequest& request) {
   base.element_bytes = plan.precision == "bf16" ? 2.0 : 4.0;
   base.rows = recipe.train.batch_size;
   base.micro_batches = recipe.train.accumulation;
+  base.layout = sequence_layout(recipe.parallel, plan.model.type == "gpt");
+  base.share_norms = recipe.parallel.share_norms;
+  base.adaptive_clip = recipe.train.adaptive_clip > 0.0;
   base.average = recipe.train.ema > 0.0;
   base.optimizer = recipe.optimizer;
 
   std::string why;
   std::vector<PlannedRun> runs;
-  const auto meshes = request.mesh ? std::vector{*request.mesh} : all_meshes(request.ranks);
+  const auto& mesh_given = plan.request.mesh;
+  const auto meshes = mesh_given ? std::vector{*mesh_given} : all_meshes(request.ranks);
   for (const MeshShape& mesh : meshes) {
     base.mesh = mesh;
     if (const auto run = best_of(plan, base, &why)) runs.push_back(*run);
@@ -210,8 +228,8 @@ Plan make_plan(const Recipe& recipe, const PlanRequest& request) {
                  *request.micro_batches, plan.rows_per_step, recipe.train.batch_size,
                  recipe.train.accumulation);
   }
-  if (runs.empty() && request.mesh) {
-    fail_request("{} cannot be shared over {}: {}", plan.name, request.mesh->to_string(), why);
+  if (runs.empty() && mesh_given) {
+    fail_request("{} cannot be shared over {}: {}", plan.name, mesh_given->to_string(), why);
   }
   if (runs.empty()) {
     fail_request(

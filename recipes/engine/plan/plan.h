@@ -1,8 +1,8 @@
 // A plan: what a recipe would take of each rank and how fast it would be, the best mesh among all,
 // and the longest sequence and largest batch that fit. Nothing is run and no weight is made.
 //
-//   Plan plan = make_plan(load_recipe("recipe.yaml"), {.ranks = 64, .machine =
-//   find_machine("h100")});
+//   PlanRequest request{.ranks = 64, .machine = find_machine("h100")};
+//   Plan plan = make_plan(load_recipe("recipe.yaml"), request);
 #pragma once
 
 #include <optional>
@@ -19,12 +19,16 @@ namespace heed::recipes {
 struct PlanRequest {
   int64_t ranks = 1;
   MachineDescription machine;
-  std::optional<MeshShape> mesh;  ///< absent: the best of all
-  std::optional<Sharding>
-      sharding;  ///< absent: the recipe's or, if that is none, the first that fits
-  std::optional<SequenceMethod> method;  ///< absent: the fastest that fits
-  std::optional<bool> checkpointing;     ///< absent: the model's own
-  std::optional<int64_t> micro_batches;  ///< of a pipeline; absent: the fastest that fit
+  /// Absent: the recipe's, if it has an axis beside data; else the best of all.
+  std::optional<MeshShape> mesh = {};
+  /// Absent: the recipe's or, if that is none, the first that fits.
+  std::optional<Sharding> sharding = {};
+  /// Absent: the recipe's, if it shares sequences or names one that is not ring; else the fastest
+  /// that fits.
+  std::optional<SequenceMethod> method = {};
+  std::optional<bool> checkpointing = {};     ///< absent: the model's own
+  std::optional<int64_t> micro_batches = {};  ///< of a pipeline; absent: the fastest that fit
+  std::vector<std::string> overrides = {};    ///< that the recipe was loaded with
 };
 
 /// One way to run it.
@@ -39,6 +43,8 @@ struct PlannedRun {
 struct Plan {
   std::string name;
   std::string precision;
+  std::string file;          ///< the recipe's
+  ParallelOptions parallel;  ///< the recipe's
   PlanRequest request;
   PlannedModel model;
   int64_t rows_per_step = 0;
@@ -57,6 +63,9 @@ struct Plan {
 /// RequestErrors say what to change: a mesh that does not multiply to the ranks, or that the model
 /// cannot be shared over. A plan that does not fit the machine's memory is a plan all the same.
 Plan make_plan(const Recipe& recipe, const PlanRequest& request);
+
+/// The words of the command that trains as `best` says.
+std::vector<std::string> run_command(const Plan& plan);
 
 /// For `heed plan --json`.
 Config to_config(const Plan& plan);

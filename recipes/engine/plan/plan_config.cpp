@@ -101,6 +101,9 @@ Config to_config(const Plan& plan) {
   document.set("longest_tokens", plan.longest_tokens);
   document.set("largest_rows", plan.largest_rows);
   document.set("tokens_per_second", plan.tokens_per_second());
+  Config command = Config::list();
+  for (const std::string& word : run_command(plan)) command.append(Config(word));
+  document.set("command", std::move(command));
   return document;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "distributed/gathered_blocks.h"
 #include "nn/attention/linformer_attention.h"
 #include "nn/models/classifier.h"
 #include "nn/models/encoder.h"
@@ -14,32 +15,38 @@
 namespace heed::recipes {
 namespace {
 
+bool is_host(const std::string& type) {
+  return type == "gpt" || type == "encoder" || type == "vit";
+}
+
 std::string type_in(const Config& section) {
   const Config* type = section.find("type");
   return type == nullptr ? "" : type->as_string();
 }
 
-/// Of layers whose matrices are shared over the tensor axis: the first's outputs, the second's
-/// inputs. Attention's and the feed-forward layer's names, as the hosts register them.
 bool ends_with_any(const std::string& name, std::initializer_list<const char*> endings) {
   return std::any_of(endings.begin(), endings.end(),
                      [&](const char* ending) { return name.ends_with(ending); });
 }
 
-bool shared_over_tensor(const std::string& name) {
-  return ends_with_any(
-             name, {"attn.qkv.weight", "attn.qkv.bias", "attn.out.weight", "mlp.up.weight",
-                    "mlp.up.bias", "mlp.gate_up.weight", "mlp.gate_up.bias", "mlp.down.weight"}) ||
-         name == "embed.weight" || name == "head.weight" || name == "mlm_bias";
-}
-
-/// "blocks.12.norm1.weight" -> 12; -1 for what belongs to no block.
-int64_t layer_of(const std::string& name) {
-  const std::string blocks = "blocks.";
-  return name.starts_with(blocks) ? std::stoll(name.substr(blocks.size())) : -1;
+/// The dimension that ranks of the tensor axis share (split_plan(), distributed/tensor_parallel.h);
+/// -1: none. In attention and feed-forward layers the outputs of the first matrix and the inputs of
+/// the second, and a model's vocabulary.
+int tensor_dim(const std::string& type, const std::string& name) {
+  if (ends_with_any(name, {"attn.qkv.weight", "attn.qkv.bias", "attn.sink", "mlp.up.weight",
+                           "mlp.up.bias", "mlp.gate_up.weight", "mlp.gate_up.bias"})) {
+    return 0;
+  }
+  if (ends_with_any(name, {"attn.out.weight", "mlp.down.weight"})) return 1;
+  const bool of_gpt = type == "gpt" && (name == "head.weight" || name == "head.bias");
+  const bool of_encoder = type == "encoder" && name == "mlm_bias";
+  return of_gpt || of_encoder || (type != "vit" && name == "embed.weight") ? 0 : -1;
 }
 
 void read_parameters(nn::Module& module, PlannedModel& model) {
+  const BlockUnits units(module);
+  model.units = units.count();
+  const bool host = is_host(model.type);
   for (const auto& named : module.named_tensors()) {
     if (!named.trained) {
       model.buffer_bytes += named.tensor->bytes();
@@ -51,10 +58,15 @@ void read_parameters(nn::Module& module, PlannedModel& model) {
     p.rank = named.tensor->rank();
     p.first_extent = p.rank == 0 ? 1 : named.tensor->size(0);
     p.trained = !named.frozen;
-    p.layer = layer_of(p.name);
-    p.over_tensor = shared_over_tensor(p.name);
-    p.position = p.name == "position.weight" ||
-                 ends_with_any(p.name, {"attn.key_projection", "attn.value_projection"});
+    p.unit = units.of(*named.tensor);
+    if (host) {
+      p.layer = p.unit - 1;
+      const int dim = tensor_dim(model.type, p.name);
+      if (dim >= 0) p.tensor_extent = named.tensor->size(dim);
+      if (p.name.find("mlp.gate_up.") != std::string::npos) p.tensor_groups = 2;
+      p.over_sequence = ends_with_any(p.name, {"attn.key_projection", "attn.value_projection"});
+      p.by_token = p.over_sequence || p.name == "position.weight";
+    }
     model.parameters.push_back(std::move(p));
   }
 }
@@ -79,7 +91,6 @@ void read_gpt(const nn::GptOptions& o, PlannedModel& model) {
   model.tokens = o.context;
   model.outputs = o.vocab;
   model.causal = true;
-  model.tied = o.tied;
   model.head_norms = o.qk_norm;
   model.resizable = true;
   model.item = "sequences";
@@ -91,7 +102,6 @@ void read_encoder(const nn::EncoderOptions& o, PlannedModel& model) {
   model.outputs = o.mlm ? o.vocab : 0;
   model.masked = o.mlm;
   model.last_kept = o.mlm || o.pool == "cls";
-  model.tied = o.mlm;
   model.norm_first = o.norm_first;
   model.resizable = true;
   model.item = "sequences";
@@ -159,7 +169,7 @@ double PlannedModel::matrix_flops() const {
   double weights = 0.0;
   for (const PlannedParameter& p : parameters) {
     const bool used_by_token = p.layer >= 0 || p.name.starts_with("mlm_transform.");
-    if (used_by_token && p.rank >= 2 && !p.position) weights += static_cast<double>(p.elements);
+    if (used_by_token && p.rank >= 2 && !p.by_token) weights += static_cast<double>(p.elements);
     if (p.name.starts_with("patch_embed.") && p.rank >= 2)
       weights += static_cast<double>(p.elements);
   }
@@ -181,7 +191,7 @@ PlannedModel PlannedModel::with_tokens(int64_t length) const {
   PlannedModel other = *this;
   other.tokens = length;
   for (PlannedParameter& p : other.parameters) {
-    if (!p.position) continue;
+    if (!p.by_token) continue;
     p.elements = p.elements / tokens * length;
     if (p.first_extent == tokens) p.first_extent = length;
   }
@@ -193,7 +203,7 @@ PlannedModel planned_model(const Recipe& given) {
   PlannedModel model;
   model.type = type_in(recipe.model);
   const std::string task_type = type_in(recipe.task);
-  const bool host = model.type == "gpt" || model.type == "encoder" || model.type == "vit";
+  const bool host = is_host(model.type);
   std::unique_ptr<Task> task;
   std::unique_ptr<nn::Module> own;
   if (task_type == "masked_language_modeling" && model.type == "encoder" &&

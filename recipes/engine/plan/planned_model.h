@@ -17,16 +17,23 @@ struct PlannedParameter {
   int64_t first_extent = 1;  ///< rows of a matrix; the elements of a vector
   int rank = 0;              ///< dimensions
   bool trained = true;       ///< neither frozen nor a buffer
-  int64_t layer = -1;        ///< the block it belongs to; -1: none
-  bool over_tensor = false;  ///< shared over the tensor axis (the others are whole on every rank)
-  bool position = false;     ///< a row or a column for each token, shared with the sequence
+  int64_t layer = -1;        ///< the block that a pipeline deals it out with; -1: none
+  int64_t unit = 0;          ///< the block whose parameters are gathered with it; 0: none
+  /// Extent of the dimension that the tensor axis shares, in so many groups of which each rank has
+  /// a part; 0: whole on every rank.
+  int64_t tensor_extent = 0, tensor_groups = 1;
+  bool by_token = false;       ///< a row or a column for each token
+  bool over_sequence = false;  ///< a rank has those of its own tokens alone
+
+  bool over_tensor() const { return tensor_extent > 0; }
 };
 
 struct PlannedModel {
   std::string type;       ///< "gpt", "encoder", "vit", ...
   std::string attention;  ///< the mechanism
-  /// Whether the formulas know it. Else `kept_bytes` was measured by a forward pass here, and only
-  /// the batch can be shared (blocks too, where there are any).
+  /// Whether the formulas know it. Else `measured_bytes` come from a forward pass here, and the
+  /// plan has data for an axis (for gpt, encoder and vit pipeline too): what activations are on the
+  /// others nobody has written down.
   bool known = false;
   double measured_bytes = 0;  ///< of one row
 
@@ -38,8 +45,7 @@ struct PlannedModel {
   bool gated = false;        ///< swiglu
   bool causal = false;
   bool norm_first = true;
-  bool last_kept = false;  ///< the last states are read by a layer that keeps them
-  bool tied = false;
+  bool last_kept = false;   ///< the last states are read by a layer that keeps them
   bool masked = false;      ///< a head that transforms states before predicting tokens
   bool head_norms = false;  ///< queries and keys normalised by head
   bool rms = false;
@@ -50,6 +56,7 @@ struct PlannedModel {
   std::string item;        ///< what a row is: "sequences", "images"
 
   std::vector<PlannedParameter> parameters;
+  int64_t units = 0;  ///< blocks of all stacks, which are gathered one by one
   int64_t buffer_bytes = 0;
 
   double flops_of_row = 0;  ///< forward, for `tokens`; of models that are not known

@@ -1,11 +1,17 @@
 #include "recipes/engine/plan/share.h"
 
 #include <cmath>
+#include <numeric>
+
+#include "distributed/pipeline.h"
 
 namespace heed::recipes {
 namespace {
 
 constexpr int64_t kF32 = 4;
+
+/// Of things that do not share out evenly: the rank with one more.
+int64_t over(int64_t whole, int64_t parts) { return (whole + parts - 1) / parts; }
 
 bool divides(int64_t part, int64_t whole) { return part > 0 && whole % part == 0; }
 
@@ -15,76 +21,130 @@ const std::string& name_of(Sharding sharding) {
   return sharding_names()[static_cast<size_t>(sharding)];
 }
 
+int64_t token_multiple(const Share& s) {
+  return std::lcm(pieces(s.layout, s.mesh.sequence), s.share_norms ? s.mesh.tensor : 1);
+}
+
+namespace {
+
+std::string refused_shards(const PlannedModel& m, const Share& s) {
+  const std::string level = name_of(s.sharding);
+  if (optim::needs_whole_tensors(s.optimizer)) {
+    return fmt::format("shard {}: {} needs whole tensors", level, s.optimizer.type);
+  }
+  if (s.adaptive_clip) {
+    return fmt::format("shard {}: train.adaptive_clip needs whole tensors", level);
+  }
+  if (s.sharding == Sharding::parameters && m.units == 0) {
+    return "shard parameters: they are gathered block by block, and this model has no blocks";
+  }
+  return "";
+}
+
+std::string refused_tensor(const PlannedModel& m, const Share& s) {
+  const int64_t n = s.mesh.tensor;
+  if (!divides(n, m.heads) || !divides(n, m.kv_heads)) {
+    return fmt::format("tensor {}: it must divide the {} heads and the {} key heads", n, m.heads,
+                       m.kv_heads);
+  }
+  for (const PlannedParameter& p : m.parameters) {
+    if (p.over_tensor() && p.tensor_extent / p.tensor_groups < n) {
+      return fmt::format("tensor {}: {} has {} features to share", n, p.name,
+                         p.tensor_extent / p.tensor_groups);
+    }
+  }
+  if (optim::needs_whole_tensors(s.optimizer)) {
+    return fmt::format("tensor {}: {} needs whole tensors", n, s.optimizer.type);
+  }
+  if (s.adaptive_clip) return fmt::format("tensor {}: train.adaptive_clip needs whole tensors", n);
+  return "";
+}
+
+std::string refused_sequence(const PlannedModel& m, const Share& s) {
+  const int64_t n = s.mesh.sequence;
+  if (s.share_norms) {
+    return fmt::format("sequence {}: parallel.share_norms shares the tokens already", n);
+  }
+  if (m.attention == "linformer" && s.layout == TokenLayout::zigzag) {
+    return fmt::format("sequence {}: linformer has no zigzag layout", n);
+  }
+  const int64_t both = n * s.mesh.tensor;
+  if (s.method == SequenceMethod::heads &&
+      (!divides(both, m.heads) || !divides(both, m.kv_heads))) {
+    return fmt::format("sequence {}: heads needs a multiple of that on every rank, of {} and {}", n,
+                       m.heads, m.kv_heads);
+  }
+  return "";
+}
+
+}  // namespace
+
 std::string refusal(const PlannedModel& m, const Share& s) {
   const MeshShape& mesh = s.mesh;
   if (!divides(mesh.data, s.rows)) {
     return fmt::format("data {}: the {} rows of a micro-batch do not share out", mesh.data, s.rows);
   }
+  const bool inner = mesh.sequence > 1 || mesh.tensor > 1;
+  if ((!m.known && inner) || (m.layers == 0 && mesh.pipeline > 1)) {
+    return fmt::format(
+        "heed plan has no formulas for {}; it plans data (and pipeline for gpt, encoder, vit) "
+        "alone, which says nothing of what train can do",
+        m.layers == 0 ? m.type.empty() ? "this task" : "model '" + m.type + "'"
+        : m.attention == "softmax" || m.attention == "linformer"
+            ? "this task"
+            : "attention '" + m.attention + "'");
+  }
   if (mesh.pipeline > 1 && mesh.pipeline > m.layers) {
     return fmt::format("pipeline {}: the model has {} blocks", mesh.pipeline, m.layers);
   }
-  if (!m.known && (mesh.sequence > 1 || mesh.tensor > 1)) {
-    return fmt::format("sequence, tensor: {} of {} can share its batch alone",
-                       m.attention.empty() ? "this task" : "attention '" + m.attention + "'",
-                       m.type);
-  }
-  if (mesh.tensor > 1 && std::min({m.heads, m.kv_heads, m.hidden}) < mesh.tensor) {
-    return fmt::format(
-        "tensor {}: there are {} heads, {} key heads and {} hidden features to share", mesh.tensor,
-        m.heads, m.kv_heads, m.hidden);
-  }
-  // Causal rows are cut into two chunks a rank, so that the ranks' work is equal (zig-zag).
-  const int64_t chunks = mesh.sequence * (m.causal && s.method == SequenceMethod::ring ? 2 : 1);
-  if (mesh.sequence > 1 && !divides(chunks, m.tokens)) {
-    return fmt::format("sequence {}: {} tokens do not share out in {} equal parts", mesh.sequence,
-                       m.tokens, chunks);
-  }
-  if (mesh.sequence > 1 && s.method == SequenceMethod::heads &&
-      (!divides(mesh.sequence * mesh.tensor, m.heads) ||
-       !divides(mesh.sequence * mesh.tensor, m.kv_heads))) {
-    return fmt::format("sequence {}: heads needs a multiple of that on every rank, of {} and {}",
-                       mesh.sequence, m.heads, m.kv_heads);
-  }
-  if (s.sharding != Sharding::none && mesh.data > 1 && optim::needs_whole_tensors(s.optimizer)) {
-    return fmt::format("shard {}: {} needs whole tensors", name_of(s.sharding), s.optimizer.type);
-  }
-  return "";
+  std::string no;
+  if (s.sharding != Sharding::none) no = refused_shards(m, s);
+  if (no.empty() && mesh.tensor > 1) no = refused_tensor(m, s);
+  if (no.empty() && mesh.sequence > 1) no = refused_sequence(m, s);
+  if (!no.empty() || !inner || divides(token_multiple(s), m.tokens)) return no;
+  return fmt::format("{} {}: {} tokens do not share out: they must be a multiple of {}",
+                     mesh.sequence > 1 ? "sequence" : "share_norms, tensor",
+                     mesh.sequence > 1 ? mesh.sequence : mesh.tensor, m.tokens, token_multiple(s));
 }
 
 int64_t part_of(const PlannedParameter& p, const MeshShape& mesh) {
-  const int64_t parts = p.over_tensor ? mesh.tensor : p.position ? mesh.sequence : 1;
-  return (p.elements + parts - 1) / parts;
-}
-
-int64_t layers_of(int64_t layers, int64_t stages, int64_t stage) {
-  return layers / stages + (stage < layers % stages ? 1 : 0);
+  if (p.over_tensor()) {
+    const int64_t part = p.tensor_groups * over(p.tensor_extent / p.tensor_groups, mesh.tensor);
+    return p.elements / p.tensor_extent * part;
+  }
+  return p.over_sequence ? over(p.elements, mesh.sequence) : p.elements;
 }
 
 namespace {
 
-int64_t first_layer(int64_t layers, int64_t stages, int64_t stage) {
-  int64_t first = 0;
-  for (int64_t k = 0; k < stage; ++k) first += layers_of(layers, stages, k);
-  return first;
-}
-
 /// What a rank of the data axis holds, once it is shared.
 int64_t dealt(int64_t elements, const Share& s, Sharding from) {
-  if (s.sharding < from) return elements;
-  return (elements + s.mesh.data - 1) / s.mesh.data;
+  return s.sharding < from ? elements : over(elements, s.mesh.data);
+}
+
+/// Of a parameter through a step, where a rank of the other axes has so many elements: its share,
+/// and whole what no block gathers for itself (ShardedParameters::require). A frozen one is whole.
+int64_t held_elements(const PlannedParameter& p, int64_t elements, const Share& s) {
+  const bool shared = s.sharding == Sharding::parameters && s.mesh.data > 1 && p.trained;
+  if (!shared) return elements;
+  return dealt(elements, s, Sharding::parameters) + (p.unit == 0 ? elements : 0);
 }
 
 }  // namespace
 
 bool held_by(const PlannedParameter& p, const PlannedModel& m, int64_t stages, int64_t stage) {
-  if (p.layer < 0) return true;
-  const int64_t first = first_layer(m.layers, stages, stage);
-  return p.layer >= first && p.layer < first + layers_of(m.layers, stages, stage);
+  if (p.layer < 0 || stages == 1) return true;
+  const BlockRange own = blocks_of_stage(m.layers, stages, stage);
+  return own.first <= p.layer && p.layer < own.end;
 }
 
 int64_t holders_of(const PlannedParameter& p, const MeshShape& mesh) {
-  return (p.over_tensor ? 1 : mesh.tensor) * (p.position ? 1 : mesh.sequence) *
+  return (p.over_tensor() ? 1 : mesh.tensor) * (p.over_sequence ? 1 : mesh.sequence) *
          (p.layer < 0 ? mesh.pipeline : 1);
+}
+
+double stream_width(const PlannedModel& m, const Share& s) {
+  return static_cast<double>(m.dim) / static_cast<double>(s.share_norms ? s.mesh.tensor : 1);
 }
 
 double rows_of_rank(const Share& s) {
@@ -92,14 +152,13 @@ double rows_of_rank(const Share& s) {
 }
 
 AttentionShare attention_share(const PlannedModel& m, const Share& s) {
-  // Heads that do not share out evenly: the rank with one more.
-  const auto over = [](int64_t whole, int64_t parts) {
-    return static_cast<double>((whole + parts - 1) / parts);
+  const auto part = [](int64_t whole, int64_t parts) {
+    return static_cast<double>(over(whole, parts));
   };
   return {rows_of_rank(s),
-          over(m.tokens, s.mesh.sequence),
-          over(m.heads, s.mesh.tensor),
-          over(m.kv_heads, s.mesh.tensor),
+          part(m.tokens, s.mesh.sequence),
+          part(m.heads, s.mesh.tensor),
+          part(m.kv_heads, s.mesh.tensor),
           static_cast<double>(m.head_dim),
           static_cast<double>(s.mesh.sequence),
           static_cast<double>(m.projected)};
@@ -114,20 +173,34 @@ int64_t state_bytes(const optim::OptimizerOptions& optimizer, int64_t elements, 
   return optimizer.momentum != 0.0 ? elements * kF32 : 0;
 }
 
-// What the ops of a block keep (autograd/ops/), a token, in units of the activations' dtype:
-//   4 C                    the two norms' inputs and outputs, whole on every rank of the tensor
-//   axis (Z + 2 Z_kv) A         packed queries, keys and values Z A                    attention's
-//   output 2 h, or 3 h for swiglu the feed-forward layer before and after its activation (Z + Z_kv)
-//   A           again queries and keys, where each head is normalised
+namespace {
+
+/// Hidden features of a feed-forward layer.
+double hidden_width(const PlannedModel& m, const Share& s) {
+  return static_cast<double>(over(m.hidden, s.mesh.tensor));
+}
+
+}  // namespace
+
+// What the ops of a block keep (autograd/ops/), a token, in units of the activations' dtype. C is
+// the model's width, S that of the residual stream (stream_width):
+//
+// - 2 S: what the two norms take in
+// - 2 C: what attention and the feed-forward layer take in, whole on every rank of the tensor axis
+// - (Z + 2 Z_kv) A: packed queries, keys and values
+// - Z A: attention's output
+// - 2 h, or 3 h for swiglu: the feed-forward layer before and after its activation
+// - (Z + Z_kv) A: again queries and keys, where each head is normalised
+//
 // and in f32 the norms' statistics. Dropout keeps nothing: its masks are drawn again.
 double kept_of_block(const PlannedModel& m, const Share& s) {
   const AttentionShare a = attention_share(m, s);
-  const auto tensor = static_cast<double>(s.mesh.tensor);
-  const auto dim = static_cast<double>(m.dim), hidden = static_cast<double>(m.hidden) / tensor;
+  const auto dim = static_cast<double>(m.dim);
+  const double stream = stream_width(m, s), hidden = hidden_width(m, s);
   const double packed = (a.heads + 2 * a.kv_heads) * a.head_dim;
-  double values =
-      4 * dim + packed + a.heads * a.head_dim + (m.gated ? 3 : 2) * hidden + m.branch_copies * dim;
-  double f32_values = 2 * (m.rms ? 1 : 2);
+  double values = 2 * stream + 2 * dim + packed + a.heads * a.head_dim +
+                  (m.gated ? 3 : 2) * hidden + m.branch_copies * stream;
+  double f32_values = 2 * (m.rms ? 1 : 2) * stream / dim;
   if (m.head_norms) {
     values += (a.heads + a.kv_heads) * a.head_dim;
     f32_values += a.heads + a.kv_heads;
@@ -140,12 +213,12 @@ double kept_of_block(const PlannedModel& m, const Share& s) {
 namespace {
 
 /// Kept of what stands before and after the blocks: ids, the last norm, the head's gradients (which
-/// the fused loss forms in the forward pass, its weight's once a step and not here).
+/// the fused loss forms in the forward pass, its weight's once a step and not here). All tokens are
+/// there, with share_norms too: ranks take their own where the blocks begin.
 double kept_outside(const PlannedModel& m, const Share& s, int64_t stage) {
   const AttentionShare a = attention_share(m, s);
   const double tokens = a.rows * a.tokens;
-  const double stream =
-      tokens * static_cast<double>(m.dim) * s.element_bytes / static_cast<double>(s.mesh.tensor);
+  const double stream = tokens * static_cast<double>(m.dim) * s.element_bytes;
   double bytes = 0.0;
   if (stage == 0) {
     bytes += m.input_values > 0 ? a.rows * static_cast<double>(m.input_values) * s.element_bytes
@@ -163,20 +236,20 @@ double kept_outside(const PlannedModel& m, const Share& s, int64_t stage) {
   return bytes;
 }
 
-/// The blocks' inputs; the first block of all has the stream alone.
+/// The blocks' inputs; a stage's first block has the stream alone.
 double kept_under_checkpoint(const PlannedModel& m, const Share& s, int64_t stage) {
   const AttentionShare a = attention_share(m, s);
-  const int64_t inputs = layers_of(m.layers, s.mesh.pipeline, stage) * m.kept_per_block -
-                         (stage == 0 ? m.kept_per_block - 1 : 0);
-  return a.rows * a.tokens * static_cast<double>(m.dim * inputs) * s.element_bytes;
+  const int64_t layers = blocks_of_stage(m.layers, s.mesh.pipeline, stage).size();
+  const auto inputs = static_cast<double>(layers * m.kept_per_block - (m.kept_per_block - 1));
+  return a.rows * a.tokens * stream_width(m, s) * inputs * s.element_bytes;
 }
 
 /// What the last block's backward pass needs at the most: for its feed-forward layer the gradients
 /// of the hidden features and the stream, or of both halves of a gate; or else for its attention,
-/// when what the feed-forward layer kept is gone.
+/// when what the feed-forward layer kept is gone. Both have all tokens, with share_norms too.
 double backward_working(const PlannedModel& m, const Share& s) {
   const AttentionShare a = attention_share(m, s);
-  const double hidden = static_cast<double>(m.hidden) / static_cast<double>(s.mesh.tensor);
+  const double hidden = hidden_width(m, s);
   const auto dim = static_cast<double>(m.dim);
   const double of_token = a.rows * a.tokens * s.element_bytes;
   const double feed_forward = of_token * (m.gated ? 2 * hidden : hidden + dim);
@@ -191,13 +264,13 @@ RankMemory rank_memory(const PlannedModel& m, const Share& s, int64_t stage) {
   memory.stage = stage;
   const int64_t stages = s.mesh.pipeline;
   int64_t trained = 0, largest_block = 0;
-  std::vector<int64_t> blocks(static_cast<size_t>(std::max<int64_t>(m.layers, 1)));
+  std::vector<int64_t> units(static_cast<size_t>(m.units + 1));
   for (const PlannedParameter& p : m.parameters) {
     if (!held_by(p, m, stages, stage)) continue;
     const int64_t elements = part_of(p, s.mesh);
-    memory.parameters += dealt(elements, s, Sharding::parameters) * kF32;
-    if (p.layer >= 0 && p.layer < m.layers) {
-      largest_block = std::max(largest_block, blocks[static_cast<size_t>(p.layer)] += elements);
+    memory.parameters += held_elements(p, elements, s) * kF32;
+    if (p.unit > 0) {
+      largest_block = std::max(largest_block, units[static_cast<size_t>(p.unit)] += elements);
     }
     if (!p.trained) continue;
     trained += elements;
@@ -214,7 +287,7 @@ RankMemory rank_memory(const PlannedModel& m, const Share& s, int64_t stage) {
   const double under_way =
       static_cast<double>(stages > 1 ? in_flight(stages, stage, s.micro_batches) : 1);
   const AttentionShare a = attention_share(m, s);
-  const double layers = static_cast<double>(layers_of(m.layers, stages, stage));
+  const double layers = static_cast<double>(blocks_of_stage(m.layers, stages, stage).size());
   double kept = 0.0, working = 0.0;
   if (m.known) {
     const double block = kept_of_block(m, s);

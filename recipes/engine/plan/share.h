@@ -25,6 +25,9 @@ struct Share {
   MeshShape mesh;  ///< every axis filled in
   Sharding sharding = Sharding::none;
   SequenceMethod method = SequenceMethod::ring;
+  TokenLayout layout = TokenLayout::contiguous;
+  bool share_norms = false;  ///< tensor ranks hold their own tokens where all features are
+  bool adaptive_clip = false;
   bool checkpointing = false;
   double element_bytes = 4;   ///< of activations
   int64_t rows = 1;           ///< of a micro-batch on all ranks
@@ -33,7 +36,10 @@ struct Share {
   optim::OptimizerOptions optimizer;
 };
 
-/// Why this model cannot be shared so; "" when it can.
+/// What the tokens of a row must be a multiple of.
+int64_t token_multiple(const Share& share);
+/// Why `heed train` would refuse this, or why there is no formula for it; "" when it can be
+/// planned.
 std::string refusal(const PlannedModel& model, const Share& share);
 
 /// Bytes of one rank at the peak of a step.
@@ -57,11 +63,10 @@ RankMemory rank_memory(const PlannedModel& model, const Share& share, int64_t st
 /// Of the stage that holds most.
 RankMemory largest_memory(const PlannedModel& model, const Share& share);
 
-/// Blocks of a stage: the layers are dealt out evenly, earlier stages taking what is left over.
-int64_t layers_of(int64_t layers, int64_t stages, int64_t stage);
 /// Whether a parameter is held by a stage: those of its blocks, and all that belong to none.
 bool held_by(const PlannedParameter& p, const PlannedModel& model, int64_t stages, int64_t stage);
-/// Elements of a parameter's part on a rank that holds one, before sharding over the data axis.
+/// Elements of the largest part of a parameter that a rank holds, before sharding over the data
+/// axis.
 int64_t part_of(const PlannedParameter& p, const MeshShape& mesh);
 /// How many ranks beside those of the data axis hold the same part.
 int64_t holders_of(const PlannedParameter& p, const MeshShape& mesh);
@@ -69,6 +74,9 @@ int64_t holders_of(const PlannedParameter& p, const MeshShape& mesh);
 AttentionShare attention_share(const PlannedModel& model, const Share& share);
 /// Rows of a micro-batch on one rank.
 double rows_of_rank(const Share& share);
+/// Features of the residual stream on one rank, between attention and feed-forward layers: all of
+/// every token or, with share_norms, as many as all of the rank's own tokens have.
+double stream_width(const PlannedModel& model, const Share& share);
 
 /// Bytes of the optimiser's state for a parameter of so many elements and rows.
 int64_t state_bytes(const optim::OptimizerOptions& optimizer, int64_t elements, int64_t rows,

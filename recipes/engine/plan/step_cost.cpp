@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "distributed/pipeline.h"
+
 namespace heed::recipes {
 namespace {
 
@@ -32,7 +34,7 @@ double seconds(const AxisTraffic& traffic, int64_t span, const MachineDescriptio
 }
 
 double stage_layers(const PlannedModel& m, const Share& s) {
-  return static_cast<double>(layers_of(m.layers, s.mesh.pipeline, 0));
+  return static_cast<double>(blocks_of_stage(m.layers, s.mesh.pipeline, 0).size());
 }
 
 }  // namespace
@@ -86,10 +88,8 @@ StepTraffic step_traffic(const PlannedModel& m, const Share& s) {
         micro * 2 * sent_by_all_reduce(tokens * static_cast<double>(m.dim) * s.element_bytes, n);
   }
   if (mesh.pipeline > 1) {
-    // A middle stage sends its output on and its input's gradient back.
-    const double width =
-        m.known ? static_cast<double>(m.dim * m.kept_per_block) / static_cast<double>(mesh.tensor)
-                : static_cast<double>(m.dim);
+    // A middle stage sends its output on, as one sum, and its input's gradient back.
+    const double width = stream_width(m, s);
     const double both = mesh.pipeline > 2 ? 2 : 1;
     traffic.pipeline = {both * micro * tokens * width * s.element_bytes, both * micro};
   }
