@@ -130,7 +130,9 @@ double Pipeline::backward(Flight& flight) {
   } else {
     flight.gradient_work.wait();
   }
-  heed::backward(flight.output, flight.gradient);
+  // Nothing that this stage or those before it have may be trained.
+  const bool trains = requires_grad(flight.output) || has_history(flight.output);
+  if (trains) heed::backward(flight.output, flight.gradient);
   if (!flight.input.defined()) return loss;
   const Tensor gradient = grad(flight.input);
   stage_->send(

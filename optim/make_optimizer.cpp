@@ -104,6 +104,12 @@ class Adafactor : public Optimizer {
   }
 };
 
+// Which group holds for a parameter: the first that matches; their number for none.
+size_t group_of(const std::vector<ParameterGroup>& groups, const std::string& name) {
+  const auto match = [&](const ParameterGroup& group) { return glob_match(group.pattern, name); };
+  return static_cast<size_t>(std::find_if(groups.begin(), groups.end(), match) - groups.begin());
+}
+
 void check_betas(Options& o, const std::vector<double>& betas, bool may_be_empty) {
   const auto inside = [](double b) { return b >= 0 && b < 1; };
   const bool holds = (may_be_empty && betas.empty()) ||
@@ -161,9 +167,9 @@ std::vector<Parameter> trained_parameters(const OptimizerOptions& options,
     p.beta1 = options.betas.at(0);
     p.beta2 = options.betas.at(1);
     bool frozen = false;
-    for (size_t g = 0; g < options.groups.size(); ++g) {
+    const size_t g = group_of(options.groups, name);
+    if (g < options.groups.size()) {
       const ParameterGroup& group = options.groups[g];
-      if (!glob_match(group.pattern, name)) continue;
       used[g] = true;
       p.lr = group.lr;
       p.weight_decay = group.weight_decay.value_or(p.weight_decay);
@@ -172,7 +178,6 @@ std::vector<Parameter> trained_parameters(const OptimizerOptions& options,
         p.beta2 = group.betas.at(1);
       }
       frozen = group.freeze;
-      break;
     }
     if (frozen) {
       require_grad(p.tensor, false);
@@ -213,14 +218,17 @@ std::unique_ptr<Optimizer> make_optimizer_of(const OptimizerOptions& options,
 
 OptimizerOptions options_for(const OptimizerOptions& options, const NamedTensors& some,
                              const NamedTensors& all) {
-  OptimizerOptions own = options;
-  const auto any_matches = [](const NamedTensors& parameters, const std::string& pattern) {
-    return std::any_of(parameters.begin(), parameters.end(),
-                       [&](const auto& p) { return glob_match(pattern, p.first); });
+  const auto used_by = [&](const NamedTensors& parameters) {
+    std::vector<bool> used(options.groups.size() + 1);
+    for (const auto& [name, tensor] : parameters) used[group_of(options.groups, name)] = true;
+    return used;
   };
-  std::erase_if(own.groups, [&](const ParameterGroup& group) {
-    return any_matches(all, group.pattern) && !any_matches(some, group.pattern);
-  });
+  const std::vector<bool> by_all = used_by(all), by_some = used_by(some);
+  OptimizerOptions own = options;
+  own.groups.clear();
+  for (size_t g = 0; g < options.groups.size(); ++g) {
+    if (by_some[g] || !by_all[g]) own.groups.push_back(options.groups[g]);
+  }
   return own;
 }
 

@@ -116,7 +116,7 @@ class Optimizer {
 std::vector<Parameter> trained_parameters(const OptimizerOptions& options,
                                           const NamedTensors& parameters);
 /// The options for some of all trained parameters (the others are another rank's): without the
-/// groups that only match others.
+/// groups that hold for others alone.
 OptimizerOptions options_for(const OptimizerOptions& options, const NamedTensors& some,
                              const NamedTensors& all);
 

@@ -142,12 +142,14 @@ StepResult TrainStep::run(int64_t step, double lr, bool asked_to_stop) {
 
 // The norm of the whole gradient: a part's squares count once, whatever number of ranks holds it.
 double TrainStep::grad_norm() const {
+  // Where only the batch is shared every rank has the whole gradient. Which axes the mesh has is
+  // the same on all ranks; what a rank holds of the model is not.
+  if (mesh_.shape().data == mesh_.world().size() && sharded_ == nullptr) {
+    return optim::grad_norm(optimizer_.parameters());
+  }
   std::map<int64_t, std::vector<optim::Parameter>> by_holders;
   for (size_t i = 0; i < holders_.size(); ++i) {
     by_holders[holders_[i]].push_back(optimizer_.parameters()[i]);
-  }
-  if (by_holders.size() == 1 && by_holders.begin()->first == mesh_.world().size()) {
-    return optim::grad_norm(optimizer_.parameters());
   }
   double squares = 0.0;
   for (const auto& [holders, parameters] : by_holders) {

@@ -342,6 +342,24 @@ TEST(Optimizer, AGroupWithoutParametersIsAnError) {
   }
 }
 
+// A rank with a part of the parameters: groups that hold for others' alone are left out, whether
+// their pattern matches its own (an earlier group holds there) or not; misspelt ones are still
+// told.
+TEST(Optimizer, GroupsForSomeOfTheParameters) {
+  OptimizerOptions options;
+  options.groups = {{.pattern = "fc.weight"}, {.pattern = "fc.*"}, {.pattern = "head.*"}};
+  const NamedTensors all = parameters(DType::f64), some = {all[0]};
+  const auto patterns = [](const OptimizerOptions& own) {
+    std::vector<std::string> names;
+    for (const ParameterGroup& group : own.groups) names.push_back(group.pattern);
+    return names;
+  };
+  EXPECT_THAT(patterns(options_for(options, some, all)), ElementsAre("fc.weight"));
+  EXPECT_THAT(patterns(options_for(options, all, all)), ElementsAre("fc.weight", "fc.*", "head.*"));
+  options.groups.push_back({.pattern = "haed.*"});
+  EXPECT_THAT(patterns(options_for(options, some, all)), ElementsAre("fc.weight", "haed.*"));
+}
+
 TEST(Optimizer, ReadsItsSection) {
   const Config section = parse_yaml(R"(
 type: sgd

@@ -180,4 +180,50 @@ inline std::string write_recipe(const SharedScratch& folder, const char* recipe)
 /// The recipe kGpt's path.
 inline std::string write_gpt(const SharedScratch& folder) { return write_recipe(folder, kGpt); }
 
+/// A run that goes on from its middle: under the same mesh bit for bit as if it had not stopped; on
+/// one rank, and from one rank under the mesh, up to rounding.
+inline void expect_resumes(const char* recipe_text, std::vector<std::string> overrides,
+                           const std::vector<std::string>& mesh) {
+  const SharedScratch folder;
+  const std::string recipe = write_recipe(folder, recipe_text);
+  overrides.insert(overrides.end(), {"schedule.type=constant", "train.precision=f64"});
+  TrainObserver silent;
+  const auto train_half = [&](const std::string& run, bool first, bool alone) {
+    std::vector<std::string> all = overrides;
+    if (!alone) all.insert(all.end(), mesh.begin(), mesh.end());
+    if (first) all.push_back("train.steps=6");
+    const auto self = self_communicator();
+    if (!alone || world().rank() == 0) {
+      train_ranks(recipe, folder.path(run), all, silent, alone ? *self : world(), !first);
+    }
+    world().barrier();
+  };
+  std::vector<std::string> all = overrides;
+  all.insert(all.end(), mesh.begin(), mesh.end());
+  train_ranks(recipe, folder.path("whole"), all, silent, world());
+  train_half("cut", true, false);
+  train_half("apart", true, true);
+  if (world().rank() == 0) {
+    std::filesystem::copy(folder.path("cut"), folder.path("alone"),
+                          std::filesystem::copy_options::recursive);
+  }
+  world().barrier();
+  train_half("cut", false, false);
+  train_half("alone", false, true);
+  train_half("apart", false, false);
+  if (world().rank() != 0) return;
+  const auto content = [&](const char* run) {
+    return read_checkpoint(find_checkpoint(folder.path(run)).path);
+  };
+  const CheckpointContent want = content("whole");
+  expect_same_bits(want.model, content("cut").model);
+  expect_same_bits(want.optimizer, content("cut").optimizer);
+  expect_same_bits(want.ema, content("cut").ema);
+  for (const char* run : {"alone", "apart"}) {
+    expect_close(content(run).model, want.model, kF64);
+    expect_close(content(run).optimizer, want.optimizer, kF64);
+    expect_close(content(run).ema, want.ema, kF64);
+  }
+}
+
 }  // namespace heed::recipes

@@ -48,46 +48,10 @@ TEST(Sharding, VisionTransformerEqualsOneRank) {
   }
 }
 
-// Under the same mesh bit for bit, under one rank and another sharding up to rounding.
 TEST(Sharding, ResumesUnderTheSameAndAnotherMesh) {
-  const SharedScratch folder;
-  const std::string recipe = write_gpt(folder);
-  TrainObserver silent;
-  std::vector<std::string> rest = {"schedule.type=constant", "train.ema=0.9"}, half = rest;
-  half.push_back("train.steps=6");
   for (const std::string& level : kLevels) {
     SCOPED_TRACE(level);
-    const std::string whole = folder.path(level + "-whole"), cut = folder.path(level + "-cut"),
-                      one = folder.path(level + "-one"), other = folder.path(level + "-other");
-    const auto with = [&](std::vector<std::string> overrides, const std::string& shard) {
-      overrides.push_back("parallel.shard=" + shard);
-      return overrides;
-    };
-    train_ranks(recipe, whole, with(rest, level), silent, world());
-    train_ranks(recipe, cut, with(half, level), silent, world());
-    if (world().rank() == 0) {
-      for (const std::string& copy : {one, other}) {
-        std::filesystem::copy(cut, copy, std::filesystem::copy_options::recursive);
-      }
-      const auto self = self_communicator();
-      train_ranks(recipe, one, rest, silent, *self, true);
-    }
-    world().barrier();
-    train_ranks(recipe, cut, with(rest, level), silent, world(), true);
-    train_ranks(recipe, other, with(rest, level == "optimizer" ? "none" : "optimizer"), silent,
-                world(), true);
-    if (world().rank() != 0) continue;
-    const auto content = [](const std::string& run) {
-      return read_checkpoint(find_checkpoint(run).path);
-    };
-    const CheckpointContent expected = content(whole);
-    expect_same_bits(expected.model, content(cut).model);
-    expect_same_bits(expected.optimizer, content(cut).optimizer);
-    expect_same_bits(expected.ema, content(cut).ema);
-    for (const std::string& run : {one, other}) {
-      expect_close(content(run).model, expected.model);
-      expect_close(content(run).ema, expected.ema);
-    }
+    expect_resumes(kGpt, {"train.ema=0.9"}, {"parallel.shard=" + level});
   }
 }
 

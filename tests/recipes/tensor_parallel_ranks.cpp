@@ -114,43 +114,24 @@ TEST(TensorParallelRuns, SamplesAreThoseOfOneRank) {
 }
 
 TEST(TensorParallelRuns, ResumesUnderTheSameAndAnotherMesh) {
+  expect_resumes(kLlama, {"train.ema=0.9"}, {meshes().back()});
+}
+
+TEST(TensorParallelRuns, ShardedPartsResumeToo) {
+  if (world().size() % 2 != 0) GTEST_SKIP() << "two ranks share the matrices";
+  expect_resumes(kLlama, {"train.ema=0.9"}, {"parallel.tensor=2", "parallel.shard=gradients"});
+}
+
+TEST(TensorParallelRuns, TokensThatDoNotShareOutAreRefusedBeforeAnythingIsWritten) {
   const SharedScratch folder;
-  const std::string recipe = write_recipe(folder, kLlama);
   TrainObserver silent;
-  const std::string mesh = meshes().back();
-  const std::vector<std::string> all = {"schedule.type=constant", "train.ema=0.9", mesh};
-  std::vector<std::string> half = all;
-  half.push_back("train.steps=6");
-  train_ranks(recipe, folder.path("whole"), all, silent, world());
-  train_ranks(recipe, folder.path("cut"), half, silent, world());
-  const auto copy = [&](const char* name) {
-    if (world().rank() == 0) {
-      std::filesystem::copy(folder.path("cut"), folder.path(name),
-                            std::filesystem::copy_options::recursive);
-    }
-    world().barrier();
-  };
-  copy("alone");
-  copy("data");
-  const std::vector<std::string> unsplit = {"schedule.type=constant", "train.ema=0.9"};
-  const auto self = self_communicator();
-  if (world().rank() == 0) {
-    train_ranks(recipe, folder.path("alone"), unsplit, silent, *self, true);
-  }
-  train_ranks(recipe, folder.path("data"), unsplit, silent, world(), true);
-  train_ranks(recipe, folder.path("cut"), all, silent, world(), true);
-  if (world().rank() != 0) return;
-  const auto content = [&](const char* run) {
-    return read_checkpoint(find_checkpoint(folder.path(run)).path);
-  };
-  const CheckpointContent whole = content("whole"), cut = content("cut");
-  expect_same_bits(whole.model, cut.model);
-  expect_same_bits(whole.optimizer, cut.optimizer);
-  expect_same_bits(whole.ema, cut.ema);
-  for (const char* run : {"alone", "data"}) {
-    expect_close(content(run).model, whole.model);
-    expect_close(content(run).ema, whole.ema);
-  }
+  const std::vector<std::string> wrong = {"parallel.share_norms=true", "model.context=13",
+                                          fmt::format("parallel.tensor={}", world().size())};
+  const std::string recipe = write_recipe(folder, kGpt2);
+  EXPECT_THAT(
+      request_error([&] { train_ranks(recipe, folder.path("run"), wrong, silent, world()); }),
+      HasSubstr("cannot share 13 tokens"));
+  EXPECT_FALSE(std::filesystem::exists(folder.path("run")));
 }
 
 TEST(TensorParallelRuns, WrongRequestsAreRefusedOnEveryRank) {
