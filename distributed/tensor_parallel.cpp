@@ -172,6 +172,8 @@ void split_tensors(nn::Module& model, Communicator& ranks, const SplitPlan& plan
     }
   }
   if (!tokens) return;
+  const auto& sequences = dynamic_cast<const nn::SharesTokens&>(model);
+  split->tokens()->positions(sequences.sequence_tokens());  // a RequestError where they don't fit
   for (const auto& [path, module] : modules) {
     if (auto* blocks = dynamic_cast<nn::BlockStackBase*>(module)) blocks->share_tokens(split);
   }

@@ -2,9 +2,8 @@
 // where they talk to each other.
 //
 // A model that is split takes whole sequences and gives whole results on every rank; in between it
-// holds its own tokens alone. Every rank's loss is the same number, and the run's loss is their
-// mean, so each of these functions has its adjoint as its gradient: a parameter's gradient is the
-// sum over the ranks.
+// holds its own tokens alone. Each of these functions has its adjoint as its gradient, by the rule of
+// distributed/held_parts.h.
 #pragma once
 
 #include <functional>

@@ -24,6 +24,11 @@ void BlockStackBase::share_tokens(const TensorSplitPointer& split) {
   }
 }
 
+int64_t BlockStackBase::tokens_multiple() const {
+  if (tokens_) return tokens_->parts();
+  return token_split() ? token_split()->multiple() : 1;
+}
+
 Tensor sum_of(const Stream& stream) {
   Tensor total = stream.at(0);
   for (size_t i = 1; i < stream.size(); ++i) total = add(total, stream[i]);

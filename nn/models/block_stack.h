@@ -65,6 +65,8 @@ class BlockStackBase : public Module {
   /// In training, ranks that share the blocks' matrices each hold their own tokens between the
   /// blocks' regions. Before or after the split; what comes out has all tokens.
   void share_tokens(const TensorSplitPointer& split);
+  /// What the number of tokens must be a multiple of for ranks to share them.
+  int64_t tokens_multiple() const;
 
   BlockHooks hooks;
 

@@ -212,12 +212,11 @@ Tensor Encoder::classify(const Tensor& pooled) {
 
 Tensor Encoder::forward(const Tensor& ids, const Tensor& lengths) {
   HEED_CHECK(classifier, "encoder: no classification head; give `classes`");
-  if (token_split() == nullptr) return classify(pooled(features(ids, lengths), lengths));
-  // Rows are as long as the longest of a batch: padded on, they share out.
-  const int64_t missing = -ids.size(1) % token_split()->multiple();
+  // Rows are as long as the longest of a batch: padded on, their tokens share out among ranks.
+  const int64_t multiple = blocks.tokens_multiple();
+  const int64_t more = (multiple - ids.size(1) % multiple) % multiple;
   Tensor padded = ids, counted = lengths;
-  if (missing != 0) {
-    const int64_t more = missing + token_split()->multiple();
+  if (more > 0) {
     padded = concat({ids, Tensor::zeros({ids.size(0), more}, ids.dtype())}, 1);
     if (!lengths.defined()) counted = Tensor::full({ids.size(0)}, ids.size(1), DType::i64);
   }
