@@ -37,6 +37,7 @@ SharedModel::SharedModel(const Recipe& recipe, nn::Module& module, Mesh& mesh,
     split_tensors(module, mesh.tensor(), split_plan(module), recipe.parallel.share_norms);
   }
   share_tokens();
+  check_parts();
   const NamedTensors whole = nn::trained_tensors(module);
   pipeline_ = std::make_unique<Pipeline>(mesh.pipeline(), module);
   const NamedTensors own = nn::trained_tensors(module);
@@ -47,6 +48,18 @@ SharedModel::SharedModel(const Recipe& recipe, nn::Module& module, Mesh& mesh,
   if (recipe.train.ema > 0.0) {
     ema_ = std::make_unique<optim::Ema>(shares_of_trained(module, sharded_.get()),
                                         optim::EmaOptions{.decay = recipe.train.ema});
+  }
+}
+
+// What looks at whole tensors cannot work on parts of them.
+void SharedModel::check_parts() const {
+  const bool clips = recipe_.train.adaptive_clip > 0.0;
+  if (!clips && !optim::needs_whole_tensors(recipe_.optimizer)) return;
+  for (const nn::Module::NamedTensor& named : module_.named_parameters()) {
+    if (named.shard == nullptr) continue;
+    fail_request("parallel: {} needs whole tensors, but ranks share '{}'",
+                 clips ? "train.adaptive_clip" : "optimizer.type: " + recipe_.optimizer.type,
+                 named.name);
   }
 }
 

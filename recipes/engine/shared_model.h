@@ -48,6 +48,7 @@ class SharedModel {
 
  private:
   void share_tokens();
+  void check_parts() const;
   std::vector<optim::Parameter> take_shares(const std::vector<optim::Parameter>& trained,
                                             Communicator& gathers);
   NamedTensors of_stage(const NamedTensors& all, const NamedTensors& own) const;

@@ -285,6 +285,8 @@ bool Trainer::evaluate() {
   report.best = value != nullptr && std::isfinite(*value) &&
                 (!state_.has_best || (task_->lower_is_better() ? *value < state_.best_value
                                                                : *value > state_.best_value));
+  // What follows must be the same on all ranks, whose arithmetic may differ in the last bit.
+  report.best = world_.all_reduce_number(is_first() && report.best, ReduceOp::max) > 0.0;
   if (report.best) {
     state_.has_best = true;
     state_.best_value = *value;
