@@ -51,6 +51,15 @@ class Part : public PatternRule {
                  in_whole(keys, part_.keys), bits);
   }
 
+  // All tokens lie as in the whole.
+  std::vector<int32_t> query_order(int64_t n) const override {
+    return is_all(part_.queries, part_.whole_queries) ? whole_->query_order(n)
+                                                      : PatternRule::query_order(n);
+  }
+  std::vector<int32_t> key_order(int64_t n) const override {
+    return is_all(part_.keys, part_.whole_keys) ? whole_->key_order(n) : PatternRule::key_order(n);
+  }
+
   int64_t virtual_keys(int64_t i) const override {
     return has_virtual_keys() ? whole_->virtual_keys(part_.queries[i]) : 0;
   }
@@ -59,6 +68,9 @@ class Part : public PatternRule {
   }
 
  private:
+  static bool is_all(const TokenRun& run, int64_t tokens) {
+    return run.first == 0 && run.step == 1 && run.count == tokens;
+  }
   static std::vector<int32_t> in_whole(TileTokens tokens, const TokenRun& run) {
     std::vector<int32_t> places;
     places.reserve(tokens.size());
