@@ -18,8 +18,8 @@ using std::chrono::milliseconds;
 enum Tag { kQuestion = 1, kAnswer = 2 };
 
 constexpr auto kGlance = microseconds(50);   // between two looks while operations are under way
-constexpr int kGlances = 16;                  // at that pace; then each pause is twice the last ...
-constexpr auto kSeldom = milliseconds(2);     // ... up to this: the looks cost the computation time
+constexpr int kGlances = 16;                 // at that pace; then each pause is twice the last ...
+constexpr auto kSeldom = milliseconds(2);    // ... up to this: the looks cost the computation time
 constexpr auto kRest = milliseconds(100);    // and while none is
 constexpr double kAnswerSeconds = 3.0;       // to answer a question
 constexpr double kPrecedenceSeconds = 10.0;  // for a lower rank to end the run

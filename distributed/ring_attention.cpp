@@ -1,6 +1,7 @@
 #include "distributed/ring_attention.h"
 
 #include <limits>
+#include <utility>
 
 #include "autograd/ops/index.h"
 #include "autograd/score_tensors.h"
@@ -82,7 +83,7 @@ struct Ring {
 class KeyRing {
  public:
   KeyRing(const Ring& ring, const ChunkShape& shape, const Tensor& k, const Tensor& v)
-      : ring_(ring), shape_(shape), here_(shape, k, v) {}
+      : ring_(ring), shape_(shape), dtype_(k.dtype()), here_(shape, k, v) {}
 
   const ChunkBuffer& here() const { return here_; }
 
@@ -90,25 +91,20 @@ class KeyRing {
     const RingSchedule& schedule = *ring_.schedule;
     if (schedule.sends(ring_.rank, step))
       under_way_.join(ring_.ranks.start_send(here_.all, ring_.next(), kKeysTag));
-    coming_ = {};
     if (step + 1 == ring_.size || !schedule.holds(ring_.rank, step + 1)) return;
-    coming_ = ChunkBuffer(shape_, here_dtype());
+    coming_ = ChunkBuffer(shape_, dtype_);
     under_way_.join(ring_.ranks.start_receive(coming_.all, ring_.previous(), kKeysTag));
   }
   void finish() {
     under_way_.wait();
-    dtype_ = here_dtype();
-    here_ = std::move(coming_);
-    coming_ = {};
+    here_ = std::exchange(coming_, {});
   }
 
  private:
-  DType here_dtype() const { return here_.defined() ? here_.all.dtype() : dtype_; }
-
   const Ring& ring_;
   const ChunkShape& shape_;
+  DType dtype_;
   ChunkBuffer here_, coming_;
-  DType dtype_ = DType::f32;
   Work under_way_;
 };
 

@@ -18,7 +18,6 @@ class RingSchedule {
   RingSchedule(const AttentionPattern& pattern, const PatternExtents& whole, TokenLayout layout,
                int ranks);
 
-  int ranks() const { return ranks_; }
   int chunk(int rank, int step) const { return (rank + ranks_ - step) % ranks_; }
   /// Whether some query of the rank sees a key of the chunk.
   bool needs(int rank, int chunk) const {

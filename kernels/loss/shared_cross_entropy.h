@@ -1,7 +1,8 @@
 // Softmax cross-entropy where ranks share the classes: each holds the logits of some, and they tell
-// each other four numbers a row (Megatron-LM, arXiv 1909.08053, section 3, tells three in turn).
-//   largest m_r, sum_r = sum e^(x - m_r), the target's logit (0 where another rank has it), sum of
-//   x lse = m + log sum_r e^(m_r - m) sum_r      with m the largest of all
+// each other four numbers a row (Megatron-LM, arXiv 1909.08053, section 3, tells three in turn):
+// the largest logit m_r; s_r, the sum of e^(x - m_r); the target's logit, 0 where another rank has
+// it; the sum of x.
+//   lse = m + log sum over r of e^(m_r - m) s_r      with m the largest m_r
 #pragma once
 
 #include <functional>

@@ -11,7 +11,7 @@
 namespace heed::nn {
 namespace {
 
-/// This rank's tokens as one run. A RequestError where some rank's are none.
+/// This rank's tokens as one run.
 TokenRun own_run(const TokenSplit& split, int64_t tokens) {
   if (!split.evenly_spaced()) {
     fail_request(

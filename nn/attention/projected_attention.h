@@ -58,7 +58,6 @@ class ProjectedAttention : public AttentionMechanism {
   }
   /// The first of the host's heads among all ranks'.
   int64_t first_head() const { return first_head_; }
-  int64_t all_heads() const { return all_heads_; }
   /// Throws where a cache cannot be used.
   void check_cache() const;
 

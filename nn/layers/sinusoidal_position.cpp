@@ -57,8 +57,11 @@ Tensor SinusoidalPosition::forward(const Tensor& x, const Tensor& positions) {
     const auto rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(last)));
     table_ = sinusoidal_table(rows, dim, base, x.dtype());
   }
+  const int64_t first = last - x.size(1);
+  const bool in_a_row =
+      ids.empty() || (ids.front() == first && std::is_sorted(ids.begin(), ids.end()));
   const Tensor waves =
-      ids.empty() ? views::slice(table_, 0, 0, last) : index_select(table_, 0, positions);
+      in_a_row ? views::slice(table_, 0, first, last) : index_select(table_, 0, positions);
   return add(scale == 1.0 ? x : mul(x, scale), waves);
 }
 

@@ -62,6 +62,18 @@ TEST(HeadExchange, EqualsOneRankForEveryTermOfTheScore) {
   expect_everywhere(problem);
 }
 
+// Draws go by the places that a plan gives to tokens, which the first head's pattern says.
+TEST(HeadExchange, DropoutOfPatternsThatReorderTokens) {
+  SharedAttention problem = problem_of("reordered");
+  std::vector<AttentionPattern> by_head(
+      static_cast<size_t>(problem.heads),
+      AttentionPattern::neighborhood({{.length = problem.tokens, .window = 5, .dilation = 2}}));
+  problem.spec.pattern = AttentionPattern::per_head(by_head);
+  problem.spec.dropout = 0.3;
+  problem.spec.dropout_key = {1, 2, 3};
+  expect_everywhere(problem);
+}
+
 TEST(HeadExchange, SendsWhatTheTableSays) {
   const auto ranks = world().split(0, world().rank());
   const int64_t n = ranks->size(), each = 24, heads = 2 * n;

@@ -256,11 +256,14 @@ TEST(RingAttention, ComputesThePairsThatTheScheduleCounts) {
   }
 }
 
-TEST(RingAttention, OfOneRankSaysNothing) {
+TEST(RingAttention, OfOneRankIsAttention) {
   const auto alone = self_communicator();
   const Tensor x = normal({1, 2, 7, 4}, "x");
-  ring_attention(x, x, x, {}, *alone, TokenLayout::zigzag);
-  EXPECT_EQ(alone->bytes_sent(), 0);
+  const AttentionSpec spec{.pattern = AttentionPattern::causal()};
+  const AttentionResult ring = ring_attention(x, x, x, spec, *alone, TokenLayout::zigzag);
+  const AttentionResult plain = attention(x, x, x, spec);
+  EXPECT_EQ(ring.out.to_vector<double>(), plain.out.to_vector<double>());
+  EXPECT_EQ(ring.lse.to_vector<double>(), plain.lse.to_vector<double>());
 }
 
 }  // namespace
