@@ -111,6 +111,36 @@ TEST(PlanRanks, KeepAndSendWhatThePlanSaysOfASharedSequence) {
   }
 }
 
+// What a rank of the tensor axis keeps, within 10% by the allocator's count: norms' inputs of all
+// tokens or, with share_norms, of its own.
+TEST(PlanRanks, KeepWhatThePlanSaysOfSharedMatrices) {
+  const Recipe recipe = gpt_recipe(kTokens, 12);
+  const PlannedModel model = planned_model(recipe);
+  const Tensor ids = Tensor::zeros({kRows, kTokens}, DType::i64);
+  Share share;
+  share.mesh.tensor = world().size();
+  share.rows = kRows;
+  for (const bool share_norms : {false, true}) {
+    for (const bool checkpointing : {false, true}) {
+      nn::Gpt gpt([&] {
+        nn::GptOptions options = nn::read_gpt_options(recipe.model);
+        options.checkpointing = checkpointing;
+        return options;
+      }());
+      gpt.initialise(1);
+      split_tensors(gpt, world(), split_plan(gpt), share_norms);
+      // The loss forms the gradient of its weight, a part of the vocabulary, at once.
+      const int64_t head = model.outputs / world().size() * model.dim * 4;
+      const int64_t measured = kept_bytes([&] { return gpt.loss(ids, ids); }) - head;
+      share.share_norms = share_norms;
+      share.checkpointing = checkpointing;
+      const int64_t planned = rank_memory(model, share, 0).activations;
+      EXPECT_NEAR(static_cast<double>(planned) / static_cast<double>(measured), 1.0, 0.1)
+          << share_norms << checkpointing;
+    }
+  }
+}
+
 // A rank's rows of scores are all that RSA adds: a share of L^2.
 TEST(PlanRanks, KeepAShareOfTheScoresUnderRsa) {
   const PlannedModel model = planned_model(gpt_recipe(kTokens, 12));

@@ -218,12 +218,17 @@ namespace {
 double kept_outside(const PlannedModel& m, const Share& s, int64_t stage) {
   const AttentionShare a = attention_share(m, s);
   const double tokens = a.rows * a.tokens;
-  const double stream = tokens * static_cast<double>(m.dim) * s.element_bytes;
+  const auto dim = static_cast<double>(m.dim);
+  const double stream = tokens * dim * s.element_bytes;
   double bytes = 0.0;
   if (stage == 0) {
     bytes += m.input_values > 0 ? a.rows * static_cast<double>(m.input_values) * s.element_bytes
                                 : tokens * 8;
     if (!m.norm_first) bytes += stream;  // what the embeddings' norm took in
+    // The embeddings that a part of the vocabulary gave, before those of other parts are left out.
+    if (s.mesh.tensor > 1 && m.input_values == 0) bytes += stream + tokens * kF32;
+    // With share_norms the first block's input is a view of all tokens'.
+    if (m.norm_first || s.checkpointing) bytes += stream * (1 - stream_width(m, s) / dim);
   }
   if (stage == s.mesh.pipeline - 1) {
     // The last norm's input or, with the norm last, the last block's output; then the former's
