@@ -3,8 +3,10 @@
 #include <cuda_runtime_api.h>
 #include <nccl.h>
 
+#include <chrono>
 #include <cstring>
 #include <functional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -53,6 +55,41 @@ ncclRedOp_t op_of(ReduceOp op) {
   return ncclSum;
 }
 
+/// While a rank waits: it can be asked what for, and the watchdog ends what lasts too long.
+class Waiting {
+ public:
+  Waiting(MpiRuntime* runtime, const char* operation) : runtime_(runtime) {
+    if (runtime_ != nullptr) runtime_->begin_wait(operation);
+  }
+  ~Waiting() {
+    if (runtime_ != nullptr) runtime_->end_wait();
+  }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+  /// Between two looks.
+  void idle() {
+    if (runtime_ == nullptr) return std::this_thread::yield();
+    runtime_->idle(round_++);
+  }
+
+ private:
+  MpiRuntime* runtime_;  // null for one rank, which has no MPI
+  int round_ = 0;
+};
+
+/// For as many ranks.
+std::shared_ptr<MpiRuntime> runtime_of(int size) { return size > 1 ? MpiRuntime::get() : nullptr; }
+
+/// Aborts the communicator, so that no rank stays in it, and throws. NCCL says to every rank that
+/// something failed, and not where.
+[[noreturn]] void fail_nccl(const char* operation, ncclComm_t comm, ncclResult_t state) {
+  const std::string more = ncclGetLastError(comm);
+  if (comm != nullptr) ncclCommAbort(comm);
+  fail("{}: NCCL reports to rank {}, of itself or of another: {}{}", operation, launch().rank,
+       ncclGetErrorString(state), more.empty() ? "" : "; " + more);
+}
+
 /// A communicator of NCCL's, with its stream; all that is under way holds on to it.
 class Channel {
  public:
@@ -60,15 +97,9 @@ class Channel {
       : comm_(comm), device_(device), rank_(rank), size_(size) {
     check_cuda(cudaSetDevice(device_), "nccl");
     check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "nccl");
-    if (size_ > 1) runtime_ = MpiRuntime::get();
   }
   ~Channel() {
-    if (comm_ != nullptr) {  // not aborted
-      ncclResult_t state = ncclCommFinalize(comm_);
-      while (state == ncclInProgress && ncclCommGetAsyncError(comm_, &state) == ncclSuccess) {
-      }
-      ncclCommDestroy(comm_);
-    }
+    if (comm_ != nullptr) close();  // not aborted
     cudaStreamDestroy(stream_);
   }
   Channel(const Channel&) = delete;
@@ -90,18 +121,18 @@ class Channel {
 
   /// After a call that does not wait: until it has been taken up.
   void settle(ncclResult_t state, const char* operation) {
-    const Waiting waiting(*this, operation);
-    for (int round = 0; state == ncclInProgress; ++round) {
+    Waiting waiting(runtime_.get(), operation);
+    while (state == ncclInProgress) {
       if (ncclCommGetAsyncError(comm_, &state) != ncclSuccess) break;
-      idle(round);
+      waiting.idle();
     }
     if (state != ncclSuccess) give_up(operation, state);
   }
 
   /// Until the event has come.
   void wait(cudaEvent_t event, const char* operation) {
-    const Waiting waiting(*this, operation);
-    for (int round = 0; !come(event, operation); ++round) idle(round);
+    Waiting waiting(runtime_.get(), operation);
+    while (!come(event, operation)) waiting.idle();
   }
   bool come(cudaEvent_t event, const char* operation) {
     check(operation);
@@ -111,37 +142,31 @@ class Channel {
   }
 
  private:
-  /// What this rank tells the others that ask for it, while it waits.
-  class Waiting {
-   public:
-    Waiting(Channel& channel, const char* operation) : runtime_(channel.runtime_.get()) {
-      if (runtime_ != nullptr) runtime_->begin_wait(operation);
-    }
-    ~Waiting() {
-      if (runtime_ != nullptr) runtime_->end_wait();
-    }
-    Waiting(const Waiting&) = delete;
-    Waiting& operator=(const Waiting&) = delete;
-
-   private:
-    MpiRuntime* runtime_;
-  };
-
-  void idle(int round) {
-    if (runtime_ != nullptr) runtime_->idle(round);  // the watchdog
+  [[noreturn]] void give_up(const char* operation, ncclResult_t state) {
+    fail_nccl(operation, std::exchange(comm_, nullptr), state);
   }
 
-  [[noreturn]] void give_up(const char* operation, ncclResult_t state) {
-    const std::string more = ncclGetLastError(comm_);
-    ncclCommAbort(std::exchange(comm_, nullptr));
-    fail("{} on rank {} of {} (cuda:{}): NCCL reports: {}{}", operation, rank_, size_, device_,
-         ncclGetErrorString(state), more.empty() ? "" : "; " + more);
+  /// What NCCL still has to do takes moments; where another rank is gone it may never end.
+  void close() {
+    constexpr auto kLongest = std::chrono::seconds(30);
+    const auto end = std::chrono::steady_clock::now() + kLongest;
+    Waiting waiting(runtime_.get(), "the end of a communicator");
+    ncclResult_t state = ncclCommFinalize(comm_);
+    while (state == ncclInProgress && std::chrono::steady_clock::now() < end) {
+      if (ncclCommGetAsyncError(comm_, &state) != ncclSuccess) break;
+      waiting.idle();
+    }
+    if (state == ncclSuccess) {
+      ncclCommDestroy(comm_);
+    } else {
+      ncclCommAbort(comm_);
+    }
   }
 
   ncclComm_t comm_;
   cudaStream_t stream_ = nullptr;
   int device_, rank_, size_;
-  std::shared_ptr<MpiRuntime> runtime_;  // null for one rank, which has no MPI
+  std::shared_ptr<MpiRuntime> runtime_ = runtime_of(size_);
 };
 
 class NcclWork final : public Work::State {
@@ -362,14 +387,15 @@ ncclConfig_t without_waiting() {
   return config;
 }
 
-/// A communicator that is being made, until NCCL says that it is.
-ncclComm_t made(ncclResult_t state, const ncclComm_t& comm, const char* what, int rank) {
-  while (state == ncclInProgress && ncclCommGetAsyncError(comm, &state) == ncclSuccess) {
+/// A communicator that is being made among so many ranks, once NCCL says that it is.
+ncclComm_t made(ncclResult_t state, const ncclComm_t& comm, const char* what, int size) {
+  const std::shared_ptr<MpiRuntime> runtime = runtime_of(size);
+  Waiting waiting(runtime.get(), what);
+  while (state == ncclInProgress) {
+    if (ncclCommGetAsyncError(comm, &state) != ncclSuccess) break;
+    waiting.idle();
   }
-  if (state != ncclSuccess) {
-    fail("{} on rank {}: NCCL reports: {}; {}", what, rank, ncclGetErrorString(state),
-         ncclGetLastError(nullptr));
-  }
+  if (state != ncclSuccess) fail_nccl(what, comm, state);
   return comm;
 }
 
@@ -379,7 +405,7 @@ std::unique_ptr<Communicator> NcclCommunicator::split(int color, int key) {
   ncclConfig_t config = without_waiting();
   ncclComm_t part = nullptr;
   channel_->settle(ncclCommSplit(comm(), color, key, &part, &config), "split");
-  part = made(ncclInProgress, part, "split", rank());
+  part = made(ncclInProgress, part, "split", size());
   const int own = host->rank(), count = host->size();
   return std::make_unique<NcclCommunicator>(
       std::make_shared<Channel>(part, channel_->device(), own, count), std::move(host));
@@ -419,7 +445,7 @@ std::unique_ptr<Communicator> nccl_communicator(Communicator& host) {
   ncclConfig_t config = without_waiting();
   ncclComm_t comm = nullptr;
   const ncclResult_t state = ncclCommInitRankConfig(&comm, host.size(), id, host.rank(), &config);
-  comm = made(state, comm, "nccl", host.rank());
+  comm = made(state, comm, "nccl", host.size());
   return std::make_unique<NcclCommunicator>(
       std::make_shared<Channel>(comm, device, host.rank(), host.size()),
       host.split(0, host.rank()));
