@@ -3,7 +3,7 @@
 //
 // Collectives are called by every rank of the communicator, in the same order, with equal shapes
 // and dtypes, on contiguous tensors. Those that start_ return at once: the tensors belong to the
-// operation until wait(). The blocking ones are the same followed by wait().
+// operation until wait(). The blocking ones have the same effect.
 #pragma once
 
 #include <cstdint>
@@ -74,13 +74,13 @@ class Communicator {
   /// calls it.
   virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
 
-  void all_reduce(const Tensor& tensor, ReduceOp op = ReduceOp::sum);
-  void all_gather(const Tensor& tensor, const Tensor& out);
-  void reduce_scatter(const Tensor& tensor, const Tensor& out);
-  void broadcast(const Tensor& tensor, int root = 0);
-  void all_to_all(const Tensor& tensor, const Tensor& out);
-  void send(const Tensor& tensor, int to, int tag = 0);
-  void receive(const Tensor& tensor, int from, int tag = 0);
+  virtual void all_reduce(const Tensor& tensor, ReduceOp op = ReduceOp::sum);
+  virtual void all_gather(const Tensor& tensor, const Tensor& out);
+  virtual void reduce_scatter(const Tensor& tensor, const Tensor& out);
+  virtual void broadcast(const Tensor& tensor, int root = 0);
+  virtual void all_to_all(const Tensor& tensor, const Tensor& out);
+  virtual void send(const Tensor& tensor, int to, int tag = 0);
+  virtual void receive(const Tensor& tensor, int from, int tag = 0);
 
   /// Sends `tensor` to rank + step and receives `out` from rank - step, both round the ring of
   /// ranks.

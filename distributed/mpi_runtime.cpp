@@ -69,7 +69,6 @@ void check_mpi(int code, const char* operation) {
 
 // What a rank says of itself.
 struct MpiRuntime::Status {
-  int64_t operations = 0;
   double seconds = 0.0;      // of waiting, or of computing
   char waiting_in[40] = "";  // "" while it computes
 };
@@ -133,8 +132,7 @@ MpiRuntime::~MpiRuntime() {
   MPI_Finalize();
 }
 
-void MpiRuntime::begin_operation() {
-  ++operations_;
+void MpiRuntime::begin_beside() {
   fresh_ = true;
   if (under_way_++ > 0) return;
   const std::lock_guard lock(mutex_);  // so that the thread is not just about to rest
@@ -191,7 +189,6 @@ void MpiRuntime::answer_questions() {
 
 MpiRuntime::Status MpiRuntime::status() const {
   Status own;
-  own.operations = operations_;
   own.seconds = seconds_since(since_);
   if (const char* operation = waiting_in_) {
     std::strncpy(own.waiting_in, operation, sizeof own.waiting_in - 1);

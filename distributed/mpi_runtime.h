@@ -38,9 +38,9 @@ class MpiRuntime {
   };
   const Halves& halves() const { return halves_; }
 
-  /// Bracket every operation: the thread moves data in between.
-  void begin_operation();
-  void end_operation() { --under_way_; }
+  /// Bracket an operation beside which the rank does something else: the thread moves its data.
+  void begin_beside();
+  void end_beside() { --under_way_; }
 
   /// Around a wait: what this rank tells the others when they ask.
   void begin_wait(const char* operation);
@@ -68,7 +68,6 @@ class MpiRuntime {
   double watchdog_ = 600.0;
 
   std::atomic<int> under_way_{0};
-  std::atomic<int64_t> operations_{0};
   std::atomic<bool> fresh_{false};  ///< an operation has begun since the thread last looked
   std::atomic<const char*> waiting_in_{nullptr};
   std::atomic<int64_t> since_{0};  ///< of the wait, or of the computation after it; nanoseconds
