@@ -15,6 +15,7 @@
 #include "core/parallel.h"
 #include "core/readable.h"
 #include "recipes/engine/describe.h"
+#include "recipes/engine/statistics.h"
 #include "recipes/engine/trainer.h"
 #include "tools/attention_bench.h"
 #include "tools/collectives_bench.h"
@@ -73,15 +74,6 @@ class StepWatch : public recipes::TrainObserver {
   int64_t total_;
   Progress progress_;
 };
-
-// Value at a fraction of the sorted values.
-double quantile(std::vector<double> values, double fraction) {
-  std::sort(values.begin(), values.end());
-  const double position = fraction * static_cast<double>(values.size() - 1);
-  const auto below = static_cast<size_t>(position);
-  const auto above = std::min(below + 1, values.size() - 1);
-  return values[below] + (position - static_cast<double>(below)) * (values[above] - values[below]);
-}
 
 // The most memory that the process had at any time (VmHWM).
 int64_t peak_process_bytes() {
@@ -144,6 +136,7 @@ void bench_step(const BenchArguments& arguments) {
   } catch (const Measured&) {
   }
 
+  using recipes::quantile;
   const double median = quantile(watch.milliseconds, 0.5);
   const double per_second = 1e3 / median;
   const double gflops = description.flops_per_step * per_second * 1e-9;
@@ -196,7 +189,8 @@ void bench_step(const BenchArguments& arguments) {
 void add_bench(CLI::App& heed) {
   CLI::App* bench = add_command(heed, "bench", "measures speed", "look closer");
   bench->require_subcommand(1);
-  examples(bench, {{"heed bench step recipes/base/shakespeare-char.yaml", ""}});
+  examples(bench, {{"heed bench step recipes/base/shakespeare-char.yaml", ""},
+                   {"mpirun -np 4 heed bench collectives", ""}});
 
   auto arguments = std::make_shared<BenchArguments>();
   CLI::App* command = add_command(

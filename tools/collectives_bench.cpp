@@ -11,6 +11,7 @@
 #include "core/files.h"
 #include "core/readable.h"
 #include "distributed/world.h"
+#include "recipes/engine/statistics.h"
 #include "tools/text.h"
 
 #if HEED_WITH_MPI
@@ -24,10 +25,12 @@ int64_t size_from_text(const std::string& text) {
   const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
   const std::string rest = text.substr(digits);
   const size_t power = rest.empty() ? 0 : suffixes.find(rest[0]) + 1;
-  const bool good = digits > 0 && digits < 10 && rest.size() <= 1 &&
+  const bool good = digits > 0 && digits <= 10 && rest.size() <= 1 &&
                     (rest.empty() || suffixes.find(rest[0]) != std::string::npos);
-  const int64_t bytes = good ? std::stoll(text.substr(0, digits)) << (10 * power) : 0;
-  if (bytes < 4 || bytes > int64_t{4} << 30) {
+  const int64_t number = good ? std::stoll(text.substr(0, digits)) : 0;
+  const bool fits = number <= (int64_t{4} << 30) >> (10 * power);
+  const int64_t bytes = fits ? number << (10 * power) : 0;
+  if (bytes < 4) {
     fail_request("--sizes: '{}' is not a size of 4 bytes to 4G, like 64K or 16M", text);
   }
   return bytes;
@@ -57,6 +60,8 @@ struct CollectivesArguments {
   double seconds = 0.1;
   bool json = false;
 };
+
+#if HEED_WITH_MPI
 
 struct Kind {
   Collective what;
@@ -107,11 +112,6 @@ void ours(Communicator& ranks, Collective what, const Tensor& tensor, const Tens
   }
 }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
 /// Seconds of one call, the slowest rank's.
 double time_of(Communicator& ranks, int64_t calls, const std::function<void()>& call) {
   using Clock = std::chrono::steady_clock;
@@ -136,10 +136,7 @@ Measurement measure(Communicator& ranks, const Kind& kind, int64_t bytes, double
   const Tensor out = Tensor::zeros({scatters ? part : whole});
 
   const std::function<void()> own = [&] { ours(ranks, kind.what, tensor, out); };
-  std::function<void()> plain = own;
-#if HEED_WITH_MPI
-  plain = [&] { plain_mpi(kind.what, tensor, out); };
-#endif
+  const std::function<void()> plain = [&] { plain_mpi(kind.what, tensor, out); };
   constexpr int kRounds = 7, kWarmUp = 3;
   time_of(ranks, kWarmUp, plain);
   const double once = time_of(ranks, kWarmUp, own);  // the same on all ranks
@@ -150,7 +147,8 @@ Measurement measure(Communicator& ranks, const Kind& kind, int64_t bytes, double
     others.push_back(time_of(ranks, calls, plain));
   }
   const double ways = kind.what == Collective::ping_pong ? 2.0 : 1.0;
-  return {kind.name, kind.what, whole * 4, median(mine) / ways, median(others) / ways};
+  return {kind.name, kind.what, whole * 4, recipes::quantile(mine, 0.5) / ways,
+          recipes::quantile(others, 0.5) / ways};
 }
 
 Config to_config(const Measurement& m, int64_t ranks) {
@@ -205,6 +203,17 @@ void bench_collectives(const CollectivesArguments& arguments) {
              ranks.size(), ranks.name(), table.to_string(0));
 }
 
+#else
+
+void bench_collectives(const CollectivesArguments&) {
+  world();  // says it to several ranks, once
+  fail_request(
+      "this heed was built without MPI, which heed bench collectives measures: build it where "
+      "OpenMPI is installed");
+}
+
+#endif
+
 }  // namespace
 
 void add_bench_collectives(CLI::App& bench) {
@@ -213,9 +222,11 @@ void add_bench_collectives(CLI::App& bench) {
                                   "measures what ranks say to each other beside MPI's own calls");
   details(command,
           "Started by mpirun or srun. Each operation is timed in turn with the MPI call that does "
-          "the same; of several rounds the median counts, of the ranks the slowest.");
+          "the same, on f32 in host memory; of several rounds the median counts, of the ranks the "
+          "slowest. Times MPI's above 1: ours is slower.");
   option(command, "--sizes", "SIZE ...", arguments->sizes,
-         "bytes of an operation, of all ranks' parts: 4K 1M 64M");
+         "bytes of an operation, of all ranks' parts: 4K 1M 64M (K, M, G are powers of 1024; each "
+         "rank holds up to two tensors of that size)");
   option(command, "--seconds", "S", arguments->seconds, "time for each operation and size")
       ->check(CLI::Range(0.001, 3600.0));
   command->add_flag("--json", arguments->json, "print one JSON document");

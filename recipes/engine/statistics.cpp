@@ -1,5 +1,6 @@
 #include "recipes/engine/statistics.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -61,6 +62,16 @@ Spread spread_of(const std::vector<double>& values) {
   for (const double value : values) squares += (value - spread.mean) * (value - spread.mean);
   if (values.size() > 1) spread.deviation = std::sqrt(squares / (n - 1.0));
   return spread;
+}
+
+double quantile(std::vector<double> values, double fraction) {
+  HEED_CHECK(!values.empty() && fraction >= 0.0 && fraction <= 1.0, "quantile: {} of {} values",
+             fraction, values.size());
+  std::sort(values.begin(), values.end());
+  const double position = fraction * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<size_t>(position);
+  const auto above = std::min(below + 1, values.size() - 1);
+  return values[below] + (position - static_cast<double>(below)) * (values[above] - values[below]);
 }
 
 Estimate mean_estimate(const std::vector<double>& values, double confidence) {

@@ -14,6 +14,10 @@ struct Spread {
 };
 Spread spread_of(const std::vector<double>& values);
 
+/// The value at a fraction (0 ... 1) of the sorted values, between two of them in proportion: 0.5
+/// is the median. At least one value.
+double quantile(std::vector<double> values, double fraction);
+
 /// An estimate with its confidence interval. One that cannot be told (fewer than two values) is
 /// infinitely wide.
 struct Estimate {

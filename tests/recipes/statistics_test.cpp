@@ -17,6 +17,14 @@ TEST(Statistics, SpreadDividesByCountLessOne) {
   EXPECT_EQ(spread_of({}).count, 0);
 }
 
+TEST(Statistics, QuantilesLieBetweenSortedValues) {
+  EXPECT_DOUBLE_EQ(quantile({3.0, 1.0, 2.0}, 0.5), 2.0);
+  EXPECT_DOUBLE_EQ(quantile({4.0, 1.0, 3.0, 2.0}, 0.5), 2.5);
+  EXPECT_DOUBLE_EQ(quantile({4.0, 1.0, 3.0, 2.0}, 0.0), 1.0);
+  EXPECT_DOUBLE_EQ(quantile({4.0, 1.0, 3.0, 2.0}, 1.0), 4.0);
+  EXPECT_DOUBLE_EQ(quantile({7.0}, 0.9), 7.0);
+}
+
 TEST(Statistics, StudentsDistributionHasItsClosedForms) {
   for (const double t : {-3.0, -0.5, 0.0, 0.1, 1.0, 7.0}) {
     EXPECT_NEAR(student_cdf(t, 1.0), 0.5 + std::atan(t) / std::numbers::pi, 1e-13) << t;

@@ -6,7 +6,6 @@
 #include "core/readable.h"
 #include "recipes/engine/report/chart.h"
 #include "recipes/engine/report/page.h"
-#include "recipes/engine/report/summary.h"
 
 namespace heed::recipes {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "core/files.h"
 #include "core/readable.h"
+#include "recipes/engine/statistics.h"
 
 namespace heed::recipes {
 namespace {
@@ -74,7 +75,7 @@ void add_training(const RunData& run, std::vector<Fact>& facts) {
   const Config* items = run.start.find("items_per_step");
   const auto step = run.train.find("step_ms");
   if (items != nullptr && items->is_integer() && step != run.train.end()) {
-    const double seconds = 1e-3 * median(step->second.y);
+    const double seconds = 1e-3 * quantile(step->second.y, 0.5);
     const double rate = seconds > 0.0 ? items->as_number() / seconds : 0.0;
     facts.push_back({"Throughput", compact(rate),
                      fmt::format("{}/s, {} a step", run.item(), duration_text(seconds)), rate, 1});
@@ -97,13 +98,6 @@ std::vector<Fact> facts_of(const RunData& run) {
   add_evaluation(run, facts);
   add_training(run, facts);
   return facts;
-}
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0.0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 }  // namespace heed::recipes

@@ -20,7 +20,4 @@ struct Fact {
 /// What is known of the run, in a fixed order; what it did not log is left out.
 std::vector<Fact> facts_of(const RunData& run);
 
-/// The middle value; 0 for none.
-double median(std::vector<double> values);
-
 }  // namespace heed::recipes
