@@ -7,6 +7,7 @@
 #include "core/checksum.h"
 #include "core/files.h"
 #include "core/safetensors.h"
+#include "distributed/world.h"
 #include "recipes/engine/checkpoint_files.h"
 
 namespace heed::recipes {
@@ -40,6 +41,52 @@ std::vector<std::pair<std::string, std::string>> parse_sums(const std::string& t
   return sums;
 }
 
+/// What is wrong with a checkpoint, of whose files every `ranks`th is summed up, from the `rank`th.
+std::string problem_of(const std::string& path, int rank, int ranks) {
+  const std::string sums_path = join(path, kSums);
+  if (!fs::is_regular_file(sums_path)) return sums_path + " is missing";
+  const auto sums = parse_sums(read_file(sums_path));
+  const auto listed = [&](const std::string& name) {
+    return std::any_of(sums.begin(), sums.end(),
+                       [&](const auto& sum) { return sum.first == name; });
+  };
+  for (const std::string needed :
+       {"model.safetensors", "optimizer.safetensors", "state.pb", "recipe.yaml"}) {
+    if (!listed(needed) && !listed(needed + kIndex)) {
+      return sums_path + " is damaged: it does not list " + needed;
+    }
+  }
+  int number = 0;
+  for (const auto& [name, sum] : sums) {
+    const std::string file = join(path, name);
+    if (!fs::is_regular_file(file)) return file + " is missing";
+    if (number++ % ranks == rank && sha256_file(file) != sum) {
+      return file + " is damaged: its SHA-256 is not the one in " + kSums;
+    }
+  }
+  return "";
+}
+
+/// The checkpoints of a run. Files that only some ranks see would otherwise end in different
+/// weights, unnoticed.
+std::vector<CheckpointInfo> seen_by_all(const std::string& run_dir, Communicator& ranks) {
+  std::vector<CheckpointInfo> found;
+  agree(ranks, [&] { found = list_checkpoints(run_dir); });
+  std::vector<std::string> steps;
+  for (const CheckpointInfo& one : found) steps.push_back(std::to_string(one.step));
+  const std::string own =
+      found.empty() ? "no checkpoint" : fmt::format("those of step {}", fmt::join(steps, ", "));
+  const std::vector<std::string> all = ranks.all_gather_text(own);
+  for (size_t rank = 1; rank < all.size(); ++rank) {
+    if (all[rank] == all[0]) continue;
+    throw AgreedRequestError(
+        fmt::format("{}: of its checkpoints rank 0 sees {}, rank {} {}: all ranks must see the "
+                    "same run folder",
+                    run_dir, all[0], rank, all[rank]));
+  }
+  return found;
+}
+
 }  // namespace
 
 std::vector<CheckpointInfo> list_checkpoints(const std::string& run_dir) {
@@ -65,33 +112,28 @@ void prune_checkpoints(const std::string& run_dir, int64_t keep, const std::vect
 }
 
 std::string verify_checkpoint(const std::string& path) {
-  const std::string sums_path = join(path, kSums);
-  if (!fs::is_regular_file(sums_path)) return sums_path + " is missing";
-  const auto sums = parse_sums(read_file(sums_path));
-  const auto listed = [&](const std::string& name) {
-    return std::any_of(sums.begin(), sums.end(),
-                       [&](const auto& sum) { return sum.first == name; });
-  };
-  for (const std::string needed :
-       {"model.safetensors", "optimizer.safetensors", "state.pb", "recipe.yaml"}) {
-    if (!listed(needed) && !listed(needed + kIndex)) {
-      return sums_path + " is damaged: it does not list " + needed;
-    }
-  }
-  for (const auto& [name, sum] : sums) {
-    const std::string file = join(path, name);
-    if (!fs::is_regular_file(file)) return file + " is missing";
-    if (sha256_file(file) != sum) {
-      return file + " is damaged: its SHA-256 is not the one in " + kSums;
-    }
-  }
-  return "";
+  const auto self = self_communicator();
+  return verify_checkpoint(path, *self);
+}
+
+std::string verify_checkpoint(const std::string& path, Communicator& ranks) {
+  std::string problem;
+  agree(ranks, [&] { problem = problem_of(path, ranks.rank(), ranks.size()); });
+  const std::vector<std::string> all = ranks.all_gather_text(problem);
+  const auto first = std::find_if(all.begin(), all.end(), [](const auto& p) { return !p.empty(); });
+  return first == all.end() ? "" : *first;
 }
 
 CheckpointInfo latest_checkpoint(const std::string& run_dir, const Warning& warn) {
-  const std::vector<CheckpointInfo> all = list_checkpoints(run_dir);
+  const auto self = self_communicator();
+  return latest_checkpoint(run_dir, *self, warn);
+}
+
+CheckpointInfo latest_checkpoint(const std::string& run_dir, Communicator& ranks,
+                                 const Warning& warn) {
+  const std::vector<CheckpointInfo> all = seen_by_all(run_dir, ranks);
   for (auto it = all.rbegin(); it != all.rend(); ++it) {
-    const std::string problem = verify_checkpoint(it->path);
+    const std::string problem = verify_checkpoint(it->path, ranks);
     if (problem.empty()) return *it;
     if (warn) {
       const bool last = it + 1 == all.rend();

@@ -69,10 +69,16 @@ std::vector<CheckpointInfo> list_checkpoints(const std::string& run_dir);
 
 /// "" when every file is there with its checksum, else what is wrong, naming the file.
 std::string verify_checkpoint(const std::string& path);
+/// The same by all ranks, each of which sums up some of the files; all learn what is wrong.
+std::string verify_checkpoint(const std::string& path, Communicator& ranks);
 
 /// The newest checkpoint of a run that verifies; `path` is empty when there is none. Damaged ones
 /// are passed over, each with a warning.
 CheckpointInfo latest_checkpoint(const std::string& run_dir, const Warning& warn = {});
+/// The same, verified by all ranks together. An AgreedRequestError where they do not see the same
+/// folder.
+CheckpointInfo latest_checkpoint(const std::string& run_dir, Communicator& ranks,
+                                 const Warning& warn = {});
 
 /// A checkpoint folder itself (verified: RequestError when damaged), or the latest good one of a
 /// run folder. RequestError when there is none.

@@ -60,8 +60,7 @@ class Trainer {
   void check_folder() const;
   /// Fits the mesh to the ranks that were started.
   void fit();
-  void build();
-  void check_ranks_alike();
+  void build(const CheckpointInfo& last);
   void resume_from(const CheckpointInfo& checkpoint, const CheckpointContent& content);
   void open_folder();
   void report_start();
@@ -126,9 +125,8 @@ void Trainer::fit() {
   check_rows_share_out("evaluation.batch_size", recipe_.evaluation.batch_size, shape_.data);
 }
 
-void Trainer::build() {
-  const CheckpointInfo last =
-      request_.resume ? latest_checkpoint(run_dir_, warn_) : CheckpointInfo{};
+/// Anew, or as the checkpoint has it where there is one.
+void Trainer::build(const CheckpointInfo& last) {
   random_context() = {static_cast<uint64_t>(recipe_.seed), 0, 0};
   task_ = make_task(recipe_, TaskUse::train, last.path);
   task_->resolve(recipe_);
@@ -166,18 +164,6 @@ void Trainer::resume_from(const CheckpointInfo& checkpoint, const CheckpointCont
   first_step_ = saved_step_ = evaluated_step_ = state_.step;
   seconds_before_ = state_.seconds;
   resumed_from_ = last_checkpoint_ = checkpoint.path;
-}
-
-// Files that only some ranks see would otherwise end in different weights, unnoticed.
-void Trainer::check_ranks_alike() {
-  const std::string own = resumed_from_.empty() ? "the start" : resumed_from_;
-  const std::vector<std::string> all = world_.all_gather_text(own);
-  for (size_t rank = 1; rank < all.size(); ++rank) {
-    if (all[rank] == all[0]) continue;
-    throw AgreedRequestError(fmt::format(
-        "{}: rank 0 would go on from {}, rank {} from {}: all ranks must see the same run folder",
-        run_dir_, all[0], rank, all[rank]));
-  }
 }
 
 void Trainer::open_folder() {
@@ -380,8 +366,9 @@ EndReport Trainer::run() {
   if (recipe_.parallel.shard != "none" && mesh_->data().size() > 1) {
     gathers_ = mesh_->data().split(0, mesh_->data().rank());
   }
-  agree(world_, [this] { build(); });
-  check_ranks_alike();
+  const CheckpointInfo last =
+      request_.resume ? latest_checkpoint(run_dir_, world_, warn_) : CheckpointInfo{};
+  agree(world_, [&] { build(last); });
   agree(world_, [this] {
     if (is_first()) open_folder();
   });

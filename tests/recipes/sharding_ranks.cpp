@@ -87,6 +87,46 @@ TEST(Sharding, EveryRankWritesItsPartOfACheckpoint) {
   EXPECT_THAT(verify_checkpoint(checkpoint), HasSubstr("model-00002-of-"));
 }
 
+// Whoever sums a file up, all ranks hear that it is damaged.
+TEST(Sharding, RanksCheckACheckpointTogether) {
+  const SharedScratch folder;
+  TrainObserver silent;
+  train_ranks(write_gpt(folder), folder.path("run"), {"parallel.shard=gradients", "train.ema=0.9"},
+              silent, world());
+  const std::string checkpoint = find_checkpoint(folder.path("run")).path;
+  EXPECT_EQ(latest_checkpoint(folder.path("run"), world()).path, checkpoint);
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(checkpoint)) {
+    files.push_back(entry.path().string());
+  }
+  std::sort(files.begin(), files.end());
+  EXPECT_GT(std::ssize(files), 3 * world().size());
+  for (const std::string& file : files) {
+    const std::string whole = read_file(file);
+    std::string damaged = whole;
+    damaged[0] = static_cast<char>(damaged[0] ^ 1);
+    world().barrier();
+    if (world().rank() == 0) write_file_atomically(file, damaged);
+    world().barrier();
+    const std::string problem = verify_checkpoint(checkpoint, world());
+    const bool is_list = file.ends_with("SHA256SUMS");  // then another file does not fit it
+    EXPECT_THAT(problem, HasSubstr(is_list ? "damaged" : file + " is damaged"));
+    world().barrier();
+    if (world().rank() == 0) write_file_atomically(file, whole);
+  }
+  world().barrier();
+  EXPECT_EQ(verify_checkpoint(checkpoint, world()), "");
+}
+
+TEST(Sharding, RanksThatSeeOtherCheckpointsAreRefused) {
+  const SharedScratch folder;
+  TrainObserver silent;
+  train_ranks(write_gpt(folder), folder.path("run"), {}, silent, world());
+  const std::string own = folder.path(world().rank() == 1 ? "elsewhere" : "run");
+  EXPECT_THAT(request_error([&] { latest_checkpoint(own, world()); }),
+              HasSubstr("rank 0 sees those of step 6, 12, rank 1 no checkpoint: all ranks must see"));
+}
+
 TEST(Sharding, WhatNeedsWholeTensorsIsRefused) {
   const SharedScratch folder;
   const std::string recipe = write_gpt(folder);
