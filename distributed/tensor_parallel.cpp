@@ -1,5 +1,6 @@
 #include "distributed/tensor_parallel.h"
 
+#include <map>
 #include <numeric>
 
 #include "autograd/ops/view.h"
@@ -30,10 +31,18 @@ class SplitOverRanks final : public nn::TensorSplit {
   Tensor all_tokens(const Tensor& x) const override { return all_gather(x, 1, ranks_); }
   std::shared_ptr<const nn::TokenSplit> tokens() const override;
   Tensor whole(const Tensor& x, int64_t n) const override;
+  const TensorSplit& neighbours(int64_t count) const override;
   std::shared_ptr<const SharedClasses> classes(int64_t n) const override;
 
  private:
+  /// Some of the ranks, as a split of their own.
+  struct Neighbours {
+    std::unique_ptr<Communicator> ranks;
+    std::unique_ptr<const TensorSplit> split;
+  };
+
   Communicator& ranks_;
+  mutable std::map<int64_t, Neighbours> neighbours_;  // by their count, made when asked for
 };
 
 // Tokens one behind the other, for those who draw numbers by their places.
@@ -87,6 +96,17 @@ Tensor SplitOverRanks::whole(const Tensor& x, int64_t n) const {
   for (int64_t p = 0; p < parts(); ++p)
     pieces.push_back(slice(all, -1, p * most, p * most + shard.part_size(p)));
   return concat(pieces, -1);
+}
+
+const nn::TensorSplit& SplitOverRanks::neighbours(int64_t count) const {
+  HEED_CHECK(count > 0 && parts() % count == 0, "split: {} parts by {}", parts(), count);
+  if (count == parts()) return *this;
+  Neighbours& some = neighbours_[count];
+  if (!some.split) {
+    some.ranks = ranks_.split(static_cast<int>(part() / count), static_cast<int>(part()));
+    some.split = std::make_unique<const SplitOverRanks>(*some.ranks);
+  }
+  return *some.split;
 }
 
 std::shared_ptr<const SharedClasses> SplitOverRanks::classes(int64_t n) const {

@@ -46,20 +46,30 @@ RotaryOptions ProjectedAttention::rotation() const {
   return {host_.rope_base, host_.rotary_dim, host_.rope_interleaved};
 }
 
-Tensor ProjectedAttention::project_packed(const Tensor& x, const AttentionContext& context) {
+Tensor ProjectedAttention::own_heads(const Tensor& x) {
   HEED_CHECK(x.rank() == 3 && x.size(2) == host_.dim, "attention: wants [B, N, {}], got {}",
              host_.dim, x);
-  const Tensor packed = qkv(x);
+  const Tensor own = qkv(x);
+  if (sharers_ == 1) return own;
+  const TensorSplit& sharers = region_->neighbours(sharers_);
+  const int64_t width = host_.heads * host_.head_dim;
+  const int64_t piece = (own.size(2) - width) / 2;
+  const std::vector<Tensor> parts = split(own, {width, piece, piece}, 2);
+  const Tensor k = sharers.whole(parts[1], host_.head_dim);
+  const Tensor v = sharers.whole(parts[2], host_.head_dim);
+  return concat({parts[0], k, v}, 2);
+}
+
+Tensor ProjectedAttention::project_packed(const Tensor& x, const AttentionContext& context) {
+  const Tensor packed = own_heads(x);
   if (host_.position != "rotary") return packed;
   return rotary_qkv(packed, host_.heads, host_.kv_heads, positions(x, context), rotation());
 }
 
 Heads ProjectedAttention::project_tokens(const Tensor& x, const AttentionContext& context) {
-  HEED_CHECK(x.rank() == 3 && x.size(2) == host_.dim, "attention: wants [B, N, {}], got {}",
-             host_.dim, x);
-  const int64_t batch = x.size(0), tokens = x.size(1);
   const int64_t width = host_.heads * host_.head_dim, kv_width = host_.kv_heads * host_.head_dim;
-  const std::vector<Tensor> parts = split(qkv(x), {width, kv_width, kv_width}, 2);
+  const std::vector<Tensor> parts = split(own_heads(x), {width, kv_width, kv_width}, 2);
+  const int64_t batch = x.size(0), tokens = x.size(1);
   const auto by_head = [&](const Tensor& part, int64_t heads) {
     return reshape(part, {batch, tokens, heads, host_.head_dim});
   };
@@ -147,16 +157,24 @@ AttentionSpec ProjectedAttention::with_context(AttentionSpec how, const Attentio
 
 void ProjectedAttention::split_projections(const TensorSplitPointer& split) {
   const int64_t parts = split->parts();
-  if (host_.heads % parts != 0 || host_.kv_heads % parts != 0) {
+  const bool sharing = parts > host_.kv_heads;
+  if (host_.heads % parts != 0 ||
+      (sharing ? parts % host_.kv_heads : host_.kv_heads % parts) != 0) {
     fail_request(
-        "{} ranks cannot share {} heads with {} key and value heads: they must divide both", parts,
-        host_.heads, host_.kv_heads);
+        "{} ranks cannot share {} heads with {} key and value heads: they must divide the heads, "
+        "and divide or be a multiple of the latter",
+        parts, host_.heads, host_.kv_heads);
+  }
+  if (sharing) sharers_ = parts / host_.kv_heads;
+  if (host_.head_dim < sharers_) {
+    fail_request("{} ranks cannot share a key and value head of {} features", sharers_,
+                 host_.head_dim);
   }
   const int64_t width = host_.heads * host_.head_dim, kv_width = host_.kv_heads * host_.head_dim;
   qkv.split_columns(split, {width, kv_width, kv_width});
   out.split_rows(split);
   host_.heads /= parts;
-  host_.kv_heads /= parts;
+  host_.kv_heads = sharing ? 1 : host_.kv_heads / parts;
   first_head_ = split->part() * host_.heads;
   region_ = split;
 }

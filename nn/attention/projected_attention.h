@@ -70,9 +70,12 @@ class ProjectedAttention : public AttentionMechanism {
 
  private:
   RotaryOptions rotation() const;
+  /// x [B, N, C] -> q, k, v of this rank's heads [B, N, (H + 2 Hkv) D].
+  Tensor own_heads(const Tensor& x);
 
   AttentionHost host_;
   int64_t first_head_ = 0, all_heads_;
+  int64_t sharers_ = 1;  // ranks that have a key and value head together
 };
 
 }  // namespace heed::nn

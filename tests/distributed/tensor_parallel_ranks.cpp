@@ -185,19 +185,36 @@ TEST(TensorParallel, FeedForwardLayersWithDropout) {
   }
 }
 
-void expect_attention(const std::string& slot, nn::AttentionHost host,
-                      const nn::AttentionContext& context = {}) {
-  SCOPED_TRACE(slot);
-  const int64_t ranks = world().size();
-  host.heads = 2 * host.kv_heads * ranks;  // grouped queries
-  host.kv_heads *= ranks;
-  host.dim = 10;
-  host.head_dim = 4;
+void expect_like_whole_attention(const std::string& slot, const nn::AttentionHost& host,
+                                 const nn::AttentionContext& context) {
+  SCOPED_TRACE(fmt::format("{}, {} key heads", slot, host.kv_heads));
   expect_like_whole<nn::AttentionMechanism>(
       [&] { return nn::make_attention(parse_yaml(slot, "slot"), host); },
       [](nn::AttentionMechanism& layer) { layer.split_heads(split_of_world()); },
       normal({2, 9, 10}, "x"),
       [&](nn::AttentionMechanism& layer, const Tensor& x) { return layer.forward(x, context); });
+}
+
+void expect_attention(const std::string& slot, nn::AttentionHost host,
+                      const nn::AttentionContext& context = {}) {
+  const int64_t ranks = world().size();
+  host.heads = 2 * host.kv_heads * ranks;  // grouped queries
+  host.kv_heads *= ranks;
+  host.dim = 10;
+  host.head_dim = 4;
+  expect_like_whole_attention(slot, host, context);
+}
+
+// Fewer key heads than ranks. Four ranks share the six features of one unevenly.
+void expect_shared_key_heads(const std::string& slot, nn::AttentionHost host,
+                             const nn::AttentionContext& context = {}) {
+  const int64_t ranks = world().size();
+  host.heads = 2 * ranks;
+  host.dim = 10;
+  host.head_dim = 6;
+  for (host.kv_heads = 1; host.kv_heads < ranks; ++host.kv_heads) {
+    if (ranks % host.kv_heads == 0) expect_like_whole_attention(slot, host, context);
+  }
 }
 
 TEST(TensorParallel, SoftmaxAttention) {
@@ -237,17 +254,35 @@ TEST(TensorParallel, AttentionWithAState) {
                    {.kv_heads = 1, .qk_norm = true});
 }
 
-TEST(TensorParallel, RanksMustDivideTheHeads) {
+TEST(TensorParallel, RanksThatHaveKeyHeadsTogether) {
+  expect_shared_key_heads("{type: softmax}", {.dropout = 0.3});
+  expect_shared_key_heads("{type: softmax, sink: true}", {.position = "rotary"});
+  expect_shared_key_heads("{type: softmax}", {.position = "alibi", .qk_norm = true});
+  expect_shared_key_heads("{type: window, window: 3}", {.position = "rotary", .qk_norm = true});
+  expect_shared_key_heads("{type: linear_attention}", {});
+  expect_shared_key_heads("{type: linformer, tokens: 9, projected: 3}", {.causal = false});
+  nn::AttentionContext context;
+  context.lengths = Tensor::from(std::vector<int64_t>{9, 4}, {2});
+  expect_shared_key_heads("{type: softmax}", {.causal = false}, context);
+}
+
+TEST(TensorParallel, HeadsMustShareOutAmongRanks) {
+  const int64_t ranks = world().size();
   nn::AttentionHost host;
   host.dim = 8;
-  host.heads = 2 * world().size();
-  host.kv_heads = 1;
+  host.kv_heads = ranks == 2 ? 3 : ranks - 1;
+  host.heads = host.kv_heads * ranks;
   host.head_dim = 4;
-  const auto layer = nn::make_attention(Config(), host);
-  EXPECT_EQ(request_error([&] { layer->split_heads(split_of_world()); }),
-            fmt::format("{} ranks cannot share {} heads with 1 key and value heads: they must "
-                        "divide both",
-                        world().size(), host.heads));
+  const auto error = [&] {
+    const auto layer = nn::make_attention(Config(), host);
+    return request_error([&] { layer->split_heads(split_of_world()); });
+  };
+  EXPECT_EQ(error(), fmt::format("{} ranks cannot share {} heads with {} key and value heads: they "
+                                 "must divide the heads, and divide or be a multiple of the latter",
+                                 ranks, host.heads, host.kv_heads));
+  host.kv_heads = host.head_dim = 1;
+  EXPECT_EQ(error(),
+            fmt::format("{} ranks cannot share a key and value head of 1 features", ranks));
 }
 
 nn::GptOptions gpt_options() {
@@ -268,11 +303,12 @@ void split_model(M& model) {
 }
 
 TEST(TensorParallel, DecodersAsInGpt2AndLlama) {
-  for (const bool llama : {false, true}) {
+  for (const int64_t kv_heads : {0, 12, 1}) {
     nn::GptOptions o = gpt_options();
-    if (llama) {
+    if (kv_heads > 0) {
       o.heads = 24;
-      o.kv_heads = 12;
+      o.head_dim = 4;
+      o.kv_heads = kv_heads;
       o.mlp = "swiglu";
       o.hidden = 14;
       o.norm = "rms_norm";
@@ -376,6 +412,8 @@ TEST(TensorParallel, TokensThatDoNotShareOutAreRefused) {
 TEST(TensorParallel, UpdatesOfADecoder) {
   nn::GptOptions o = gpt_options();
   o.tied = false;
+  o.kv_heads = 1;
+  o.head_dim = 4;
   const auto make = [&] {
     auto model = std::make_unique<nn::Gpt>(o);
     model->freeze();

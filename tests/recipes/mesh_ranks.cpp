@@ -1,6 +1,8 @@
 // Every mesh of up to 4 ranks against one rank: gpt, encoder and vit.
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "tests/recipes/rank_runs.h"
 
 namespace heed::recipes {
@@ -27,10 +29,14 @@ std::vector<Shape4> meshes(int64_t ranks) {
   return all;
 }
 
-/// Calls fn(overrides of the mesh) for every mesh, and every sharding where it has a data axis.
+/// Calls fn(overrides of the mesh) for every mesh of those asked for, and every sharding where it
+/// has a data axis.
 template <class Fn>
-void for_meshes(const Fn& fn) {
+void for_meshes(
+    const Fn& fn,
+    const std::function<bool(const Shape4&)>& wanted = [](const Shape4&) { return true; }) {
   for (const Shape4& mesh : meshes(world().size())) {
+    if (!wanted(mesh)) continue;
     for (const char* shard : {"none", "optimizer", "gradients", "parameters"}) {
       if (mesh.data == 1 && std::string(shard) != "none") continue;
       const std::vector<std::string> overrides = {
@@ -55,6 +61,22 @@ TEST(Mesh4, DecoderEqualsOneRank) {
                           "train.ema=0.9", "samples.every=6", "samples.max_tokens=3"},
                          mesh);
   });
+}
+
+// Ranks of the tensor axis have one key head together.
+TEST(Mesh4, DecoderWithOneKeyHeadEqualsOneRank) {
+  for_meshes(
+      [](const std::vector<std::string>& mesh) {
+        const SharedScratch folder;
+        expect_like_one_rank(
+            folder, write_gpt(folder),
+            {"model.layers=4", "model.dim=24", "model.heads=12", "model.kv_heads=1",
+             "model.head_dim=6", "model.context=24", "model.attention_dropout=0.1",
+             "model.position=rotary", "train.steps=6", "train.eval_every=3", "train.ema=0.9",
+             "samples.every=6", "samples.max_tokens=3"},
+            mesh);
+      },
+      [](const Shape4& mesh) { return mesh.tensor > 1; });
 }
 
 TEST(Mesh4, EncoderEqualsOneRank) {

@@ -24,11 +24,12 @@
 namespace heed::recipes {
 namespace {
 
-Recipe gpt_recipe(int64_t context, int64_t heads) {
+Recipe gpt_recipe(int64_t context, int64_t heads, int64_t kv_heads = 0) {
   return recipe_from_config(parse_yaml(
-      fmt::format("model: {{type: gpt, vocab: 96, context: {}, layers: 2, dim: 96, heads: {}}}\n"
+      fmt::format("model: {{type: gpt, vocab: 96, context: {}, layers: 2, dim: 96, heads: {}, "
+                  "kv_heads: {}}}\n"
                   "data: {{type: text, files: [none.txt]}}\ntrain: {{batch_size: 12}}\n",
-                  context, heads),
+                  context, heads, kv_heads),
       "test.yaml"));
 }
 
@@ -113,8 +114,7 @@ TEST(PlanRanks, KeepAndSendWhatThePlanSaysOfASharedSequence) {
 
 // What a rank of the tensor axis keeps, within 10% by the allocator's count: norms' inputs of all
 // tokens or, with share_norms, of its own.
-TEST(PlanRanks, KeepWhatThePlanSaysOfSharedMatrices) {
-  const Recipe recipe = gpt_recipe(kTokens, 12);
+void expect_kept_of_shared_matrices(const Recipe& recipe) {
   const PlannedModel model = planned_model(recipe);
   const Tensor ids = Tensor::zeros({kRows, kTokens}, DType::i64);
   Share share;
@@ -139,6 +139,11 @@ TEST(PlanRanks, KeepWhatThePlanSaysOfSharedMatrices) {
           << share_norms << checkpointing;
     }
   }
+}
+
+TEST(PlanRanks, KeepWhatThePlanSaysOfSharedMatrices) {
+  expect_kept_of_shared_matrices(gpt_recipe(kTokens, 12));
+  expect_kept_of_shared_matrices(gpt_recipe(kTokens, 12, 1));  // one key head together
 }
 
 // A rank's rows of scores are all that RSA adds: a share of L^2.
@@ -183,6 +188,8 @@ std::vector<Recipe> small_recipes() {
            text + "model: {type: gpt, " + shape +
                ", tied: false, mlp: swiglu, hidden: 50, norm: rms_norm, position: rotary, "
                "qk_norm: true, attention: {type: softmax, sink: true}}\n",
+           // Three and four ranks have the features of a key head together, unevenly.
+           text + "model: {type: gpt, " + shape + ", head_dim: 10, kv_heads: 1}\n",
            text + "model: {type: gpt, " + shape + ", hidden: 50, bias: false, head_dim: 4}\n",
            masked + "model: {type: encoder, mlm: true, " + shape + ", hidden: 50}\n",
            masked + "model: {type: encoder, mlm: true, " + shape +

@@ -384,7 +384,16 @@ std::string no(const Recipe& recipe, const std::string& mesh, Sharding sharding 
 
 TEST(Plan, RefusesWhatTrainingRefuses) {
   const std::string rest = "train: {batch_size: 16}\n";
-  EXPECT_THAT(no(gpt_recipe(", kv_heads: 2", rest), "tensor=4"), HasSubstr("2 key heads"));
+  EXPECT_EQ(no(gpt_recipe(", layers: 3, context: 128, dim: 96, heads: 12, kv_heads: 2", rest),
+               "tensor=4"),
+            "nothing was refused");
+  EXPECT_THAT(no(gpt_recipe(", layers: 3, context: 128, dim: 96, heads: 12, kv_heads: 3", rest),
+                 "tensor=4"),
+              HasSubstr("divide or be a multiple of the 3 key heads"));
+  EXPECT_THAT(
+      no(gpt_recipe(", layers: 3, context: 128, dim: 8, heads: 8, kv_heads: 1, head_dim: 2", rest),
+         "tensor=4"),
+      HasSubstr("4 ranks cannot share a key head of 2 features"));
   EXPECT_THAT(no(gpt_recipe(", layers: 3, context: 128, dim: 96, heads: 6", rest), "tensor=4"),
               HasSubstr("the 6 heads"));
   for (const char* method : {"ring", "rsa", "heads"}) {  // zigzag wants a multiple of 8

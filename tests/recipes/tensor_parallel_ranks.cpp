@@ -85,7 +85,13 @@ TEST(TensorParallelRuns, UpdatesOfAFrozenModelEqualOneRank) {
   expect_meshes_like_one_rank(kLlama, {"lora.rank=4", "lora.dropout=0.1", "lora.also=[norm,head]"});
 }
 
+TEST(TensorParallelRuns, RanksThatHaveKeyHeadsTogetherEqualOneRank) {
+  expect_meshes_like_one_rank(kLlama, {"model.kv_heads=1"});
+}
+
 TEST(TensorParallelRuns, SharedNormsEqualOneRank) {
+  expect_meshes_like_one_rank(kLlama, {"model.context=12", "model.kv_heads=1"},
+                              {"parallel.share_norms=true"});
   expect_meshes_like_one_rank(kGpt2, {"model.context=12"}, {"parallel.share_norms=true"});
   expect_meshes_like_one_rank(kMaskedEncoder, {"model.context=12"}, {"parallel.share_norms=true"});
 }
@@ -119,7 +125,8 @@ TEST(TensorParallelRuns, ResumesUnderTheSameAndAnotherMesh) {
 
 TEST(TensorParallelRuns, ShardedPartsResumeToo) {
   if (world().size() % 2 != 0) GTEST_SKIP() << "two ranks share the matrices";
-  expect_resumes(kLlama, {"train.ema=0.9"}, {"parallel.tensor=2", "parallel.shard=gradients"});
+  expect_resumes(kLlama, {"train.ema=0.9", "model.kv_heads=1"},
+                 {"parallel.tensor=2", "parallel.shard=gradients"});
 }
 
 TEST(TensorParallelRuns, TokensThatDoNotShareOutAreRefusedBeforeAnythingIsWritten) {

@@ -43,6 +43,13 @@ int tensor_dim(const std::string& type, const std::string& name) {
   return of_gpt || of_encoder || (type != "vit" && name == "embed.weight") ? 0 : -1;
 }
 
+std::vector<int64_t> groups_of(const std::string& name, int64_t extent, const PlannedModel& m) {
+  if (name.find("mlp.gate_up.") != std::string::npos) return {extent / 2, extent / 2};
+  if (name.find("attn.qkv.") == std::string::npos) return {extent};
+  return {m.heads * m.head_dim, m.kv_heads * m.head_dim, m.kv_heads * m.head_dim};
+}
+
+/// Of a host whose options are read.
 void read_parameters(nn::Module& module, PlannedModel& model) {
   const BlockUnits units(module);
   model.units = units.count();
@@ -62,8 +69,7 @@ void read_parameters(nn::Module& module, PlannedModel& model) {
     if (host) {
       p.layer = p.unit - 1;
       const int dim = tensor_dim(model.type, p.name);
-      if (dim >= 0) p.tensor_extent = named.tensor->size(dim);
-      if (p.name.find("mlp.gate_up.") != std::string::npos) p.tensor_groups = 2;
+      if (dim >= 0) p.tensor_groups = groups_of(p.name, named.tensor->size(dim), model);
       p.over_sequence = ends_with_any(p.name, {"attn.key_projection", "attn.value_projection"});
       p.by_token = p.over_sequence || p.name == "position.weight";
     }
@@ -217,11 +223,11 @@ PlannedModel planned_model(const Recipe& given) {
     task = make_task(recipe, TaskUse::train);
     task->resolve(recipe);
   }
+  if (model.type == "gpt") read_gpt(nn::read_gpt_options(recipe.model), model);
+  if (model.type == "encoder") read_encoder(nn::read_encoder_options(recipe.model), model);
+  if (model.type == "vit") read_vit(nn::read_vit_options(recipe.model), model);
   read_parameters(own ? *own : task->module(), model);
   if (host) {
-    if (model.type == "gpt") read_gpt(nn::read_gpt_options(recipe.model), model);
-    if (model.type == "encoder") read_encoder(nn::read_encoder_options(recipe.model), model);
-    if (model.type == "vit") read_vit(nn::read_vit_options(recipe.model), model);
     read_hidden(model);
     if (model.attention == "linformer") {
       const nn::LinformerOptions o =

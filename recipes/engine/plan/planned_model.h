@@ -19,13 +19,13 @@ struct PlannedParameter {
   bool trained = true;       ///< neither frozen nor a buffer
   int64_t layer = -1;        ///< the block that a pipeline deals it out with; -1: none
   int64_t unit = 0;          ///< the block whose parameters are gathered with it; 0: none
-  /// Extent of the dimension that the tensor axis shares, in so many groups of which each rank has
-  /// a part; 0: whole on every rank.
-  int64_t tensor_extent = 0, tensor_groups = 1;
+  /// Groups that the dimension which the tensor axis shares consists of, of each of which a rank
+  /// has a part (nn::Shard); none: whole on every rank.
+  std::vector<int64_t> tensor_groups = {};
   bool by_token = false;       ///< a row or a column for each token
   bool over_sequence = false;  ///< a rank has those of its own tokens alone
 
-  bool over_tensor() const { return tensor_extent > 0; }
+  bool over_tensor() const { return !tensor_groups.empty(); }
 };
 
 struct PlannedModel {

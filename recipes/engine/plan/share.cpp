@@ -21,6 +21,10 @@ const std::string& name_of(Sharding sharding) {
   return sharding_names()[static_cast<size_t>(sharding)];
 }
 
+int64_t sharers_of_key_head(const PlannedModel& m, int64_t ranks) {
+  return std::max<int64_t>(1, ranks / m.kv_heads);
+}
+
 int64_t token_multiple(const Share& s) {
   return std::lcm(pieces(s.layout, s.mesh.sequence), s.share_norms ? s.mesh.tensor : 1);
 }
@@ -43,14 +47,18 @@ std::string refused_shards(const PlannedModel& m, const Share& s) {
 
 std::string refused_tensor(const PlannedModel& m, const Share& s) {
   const int64_t n = s.mesh.tensor;
-  if (!divides(n, m.heads) || !divides(n, m.kv_heads)) {
-    return fmt::format("tensor {}: it must divide the {} heads and the {} key heads", n, m.heads,
-                       m.kv_heads);
+  if (!divides(n, m.heads) || (!divides(n, m.kv_heads) && !divides(m.kv_heads, n))) {
+    return fmt::format(
+        "tensor {}: it must divide the {} heads, and divide or be a multiple of the {} key heads",
+        n, m.heads, m.kv_heads);
+  }
+  if (const int64_t sharers = sharers_of_key_head(m, n); sharers > m.head_dim) {
+    return fmt::format("tensor {}: {} ranks cannot share a key head of {} features", n, sharers,
+                       m.head_dim);
   }
   for (const PlannedParameter& p : m.parameters) {
-    if (p.over_tensor() && p.tensor_extent / p.tensor_groups < n) {
-      return fmt::format("tensor {}: {} has {} features to share", n, p.name,
-                         p.tensor_extent / p.tensor_groups);
+    for (const int64_t group : p.tensor_groups) {
+      if (group < n) return fmt::format("tensor {}: {} has {} features to share", n, p.name, group);
     }
   }
   if (optim::needs_whole_tensors(s.optimizer)) {
@@ -109,8 +117,12 @@ std::string refusal(const PlannedModel& m, const Share& s) {
 
 int64_t part_of(const PlannedParameter& p, const MeshShape& mesh) {
   if (p.over_tensor()) {
-    const int64_t part = p.tensor_groups * over(p.tensor_extent / p.tensor_groups, mesh.tensor);
-    return p.elements / p.tensor_extent * part;
+    int64_t extent = 0, part = 0;
+    for (const int64_t group : p.tensor_groups) {
+      extent += group;
+      part += over(group, mesh.tensor);
+    }
+    return p.elements / extent * part;
   }
   return p.over_sequence ? over(p.elements, mesh.sequence) : p.elements;
 }

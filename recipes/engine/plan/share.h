@@ -70,6 +70,9 @@ bool held_by(const PlannedParameter& p, const PlannedModel& model, int64_t stage
 int64_t part_of(const PlannedParameter& p, const MeshShape& mesh);
 /// How many ranks beside those of the data axis hold the same part.
 int64_t holders_of(const PlannedParameter& p, const MeshShape& mesh);
+/// Ranks of the tensor axis whose query heads use the same key and value head; each has a part of
+/// the head's features, and gathers the rest.
+int64_t sharers_of_key_head(const PlannedModel& model, int64_t ranks);
 /// Attention's geometry on one rank, for one micro-batch.
 AttentionShare attention_share(const PlannedModel& model, const Share& share);
 /// Rows of a micro-batch on one rank.

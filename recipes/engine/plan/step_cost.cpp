@@ -83,6 +83,11 @@ StepTraffic step_traffic(const PlannedModel& m, const Share& s) {
     traffic.tensor = {
         layers * sent_by_tensor(a.rows, a.tokens, static_cast<double>(m.dim), n, s.element_bytes),
         layers * 8 * (n - 1)};
+    // Keys and values of a head that ranks have together are gathered, their gradients scattered.
+    const auto sharers = static_cast<double>(sharers_of_key_head(m, mesh.tensor));
+    traffic.tensor.bytes +=
+        layers * 4 * sent_by_reduce_scatter(tokens * a.head_dim * s.element_bytes, sharers);
+    traffic.tensor.messages += layers * 4 * (sharers - 1);
     // Embedding and head: the stream gathered or summed once each way.
     traffic.tensor.bytes +=
         micro * 2 * sent_by_all_reduce(tokens * static_cast<double>(m.dim) * s.element_bytes, n);
