@@ -1,6 +1,7 @@
 #include "data/procedural_scenes.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <numbers>
 
 #include "data/procedural_figures.h"
@@ -83,6 +84,47 @@ class ShapeScenes : public MadeImages {
   ShapeScenesOptions options_;
 };
 
+// Corners of a cube that are a tetrahedron's.
+constexpr Colour kCopied[] = {{0, 0, 0}, {1, 1, 0}, {1, 0, 1}, {0, 1, 1}};
+
+class ColourCopy : public MadeImages {
+ public:
+  explicit ColourCopy(const ColourCopyOptions& o)
+      : MadeImages(o.parts, {o.size, o.size, 3}, {o.size, o.size}), options_(o) {
+    class_names_ = {"black", "yellow", "magenta", "cyan"};
+    summarise(fmt::format("grids of {} x {} colours, to be copied from {} down and {} right",
+                          o.size, o.size, o.down, o.right));
+  }
+
+  const char* kind() const override { return "masks"; }
+  int64_t label(Part, int64_t) const override {
+    fail("colour-copy: an image has no class, its pixels have");
+  }
+
+ protected:
+  void write(Part part, int64_t example, float* image, int64_t* labels) const override {
+    const RandomKey key{seed(), hash_name("data/colour_copy"), 0};
+    const RandomStream draws(key.derive(name_of(part)).derive(static_cast<uint64_t>(example)));
+    const int64_t size = options_.size;
+    const auto colour = [&](int64_t row, int64_t column) {
+      return draws.below(static_cast<uint64_t>(row * size + column), std::size(kCopied));
+    };
+    for (int64_t row = 0; row < size; ++row) {
+      for (int64_t column = 0; column < size; ++column) {
+        const Colour& own = kCopied[colour(row, column)];
+        std::copy(own.begin(), own.end(), image + 3 * (row * size + column));
+        const int64_t below = row + options_.down, beside = column + options_.right;
+        const bool inside = below >= 0 && below < size && beside >= 0 && beside < size;
+        labels[row * size + column] =
+            inside ? static_cast<int64_t>(colour(below, beside)) : kIgnoreTarget;
+      }
+    }
+  }
+
+ private:
+  ColourCopyOptions options_;
+};
+
 class MovingShapes : public MadeImages {
  public:
   explicit MovingShapes(const MovingShapesOptions& o)
@@ -122,6 +164,15 @@ void ShapeScenesOptions::options(Options& o) {
   o.field("shapes", shapes, "shapes of a scene, at most", {.min = 1, .max = 1000});
   o.field("noise", noise, "deviation of the noise over all", {.min = 0});
   parts.options(o);
+}
+
+void ColourCopyOptions::options(Options& o) {
+  o.field("size", size, "pixels on each side", {.min = 1, .max = 4096});
+  o.field("down", down, "rows from a pixel down to the one whose colour it is to be told");
+  o.field("right", right, "columns from it to the right");
+  parts.options(o);
+  o.check(std::abs(down) < size && std::abs(right) < size, "size",
+          fmt::format("down ({}) and right ({}) must stay within {} pixels", down, right, size));
 }
 
 void MovingShapesOptions::options(Options& o) {
@@ -164,6 +215,11 @@ Scene shape_scene(int64_t size, int64_t shapes, double noise, const RandomKey& k
 std::unique_ptr<LabelledDataset> open_shape_scenes(const ShapeScenesOptions& options,
                                                    const SourceLocation&) {
   return std::make_unique<ShapeScenes>(options);
+}
+
+std::unique_ptr<LabelledDataset> open_colour_copy(const ColourCopyOptions& options,
+                                                  const SourceLocation&) {
+  return std::make_unique<ColourCopy>(options);
 }
 
 std::unique_ptr<LabelledDataset> open_moving_shapes(const MovingShapesOptions& options,

@@ -1,5 +1,5 @@
-// Procedural datasets beyond one picture, one class: scenes in which every pixel has a class, and
-// clips. Example `index` is a function of (seed, part, index) alone.
+// Procedural datasets beyond one picture, one class: scenes and grids in which every pixel has a
+// class, and clips. Example `index` is a function of (seed, part, index) alone.
 #pragma once
 
 #include <cstdint>
@@ -44,6 +44,22 @@ Scene shape_scene(int64_t size, int64_t shapes, double noise, const RandomKey& k
 /// Kind "masks"; the classes are "ground" and the shapes.
 std::unique_ptr<LabelledDataset> open_shape_scenes(const ShapeScenesOptions& options,
                                                    const SourceLocation& where = {});
+
+/// What a model sees of its surroundings: grids of random colours, each of whose pixels is to be
+/// told the colour of the one `down` rows below and `right` columns beside it.
+struct ColourCopyOptions {
+  int64_t size = 16;
+  int64_t down = 0;
+  int64_t right = 6;
+  ProceduralParts parts;
+
+  void options(Options& o);
+};
+
+/// Kind "masks" of four classes at equal distances in RGB, each as likely for every pixel. Pixels
+/// whose goal lies beyond the border have no class (kIgnoreTarget).
+std::unique_ptr<LabelledDataset> open_colour_copy(const ColourCopyOptions& options,
+                                                  const SourceLocation& where = {});
 
 struct MovingShapesOptions {
   int64_t frames = 8;

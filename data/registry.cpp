@@ -58,6 +58,8 @@ const std::vector<DatasetEntry>& dataset_registry() {
       labelled<ArrayOptions, open_arrays>("arrays", "images",
                                           "images and labels in .npy, .npz or safetensors files"),
       labelled<CifarOptions, open_cifar>("cifar", "images", "CIFAR-10 or -100, binary version"),
+      labelled<ColourCopyOptions, open_colour_copy>(
+          "colour-copy", "masks", "grids of colours, to be copied from a distance"),
       {"cpp-headers", "text",
        "the C++ standard library's headers of this machine, or else the files named as fallback",
        describe_options<CppHeadersOptions>, open_headers, nullptr},

@@ -33,6 +33,7 @@
 #include "nn/layers/swiglu.h"
 #include "nn/layers/time_embedding.h"
 #include "nn/losses/registry.h"
+#include "nn/models/dense_pyramid.h"
 #include "nn/models/dit.h"
 #include "nn/models/encoder.h"
 #include "nn/models/encoder_decoder.h"
@@ -305,8 +306,12 @@ std::vector<ModuleEntry> all_entries() {
           read_mobilenet_options),
       image_classifier<Pyramid, PyramidOptions>(
           {"pyramid", "hierarchical vision transformer; its stages are options",
-           "arXiv 2103.14030; arXiv 2204.07143; arXiv 2204.03645"},
+           "arXiv 2103.14030; arXiv 2204.07143; arXiv 2209.15001; arXiv 2204.03645"},
           read_pyramid_options),
+      image_model<DensePyramid, DensePyramidOptions>(
+          {"dense_pyramid", "a pyramid's maps of all stages to a result for every pixel",
+           "arXiv 2105.15203, section 3.2"},
+          read_dense_pyramid_options),
       image_classifier<ResNet, ResNetOptions>(
           {"resnet", "residual convolutional network, ImageNet and CIFAR forms",
            "arXiv 1512.03385"},

@@ -5,83 +5,11 @@
 
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/view.h"
+#include "nn/attention/relative_table.h"
 #include "nn/attention/virtual_keys.h"
 #include "nn/init.h"
 
 namespace heed::nn {
-namespace {
-
-// Of relative position biases (arXiv 2103.14030, section 3.2).
-constexpr double kTableStd = 0.02;
-
-int64_t table_entries(int64_t window, int64_t axes) {
-  int64_t entries = 1;
-  for (int64_t a = 0; a < axes; ++a) entries *= 2 * window - 1;
-  return entries;
-}
-
-/// Looks the table up by the offsets on the grid; pairs with global tokens have no bias.
-void add_table(AttentionScore& score, const Tensor& table, const PatternRequest& request,
-               int64_t window, int64_t axes, int64_t dilation) {
-  const Shape& grid = request.grid;
-  HEED_CHECK(grid.rank() == axes,
-             "attention: a relative table of {} axes for tokens on {} axes: set `axes`", axes,
-             grid.rank());
-  std::vector<int64_t> lengths, windows, dilations;
-  for (int a = 0; a < grid.rank(); ++a) {
-    lengths.push_back(grid[a]);
-    windows.push_back(window);
-    dilations.push_back(std::min(dilation, grid[a]));
-  }
-  score.table = table;
-  score.relative = relative_grid(lengths, windows, dilations);
-  if (request.globals == 0) return;
-  score.table = concat({table, Tensor::zeros({table.size(0), 1}, table.dtype())}, 1);
-  score.relative = behind_globals(*score.relative, request.globals);
-}
-
-}  // namespace
-
-void NeighborhoodOptions::options(Options& o) {
-  o.field("window", window, "tokens that a token sees along an axis", {.min = 1});
-  o.field("dilation", dilation, "distance between neighbouring ones", {.min = 1});
-  o.field("stride", stride, "tokens in a row that share one window", {.min = 1});
-  o.field("relative", relative, "learned biases by relative offset");
-  o.field("axes", axes, "of the table with `relative`: 1 for sequences, 2 for maps, 3 for clips",
-          {.min = 1, .max = 3});
-  o.check(stride <= window, "stride",
-          fmt::format("stride ({}) must be at most window ({})", stride, window));
-}
-
-NeighborhoodAttention::NeighborhoodAttention(const AttentionHost& given,
-                                             const NeighborhoodOptions& options)
-    : PatternAttention(given), options_(options) {
-  if (!options_.relative) return;
-  table = Tensor::empty({host().heads, table_entries(options_.window, options_.axes)});
-  parameters({{"table", table, init::truncated_normal(kTableStd)}});
-}
-
-void NeighborhoodAttention::split_heads(const TensorSplitPointer& split) {
-  split_projections(split);
-  if (table.defined()) keep_shard(table, heads_shard(*split, 0));
-}
-
-AttentionPattern NeighborhoodAttention::pattern(const PatternRequest& request) const {
-  std::vector<NeighborhoodAxis> axes;
-  for (int a = 0; a < request.grid.rank(); ++a) {
-    NeighborhoodAxis axis{.length = request.grid[a]};
-    axis.dilation = std::min(options_.dilation, axis.length);
-    axis.window = std::min(options_.window, axis.length / axis.dilation);
-    axis.stride = std::min(options_.stride, axis.window);
-    axes.push_back(axis);
-  }
-  return AttentionPattern::neighborhood(axes);
-}
-
-void NeighborhoodAttention::add_terms(AttentionScore& score, const PatternRequest& request) const {
-  if (options_.relative)
-    add_table(score, table, request, options_.window, options_.axes, options_.dilation);
-}
 
 void WindowPartitionOptions::options(Options& o) {
   o.field("window", window, "tokens of a window along an axis", {.min = 1});
@@ -95,8 +23,8 @@ WindowPartitionAttention::WindowPartitionAttention(const AttentionHost& given,
                                                    const WindowPartitionOptions& options)
     : PatternAttention(given), options_(options) {
   if (!options_.relative) return;
-  table = Tensor::empty({host().heads, table_entries(options_.window, options_.axes)});
-  parameters({{"table", table, init::truncated_normal(kTableStd)}});
+  table = Tensor::empty({host().heads, relative_table_entries(windows())});
+  parameters({{"table", table, relative_table_init()}});
 }
 
 void WindowPartitionAttention::split_heads(const TensorSplitPointer& split) {
@@ -118,7 +46,9 @@ AttentionPattern WindowPartitionAttention::pattern(const PatternRequest& request
 
 void WindowPartitionAttention::add_terms(AttentionScore& score,
                                          const PatternRequest& request) const {
-  if (options_.relative) add_table(score, table, request, options_.window, options_.axes, 1);
+  if (!options_.relative) return;
+  add_relative_table(score, table, request, windows(),
+                     std::vector<int64_t>(static_cast<size_t>(options_.axes), 1));
 }
 
 void HaloOptions::options(Options& o) {

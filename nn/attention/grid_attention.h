@@ -1,6 +1,4 @@
-// Attention by neighbourhood on a map (or a sequence): the same options along every axis.
-//   neighborhood      the `window` nearest tokens (FNA, arXiv 2403.04690), in steps of a dilation,
-//                     queries in groups of a stride (GNA, arXiv 2504.16922)
+// Attention within blocks of a map (or a sequence): the same options along every axis.
 //   window_partition  windows side by side, shifted by half in every second layer when asked
 //                     (Swin, arXiv 2103.14030; DaViT, arXiv 2204.03645)
 //   halo              blocks that see a halo around themselves (HaloNet, arXiv 2103.12731)
@@ -11,33 +9,6 @@
 #include "nn/attention/pattern_attention.h"
 
 namespace heed::nn {
-
-struct NeighborhoodOptions {
-  int64_t window = 7;
-  int64_t dilation = 1;
-  int64_t stride = 1;
-  bool relative = false;
-  int64_t axes = 2;
-
-  void options(Options& o);
-};
-
-/// Windows and dilations shrink to fit maps that are smaller.
-class NeighborhoodAttention : public PatternAttention {
- public:
-  NeighborhoodAttention(const AttentionHost& host, const NeighborhoodOptions& options);
-
-  void split_heads(const TensorSplitPointer& split) override;
-
-  Tensor table;  ///< [heads, (2 window - 1)^axes] with `relative`
-
- protected:
-  AttentionPattern pattern(const PatternRequest& request) const override;
-  void add_terms(AttentionScore& score, const PatternRequest& request) const override;
-
- private:
-  NeighborhoodOptions options_;
-};
 
 struct WindowPartitionOptions {
   int64_t window = 7;
@@ -61,6 +32,10 @@ class WindowPartitionAttention : public PatternAttention {
   void add_terms(AttentionScore& score, const PatternRequest& request) const override;
 
  private:
+  std::vector<int64_t> windows() const {
+    return std::vector<int64_t>(static_cast<size_t>(options_.axes), options_.window);
+  }
+
   WindowPartitionOptions options_;
 };
 

@@ -37,18 +37,19 @@ Tensor PatternAttention::forward(const Tensor& x, const AttentionContext& contex
 
 void PatternAttention::split_heads(const TensorSplitPointer& split) { split_projections(split); }
 
-double PatternAttention::flops(int64_t tokens) const {
-  PatternRequest request{tokens, tokens, 0, {tokens}};
-  // A square map, or one behind a class token.
+PatternRequest PatternAttention::likely_request(int64_t tokens) const {
   for (const int64_t globals : {0, 1}) {
     const int64_t pixels = tokens - globals;
     const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(pixels))));
     if (host().causal || side * side != pixels) continue;
-    request = {pixels, pixels, 0, {side, side}, globals};
-    break;
+    return {pixels, pixels, 0, {side, side}, globals};
   }
-  const int64_t pairs =
-      kernels::attention_pairs(whole_pattern(request), {1, host().heads, tokens, tokens});
+  return {tokens, tokens, 0, {tokens}};
+}
+
+double PatternAttention::flops(int64_t tokens) const {
+  const int64_t pairs = kernels::attention_pairs(whole_pattern(likely_request(tokens)),
+                                                 {1, host().heads, tokens, tokens});
   return projection_flops(tokens) +
          4.0 * static_cast<double>(pairs) * static_cast<double>(host().head_dim);
 }

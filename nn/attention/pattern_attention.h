@@ -24,8 +24,7 @@ class PatternAttention : public ProjectedAttention {
 
   using AttentionMechanism::forward;
   Tensor forward(const Tensor& x, const AttentionContext& context) override;
-  /// Counts the pattern's pairs on a square map where `tokens` is a square, or one and a class
-  /// token, else on a sequence.
+  /// Counts the pattern's pairs on likely_request's map.
   double flops(int64_t tokens) const override;
   bool shares_tokens() const override { return true; }
   void split_heads(const TensorSplitPointer& split) override;
@@ -39,6 +38,10 @@ class PatternAttention : public ProjectedAttention {
   /// D].
   virtual bool has_query_terms() const { return false; }
   virtual void add_query_terms(AttentionScore&, const Tensor&, const PatternRequest&) const {}
+
+  /// What `tokens` are taken for where no one says: a square map if they can be one, or one behind
+  /// a class token, else (and in a causal model) a sequence.
+  PatternRequest likely_request(int64_t tokens) const;
 
  private:
   AttentionPattern whole_pattern(const PatternRequest& request) const;

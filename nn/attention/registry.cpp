@@ -7,6 +7,7 @@
 #include "nn/attention/linear_attention.h"
 #include "nn/attention/linformer_attention.h"
 #include "nn/attention/local_linear_attention.h"
+#include "nn/attention/neighborhood_attention.h"
 #include "nn/attention/power_attention.h"
 #include "nn/attention/softmax_attention.h"
 #include "nn/attention/window_attention.h"
@@ -106,10 +107,7 @@ std::vector<AttentionEntry> all_entries() {
           {"neighborhood",
            {"dilated_neighborhood"},
            "the nearest tokens on a map or sequence, with dilation and stride",
-           "arXiv 2403.04690; arXiv 2504.16922",
-           false,
-           true,
-           "a neighborhood reaches to both sides"}),
+           "arXiv 2204.07143, eq. 1-3; arXiv 2209.15001; arXiv 2403.04690; arXiv 2504.16922"}),
       entry<WindowPartitionAttention, WindowPartitionOptions>(
           {"window_partition",
            {"swin"},

@@ -1,36 +1,13 @@
-// The options of `pyramid`, and the shapes of published families as presets.
-#include <map>
+#include "nn/models/pyramid_options.h"
 
-#include "nn/models/presets.h"
-#include "nn/models/pyramid.h"
+#include "nn/models/nat.h"
 
 namespace heed::nn {
 namespace {
 
-PyramidOptions imagenet(std::vector<int64_t> depths, int64_t dim, int64_t heads) {
-  PyramidOptions o;
-  o.height = o.width = 224;
-  o.classes = 1000;
-  o.depths = std::move(depths);
-  o.dims = {dim, 2 * dim, 4 * dim, 8 * dim};
-  o.heads = {heads, 2 * heads, 4 * heads, 8 * heads};
-  return o;
-}
-
-// NAT (arXiv 2204.07143, table 1): overlapping convolutions, features of a hidden layer 3 times.
-PyramidOptions nat(std::vector<int64_t> depths) {
-  PyramidOptions o = imagenet(std::move(depths), 64, 2);
-  o.mlp_ratios = {3.0};
-  o.stem = "convs";
-  o.downsample = "conv";
-  o.downsample_bias = false;
-  o.drop_path = 0.2;
-  return o;
-}
-
 // DaViT (arXiv 2204.03645, table 1): depths count both halves of a dual block.
 PyramidOptions davit(std::vector<int64_t> depths) {
-  PyramidOptions o = imagenet(std::move(depths), 96, 3);
+  PyramidOptions o = imagenet_pyramid(std::move(depths), 96);
   o.stem = "overlapping";
   o.downsample = "norm_conv";
   o.conv_position = "both";
@@ -41,7 +18,7 @@ PyramidOptions davit(std::vector<int64_t> depths) {
 
 // Images of 32 x 32: patches of 2, maps from 16 x 16 to 2 x 2.
 PyramidOptions cifar() {
-  PyramidOptions o = imagenet({1, 2, 4, 1}, 32, 1);
+  PyramidOptions o = imagenet_pyramid({1, 2, 4, 1}, 32);
   o.height = o.width = 32;
   o.classes = 10;
   o.patch = 2;
@@ -50,30 +27,16 @@ PyramidOptions cifar() {
   return o;
 }
 
-const std::map<std::string, PyramidOptions>& presets() {
-  static const std::map<std::string, PyramidOptions> all = {
-      {"pyramid-cifar", cifar()},
-      {"davit-tiny-shape", davit({2, 2, 6, 2})},
-      {"davit-small-shape", davit({2, 2, 18, 2})},
-      {"nat-mini-shape", nat({3, 4, 6, 5})},
-      {"nat-tiny-shape", nat({3, 4, 18, 5})},
-      {"swin-tiny-shape", imagenet({2, 2, 6, 2}, 96, 3)},
-      {"swin-small-shape", imagenet({2, 2, 18, 2}, 96, 3)},
-      {"swin-base-shape", imagenet({2, 2, 18, 2}, 128, 4)},
-  };
-  return all;
-}
-
 const std::vector<std::string> kNorms = {"layer_norm", "rms_norm", "batch_norm"};
 
 void size_fields(PyramidOptions& p, Options& o) {
-  o.field("preset", p.preset,
-          "a published family's shape, which the other keys change; its attention is the slot's",
-          {.one_of = pyramid_presets()});
+  o.field(
+      "preset", p.preset,
+      "a published model, which the other keys change; of a \"-shape\" the attention is the slot's",
+      {.one_of = preset_names(pyramid_presets())});
   o.field("height", p.height, "rows of an image; 0 takes the data's", {.min = 0});
   o.field("width", p.width, "columns of an image; 0 takes the data's", {.min = 0});
   o.field("channels", p.channels, "channels of an image", {.min = 1});
-  o.field("classes", p.classes, "outputs; 0 takes the data's", {.min = 0});
   o.field("depths", p.depths, "blocks of each stage", {.min = 1});
   o.field("dims", p.dims, "channels of each stage", {.min = 1});
   o.field("heads", p.heads, "attention heads of each stage", {.min = 1});
@@ -115,6 +78,20 @@ void shape_fields(PyramidOptions& p, Options& o) {
 
 }  // namespace
 
+PyramidOptions imagenet_pyramid(std::vector<int64_t> depths, int64_t dim) {
+  constexpr int64_t kHeadDim = 32;
+  PyramidOptions o;
+  o.height = o.width = 224;
+  o.classes = 1000;
+  o.dims.clear(), o.heads.clear();
+  for (size_t stage = 0; stage < depths.size(); ++stage) {
+    o.dims.push_back(dim << stage);
+    o.heads.push_back((dim << stage) / kHeadDim);
+  }
+  o.depths = std::move(depths);
+  return o;
+}
+
 void StageAttention::options(Options& o) {
   o.field("stages", stages, "stages that it is for, counted from 1; empty: all", {.min = 1});
   o.field("attention", attention, "the mechanism: `type` and its own keys",
@@ -122,6 +99,11 @@ void StageAttention::options(Options& o) {
 }
 
 void PyramidOptions::options(Options& o) {
+  stage_options(o);
+  o.field("classes", classes, "outputs; 0 takes the data's", {.min = 0});
+}
+
+void PyramidOptions::stage_options(Options& o) {
   size_fields(*this, o);
   shape_fields(*this, o);
   o.field("dropout", dropout, "dropout of embeddings and branches", {.min = 0, .below = 1});
@@ -131,6 +113,9 @@ void PyramidOptions::options(Options& o) {
           {.min = 0, .below = 1});
   o.field("layer_scale", layer_scale, "first value of a learned factor on each branch; 0: none",
           {.min = 0});
+  o.field("init_std", init_std,
+          "deviation of initial weights, truncated; 0.02 suits some hundred features",
+          {.above = 0});
   o.field("checkpointing", checkpointing,
           "recompute each block in the backward pass instead of keeping its activations");
   o.field("attention", attention, "the attention mechanism: `type` and its own keys",
@@ -155,10 +140,24 @@ void PyramidOptions::options(Options& o) {
           "a convolution of hidden features goes with two linear layers, not with swiglu");
 }
 
-std::vector<std::string> pyramid_presets() { return preset_names(presets()); }
+const std::map<std::string, PyramidOptions>& pyramid_presets() {
+  static const std::map<std::string, PyramidOptions> all = [] {
+    std::map<std::string, PyramidOptions> models = nat_presets();
+    models.insert({
+        {"pyramid-cifar", cifar()},
+        {"davit-tiny-shape", davit({2, 2, 6, 2})},
+        {"davit-small-shape", davit({2, 2, 18, 2})},
+        {"swin-tiny-shape", imagenet_pyramid({2, 2, 6, 2}, 96)},
+        {"swin-small-shape", imagenet_pyramid({2, 2, 18, 2}, 96)},
+        {"swin-base-shape", imagenet_pyramid({2, 2, 18, 2}, 128)},
+    });
+    return models;
+  }();
+  return all;
+}
 
 PyramidOptions read_pyramid_options(const Config& config) {
-  return read_with_preset(config, "model pyramid", presets());
+  return read_pyramid_config<PyramidOptions>(config, "model pyramid");
 }
 
 }  // namespace heed::nn

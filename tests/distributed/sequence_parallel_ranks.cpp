@@ -97,6 +97,7 @@ TEST(SequenceParallel, MechanismsEqualThemselvesOnOneRank) {
       {"{type: window, window: 5, sinks: 2}", rotary, false, all},
       {"{type: power, block: 3, window: 2, sinks: 1}", host, false, all},
       {"{type: neighborhood, window: 5, relative: true, axes: 1}", free},
+      {"{type: neighborhood, window: 5, dilation: 2, relative: true}", host},
       {"{type: window_partition, window: 4, relative: true, axes: 1}", free},
       {"{type: halo, block: 4, halo: 2, border: virtual}", free},
       {"{type: halo, block: 4, halo: 2, border: crop, relative: true, axes: 1}", free},

@@ -501,7 +501,35 @@ def conv_mlp(w, x, activation, residual, prefix=""):
     return linear(w, act(x + mixed if residual else mixed), prefix + "down.")
 
 
-def pyramid_block(w, x, c, p, heads):
+def neighborhood_attention(w, x, slot, heads, p=""):
+    """NAT's and DiNAT's attention on maps [B, H, W, C]: windows gathered, weights stored."""
+    k, d = slot["window"], slot.get("dilation", 1)
+    batch, rows, columns, dim = x.shape
+    if slot.get("fit") == "pad":
+        x = F.pad(x, (0, 0, 0, max(0, k * d - columns), 0, max(0, k * d - rows)))
+
+    def axis(length):
+        i = torch.arange(length)
+        residue, place = i % d, i // d
+        group = length // d + (residue < length % d).long()
+        start = (place - k // 2).clamp(min=0).minimum(group - k)
+        m = start[:, None] + torch.arange(k)
+        return residue[:, None] + d * m, m - place[:, None] + k - 1
+
+    (near_rows, row_entries), (near_columns, column_entries) = axis(x.shape[1]), axis(x.shape[2])
+    near = lambda t: t[:, :, near_rows][:, :, :, :, near_columns]  # [B, heads, H, k, W, k, D]
+    packed = linear(w, x, p + "qkv.").unflatten(-1, (3, heads, -1)).permute(3, 0, 4, 1, 2, 5)
+    q, keys, values = packed
+    scores = torch.einsum("bhrcd,bhrmcnd->bhrcmn", q * (dim // heads) ** -0.5, near(keys))
+    if p + "table" in w:
+        table = w[p + "table"].reshape(heads, 2 * k - 1, 2 * k - 1)
+        scores = scores + table[:, row_entries[:, None, :, None], column_entries[None, :, None, :]]
+    weights = scores.flatten(-2).softmax(-1).unflatten(-1, (k, k))
+    mixed = torch.einsum("bhrcmn,bhrmcnd->brchd", weights, near(values)).flatten(-2)
+    return linear(w, mixed[:, :rows, :columns], p + "out.")
+
+
+def pyramid_block(w, x, c, p, heads, slot=None):
     norms = {"layer_norm": layer_norm, "rms_norm": rms_norm, "batch_norm": batch_norm}
     norm = lambda x, name: norms[c["norm"]](w, x, p + name, 1e-5)
     around = lambda x, name: x + same_conv(w, x, p + name, 1, x.shape[-1])
@@ -509,7 +537,11 @@ def pyramid_block(w, x, c, p, heads):
     if c["conv_position"] != "none":
         x = around(x, "position1.")
     own = {"heads": heads, "dim": x.shape[-1], "causal": False}
-    attended = attention(w, norm(x, "norm1.").flatten(1, 2), own, p + "attn.").reshape(x.shape)
+    normed = norm(x, "norm1.")
+    if slot and slot["type"] == "neighborhood":
+        attended = neighborhood_attention(w, normed, slot, heads, p + "attn.")
+    else:
+        attended = attention(w, normed.flatten(1, 2), own, p + "attn.").reshape(x.shape)
     x = x + scale(attended, "scale1.scale")
     if c["conv_position"] == "both":
         x = around(x, "position2.")
@@ -521,14 +553,17 @@ def pyramid_block(w, x, c, p, heads):
     return x + scale(fed, "scale2.scale")
 
 
-def pyramid(w, i, c):
+def pyramid_maps(w, x, c):
+    """The map of every stage, and the config with its defaults."""
     c = dict({"mlp": "gelu", "mlp_conv": "none", "norm": "layer_norm", "conv_position": "none",
               "embed_norm": "layer_norm", "stem": "patch", "downsample": "merge"}, **c)
     norms = {"layer_norm": layer_norm, "rms_norm": rms_norm, "batch_norm": batch_norm}
     embed_norm = lambda x, p: norms[c["embed_norm"]](w, x, p + "norm.", 1e-5)
     step = lambda x, name, stride, padding: conv(w, x, {"stride": [stride], "padding": [padding]}, name)
-    x = i["x"]
+    maps = []
     for stage, depth in enumerate(c["depths"]):
+        slots = [e["attention"] for e in c.get("attentions", [])
+                 if not e.get("stages") or stage + 1 in e["stages"]]
         p = f"embeds.{stage}."
         if stage == 0:
             patch = c["patch"]
@@ -547,14 +582,32 @@ def pyramid(w, i, c):
             x = F.pad(embed_norm(x, p), (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
             x = step(x, p + "convs.0.", 2, 0)
         for n in range(depth):
-            x = pyramid_block(w, x, c, f"stages.{stage}.{n}.", c["heads"][stage])
+            slot = slots[n % len(slots)] if slots else c.get("attention")
+            x = pyramid_block(w, x, c, f"stages.{stage}.{n}.", c["heads"][stage], slot)
         if c.get("stage_norms"):
             x = layer_norm(w, x, f"norms.{stage}.")
+        maps.append(x)
+    return maps
+
+
+def pyramid(w, i, c):
+    x = pyramid_maps(w, i["x"], c)[-1]
     if c.get("pool_first"):
         x = layer_norm(w, x.mean((1, 2)), "norms.0.")
     else:
         x = (x if c.get("stage_norms") else layer_norm(w, x, "norms.0.")).mean((1, 2))
     return [linear(w, x, "head.")]
+
+
+def dense_pyramid(w, i, c):
+    maps = pyramid_maps(w, i["x"], c)
+    enlarge = lambda x, size: F.interpolate(x.movedim(-1, 1), size=tuple(size), mode="bilinear").movedim(1, -1)
+    if not c.get("stage_norms"):
+        maps = [layer_norm(w, x, f"norms.{stage}.") for stage, x in enumerate(maps)]
+    maps = [enlarge(linear(w, x, f"projections.{stage}."), maps[0].shape[1:3])
+            for stage, x in enumerate(maps)]
+    y = linear(w, F.gelu(linear(w, torch.cat(maps, -1), "fuse.")), "head.")
+    return [enlarge(y, i["x"].shape[1:3])]
 
 
 def cross_attention(w, x, memory, heads, lengths, prefix="", scale=0.0):
@@ -1228,10 +1281,26 @@ def vision_model_cases():
         dict(small, stem="overlapping", downsample="norm_conv", conv_position="both",
              pool_first=True, mlp_conv="residual", mlp="silu", checkpointing=True),
         dict(small, conv_position="attention", mlp="swiglu", mlp_ratios=[2, 3], norm="rms_norm"),
+        # NAT, its second stage's map smaller than the window; DiNAT.
+        dict(small, stem="convs", patch=4, downsample="conv", downsample_bias=False, layer_scale=0.1,
+             attention={"type": "neighborhood", "window": 3, "relative": True, "fit": "pad"}),
+        dict(small, stem="convs", downsample="conv", downsample_bias=False,
+             attentions=[{"attention": {"type": "neighborhood", "window": 3, "relative": True}},
+                         {"stages": [2], "attention": {"type": "neighborhood", "window": 3, "dilation": 2,
+                                                       "relative": True, "fit": "pad"}}]),
     ]:
         # As for vit, three blocks of up to six sums; 108 pixels in the sums over a map.
         yield Case("pyramid", config, {"x": normal(2, 18, 12, config.get("channels", 3))},
                    pyramid, 144, 96, frozen="running_")
+
+    small = {"channels": 3, "outputs": 5, "depths": [1, 2], "dims": [12, 18], "heads": [2, 3],
+             "patch": 2, "stem": "convs", "downsample": "conv", "head_dim": 10}
+    near = {"type": "neighborhood", "window": 3, "relative": True, "fit": "pad"}
+    for config in [
+        dict(small, attentions=[{"attention": near}, {"stages": [2], "attention": dict(near, dilation=2)}]),
+        dict(small, stage_norms=True, attention=near),
+    ]:
+        yield Case("dense_pyramid", config, {"x": normal(2, 17, 12, 3)}, dense_pyramid, 144, 96)
 
 
 def image_model_cases():

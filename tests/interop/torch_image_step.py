@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """One training step of the CIFAR-10 recipes' networks in PyTorch on the CPU: the yardstick of
-`heed bench step recipes/base/cifar10-{resnet,vit}.yaml`.
+`heed bench step recipes/base/cifar10-{resnet,vit}.yaml`, and of the network of recipes/dinat/mini.yaml.
 
 The networks are written the way a PyTorch user would: channels-last convolutions, fused attention, fused optimisers.
 Images are made once and stay in memory, so that PyTorch decodes and augments nothing; heed's step does both in the
@@ -8,6 +8,7 @@ background. Prints one JSON object a variant: median milliseconds of a step, ima
 
   python3 tests/interop/torch_image_step.py --model resnet
   python3 tests/interop/torch_image_step.py --model vit --precisions f32
+  python3 tests/interop/torch_image_step.py --model dinat --batch 16
 """
 import argparse
 import json
@@ -87,22 +88,90 @@ class ViT(nn.Module):
         return self.head(self.norm(self.blocks(x)).mean(1))
 
 
+class NeighborhoodAttention(nn.Module):
+    """Windows gathered, weights stored: NAT's attention where there are no kernels for it."""
+
+    def __init__(self, dim, heads, size, window, dilation):
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        self.table = nn.Parameter(torch.zeros(heads, 2 * window - 1, 2 * window - 1))
+        i = torch.arange(size)
+        residue, place = i % dilation, i // dilation
+        group = size // dilation + (residue < size % dilation).long()
+        start = (place - window // 2).clamp(min=0).minimum(group - window)
+        m = start[:, None] + torch.arange(window)
+        keys, entries = residue[:, None] + dilation * m, m - place[:, None] + window - 1
+        tokens = (keys[:, None, :, None] * size + keys[None, :, None, :]).reshape(size * size, -1)
+        places = (entries[:, None, :, None] * (2 * window - 1) + entries[None, :, None, :]).reshape(size * size, -1)
+        self.register_buffer("tokens", tokens)
+        self.register_buffer("places", places)
+
+    def forward(self, x):
+        b, h, w, c = x.shape
+        q, k, v = self.qkv(x).view(b, h * w, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        scores = torch.einsum("bhnd,bhnmd->bhnm", q * (c // self.heads) ** -0.5, k[:, :, self.tokens])
+        weights = (scores + self.table.flatten(1)[:, self.places]).softmax(-1)
+        y = torch.einsum("bhnm,bhnmd->bhnd", weights, v[:, :, self.tokens])
+        return self.out(y.transpose(1, 2).reshape(b, h, w, c))
+
+
+class DinatBlock(nn.Module):
+    def __init__(self, dim, heads, size, window, dilation):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.attn = NeighborhoodAttention(dim, heads, size, window, dilation)
+        self.up, self.down = nn.Linear(dim, 3 * dim), nn.Linear(3 * dim, dim)
+
+    def forward(self, x):
+        x = x + self.attn(self.norm1(x))
+        return x + self.down(F.gelu(self.up(self.norm2(x))))
+
+
+class Dinat(nn.Module):
+    """The segmentation model of recipes/dinat/mini.yaml."""
+
+    def __init__(self, dims=(32, 64, 128), heads=(1, 2, 4), dilations=(5, 2, 1), classes=7, head_dim=64):
+        super().__init__()
+        ins = (3, *dims[:-1])
+        self.embeds = nn.ModuleList(nn.Conv2d(i, o, 3, 2, 1, bias=n == 0) for n, (i, o) in enumerate(zip(ins, dims)))
+        self.norms = nn.ModuleList(nn.LayerNorm(d) for d in dims)
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(DinatBlock(d, h, 16 >> n, 3, r) for r in (1, dilations[n])))
+            for n, (d, h) in enumerate(zip(dims, heads)))
+        self.ends = nn.ModuleList(nn.LayerNorm(d) for d in dims)
+        self.projections = nn.ModuleList(nn.Linear(d, head_dim) for d in dims)
+        self.fuse, self.head = nn.Linear(head_dim * len(dims), head_dim), nn.Linear(head_dim, classes)
+
+    def forward(self, x):
+        size, maps = x.shape[-2:], []
+        for embed, norm, stage, end, project in zip(self.embeds, self.norms, self.stages, self.ends, self.projections):
+            y = stage(norm(embed(x).permute(0, 2, 3, 1)))
+            x = y.permute(0, 3, 1, 2)
+            maps.append(project(end(y)).permute(0, 3, 1, 2))
+        maps = [m if m.shape == maps[0].shape else F.interpolate(m, size=maps[0].shape[-2:], mode="bilinear")
+                for m in maps]
+        y = self.head(F.gelu(self.fuse(torch.cat(maps, 1).permute(0, 2, 3, 1)))).permute(0, 3, 1, 2)
+        return F.interpolate(y, size=size, mode="bilinear")
+
+
 def measure(args, mode, precision):
     torch.manual_seed(1)
+    torch.set_num_threads(args.threads)
     resnet = args.model == "resnet"
-    model = ResNet() if resnet else ViT()
+    model = {"resnet": ResNet, "vit": ViT, "dinat": Dinat}[args.model]()
     model = model.to(memory_format=torch.channels_last)
     if resnet:
         optimizer = torch.optim.SGD(model.parameters(), 0.2, 0.9, nesterov=True, weight_decay=5e-4, fused=True)
     else:
         optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.05, fused=True)
     images = torch.randn(args.batch, 3, 32, 32).to(memory_format=torch.channels_last)
-    labels = torch.randint(10, (args.batch,))
+    labels = torch.randint(7, (args.batch, 32, 32)) if args.model == "dinat" else torch.randint(10, (args.batch,))
     call = torch.compile(model) if mode == "compile" else model
 
     def step():
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
-            loss = F.cross_entropy(call(images), labels, label_smoothing=0.1)
+            loss = F.cross_entropy(call(images), labels, label_smoothing=0.0 if args.model == "dinat" else 0.1)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if not resnet:
@@ -130,8 +199,9 @@ def measure(args, mode, precision):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=["resnet", "vit"], required=True)
+    parser.add_argument("--model", choices=["resnet", "vit", "dinat"], required=True)
     parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--warmup", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--modes", default="eager,compile")

@@ -128,7 +128,8 @@ TEST(PatternAttention, PatternsThatHoldEveryPairEqualSoftmax) {
 TEST(PatternAttention, DecodingWithACacheEqualsTheWholePass) {
   for (const char* slot :
        {"{type: softmax, softcap: 2, sink: true}", "{type: window, window: 5, sinks: 2}",
-        "{type: power, block: 4, window: 1}"}) {
+        "{type: power, block: 4, window: 1}", "{type: neighborhood, window: 4}",
+        "{type: neighborhood, window: 3, dilation: 4, stride: 2, relative: true}"}) {
     for (const char* position : {"rotary", "alibi"}) {
       AttentionHost host = kCausal;
       host.position = position;
@@ -246,7 +247,7 @@ TEST(PatternAttention, HostsThatDoNotSuitSayWhy) {
     }
     return std::string();
   };
-  EXPECT_NE(message("neighborhood", kCausal).find("both sides"), std::string::npos);
+  EXPECT_NE(message("halo", kCausal).find("both sides"), std::string::npos);
   EXPECT_NE(message("power", kBoth).find("past alone"), std::string::npos);
 }
 

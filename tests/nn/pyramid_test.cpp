@@ -54,7 +54,7 @@ TEST(Pyramid, GradientsAgreeWithDifferences) {
 }
 
 // What the published checkpoints hold, less their tables of relative positions, which belong to
-// the mechanisms: 169 offsets a head for Swin and NAT (13 x 13 in both).
+// the mechanisms: 169 offsets a head for Swin.
 TEST(Pyramid, PublishedSizes) {
   EXPECT_EQ(count_of("{preset: swin-tiny-shape}"),
             28288354 - 169 * (2 * 3 + 2 * 6 + 6 * 12 + 2 * 24));
@@ -62,10 +62,6 @@ TEST(Pyramid, PublishedSizes) {
             49606258 - 169 * (2 * 3 + 2 * 6 + 18 * 12 + 2 * 24));
   EXPECT_EQ(count_of("{preset: swin-base-shape}"),
             87768224 - 169 * (2 * 4 + 2 * 8 + 18 * 16 + 2 * 32));
-  EXPECT_EQ(count_of("{preset: nat-mini-shape}"),
-            19984174 - 169 * (3 * 2 + 4 * 4 + 6 * 8 + 5 * 16));
-  EXPECT_EQ(count_of("{preset: nat-tiny-shape}"),
-            27901582 - 169 * (3 * 2 + 4 * 4 + 18 * 8 + 5 * 16));
   EXPECT_EQ(count_of("{preset: davit-tiny-shape}"), 28360168);
   EXPECT_EQ(count_of("{preset: davit-small-shape}"), 49745896);
 }
