@@ -24,8 +24,8 @@ struct AttentionBench {
   BenchPattern pattern;
   AttentionShape shape;
   double seconds = 1.0;
-  std::string sweep, plot, python;
-  bool show_pattern = false, materialised = false, pytorch = false, json = false;
+  std::string sweep, plot, python, form;
+  bool show_pattern = false, materialised = false, unfused = false, pytorch = false, json = false;
 };
 
 /// One problem, measured.
@@ -34,7 +34,7 @@ struct Measured {
   std::string name;  // of the pattern
   std::string text;
   int64_t pairs = 0, full_tiles = 0, partial_tiles = 0;
-  AttentionTiming own, dense, materialised;
+  AttentionTiming own, dense, materialised, naive, product;
   std::optional<PyTorchTimings> pytorch;
   std::string note;  // why not
 
@@ -72,7 +72,11 @@ Measured measure(const AttentionBench& b, const BenchPattern& wanted,
   m.dense = pattern.is_dense() ? m.own
             : before           ? before->dense
                                : time_fused(m.shape, {}, b.seconds);
-  if (b.materialised) m.materialised = time_materialised(m.shape, pattern, b.seconds);
+  const auto form = [&](const char* name) {
+    return time_form(name, m.shape, pattern, wanted.neighborhood_axes(), b.seconds);
+  };
+  if (b.materialised) m.materialised = form("masked");
+  if (b.unfused) m.naive = form("naive"), m.product = form("product");
   if (b.pytorch) {
     const AttentionTiming* dense = before && before->pytorch ? &before->pytorch->dense : nullptr;
     m.pytorch = time_pytorch(b.python, m.shape, pattern, b.seconds, dense, &m.note);
@@ -80,16 +84,22 @@ Measured measure(const AttentionBench& b, const BenchPattern& wanted,
   return m;
 }
 
-Config document_of(const Measured& m) {
+/// What the problem is.
+Config document_of(const AttentionShape& shape, const std::string& pattern) {
   Config document = Config::map();
-  document.set("pattern", m.text);
+  document.set("pattern", pattern);
   document.set("threads", thread_count());
-  document.set("batch", m.shape.batch);
-  document.set("heads", m.shape.heads);
-  document.set("kv_heads", m.shape.key_heads());
-  document.set("tokens", m.shape.tokens);
-  document.set("head_dim", m.shape.head_dim);
-  document.set("dtype", name_of(m.shape.dtype));
+  document.set("batch", shape.batch);
+  document.set("heads", shape.heads);
+  document.set("kv_heads", shape.key_heads());
+  document.set("tokens", shape.tokens);
+  document.set("head_dim", shape.head_dim);
+  document.set("dtype", name_of(shape.dtype));
+  return document;
+}
+
+Config document_of(const Measured& m) {
+  Config document = document_of(m.shape, m.text);
   document.set("pairs", m.pairs);
   document.set("density", m.density());
   document.set("full_tiles", m.full_tiles);
@@ -105,6 +115,7 @@ Config document_of(const Measured& m) {
   add("", m.own, pairs);
   add("dense_", m.dense, m.all_pairs());
   if (m.materialised.forward > 0) add("materialised_", m.materialised, pairs);
+  if (m.naive.forward > 0) add("naive_", m.naive, pairs), add("product_", m.product, pairs);
   if (m.pytorch) {
     document.set("pytorch", m.pytorch->version);
     add("pytorch_", m.pytorch->pattern, pairs);
@@ -139,6 +150,10 @@ void print(const Measured& m) {
   row(m.name, m.own, pairs);
   if (sparse) row("dense", m.dense, m.all_pairs());
   if (m.materialised.forward > 0) row("materialised, masked", m.materialised, pairs);
+  if (m.naive.forward > 0) {
+    row("weights stored, naive", m.naive, pairs);
+    row("weights stored, products", m.product, pairs);
+  }
   if (m.pytorch) {
     row(fmt::format("PyTorch {}, {}", m.pytorch->version, m.name), m.pytorch->pattern, pairs);
     if (sparse) row("PyTorch, dense", m.pytorch->dense, m.all_pairs());
@@ -262,6 +277,29 @@ void run_sweep(const AttentionBench& b) {
   print_json(document);
 }
 
+/// One form by itself: what a claim compares.
+void bench_form(const AttentionBench& b) {
+  const AttentionShape shape = shape_of(b, b.pattern);
+  const AttentionPattern pattern = b.pattern.make();
+  const auto axes = b.pattern.neighborhood_axes();
+  const AttentionTiming t = time_form(b.form, shape, pattern, axes, b.seconds);
+  Config document = document_of(shape, pattern.text());
+  document.set("form", b.form);
+  document.set("forward_ms", 1e3 * t.forward);
+  document.set("forward_backward_ms", 1e3 * t.both);
+  document.set("forward_peak_bytes", t.forward_peak_bytes);
+  document.set("peak_bytes", t.peak_bytes);
+  // The kernels against what is nearest to the definition, the others against the kernels.
+  const std::string other = b.form != "fused" ? "fused" : axes.empty() ? "masked" : "naive";
+  document.set("difference", form_difference(b.form, other, shape, pattern, axes));
+  if (b.json) return print_json(document);
+  fmt::print(
+      "{}, {}: forward {:.3f} ms, with backward {:.3f} ms, {} beyond the inputs; within {:.1e} "
+      "of {}\n",
+      b.pattern.name, b.form, 1e3 * t.forward, 1e3 * t.both, format_bytes(t.peak_bytes),
+      document.at("difference").as_number(), other);
+}
+
 void bench_attention(AttentionBench b) {
   if (b.python.empty()) {
     const char* python = std::getenv("HEED_PYTHON");
@@ -272,13 +310,15 @@ void bench_attention(AttentionBench b) {
   if (kv_heads > 0 && b.shape.heads % kv_heads != 0)
     fail_request({},
                  fmt::format("--kv-heads {} does not divide --heads {}", kv_heads, b.shape.heads));
-  if (b.pattern.name == "lengths" && b.shape.batch > 1 && (b.pytorch || b.materialised))
+  const bool masked = b.pytorch || b.materialised || b.form == "masked";
+  if (b.pattern.name == "lengths" && b.shape.batch > 1 && masked)
     fail_request({}, "--pytorch and --materialised have one mask, not one of each sequence");
   const AttentionPattern pattern = b.pattern.make();
   if (b.show_pattern) {
     const AttentionShape s = shape_of(b, b.pattern);
     return fmt::print("{}", picture(pattern, {s.batch, s.heads, s.tokens, s.tokens}));
   }
+  if (!b.form.empty()) return bench_form(b);
   if (!b.sweep.empty()) return run_sweep(b);
   const Measured m = measure(b, b.pattern);
   b.json ? print_json(document_of(m)) : print(m);
@@ -306,7 +346,8 @@ void add_bench_attention(CLI::App& bench) {
   count("--heads", a.shape.heads, "heads", 1);
   count("--kv-heads", a.shape.kv_heads, "heads of keys and values; 0: as many", 0);
   count("--tokens", a.pattern.tokens, "tokens of a sequence", 1);
-  option(command, "--grid", "HxW", a.pattern.grid, "tokens on a map, instead of --tokens", false);
+  option(command, "--grid", "HxW", a.pattern.grid,
+         "tokens on a map (or a clip, TxHxW), instead of --tokens", false);
   count("--head-dim", a.shape.head_dim, "features of a head", 1);
   count("--window", a.pattern.window, "tokens of a window (along each axis); 0: 256, or 7 on a map",
         0);
@@ -330,7 +371,14 @@ void add_bench_attention(CLI::App& bench) {
   option(command, "--plot", "FILE.svg", a.plot, "draw the sweep's times", false)->needs(sweep);
   command->add_flag("--show-pattern", a.show_pattern, "print the pattern as text instead");
   command->add_flag("--materialised", a.materialised,
-                    "also time masked scores in memory (forward, f32)");
+                    "also time masked scores of all pairs in memory (f32)");
+  command->add_flag("--unfused", a.unfused,
+                    "also time a neighborhood whose weights are stored: naive, and by products");
+  option(command, "--form", "FORM", a.form,
+         fmt::format("time one form alone and compare its results with another's: {}",
+                     fmt::join(attention_forms(), ", ")),
+         false)
+      ->check(CLI::IsMember(attention_forms()));
   command->add_flag("--pytorch", a.pytorch, "also time PyTorch");
   option(command, "--python", "PROGRAM", a.python,
          "the Python that has torch; default: $HEED_PYTHON, else python3", false);
@@ -338,6 +386,7 @@ void add_bench_attention(CLI::App& bench) {
   examples(command,
            {{"heed bench attention window --tokens 4096 --window 256", ""},
             {"heed bench attention neighborhood --grid 56x56 --window 7 --materialised", ""},
+            {"heed bench attention neighborhood --grid 16x16x16 --window 5 --unfused", ""},
             {"heed bench attention causal --dtype bf16 --pytorch", ""},
             {"heed bench attention window --tokens 4096 --sweep window --plot times.svg", ""},
             {"heed bench attention power --tokens 2048 --show-pattern", ""}});

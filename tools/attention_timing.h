@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/dtype.h"
 #include "kernels/attention/pattern.h"
@@ -21,16 +22,27 @@ struct AttentionShape {
 /// Seconds, the best of some runs; 0: not measured. With one thread, seconds of the processor.
 struct AttentionTiming {
   double forward = 0.0, both = 0.0;
-  int64_t peak_bytes = 0;  ///< beyond the inputs
+  int64_t forward_peak_bytes = 0, peak_bytes = 0;  ///< beyond the inputs; forward, and of all
 };
 
 /// The fused kernels, for about `seconds` each direction.
 AttentionTiming time_fused(const AttentionShape& shape, const AttentionPattern& pattern,
                            double seconds);
-/// Masked attention as it is often written: scores in memory, a mask of -infinity added to them
-/// (forward, f32).
-AttentionTiming time_materialised(const AttentionShape& shape, const AttentionPattern& pattern,
-                                  double seconds);
+/// Ways to compute an attention:
+///   fused     the kernels
+///   masked    the scores of all pairs in memory, -infinity added where there is no pair (f32)
+///   naive     a neighborhood's weights in memory, neighbour by neighbour (neighborhood_forms.h)
+///   product   a neighborhood's weights in memory, by matrix products
+const std::vector<std::string>& attention_forms();
+/// `axes` of a neighborhood; empty for other patterns, which have no unfused form (a RequestError).
+AttentionTiming time_form(const std::string& form, const AttentionShape& shape,
+                          const AttentionPattern& pattern,
+                          const std::vector<NeighborhoodAxis>& axes, double seconds);
+/// Largest difference of two forms' output and gradients of q, k and v (these two where heads do
+/// not share them), each relative to its largest element.
+double form_difference(const std::string& form, const std::string& other,
+                       const AttentionShape& shape, const AttentionPattern& pattern,
+                       const std::vector<NeighborhoodAxis>& axes);
 
 struct PyTorchTimings {
   std::string version;

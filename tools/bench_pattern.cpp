@@ -86,10 +86,14 @@ AttentionPattern indices(const Wanted& w) {
   return AttentionPattern::indices(ids, 1, 1, w.n, w.p.kept);
 }
 
-AttentionPattern neighborhood(const Wanted& w) {
-  return AttentionPattern::neighborhood(w.each_axis<NeighborhoodAxis>([&](int64_t length) {
+std::vector<NeighborhoodAxis> neighborhood_axes_of(const Wanted& w) {
+  return w.each_axis<NeighborhoodAxis>([&](int64_t length) {
     return NeighborhoodAxis{length, w.reach, w.p.dilation, w.p.stride, w.p.causal};
-  }));
+  });
+}
+
+AttentionPattern neighborhood(const Wanted& w) {
+  return AttentionPattern::neighborhood(neighborhood_axes_of(w));
 }
 
 AttentionPattern window_partition(const Wanted& w) {
@@ -145,6 +149,13 @@ constexpr Named kPatterns[] = {
        return AttentionPattern::causal() & power_blocks(w.n, w.n, 0, {w.p.block, 5, 1});
      }}};
 
+Wanted wanted_of(const BenchPattern& p) {
+  Wanted wanted{p, p.axes(), 1, p.window};
+  for (const int64_t length : wanted.lengths) wanted.n *= length;
+  if (wanted.reach == 0) wanted.reach = wanted.lengths.size() > 1 ? 7 : 256;
+  return wanted;
+}
+
 const Named& found(const std::string& name) {
   for (const Named& pattern : kPatterns)
     if (name == pattern.name) return pattern;
@@ -186,10 +197,12 @@ AttentionPattern BenchPattern::make() const {
   const Named& pattern = found(name);
   if (!grid.empty() && !pattern.on_maps)
     fail_request({}, fmt::format("--grid: pattern '{}' is one of sequences: take --tokens", name));
-  Wanted wanted{*this, axes(), 1, window};
-  for (const int64_t length : wanted.lengths) wanted.n *= length;
-  if (wanted.reach == 0) wanted.reach = wanted.lengths.size() > 1 ? 7 : 256;
-  return pattern.make(wanted);
+  return pattern.make(wanted_of(*this));
+}
+
+std::vector<NeighborhoodAxis> BenchPattern::neighborhood_axes() const {
+  if (name != "neighborhood" || stride != 1) return {};
+  return neighborhood_axes_of(wanted_of(*this));
 }
 
 bool BenchPattern::has_window() const { return found(name).has_window; }

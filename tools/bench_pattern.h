@@ -26,6 +26,8 @@ struct BenchPattern {
   /// Throws RequestError for a name that is not among bench_patterns(), and for a grid where the
   /// pattern is one of sequences.
   AttentionPattern make() const;
+  /// Those of a neighborhood without a stride; none for other patterns.
+  std::vector<NeighborhoodAxis> neighborhood_axes() const;
   /// Whether `window` is what the pattern's pairs grow with.
   bool has_window() const;
 };

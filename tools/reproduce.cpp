@@ -2,11 +2,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <memory>
+#include <thread>
 
+#include "core/config.h"
 #include "core/files.h"
 #include "core/readable.h"
+#include "recipes/engine/child_process.h"
 #include "recipes/engine/claim_runner.h"
 #include "recipes/engine/report/claim_page.h"
 #include "tools/command.h"
@@ -14,6 +18,7 @@
 #include "tools/metrics.h"
 #include "tools/progress.h"
 #include "tools/revision.h"
+#include "tools/temporary_folder.h"
 #include "tools/text.h"
 #include "tools/train_printer.h"
 
@@ -52,7 +57,7 @@ std::string value_text(const recipes::ClaimPlan& plan, const recipes::ClaimRunRe
   std::string text = plan.claim.metric.name;
   for (const recipes::ClaimPoint& point : plan.points) {
     text += fmt::format("  {} {}", point.name,
-                        number_text(result.value(plan.claim.metric, point.name)));
+                        number_text(result.value(plan.claim.metric.name, point.name)));
   }
   return text;
 }
@@ -140,6 +145,25 @@ void print_result(const recipes::ClaimResult& result, const std::string& page) {
              page);
 }
 
+/// What `heed bench` with these arguments prints as numbers.
+recipes::Metrics bench_metrics(const std::vector<std::string>& arguments) {
+  const TemporaryFolder folder;
+  std::vector<std::string> command = {fs::read_symlink("/proc/self/exe").string(), "bench"};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  command.push_back("--json");
+  const std::string output = folder.file("output");
+  recipes::ChildProcess process(command, {}, output);
+  while (!process.ended()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  const std::string text = read_file(output);
+  HEED_CHECK(process.status() == 0, "bench {} ended with status {}: {}", fmt::join(arguments, " "),
+             process.status(), text);
+  recipes::Metrics metrics;
+  for (const auto& [key, value] : parse_json(text, "bench").as_map()) {
+    if (value.is_number() || value.is_integer()) metrics.emplace_back(key, value.as_number());
+  }
+  return metrics;
+}
+
 /// The command that gives these results again, without places of this machine.
 std::string neutral_command(const recipes::ClaimPlan& plan) {
   return fmt::format("heed reproduce {} --size {} --seeds {}", plan.claim.slug, plan.size,
@@ -180,8 +204,9 @@ void reproduce(const ReproduceArguments& arguments) {
     fail_request("reproduce: --jobs and --seeds need numbers above 0");
   }
   const recipes::Claim claim = recipes::load_claim(find_claim(arguments.slug));
-  const recipes::ClaimPlan plan =
+  recipes::ClaimPlan plan =
       recipes::plan_claim(claim, arguments.size, arguments.out, arguments.seeds);
+  plan.bench = bench_metrics;
   if (!arguments.only.empty()) return reproduce_one(plan, arguments.only);
   if (arguments.force) recipes::remove_claim(plan);
 

@@ -110,6 +110,10 @@ void check_claim(Claim& claim, const Config& tree) {
   }
 }
 
+void add(std::vector<std::string>& list, const std::vector<std::string>& more) {
+  list.insert(list.end(), more.begin(), more.end());
+}
+
 std::string recipe_file(const Claim& claim, const ClaimArm& arm, const std::string& size) {
   std::string name = !arm.recipe.empty() ? arm.recipe : claim.size(size).recipe;
   if (name.empty()) name = size + ".yaml";
@@ -132,7 +136,12 @@ void ClaimArm::options(Options& o) {
   o.field("recipe", recipe,
           "its recipe, relative to the claim's file, with {size} for the size; empty takes the "
           "size's");
+  o.field(
+      "bench", bench,
+      "instead of a recipe: arguments of `heed bench`, whose numbers are the metrics; one run is "
+      "one measurement, and overrides (here, of points and of sizes) are more arguments");
   o.field("overrides", overrides, "what it changes in the recipe: [model.position=alibi]");
+  o.check(recipe.empty() || bench.empty(), "bench", "an arm has a recipe or a benchmark, not both");
 }
 
 void ClaimPoint::options(Options& o) {
@@ -153,6 +162,8 @@ void ClaimRelation::options(Options& o) {
   o.field("baseline", baseline, "the arm that it is compared with", {.required = true});
   o.field("at", at, "the point where both are measured");
   o.field("baseline_at", baseline_at, "the baseline's point where it is another one");
+  o.field("metric", metric,
+          "another metric than the claim's, that improves the same way: peak_bytes");
   o.field("compare", compare,
           "improvement as a difference, or as a ratio of geometric means (a factor)",
           {.one_of = {"difference", "ratio"}});
@@ -212,6 +223,16 @@ const ClaimSize& Claim::size(const std::string& name) const {
                did_you_mean(name, claim_sizes()), fmt::join(claim_sizes(), ", "));
 }
 
+std::vector<std::string> Claim::metrics_of(const std::string& arm) const {
+  std::vector<std::string> names = {metric.name};
+  for (const ClaimRelation& relation : relations) {
+    const bool asked = relation.method == arm || relation.baseline == arm;
+    const bool known = std::find(names.begin(), names.end(), relation.metric) != names.end();
+    if (asked && !known && !relation.metric.empty()) names.push_back(relation.metric);
+  }
+  return names;
+}
+
 const std::vector<std::string>& claim_sizes() {
   static const std::vector<std::string> sizes = {"smoke", "mini", "paper"};
   return sizes;
@@ -243,11 +264,17 @@ ClaimPlan plan_claim(const Claim& claim, const std::string& size, const std::str
       ClaimRun run;
       run.arm = arm.name;
       run.seed = seed;
-      run.recipe = recipe_file(claim, arm, size);
-      run.overrides = claim.size(size).overrides;
-      run.overrides.insert(run.overrides.end(), arm.overrides.begin(), arm.overrides.end());
-      if (seed == 1) load_recipe(run.recipe, run.overrides);
-      run.overrides.push_back(fmt::format("seed={}", seed));
+      std::vector<std::string> changes = claim.size(size).overrides;
+      add(changes, arm.overrides);
+      if (arm.bench.empty()) {
+        run.recipe = recipe_file(claim, arm, size);
+        run.overrides = std::move(changes);
+        if (seed == 1) load_recipe(run.recipe, run.overrides);
+        run.overrides.push_back(fmt::format("seed={}", seed));
+      } else {
+        run.bench = arm.bench;
+        add(run.bench, changes);
+      }
       run.folder = (fs::path(plan.out) / arm.name / fmt::format("seed-{}", seed)).string();
       plan.runs.push_back(std::move(run));
     }

@@ -17,15 +17,19 @@
 //   sizes:
 //     mini: {seeds: 3}               # trains mini.yaml, beside this file
 //
+// An arm may name a benchmark instead of a recipe: what is measured then is what it costs.
+//
 // docs/claims.md says how one is written and how the verdict is reached.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "core/config.h"
 #include "core/options.h"
+#include "recipes/engine/task.h"
 
 namespace heed::recipes {
 
@@ -35,6 +39,7 @@ struct ClaimArm {
   std::string role = "baseline";
   std::string description;
   std::string recipe;
+  std::vector<std::string> bench;
   std::vector<std::string> overrides;
   void options(Options& o);
 };
@@ -59,6 +64,7 @@ struct ClaimRelation {
   std::string baseline;
   std::string at;
   std::string baseline_at;
+  std::string metric;
   std::string compare = "difference";
   double margin = 0.0;
   std::string statement;
@@ -100,6 +106,8 @@ struct Claim {
   /// there are none.
   std::vector<ClaimPoint> points_of(const std::string& size) const;
   const ClaimSize& size(const std::string& name) const;
+  /// The metrics that an arm must have: the claim's, then those that relations with it ask for.
+  std::vector<std::string> metrics_of(const std::string& arm) const;
 };
 
 /// "smoke", "mini", "paper".
@@ -113,12 +121,16 @@ Claim load_claim(const std::string& path);
 struct ClaimRun {
   std::string arm;
   int64_t seed = 0;
-  std::string recipe;                  ///< the recipe's file
+  std::string recipe;                  ///< the recipe's file; empty: a benchmark
   std::vector<std::string> overrides;  ///< the seed's included
+  std::vector<std::string> bench;      ///< the benchmark's arguments
   std::string folder;                  ///< of the run: <out>/<arm>/seed-<seed>
 
   std::string label() const;  ///< "alibi:2"
 };
+
+/// Runs `heed bench` with these arguments and returns the numbers that it prints.
+using ClaimBench = std::function<Metrics(const std::vector<std::string>& arguments)>;
 
 /// Everything that is to be run for one size of a claim.
 struct ClaimPlan {
@@ -128,6 +140,7 @@ struct ClaimPlan {
   int64_t seeds = 0;
   std::vector<ClaimPoint> points;
   std::vector<ClaimRun> runs;  ///< seed by seed, so that early results compare all arms
+  ClaimBench bench;            ///< what measures arms of benchmarks
 };
 
 /// Lays the runs out in `out` ("" means runs/<slug>-<size>) with seeds 1 ... `seeds` (0 means the

@@ -23,17 +23,18 @@ Sides sides_of(const ClaimResult& result, const ClaimRelation& relation, bool pa
   };
   Sides sides;
   if (!paired) {
-    for (const double v : result.values(relation.method, relation.at)) {
+    for (const double v : result.values(relation.method, relation.at, relation.metric)) {
       sides.method.push_back(scaled(v));
     }
-    for (const double v : result.values(relation.baseline, relation.baseline_at)) {
+    for (const double v : result.values(relation.baseline, relation.baseline_at, relation.metric)) {
       sides.baseline.push_back(scaled(v));
     }
     return sides;
   }
   for (const ClaimRunOutcome& run : result.runs) {
     if (run.run.arm != relation.method || !run.result) continue;
-    const ClaimMetric& metric = result.plan.claim.metric;
+    const std::string& metric =
+        relation.metric.empty() ? result.plan.claim.metric.name : relation.metric;
     sides.method.push_back(scaled(run.result->value(metric, relation.at)));
     sides.baseline.push_back(scaled(run.result->value(metric, relation.baseline_at)));
   }
@@ -118,22 +119,11 @@ Config runs_config(const ClaimResult& result, const std::string& arm) {
   return list;
 }
 
-Config arm_config(const ClaimResult& result, const ClaimArm& arm) {
-  Config entry = Config::map();
-  entry.set("name", arm.name);
-  entry.set("role", arm.role);
-  for (const ClaimRunOutcome& outcome : result.runs) {
-    if (outcome.run.arm != arm.name) continue;
-    std::vector<std::string> overrides = outcome.run.overrides;
-    overrides.pop_back();  // the seed's
-    entry.set("recipe", recipe_name(result, outcome.run.recipe));
-    entry.set("overrides", strings(overrides));
-    if (outcome.result) entry.set("parameters", outcome.result->parameters);
-    if (outcome.result) break;
-  }
+/// An arm's values of a metric at every point, with their mean and its interval.
+Config points_config(const ClaimResult& result, const std::string& arm, const std::string& metric) {
   Config points = Config::list();
   for (const ClaimPoint& point : result.plan.points) {
-    const std::vector<double> values = result.values(arm.name, point.name);
+    const std::vector<double> values = result.values(arm, point.name, metric);
     const Spread spread = spread_of(values);
     Config at = Config::map();
     at.set("point", point.name);
@@ -147,7 +137,33 @@ Config arm_config(const ClaimResult& result, const ClaimArm& arm) {
     }
     points.append(at);
   }
-  entry.set("points", points);
+  return points;
+}
+
+Config arm_config(const ClaimResult& result, const ClaimArm& arm) {
+  Config entry = Config::map();
+  entry.set("name", arm.name);
+  entry.set("role", arm.role);
+  for (const ClaimRunOutcome& outcome : result.runs) {
+    if (outcome.run.arm != arm.name) continue;
+    if (outcome.run.recipe.empty()) {
+      entry.set("bench", strings(outcome.run.bench));
+      break;
+    }
+    std::vector<std::string> overrides = outcome.run.overrides;
+    overrides.pop_back();  // the seed's
+    entry.set("recipe", recipe_name(result, outcome.run.recipe));
+    entry.set("overrides", strings(overrides));
+    if (outcome.result) entry.set("parameters", outcome.result->parameters);
+    if (outcome.result) break;
+  }
+  const std::vector<std::string> metrics = result.plan.claim.metrics_of(arm.name);
+  entry.set("points", points_config(result, arm.name, metrics.front()));
+  for (size_t m = 1; m < metrics.size(); ++m) {
+    Config others = m == 1 ? Config::map() : entry.at("other_metrics");
+    others.set(metrics[m], points_config(result, arm.name, metrics[m]));
+    entry.set("other_metrics", others);
+  }
   entry.set("runs", runs_config(result, arm.name));
   return entry;
 }
@@ -174,11 +190,13 @@ int64_t ClaimResult::failures() const {
                        [](const ClaimRunOutcome& run) { return !run.result; });
 }
 
-std::vector<double> ClaimResult::values(const std::string& arm, const std::string& point) const {
+std::vector<double> ClaimResult::values(const std::string& arm, const std::string& point,
+                                        const std::string& metric) const {
+  const std::string& name = metric.empty() ? plan.claim.metric.name : metric;
   std::vector<double> list;
   for (const ClaimRunOutcome& run : runs) {
     if (run.run.arm == arm && run.result) {
-      list.push_back(run.result->value(plan.claim.metric, point));
+      list.push_back(run.result->value(name, point));
     }
   }
   return list;
@@ -204,7 +222,8 @@ std::string relation_text(const ClaimRelation& relation) {
   const bool ratio = relation.compare == "ratio";
   const double neutral = ratio ? 1.0 : 0.0;
   const bool allowance = relation.margin < neutral;
-  std::string text = fmt::format("{} at {} {} ", relation.method, relation.at,
+  const std::string of = relation.metric.empty() ? "" : relation.metric + " of ";
+  std::string text = fmt::format("{}{} at {} {} ", of, relation.method, relation.at,
                                  allowance ? "is not worse than" : "beats");
   if (!one_arm) text += relation.baseline;
   if (one_arm || relation.at != relation.baseline_at) {

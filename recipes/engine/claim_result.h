@@ -49,8 +49,9 @@ struct ClaimResult {
   std::string sha256_at_start;       ///< of the claim's file then
 
   int64_t failures() const;
-  /// The metric of an arm at a point, seed by seed, of the runs that have it.
-  std::vector<double> values(const std::string& arm, const std::string& point) const;
+  /// A metric (none: the claim's) of an arm at a point, seed by seed, of the runs that have it.
+  std::vector<double> values(const std::string& arm, const std::string& point,
+                             const std::string& metric = "") const;
 };
 
 /// Fills relations and verdict in from the runs.

@@ -54,13 +54,15 @@ struct Identity {
 };
 
 Identity identity_of(const ClaimPlan& plan, const ClaimRun& run) {
-  const Config recipe = to_config(load_recipe(run.recipe, run.overrides));
+  const std::string subject = run.recipe.empty()
+                                  ? fmt::format("bench {}", fmt::join(run.bench, "\n"))
+                                  : to_config(load_recipe(run.recipe, run.overrides)).to_json();
   Config measurements = Config::map();
   measurements.set("checkpoint", plan.claim.metric.checkpoint);
   for (const ClaimPoint& point : plan.points) {
     measurements.set(point.name, fmt::format("{}", fmt::join(point.overrides, "\n")));
   }
-  return {sha256(recipe.to_json()), sha256(measurements.to_json())};
+  return {sha256(subject), sha256(measurements.to_json())};
 }
 
 std::string text_at(const Config& tree, const char* key) {
@@ -131,19 +133,57 @@ std::string measured_checkpoint(const ClaimPlan& plan, const EndReport& end) {
       end.run_dir, end.best_step);
 }
 
+ClaimRunResult train_and_measure(const ClaimPlan& plan, const ClaimRun& run,
+                                 TrainObserver& observer, bool handle_signals) {
+  TrainRequest request;
+  request.recipe = load_recipe(run.recipe, run.overrides);
+  request.run_dir = run.folder;
+  request.resume = true;
+  request.handle_signals = handle_signals;
+  const EndReport end = train(request, observer);
+  HEED_CHECK(!end.interrupted, "interrupted at step {}; {} is saved", end.step, end.checkpoint);
+
+  ClaimRunResult result;
+  result.seconds = end.seconds;
+  const Config start = read_run(run.folder).start;
+  result.parameters = start.at("parameters").as_integer();
+  const std::string checkpoint = measured_checkpoint(plan, end);
+  for (const ClaimPoint& point : plan.points) {
+    std::vector<std::string> overrides = point.overrides;
+    overrides.push_back("evaluation.baselines=[]");  // they are the run's own business
+    const Evaluation measured = evaluate(checkpoint, overrides);
+    result.step = measured.step;
+    result.points.emplace_back(point.name, measured.metrics);
+  }
+  return result;
+}
+
+ClaimRunResult benchmark(const ClaimPlan& plan, const ClaimRun& run) {
+  HEED_CHECK(plan.bench != nullptr, "{}: there is nothing here that runs benchmarks", run.label());
+  ClaimRunResult result;
+  const auto start = std::chrono::steady_clock::now();
+  for (const ClaimPoint& point : plan.points) {
+    std::vector<std::string> arguments = run.bench;
+    arguments.insert(arguments.end(), point.overrides.begin(), point.overrides.end());
+    result.points.emplace_back(point.name, plan.bench(arguments));
+  }
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
 }  // namespace
 
-double ClaimRunResult::value(const ClaimMetric& metric, const std::string& point) const {
+double ClaimRunResult::value(const std::string& metric, const std::string& point) const {
   for (const auto& [name, metrics] : points) {
     if (name != point) continue;
-    const double* found = find_metric(metrics, metric.name);
+    const double* found = find_metric(metrics, metric);
     if (found == nullptr) {
       std::vector<std::string> names;
       for (const auto& entry : metrics) names.push_back(entry.first);
-      fail("the task measures no '{}'{}; it has {}", metric.name, did_you_mean(metric.name, names),
+      fail("the task measures no '{}'{}; it has {}", metric, did_you_mean(metric, names),
            fmt::join(names, ", "));
     }
-    HEED_CHECK(std::isfinite(*found), "{} at {} is {}", metric.name, point, *found);
+    HEED_CHECK(std::isfinite(*found), "{} at {} is {}", metric, point, *found);
     return *found;
   }
   fail("nothing was measured at {}", point);
@@ -164,26 +204,12 @@ ClaimRunResult execute_run(const ClaimPlan& plan, const ClaimRun& run, TrainObse
   const Identity identity = identity_of(plan, run);
   save(run, identity, nullptr);
 
-  TrainRequest request;
-  request.recipe = load_recipe(run.recipe, run.overrides);
-  request.run_dir = run.folder;
-  request.resume = true;
-  request.handle_signals = handle_signals;
-  const EndReport end = train(request, observer);
-  HEED_CHECK(!end.interrupted, "interrupted at step {}; {} is saved", end.step, end.checkpoint);
-
-  ClaimRunResult result;
-  result.seconds = end.seconds;
-  const Config start = read_run(run.folder).start;
-  result.parameters = start.at("parameters").as_integer();
-  const std::string checkpoint = measured_checkpoint(plan, end);
-  for (const ClaimPoint& point : plan.points) {
-    std::vector<std::string> overrides = point.overrides;
-    overrides.push_back("evaluation.baselines=[]");  // they are the run's own business
-    const Evaluation measured = evaluate(checkpoint, overrides);
-    result.step = measured.step;
-    result.points.emplace_back(point.name, measured.metrics);
-    result.value(plan.claim.metric, point.name);  // what cannot be compared fails here
+  const ClaimRunResult result = run.recipe.empty()
+                                    ? benchmark(plan, run)
+                                    : train_and_measure(plan, run, observer, handle_signals);
+  // What cannot be compared fails here.
+  for (const std::string& metric : plan.claim.metrics_of(run.arm)) {
+    for (const ClaimPoint& point : plan.points) result.value(metric, point.name);
   }
   save(run, identity, &result);
   return result;

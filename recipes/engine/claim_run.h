@@ -22,8 +22,8 @@ struct ClaimRunResult {
   double seconds = 0.0;  ///< of training
   std::vector<std::pair<std::string, Metrics>> points;
 
-  /// The claim's metric at a point; an Error when it is absent or not finite.
-  double value(const ClaimMetric& metric, const std::string& point) const;
+  /// A metric at a point; an Error when it is absent or not finite.
+  double value(const std::string& metric, const std::string& point) const;
 };
 
 /// What the folder holds when the run is trained and measured; nothing when that is still to be
@@ -31,7 +31,8 @@ struct ClaimRunResult {
 /// is a RequestError: its numbers must not be mixed with new ones.
 std::optional<ClaimRunResult> finished_run(const ClaimPlan& plan, const ClaimRun& run);
 
-/// Trains the run (going on where an earlier process stopped or was killed) and measures it.
+/// Trains the run (going on where an earlier process stopped or was killed) and measures it; runs
+/// the benchmark of an arm that is one.
 /// `handle_signals`: see TrainRequest. One process at a time works in a folder; another one waits a
 /// little, then fails.
 ClaimRunResult execute_run(const ClaimPlan& plan, const ClaimRun& run, TrainObserver& observer,

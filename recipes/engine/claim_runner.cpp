@@ -114,7 +114,7 @@ void Runner::read_finished() {
   std::vector<std::optional<ClaimRunResult>> found;
   for (const ClaimRun& run : plan_.runs) {
     found.push_back(finished_run(plan_, run));
-    steps_.push_back(load_recipe(run.recipe, run.overrides).train.steps);
+    steps_.push_back(run.recipe.empty() ? 1 : load_recipe(run.recipe, run.overrides).train.steps);
   }
   outcomes_.resize(plan_.runs.size());
   record_claim();

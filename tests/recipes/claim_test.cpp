@@ -172,6 +172,73 @@ TEST(Claim, OneArmAtTwoPointsIsPairedOverItsSeeds) {
   EXPECT_NEAR(result.relations[0].effect.low, 1.0, 1e-9);
 }
 
+constexpr char kBenchClaim[] = R"(
+title: fast is faster and smaller
+paper: nobody, nowhere
+statement: fast is faster
+metric: {name: ms, better: lower}
+arms:
+  - {name: slow, role: baseline, bench: [attention, --form, slow]}
+  - {name: fast, role: method, bench: [attention, --form, fast]}
+points:
+  - {name: one, overrides: [--tokens, "1"]}
+  - {name: two, overrides: [--tokens, "2"]}
+relations:
+  - {method: fast, baseline: slow, at: two, compare: ratio, margin: 2}
+  - {method: fast, baseline: slow, at: two, metric: bytes, compare: ratio, margin: 2}
+sizes:
+  mini: {seeds: 2, overrides: [--seconds, "0.5"]}
+)";
+
+TEST(Claim, BenchmarksAreArmsToo) {
+  const Scratch folder;
+  ClaimPlan plan = plan_claim(read(folder, kBenchClaim), "mini", folder.path("out"));
+  EXPECT_THAT(plan.runs[1].bench, ElementsAre("attention", "--form", "fast", "--seconds", "0.5"));
+  std::vector<std::string> last;
+  double noise = 0.0;
+  plan.bench = [&](const std::vector<std::string>& arguments) -> Metrics {
+    last = arguments;
+    const bool slow = arguments[2] == "slow", two = arguments.back() == "2";
+    noise += 1e-3;
+    // Five times as fast, and as large.
+    return {{"ms", (slow ? 5.0 : 1.0) * (two ? 2.0 : 1.0) + noise}, {"bytes", 100.0 + noise}};
+  };
+  ClaimObserver silent;
+  const ClaimResult result = run_claim(plan, {}, silent);
+  ASSERT_EQ(result.failures(), 0) << result.runs[0].error;
+  EXPECT_THAT(last,
+              ElementsAre("attention", "--form", "fast", "--seconds", "0.5", "--tokens", "2"));
+  EXPECT_NEAR(result.values("slow", "two")[0], 10.0, 0.1);
+  EXPECT_EQ(result.values("slow", "two", "bytes").size(), 2u);
+  EXPECT_EQ(result.relations[0].verdict, Verdict::confirmed);
+  EXPECT_EQ(result.relations[1].verdict, Verdict::refuted);
+  EXPECT_EQ(relation_text(result.relations[1].relation),
+            "bytes of fast at two beats slow by a factor of more than 2");
+  const Config document = to_config(result, "heed reproduce x", "0");
+  const Config& arm = document.at("arms").as_list()[1];
+  EXPECT_EQ(arm.at("bench").as_list().size(), 5u);
+  EXPECT_EQ(arm.at("other_metrics").at("bytes").as_list().size(), 2u);
+  EXPECT_THAT(claim_page(result, "heed reproduce x", "0"), HasSubstr("bytes of fast"));
+
+  // Finished ones are found; other arguments are another experiment.
+  plan.bench = nullptr;
+  EXPECT_EQ(run_claim(plan, {}, silent).failures(), 0);
+  plan.runs[0].bench.back() = "0.6";
+  EXPECT_THROW(finished_run(plan, plan.runs[0]), RequestError);
+  EXPECT_THAT(error_of(replaced(kBenchClaim, "bench: [attention, --form, slow]",
+                                "bench: [attention], recipe: tiny.yaml")),
+              HasSubstr("a recipe or a benchmark"));
+}
+
+// A relation's own metric is asked of its arms alone.
+TEST(Claim, AMetricThatAnArmLacksFailsTheRun) {
+  const Scratch folder;
+  const std::string text = replaced(kClaim, "margin: 0.5", "metric: bits_per_byte, margin: 0.5");
+  const Claim claim = read(folder, text);
+  EXPECT_THAT(claim.metrics_of("wide"), ElementsAre("loss", "bits_per_byte"));
+  EXPECT_THAT(claim.metrics_of("nobody"), ElementsAre("loss"));
+}
+
 TEST(Claim, OneRefutedRelationRefutesAll) {
   const Scratch folder;
   const std::string text = replaced(kClaim, "sizes:",

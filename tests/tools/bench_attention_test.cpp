@@ -94,6 +94,40 @@ TEST_F(BenchAttention, ADenseSweepDrawsItsLineOnce) {
   EXPECT_EQ(plot.find("heed, dense"), plot.rfind("heed, dense"));
 }
 
+// Output and gradients of every form, one kernel beside the other: f32 sums of up to 343 terms (a
+// window's, or a box's) in a chain of six, so 8 sqrt(343) 6 u = 5e-5.
+TEST_F(BenchAttention, FormsOfANeighborhoodAgree) {
+  const std::vector<std::vector<std::string>> problems = {
+      {"--tokens", "97", "--window", "9"},
+      {"--tokens", "61", "--window", "4", "--dilation", "5"},
+      {"--tokens", "70", "--window", "7", "--dilation", "2", "--causal"},
+      {"--grid", "9x11", "--window", "4"},
+      {"--grid", "13x12", "--window", "3", "--dilation", "3"},
+      {"--grid", "7x9x8", "--window", "7"},
+      {"--grid", "5x6x7", "--window", "3", "--causal"}};
+  for (const auto& problem : problems) {
+    for (const char* form : {"fused", "masked", "naive", "product"}) {
+      std::vector<std::string> arguments = problem;
+      arguments.insert(arguments.begin(), {"neighborhood", "--json", "--form", form});
+      const Outcome outcome = quick(arguments);
+      ASSERT_EQ(outcome.status, 0) << outcome.err;
+      const auto document = parse_document(outcome.out);
+      EXPECT_LT(document["difference"], 5e-5) << form << " " << problem[1];
+      EXPECT_EQ(document["form"], form);
+      EXPECT_GT(document["peak_bytes"], 0);
+    }
+  }
+}
+
+TEST_F(BenchAttention, UnfusedFormsStandBesideTheKernels) {
+  const Outcome outcome =
+      quick({"neighborhood", "--grid", "9x9", "--window", "3", "--unfused", "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto document = parse_document(outcome.out);
+  EXPECT_GT(document["naive_forward_backward_ms"], 0.0);
+  EXPECT_GT(document["product_forward_backward_ms"], 0.0);
+}
+
 TEST_F(BenchAttention, SizesThatAreNoneAreRefused) {
   const auto refused = [&](const std::vector<std::string>& arguments, const char* message) {
     const Outcome outcome = bench(arguments);
@@ -107,6 +141,8 @@ TEST_F(BenchAttention, SizesThatAreNoneAreRefused) {
   refused({"window", "--grid", "56x56"}, "one of sequences");
   refused({"window_partition", "--window", "8", "--shift", "8"}, "--shift 8 of windows of 8");
   refused({"causal", "--heads", "8", "--kv-heads", "3"}, "does not divide");
+  refused({"window", "--form", "naive"}, "is one of neighborhoods");
+  refused({"neighborhood", "--stride", "2", "--form", "product"}, "without a stride");
   refused({"windw"}, "did you mean 'window'?");
 }
 

@@ -115,10 +115,10 @@ std::string arm_rows(const ClaimResult& result, size_t index) {
     if (outcome.run.arm != arm.name) continue;
     html += fmt::format("<tr><td></td><td></td><td class=\"number\">{}</td>", outcome.run.seed);
     for (const ClaimPoint& point : result.plan.points) {
-      html += fmt::format(
-          "<td class=\"number\">{}</td>",
-          outcome.result ? number_text(outcome.result->value(result.plan.claim.metric, point.name))
-                         : "");
+      html += fmt::format("<td class=\"number\">{}</td>",
+                          outcome.result ? number_text(outcome.result->value(
+                                               result.plan.claim.metric.name, point.name))
+                                         : "");
     }
     html += outcome.result ? fmt::format("<td>{} parameters, {}</td></tr>\n",
                                          grouped(outcome.result->parameters),
