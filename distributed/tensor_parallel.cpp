@@ -9,8 +9,10 @@
 #include "nn/attention/mechanism.h"
 #include "nn/layers/feed_forward.h"
 #include "nn/models/block_stack.h"
+#include "nn/models/dense_pyramid.h"
 #include "nn/models/encoder.h"
 #include "nn/models/gpt.h"
+#include "nn/models/pyramid.h"
 #include "nn/models/vit.h"
 #include "optim/optimizer.h"
 
@@ -161,11 +163,15 @@ SplitPlan split_plan(const nn::Module& model) {
   const SplitPlan blocks = {{"blocks.*.attn", SplitKind::heads},
                             {"blocks.*.mlp", SplitKind::hidden}};
   if (dynamic_cast<const nn::Vit*>(&model) != nullptr) return blocks;
+  if (dynamic_cast<const nn::Pyramid*>(&model) != nullptr ||
+      dynamic_cast<const nn::DensePyramid*>(&model) != nullptr) {
+    return {{"stages.*.attn", SplitKind::heads}, {"stages.*.mlp", SplitKind::hidden}};
+  }
   if (dynamic_cast<const nn::Gpt*>(&model) == nullptr &&
       dynamic_cast<const nn::Encoder*>(&model) == nullptr) {
     fail_request(
-        "parallel.tensor: ranks share the matrices of a gpt, an encoder or a vit; this recipe's "
-        "model is none of these");
+        "parallel.tensor: ranks share the matrices of a gpt, an encoder, a vit or a pyramid; this "
+        "recipe's model is none of these");
   }
   SplitPlan plan = blocks;
   plan.push_back({"", SplitKind::vocabulary});
@@ -192,8 +198,13 @@ void split_tensors(nn::Module& model, Communicator& ranks, const SplitPlan& plan
     }
   }
   if (!tokens) return;
-  const auto& sequences = dynamic_cast<const nn::SharesTokens&>(model);
-  split->tokens()->positions(sequences.sequence_tokens());  // a RequestError where they don't fit
+  const auto* sequences = dynamic_cast<const nn::SharesTokens*>(&model);
+  if (sequences == nullptr) {
+    fail_request(
+        "parallel.share_norms: between its blocks this model's tokens are maps, which ranks do not "
+        "share");
+  }
+  split->tokens()->positions(sequences->sequence_tokens());  // a RequestError where they don't fit
   for (const auto& [path, module] : modules) {
     if (auto* blocks = dynamic_cast<nn::BlockStackBase*>(module)) blocks->share_tokens(split);
   }

@@ -61,7 +61,7 @@ Tensor PyramidBlock::attend(const Tensor& x) {
   const int64_t rows = x.size(1), columns = x.size(2), tokens = rows * columns;
   AttentionContext context{.positions = position_ids(0, tokens)};
   context.grid = {rows, columns};
-  Tensor y = attn->forward(reshape(x, {x.size(0), tokens, x.size(3)}), context);
+  Tensor y = (*attn)(reshape(x, {x.size(0), tokens, x.size(3)}), context);
   y = dropout1(reshape(y, x.shape()));
   return drop_path1(scale1 ? (*scale1)(y) : y);
 }

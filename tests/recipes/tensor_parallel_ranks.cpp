@@ -58,6 +58,34 @@ optimizer: {type: sgd, lr: 0.2, momentum: 0.9}
 evaluation: {batch_size: 24}
 )";
 
+// DiNAT in small: dilated layers, biases by head, padded maps.
+const char* kPyramid = R"(
+name: dinat
+seed: 7
+task: {type: classification, smoothing: 0.1}
+data: {type: procedural-images, content: gratings, size: 16, train: 24, validation: 48, test: 48}
+model: {type: pyramid, depths: [2, 1], dims: [24, 48], heads: [12, 12], patch: 2, stem: convs,
+        downsample: conv, drop_path: 0.1, dropout: 0.1,
+        attentions: [{attention: {type: neighborhood, window: 3, relative: true, fit: pad}},
+                     {stages: [1], attention: {type: neighborhood, window: 5, dilation: 2,
+                                               relative: true, fit: pad}}]}
+train: {steps: 12, batch_size: 24, clip: 1.0, log_every: 1, eval_every: 6}
+optimizer: {type: sgd, lr: 0.2, momentum: 0.9}
+evaluation: {batch_size: 24}
+)";
+
+const char* kDensePyramid = R"(
+name: dense
+seed: 7
+task: {type: segmentation}
+data: {type: shape-scenes, size: 16, train: 24, validation: 24}
+model: {type: dense_pyramid, depths: [1, 1], dims: [24, 48], heads: [12, 12], patch: 2, stem: convs,
+        downsample: conv, head_dim: 16, attention: {type: neighborhood, window: 3, relative: true}}
+train: {steps: 12, batch_size: 12, clip: 1.0, log_every: 1, eval_every: 6}
+optimizer: {type: sgd, lr: 0.2, momentum: 0.9}
+evaluation: {batch_size: 24}
+)";
+
 /// All ranks share the matrices; of four also two and two, with shared batches.
 std::vector<std::string> meshes() {
   std::vector<std::string> all = {fmt::format("parallel.tensor={}", world().size())};
@@ -80,6 +108,11 @@ TEST(TensorParallelRuns, DecoderAsGpt2EqualsOneRank) { expect_meshes_like_one_ra
 TEST(TensorParallelRuns, DecoderAsLlamaEqualsOneRank) { expect_meshes_like_one_rank(kLlama); }
 TEST(TensorParallelRuns, EncoderEqualsOneRank) { expect_meshes_like_one_rank(kMaskedEncoder); }
 TEST(TensorParallelRuns, VisionTransformerEqualsOneRank) { expect_meshes_like_one_rank(kImages); }
+
+TEST(TensorParallelRuns, PyramidsEqualOneRank) {
+  expect_meshes_like_one_rank(kPyramid);
+  expect_meshes_like_one_rank(kDensePyramid);
+}
 
 TEST(TensorParallelRuns, UpdatesOfAFrozenModelEqualOneRank) {
   expect_meshes_like_one_rank(kLlama, {"lora.rank=4", "lora.dropout=0.1", "lora.also=[norm,head]"});
