@@ -158,7 +158,8 @@ recipes::Metrics bench_metrics(const std::vector<std::string>& arguments) {
   HEED_CHECK(process.status() == 0, "bench {} ended with status {}: {}", fmt::join(arguments, " "),
              process.status(), text);
   recipes::Metrics metrics;
-  for (const auto& [key, value] : parse_json(text, "bench").as_map()) {
+  const Config document = parse_json(text, "bench");
+  for (const auto& [key, value] : document.as_map()) {
     if (value.is_number() || value.is_integer()) metrics.emplace_back(key, value.as_number());
   }
   return metrics;

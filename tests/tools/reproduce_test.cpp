@@ -142,5 +142,30 @@ TEST_F(Reproduce, TheExampleRunsInItsSmokeSize) {
   EXPECT_THAT(heed({"list", "claims"}).out, HasSubstr("claim-example"));
 }
 
+TEST_F(Reproduce, MeasuresBenchmarks) {
+  write("bench/claim.yaml", R"(
+title: storing less takes less
+paper: common sense
+statement: what is not stored takes no memory
+metric: {name: forward_backward_ms, better: lower}
+arms:
+  - {name: fused, role: method, bench: [attention, neighborhood, --form, fused]}
+  - {name: masked, role: baseline, bench: [attention, neighborhood, --form, masked]}
+points:
+  - {name: small, overrides: [--grid, 12x12]}
+  - {name: large, overrides: [--grid, 24x24]}
+relations:
+  - {method: fused, baseline: masked, at: large, metric: peak_bytes, compare: ratio, margin: 1.5}
+sizes:
+  smoke: {seeds: 2, overrides: [--heads, "2", --head-dim, "16", --window, "3", --seconds, "0"]}
+)");
+  const Outcome outcome =
+      heed({"reproduce", path("bench"), "--size", "smoke", "--out", path("out")});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("verdict: confirmed"));
+  EXPECT_THAT(outcome.out, HasSubstr("peak_bytes of fused at large beats masked"));
+  EXPECT_THAT(read("out/claim.result.json"), HasSubstr("\"bench\""));
+}
+
 }  // namespace
 }  // namespace heed::tools
