@@ -344,6 +344,8 @@ std::unique_ptr<Communicator> mpi_world() {
   return std::make_unique<MpiCommunicator>(comm, /*owned=*/true);
 }
 
+double seconds_waited() { return launch().size > 1 ? MpiRuntime::get()->seconds_waited() : 0.0; }
+
 void set_watchdog(double seconds) {
   if (launch().size > 1) MpiRuntime::get()->set_watchdog(seconds);
 }

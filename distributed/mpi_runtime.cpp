@@ -145,6 +145,7 @@ void MpiRuntime::begin_wait(const char* operation) {
 }
 
 void MpiRuntime::end_wait() {
+  seconds_waited_ = seconds_waited_ + seconds_since(since_);
   waiting_in_ = nullptr;
   since_ = now();
 }

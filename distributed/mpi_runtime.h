@@ -45,6 +45,7 @@ class MpiRuntime {
   /// Around a wait: what this rank tells the others when they ask.
   void begin_wait(const char* operation);
   void end_wait();
+  double seconds_waited() const { return seconds_waited_; }
   /// Called again and again by a waiting rank: gives the processor away, and ends the run once the
   /// watchdog's time is over.
   void idle(int round);
@@ -70,6 +71,7 @@ class MpiRuntime {
   std::atomic<int> under_way_{0};
   std::atomic<bool> fresh_{false};  ///< an operation has begun since the thread last looked
   std::atomic<const char*> waiting_in_{nullptr};
+  std::atomic<double> seconds_waited_{0.0};
   std::atomic<int64_t> since_{0};  ///< of the wait, or of the computation after it; nanoseconds
 
   std::mutex mutex_;

@@ -67,6 +67,8 @@ Communicator& world() {
 #ifndef HEED_WITH_MPI
 void set_watchdog(double) {}
 
+double seconds_waited() { return 0.0; }
+
 void abort_world(const std::string& message, int status) {
   fmt::print(stderr, "error: {}\n", message);
   std::_Exit(status);

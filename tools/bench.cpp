@@ -14,6 +14,7 @@
 #include "core/files.h"
 #include "core/parallel.h"
 #include "core/readable.h"
+#include "distributed/world.h"
 #include "recipes/engine/describe.h"
 #include "recipes/engine/statistics.h"
 #include "recipes/engine/trainer.h"
@@ -38,10 +39,6 @@ struct BenchArguments {
   bool json = false;
 };
 
-/// Thrown by the observer after the last measured step: what a run does at its end (evaluation,
-/// a checkpoint) is not what is measured.
-struct Measured {};
-
 class StepWatch : public recipes::TrainObserver {
  public:
   explicit StepWatch(const BenchArguments& arguments)
@@ -55,16 +52,21 @@ class StepWatch : public recipes::TrainObserver {
     if (step.step == warmup_) allocator::reset_peak();
     if (step.step > warmup_) {
       milliseconds.push_back(step.step_ms);
+      waited_ms.push_back(1e3 * (seconds_waited() - waited_before_));
       peak_bytes = allocator::stats().peak_bytes;
     } else if (profile) {
       profile->reset();
     }
-    if (progress_.on_terminal()) progress_.update("step", step.step, total_, "");
-    if (step.step == total_) throw Measured{};
+    waited_before_ = seconds_waited();
+    if (progress_.on_terminal() && world().rank() == 0)
+      progress_.update("step", step.step, total_, "");
   }
-  void on_warning(const std::string& message) override { print_warning(message); }
+  void on_warning(const std::string& message) override {
+    if (world().rank() == 0) print_warning(message);
+  }
 
   std::vector<double> milliseconds;
+  std::vector<double> waited_ms;  ///< of a step: for other ranks
   int64_t peak_bytes = 0;
   double first_step_seconds = 0.0;
   std::optional<OpProfile> profile;
@@ -73,6 +75,7 @@ class StepWatch : public recipes::TrainObserver {
   int64_t warmup_;
   int64_t total_;
   Progress progress_;
+  double waited_before_ = 0.0;
 };
 
 // The most memory that the process had at any time (VmHWM).
@@ -122,22 +125,29 @@ std::string profile_text(const OpProfile& profile, int64_t steps) {
 }
 
 void bench_step(const BenchArguments& arguments) {
-  recipes::Recipe recipe = recipes::load_recipe(arguments.recipe, arguments.overrides);
+  recipes::Recipe recipe;
+  recipes::Description description;
+  agree(world(), [&] {
+    recipe = recipes::load_recipe(arguments.recipe, arguments.overrides);
+    description = recipes::describe(recipe);
+  });
   // Not the recipe's own number of steps where that is larger: the schedule depends on it.
   recipe.train.steps = std::max(recipe.train.steps, arguments.warmup + arguments.steps);
   recipe.train.eval_every = recipe.train.checkpoint_every = recipe.samples.every = 0;
-  const recipes::Description description = recipes::describe(recipe);
   allocator::reset_peak();
 
   const TemporaryFolder folder;
   StepWatch watch(arguments);
-  try {
-    recipes::train({.recipe = recipe, .run_dir = folder.file("run")}, watch);
-  } catch (const Measured&) {
-  }
+  recipes::train({.recipe = recipe,
+                  .run_dir = folder.file("run"),
+                  .only_steps = arguments.warmup + arguments.steps},
+                 watch);
 
+  if (world().rank() != 0) return;
   using recipes::quantile;
+  const int ranks = world().size();
   const double median = quantile(watch.milliseconds, 0.5);
+  const double waited = quantile(watch.waited_ms, 0.5);
   const double per_second = 1e3 / median;
   const double gflops = description.flops_per_step * per_second * 1e-9;
   const double items = static_cast<double>(description.items_per_step) * per_second;
@@ -149,6 +159,7 @@ void bench_step(const BenchArguments& arguments) {
     Config document = Config::map();
     document.set("recipe", description.name);
     document.set("precision", recipe.train.precision);
+    document.set("ranks", ranks);
     document.set("threads", thread_count());
     document.set("parameters", description.parameters);
     document.set("items_per_step", description.items_per_step);
@@ -156,6 +167,7 @@ void bench_step(const BenchArguments& arguments) {
     document.set("warmup", arguments.warmup);
     document.set("steps", arguments.steps);
     document.set("step_ms", milliseconds);
+    document.set("waited_ms", waited);
     document.set("items_per_second", items);
     document.set("flops_per_step", description.flops_per_step);
     document.set("gflops", gflops);
@@ -165,21 +177,26 @@ void bench_step(const BenchArguments& arguments) {
     if (watch.profile) document.set("ops", profile_config(*watch.profile, arguments.steps));
     return print_json(document);
   }
-  fmt::print("{}: {} parameters, {} {} a step, {} on {} {}\n", description.name,
+  fmt::print("{}: {} parameters, {} {} a step, {} on {}{} {}\n", description.name,
              grouped(description.parameters), grouped(description.items_per_step),
-             description.item_name, recipe.train.precision, thread_count(),
+             description.item_name, recipe.train.precision,
+             ranks == 1 ? "" : fmt::format("{} ranks of ", ranks), thread_count(),
              thread_count() == 1 ? "thread" : "threads");
   Table table;
   table.row({"step", fmt::format("{:.2f} ms (median of {}; a tenth under {:.2f}, a tenth over "
                                  "{:.2f})",
                                  median, arguments.steps, quantile(watch.milliseconds, 0.1),
                                  quantile(watch.milliseconds, 0.9))});
+  if (ranks > 1) {
+    table.row({"waiting", fmt::format("{:.2f} ms of it, for other ranks ({:.1f}%)", waited,
+                                      100.0 * waited / median)});
+  }
   table.row({"throughput", fmt::format("{} {}/s", compact(items), description.item_name)});
   table.row({"arithmetic", fmt::format("{:.1f} GFLOP/s ({:.4g} GFLOP a step)", gflops,
                                        1e-9 * description.flops_per_step)});
   table.row({"peak memory",
-             fmt::format("{} of tensors, {} of the process", format_bytes(watch.peak_bytes),
-                         format_bytes(peak_process_bytes()))});
+             fmt::format("{} of tensors, {} of the process{}", format_bytes(watch.peak_bytes),
+                         format_bytes(peak_process_bytes()), ranks > 1 ? " (rank 0)" : "")});
   fmt::print("{}", table.to_string());
   if (watch.profile) fmt::print("\n{}", profile_text(*watch.profile, arguments.steps));
 }
@@ -197,7 +214,8 @@ void add_bench(CLI::App& heed) {
       *bench, "step", "measures a recipe's training step: time, throughput, arithmetic, memory");
   details(command,
           "Trains the recipe for a few steps in a temporary folder and reports the median step, "
-          "data loading and optimiser included.");
+          "data loading and optimiser included. Under mpirun the ranks share it as in training; "
+          "what is shown is rank 0's, with the time that it waited for others.");
   positional(command, "RECIPE", arguments->recipe, "a recipe file (docs/recipes.md)")->required();
   positional(command, "key=value", arguments->overrides,
              "replaces fields of the recipe: train.precision=bf16");
@@ -211,7 +229,9 @@ void add_bench(CLI::App& heed) {
   examples(
       command,
       {{"heed bench step recipes/base/shakespeare-char.yaml", ""},
-       {"heed bench step recipes/base/shakespeare-small.yaml train.precision=bf16 --profile", ""}});
+       {"heed bench step recipes/base/shakespeare-small.yaml train.precision=bf16 --profile", ""},
+       {"mpirun -np 2 heed bench step recipes/base/shakespeare-char.yaml parallel.sequence=2",
+        ""}});
   command->callback([arguments] { bench_step(*arguments); });
   add_bench_attention(*bench);
   add_bench_collectives(*bench);

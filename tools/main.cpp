@@ -109,7 +109,8 @@ std::string explain(const CLI::App& heed, const CLI::ParseError& error) {
 /// Whether the command shares its work among the ranks that were started.
 bool runs_on_many(int argc, char** argv) {
   const std::string command = argv[1];
-  if (command == "bench") return argc > 2 && std::string(argv[2]) == "collectives";
+  const std::string what = argc > 2 ? argv[2] : "";
+  if (command == "bench") return what == "collectives" || what == "step";
   return command[0] == '-' || command == "train" || command == "eval";
 }
 
@@ -140,8 +141,8 @@ int run(int argc, char** argv) {
     return kWrongRequest;
   }
   if (launch().size > 1 && !runs_on_many(argc, argv)) {
-    return report_error(fmt::format("{} {} runs on one rank, and {} were started; train, eval and "
-                                    "bench collectives share their work among ranks",
+    return report_error(fmt::format("{} {} runs on one rank, and {} were started; train, eval, "
+                                    "bench step and bench collectives run on many",
                                     heed.get_name(), argv[1], launch().size),
                         kWrongRequest);
   }

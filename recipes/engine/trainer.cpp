@@ -345,7 +345,8 @@ void Trainer::checkpoint() {
 void Trainer::loop(const InterruptGuard& interrupt) {
   // Several ranks stop after the step in which they heard of it from each other.
   const auto stop = [&] { return world_.size() == 1 ? interrupt.signal() != 0 : interrupted_; };
-  while (state_.step < recipe_.train.steps && !stop()) {
+  const int64_t steps = request_.only_steps > 0 ? request_.only_steps : recipe_.train.steps;
+  while (state_.step < steps && !stop()) {
     train_step(interrupt);
     const bool best = due(recipe_.train.eval_every) && evaluate();
     if (recipe_.samples.every > 0 && due(recipe_.samples.every)) sample();
@@ -378,6 +379,7 @@ EndReport Trainer::run() {
   loop_start_ = Clock::now();
   loop(interrupt);
   EndReport report;
+  if (request_.only_steps > 0) return report;
   report.interrupted = state_.step < recipe_.train.steps;
   if (!report.interrupted && evaluated_step_ != state_.step) evaluate();
   if (saved_step_ != state_.step) checkpoint();

@@ -24,6 +24,8 @@ struct TrainRequest {
   bool resume = false;
   /// Finishes the step, writes a checkpoint and ends on SIGINT and SIGTERM.
   bool handle_signals = false;
+  /// Above 0: ends after so many steps, with no evaluation and no checkpoint (heed bench step).
+  int64_t only_steps = 0;
   /// Who shares the work; world() when null. Every one of these ranks calls train().
   Communicator* ranks = nullptr;
 };

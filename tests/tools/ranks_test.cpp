@@ -101,6 +101,27 @@ TEST_F(Ranks, MeasureWhatTheySayToEachOtherBesideMpi) {
   EXPECT_THAT(wrong.err, HasSubstr("'4Q' is not a size"));
 }
 
+TEST_F(Ranks, MeasureAStepAndWhatTheyWaitForEachOther) {
+  write_tiny_recipe("tiny.yaml");
+  const std::string bench = "bench step tiny.yaml train.batch_size=4 --steps 4 --profile";
+  const Outcome outcome = ranks(2, bench + " --json");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto document = parse_document(outcome.out);
+  EXPECT_EQ(document["ranks"], 2);
+  const double waited = document["waited_ms"];
+  EXPECT_GT(waited, 0.0);
+  EXPECT_LE(waited, document["step_ms"]["median"].get<double>());
+  EXPECT_GT(document["ops"].size(), 5u);
+
+  EXPECT_THAT(ranks(2, bench).out, HasSubstr("for other ranks"));
+  EXPECT_EQ(parse_document(
+                heed({"bench", "step", "tiny.yaml", "--steps", "2", "--json"}).out)["waited_ms"],
+            0.0);
+  const Outcome wrong = ranks(2, "bench step tiny.yaml train.step=3");
+  EXPECT_EQ(wrong.status, 2);
+  EXPECT_EQ(count_of(wrong.err, "error: "), 1) << wrong.err;
+}
+
 TEST_F(Ranks, AKilledRankEndsTheRunWhichGoesOnFromItsCheckpoint) {
   write_tiny_recipe("tiny.yaml");
   const std::string run =
