@@ -24,7 +24,9 @@ std::vector<std::string> yaml_files(bool claims) {
   const std::string root = recipes_folder();
   if (root.empty()) return files;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root)) {
+    // Recipes lie in folders; beside these lies the list of papers.
     if (entry.is_regular_file() && entry.path().extension() == ".yaml" &&
+        entry.path().parent_path() != fs::path(root) &&
         (entry.path().filename() == "claim.yaml") == claims) {
       files.push_back(entry.path().string());
     }
@@ -41,18 +43,6 @@ std::vector<std::string> claim_files() { return yaml_files(true); }
 
 std::string claim_slug(const std::string& claim_file) {
   return fs::path(claim_file).parent_path().filename().string();
-}
-
-std::vector<std::string> paper_folders() {
-  std::vector<std::string> slugs;
-  const std::string root = recipes_folder();
-  if (root.empty()) return slugs;
-  for (const fs::directory_entry& entry : fs::directory_iterator(root)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.is_directory() && name != "base" && name != "engine") slugs.push_back(name);
-  }
-  std::sort(slugs.begin(), slugs.end());
-  return slugs;
 }
 
 }  // namespace heed::tools

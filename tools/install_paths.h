@@ -19,7 +19,4 @@ std::vector<std::string> claim_files();
 /// The name that `heed reproduce` knows a claim by: its folder's.
 std::string claim_slug(const std::string& claim_file);
 
-/// Folders of recipes named after papers: all but "base" and "engine".
-std::vector<std::string> paper_folders();
-
 }  // namespace heed::tools

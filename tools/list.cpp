@@ -1,7 +1,6 @@
 // heed list: what this build knows.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -10,6 +9,7 @@
 #include "nn/attention/registry.h"
 #include "nn/registry.h"
 #include "recipes/engine/claim.h"
+#include "recipes/engine/papers.h"
 #include "recipes/engine/recipe_tree.h"
 #include "recipes/engine/task.h"
 #include "tools/command.h"
@@ -19,11 +19,14 @@
 namespace heed::tools {
 namespace {
 
-/// One thing of a list: what it is called, what it is, where it comes from.
+/// One thing of a list: what it is called, what it is, where it comes from; how far it has come and
+/// what else programs want to know, where that applies.
 struct Item {
   std::string name;
   std::string summary;
   std::string source;
+  std::string state = {};
+  Config::Map more = {};
 };
 
 struct Kind {
@@ -89,21 +92,43 @@ std::vector<Item> claims() {
   return items;
 }
 
-/// Papers by folder; the claim's title says what a paper is about.
+Config to_config(const std::vector<std::string>& texts) {
+  return Config(Config::List(texts.begin(), texts.end()));
+}
+
+Config to_config(const std::optional<recipes::PaperVerdict>& verdict) {
+  if (!verdict) return {};
+  return Config(Config::Map{{"verdict", verdict->verdict},
+                            {"size", verdict->size},
+                            {"seeds", verdict->seeds},
+                            {"outdated", verdict->outdated}});
+}
+
+/// All papers that heed is for, whether begun or not.
 std::vector<Item> papers() {
-  const std::vector<Item> known = claims();
   std::vector<Item> items;
-  for (const std::string& slug : paper_folders()) {
-    const auto claim = std::find_if(known.begin(), known.end(),
-                                    [&](const Item& item) { return item.name == slug; });
-    items.push_back(claim == known.end() ? Item{slug, "", ""} : *claim);
+  const std::string root = recipes_folder();
+  if (root.empty()) return items;
+  for (const recipes::Paper& paper : recipes::load_papers(root + "/papers.yaml")) {
+    const recipes::PaperState state = recipes::paper_state(paper, root + "/" + paper.slug);
+    items.push_back({paper.slug,
+                     paper.summary,
+                     fmt::format("{}, arXiv {}", paper.year, fmt::join(paper.arxiv, ", ")),
+                     state.text(),
+                     {{"title", paper.title},
+                      {"arxiv", to_config(paper.arxiv)},
+                      {"year", paper.year},
+                      {"kinds", to_config(paper.kinds)},
+                      {"modules", to_config(state.parts)},
+                      {"recipes", to_config(state.files)},
+                      {"claim", to_config(state.verdict)}}});
   }
   return items;
 }
 
 const std::vector<Kind>& kinds() {
   static const std::vector<Kind> all = {
-      {"papers", "papers that have recipes here", papers},
+      {"papers", "papers that heed is for, and how far each has come", papers},
       {"claims", "experiments that `heed reproduce NAME` runs", claims},
       {"models", "what a recipe's `model: {type: NAME}` can be", [] { return modules("model"); }},
       {"attentions", "what a model's `attention: {type: NAME}` can be", attentions},
@@ -139,7 +164,10 @@ void list_kind(const Kind& kind) {
   if (items.empty()) fmt::print("  none yet\n");
   Table table;
   for (const Item& item : items) {
-    table.row({item.name, item.summary + (item.source.empty() ? "" : " [" + item.source + "]")});
+    std::vector<std::string> cells = {item.name};
+    if (!item.state.empty()) cells.push_back(item.state);
+    cells.push_back(item.summary + (item.source.empty() ? "" : " [" + item.source + "]"));
+    table.row(cells);
   }
   fmt::print("{}", table.to_string());
 }
@@ -151,6 +179,8 @@ Config to_config(const std::vector<Item>& items) {
     entry.set("name", item.name);
     entry.set("summary", item.summary);
     if (!item.source.empty()) entry.set("source", item.source);
+    if (!item.state.empty()) entry.set("state", item.state);
+    for (const auto& [key, value] : item.more) entry.set(key, value);
     list.append(entry);
   }
   return list;

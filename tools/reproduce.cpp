@@ -225,6 +225,8 @@ void reproduce(const ReproduceArguments& arguments) {
   const std::string page = (out / "claim.html").string();
   write_file_atomically((out / "claim.result.json").string(), document.to_json(2) + "\n");
   write_file_atomically(page, recipes::claim_page(result, command, version));
+  const std::string plot = recipes::claim_plot(result);
+  if (!plot.empty()) write_file_atomically((out / "claim.svg").string(), plot);
   arguments.json ? print_json(document) : print_result(result, page);
   HEED_CHECK(result.failures() == 0, "{} of {} runs failed; the same command tries them again",
              result.failures(), result.runs.size());
@@ -239,7 +241,7 @@ void add_reproduce(CLI::App& heed) {
   details(command,
           "Trains every arm of the claim with every seed, several at a time, measures them and "
           "judges the relation that the claim fixed beforehand: confirmed, refuted or inconclusive "
-          "(docs/claims.md). The folder receives the runs, claim.result.json and claim.html. "
+          "(docs/claims.md). The folder receives the runs, claim.result.json, claim.html and claim.svg. "
           "Stopped or killed, the same command goes on where it was. The exit status is 0 whatever "
           "the verdict, 1 when a run failed.");
   positional(command, "CLAIM", arguments->slug,

@@ -1,13 +1,16 @@
 // The documents say what the program does: the field tables of docs/recipes.md are those of
-// `heed schema`, the modules of docs/modules.md those of `heed list`, commands in README.md parse,
+// `heed schema`, the modules of docs/modules.md and the papers of docs/papers.md those of `heed
+// list`, commands in README.md parse,
 // and its example is the one that is built.
 //
 // After a change of options or modules, HEED_UPDATE_DOCS=1 build/test_tools --gtest_filter=Docs.*
 // rewrites the tables.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -260,6 +263,92 @@ TEST_F(Docs, ModuleTablesAreThoseOfTheRegistry) {
   check_regions(path, document, regions, contents);
 }
 
+std::string joined(const ordered_json& texts, const char* between = ", ") {
+  std::string all;
+  for (const auto& text : texts) all += (all.empty() ? "" : between) + text.get<std::string>();
+  return all;
+}
+
+/// A claim's numbers as a section of docs/papers.md.
+std::string result_section(const ordered_json& paper) {
+  const std::string slug = paper["name"].get<std::string>(), folder = "recipes/" + slug;
+  const ordered_json result =
+      ordered_json::parse(slurp(source_path(folder + "/claim.result.json")));
+  std::string text =
+      "\n### " + slug + "\n\n**" + paper["state"].get<std::string>() +
+      "**: " + result["title"].get<std::string>() + " (" + result["paper"].get<std::string>() +
+      "). " + std::to_string(result["seeds"].get<int>()) + " seeds an arm; `" +
+      result["command"].get<std::string>() + "`; [more](../" + folder + "/README.md).\n\n";
+  text += "| " + result["metric"]["name"].get<std::string>() + " |";
+  std::string line = "\n|---|";
+  for (const auto& point : result["points"]) {
+    text += " " + point["name"].get<std::string>() + " |";
+    line += "---|";
+  }
+  text += line + "\n";
+  for (const auto& arm : result["arms"]) {
+    text += "| " + arm["name"].get<std::string>() + " |";
+    for (const auto& point : arm["points"]) {
+      text += point["mean"].is_null()
+                  ? " |"
+                  : fmt::format(" {:.3f} ± {:.3f} |", point["mean"].get<double>(),
+                                point["deviation"].get<double>());
+    }
+    text += "\n";
+  }
+  text += "\n| what must hold | improvement | 95% interval | |\n|---|---|---|---|\n";
+  for (const auto& relation : result["relations"]) {
+    const ordered_json& interval = relation["interval"];
+    text += "| " + relation["text"].get<std::string>() +
+            fmt::format(" | {:.3f} | ", relation["effect"].get<double>()) +
+            (interval[0].is_null() ? ""
+                                   : fmt::format("{:.3f} to {:.3f}", interval[0].get<double>(),
+                                                 interval[1].get<double>())) +
+            " | " + relation["verdict"].get<std::string>() + " |\n";
+  }
+  return text + "\n![" + slug + "](../" + folder + "/claim.svg)\n";
+}
+
+TEST_F(Docs, PapersAreThoseOfTheListAndTheirResults) {
+  const Outcome outcome = heed({"list", "papers", "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const ordered_json papers = ordered_json::parse(outcome.out)["papers"];
+  EXPECT_EQ(papers.size(), 45u);
+  const std::string path = source_path("docs/papers.md");
+  const std::string document = slurp(path);
+  std::map<std::string, std::string> contents;
+  std::string& table = contents["table"];
+  table = "| paper | year | kind | what it is | state | modules |\n|---|---|---|---|---|---|\n";
+  for (const auto& paper : papers) {
+    const std::string slug = paper["name"].get<std::string>();
+    const bool folder = !paper["recipes"].empty();
+    table +=
+        "| " + (folder ? "[" + slug + "](../recipes/" + slug + "/README.md)" : slug) + ": [" +
+        paper["title"].get<std::string>() + "](https://arxiv.org/abs/" +
+        paper["arxiv"][0].get<std::string>() + ") | " + std::to_string(paper["year"].get<int>()) +
+        " | " + joined(paper["kinds"]) + " | " + paper["summary"].get<std::string>() + " | " +
+        (paper["claim"].is_null() ? paper["state"].get<std::string>()
+                                  : "**" + paper["state"].get<std::string>() + "**") +
+        " | " + (paper["modules"].empty() ? "" : "`" + joined(paper["modules"], "`, `") + "`") +
+        " |\n";
+    if (!paper["claim"].is_null()) contents["results"] += result_section(paper);
+  }
+  if (!contents["results"].empty()) contents["results"] += "\n";
+  check_regions(path, document, regions_of(document, "papers"), contents);
+}
+
+// A folder of recipes is a listed paper's, or `base`.
+TEST_F(Docs, FoldersOfRecipesBelongToListedPapers) {
+  const ordered_json papers = ordered_json::parse(heed({"list", "papers", "--json"}).out)["papers"];
+  for (const auto& entry : std::filesystem::directory_iterator(source_path("recipes"))) {
+    const std::string name = entry.path().filename().string();
+    if (!entry.is_directory() || name == "base" || name == "engine") continue;
+    EXPECT_TRUE(std::any_of(papers.begin(), papers.end(),
+                            [&](const ordered_json& paper) { return paper["name"] == name; }))
+        << "recipes/" << name << ": recipes/papers.yaml does not know it";
+  }
+}
+
 // What a document shows as a command's output is that ("<!-- output: plan --paper -->").
 TEST_F(Docs, OutputsShownAreThoseOfTheCommands) {
   const std::string path = source_path("docs/parallelism.md");
@@ -299,8 +388,9 @@ TEST_F(Docs, ReadmeNamesEveryPackage) {
 
 // Files that the documents link to are there.
 TEST_F(Docs, LinksLeadToFiles) {
-  for (const char* name : {"README.md", "docs/architecture.md", "docs/recipes.md",
-                           "docs/modules.md", "docs/parallelism.md"}) {
+  for (const char* name :
+       {"README.md", "docs/architecture.md", "docs/recipes.md", "docs/modules.md",
+        "docs/parallelism.md", "docs/papers.md", "docs/adding-a-paper.md"}) {
     const std::string text = slurp(source_path(name));
     const std::string folder = source_path(name).substr(0, source_path(name).rfind('/') + 1);
     const std::regex link(R"(\]\(([^)#:]+)\))");
@@ -314,8 +404,9 @@ TEST_F(Docs, LinksLeadToFiles) {
 // A command that a document shows is one that exists, with options that exist.
 TEST_F(Docs, CommandsShownAreKnown) {
   std::map<std::string, std::string> help;
-  for (const char* name : {"README.md", "docs/architecture.md", "docs/recipes.md",
-                           "docs/modules.md", "docs/parallelism.md"}) {
+  for (const char* name :
+       {"README.md", "docs/architecture.md", "docs/recipes.md", "docs/modules.md",
+        "docs/parallelism.md", "docs/papers.md", "docs/adding-a-paper.md"}) {
     const std::string text = slurp(source_path(name));
     const std::regex line(R"((?:^|\n|`)(?:build/)?heed ([a-z]+)([^`\n]*))");
     for (std::sregex_iterator match(text.begin(), text.end(), line), last; match != last; ++match) {
@@ -327,6 +418,7 @@ TEST_F(Docs, CommandsShownAreKnown) {
         if (command == "bench") {
           help[command] += heed({"bench", "step", "--help"}).out;
           help[command] += heed({"bench", "attention", "--help"}).out;
+          help[command] += heed({"bench", "mechanism", "--help"}).out;
           help[command] += heed({"bench", "collectives", "--help"}).out;
         }
       }

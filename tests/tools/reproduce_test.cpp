@@ -52,6 +52,7 @@ TEST_F(Reproduce, GivesAVerdictAsTextJsonAndPage) {
   const nlohmann::json document = parse_document(outcome.out);
   EXPECT_EQ(document, parse_document(read("out/claim.result.json")));
   EXPECT_EQ(document["verdict"], "confirmed");
+  EXPECT_THAT(read("out/claim.svg"), HasSubstr("<svg"));
   EXPECT_EQ(document["claim"], "claim");
   EXPECT_EQ(document["size"], "smoke");
   EXPECT_EQ(document["command"], "heed reproduce claim --size smoke --seeds 3");

@@ -332,13 +332,16 @@ std::string chart(const ChartOptions& options, std::vector<Line> lines) {
 std::string chart_file(const ChartOptions& options, std::vector<Line> lines) {
   if (!prepare(lines)) return "";
   constexpr double kTitle = 46, kEntry = 17;  // heights of both title lines, of a legend's line
-  const double top = kTitle + kEntry * static_cast<double>(lines.size());
+  const auto shown =
+      std::count_if(lines.begin(), lines.end(), [](const Line& line) { return !line.faint; });
+  const double top = kTitle + kEntry * static_cast<double>(shown);
   std::string head = fmt::format(
       "<text class=\"title\" x=\"12\" y=\"20\">{}</text>\n"
       "<text class=\"tick\" x=\"12\" y=\"39\">{}</text>\n",
       escaped(options.title), escaped(options.unit));
   double y = kTitle;
   for (const Line& line : lines) {
+    if (line.faint) continue;
     y += kEntry;
     head += fmt::format(
         "<path class=\"line c{}{}\" d=\"M14 {:.0f}h20\"/><text class=\"tick\" x=\"42\" "

@@ -64,8 +64,13 @@ std::string relations(const ClaimResult& result) {
   return html + "</table></div>\n";
 }
 
+struct Plot {
+  ChartOptions options;
+  std::vector<Line> lines;
+};
+
 /// Every seed's value, faint, and the mean with its interval; the arms side by side at each point.
-std::string plot(const ClaimResult& result) {
+Plot plot_of(const ClaimResult& result) {
   const std::vector<ClaimArm>& arms = result.plan.claim.arms;
   const std::vector<ClaimPoint>& points = result.plan.points;
   std::vector<Line> lines;
@@ -92,9 +97,14 @@ std::string plot(const ClaimResult& result) {
       .title = metric_text(result),
       .unit = result.plan.claim.axis.empty() ? "" : "against " + result.plan.claim.axis};
   for (const ClaimPoint& point : points) options.x_labels.push_back(point.name);
+  return {std::move(options), std::move(lines)};
+}
+
+std::string plot(const ClaimResult& result) {
+  Plot plot = plot_of(result);
   return "<h2>Means, 95% intervals and every seed</h2>\n<div class=\"charts\" "
          "style=\"max-width:760px\">\n" +
-         chart(options, std::move(lines)) + "</div>\n";
+         chart(plot.options, std::move(plot.lines)) + "</div>\n";
 }
 
 std::string arm_rows(const ClaimResult& result, size_t index) {
@@ -142,6 +152,11 @@ std::string numbers(const ClaimResult& result) {
 }
 
 }  // namespace
+
+std::string claim_plot(const ClaimResult& result) {
+  Plot plot = plot_of(result);
+  return chart_file(plot.options, std::move(plot.lines));
+}
 
 std::string claim_page(const ClaimResult& result, const std::string& command,
                        const std::string& version) {

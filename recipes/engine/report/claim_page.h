@@ -11,4 +11,7 @@ namespace heed::recipes {
 std::string claim_page(const ClaimResult& result, const std::string& command,
                        const std::string& version);
 
+/// The page's plot as an SVG file of its own; "" when no run has a result.
+std::string claim_plot(const ClaimResult& result);
+
 }  // namespace heed::recipes

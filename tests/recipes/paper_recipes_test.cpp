@@ -1,0 +1,127 @@
+// Every paper's folder of recipes, and every other claim's: the smoke recipe trains, each arm of
+// the claim takes its first steps at that size, and the larger sizes are valid. A new folder needs
+// no code here.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "recipes/engine/claim.h"
+#include "recipes/engine/papers.h"
+#include "tests/recipes/runs.h"
+#include "tests/recipes/scratch.h"
+
+namespace heed::recipes {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kRecipes = HEED_SOURCE_DIR "/recipes";
+
+/// Folders of papers, and those of claims elsewhere.
+std::vector<std::string> folders() {
+  std::vector<std::string> all;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(kRecipes)) {
+    if (!entry.is_directory()) continue;
+    const fs::path name = fs::relative(entry.path(), kRecipes);
+    const bool paper = !name.has_parent_path() && name != "base" && name != "engine";
+    if (paper || fs::exists(entry.path() / "claim.yaml")) all.push_back(name.string());
+  }
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+class PaperRecipes : public ::testing::TestWithParam<std::string> {
+ protected:
+  fs::path folder() const { return kRecipes / GetParam(); }
+  bool has(const char* file) const { return fs::exists(folder() / file); }
+};
+
+TEST_P(PaperRecipes, TheSmokeRecipeTrains) {
+  ASSERT_TRUE(has("smoke.yaml"));
+  const Scratch scratch;
+  Recorder recorder;
+  train_file((folder() / "smoke.yaml").string(), scratch.path("run"), {}, false, &recorder);
+  ASSERT_FALSE(recorder.steps.empty());
+  for (const StepReport& step : recorder.steps) EXPECT_TRUE(std::isfinite(step.loss));
+  ASSERT_FALSE(recorder.evals.empty());
+}
+
+TEST_P(PaperRecipes, EveryArmOfTheClaimTakesSteps) {
+  if (!has("claim.yaml")) GTEST_SKIP() << "no claim";
+  const Scratch scratch;
+  const Claim claim = load_claim((folder() / "claim.yaml").string());
+  const ClaimPlan plan = plan_claim(claim, "smoke", scratch.path("claim"), 1);
+  for (const ClaimRun& run : plan.runs) {
+    std::vector<std::string> overrides = run.overrides;
+    overrides.insert(overrides.end(), {"train.steps=2", "train.eval_every=0"});
+    for (const ClaimPoint& point : plan.points) {  // its measurements are recipes too
+      std::vector<std::string> measured = overrides;
+      measured.insert(measured.end(), point.overrides.begin(), point.overrides.end());
+      make_task(load_recipe(run.recipe, measured), TaskUse::evaluate);
+    }
+    Recorder recorder;
+    train_file(run.recipe, run.folder, overrides, false, &recorder);
+    for (const StepReport& step : recorder.steps) EXPECT_TRUE(std::isfinite(step.loss));
+  }
+  EXPECT_GE(claim.sizes.mini.seeds, 3) << "too few runs for a verdict";
+  EXPECT_FALSE(plan_claim(claim, "mini").runs.empty());
+}
+
+TEST_P(PaperRecipes, TheFolderIsWhole) {
+  for (const char* file : {"README.md", "smoke.yaml", "mini.yaml"}) EXPECT_TRUE(has(file)) << file;
+  for (const char* file : {"mini.yaml", "paper.yaml"}) {
+    if (!has(file)) continue;
+    EXPECT_EQ(request_error([&] { load_recipe((folder() / file).string()); }), "no error");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Folders, PaperRecipes, ::testing::ValuesIn(folders()),
+                         [](const auto& folder) {
+                           std::string name = folder.param;
+                           std::replace_if(
+                               name.begin(), name.end(),
+                               [](unsigned char c) { return !std::isalnum(c); }, '_');
+                           return name;
+                         });
+
+TEST(Papers, StateFollowsFromWhatIsThere) {
+  const Scratch scratch;
+  Paper paper{.slug = "some", .arxiv = {"0000.00000"}};
+  EXPECT_EQ(paper_state(paper, scratch.path("none")).text(), "not begun");
+  paper.arxiv = {"0000.00000", "2503.03588"};
+  const PaperState cited = paper_state(paper, scratch.path("none"));
+  EXPECT_EQ(cited.text(), "modules: power");
+  EXPECT_EQ(cited.parts, std::vector<std::string>{"power"});
+  scratch.write("some/mini.yaml", "");
+  scratch.write("some/smoke.yaml", "");
+  EXPECT_EQ(paper_state(paper, scratch.path("some")).text(), "recipes: smoke, mini");
+
+  const fs::path example = kRecipes / "base/claim-example";
+  for (const char* file : {"claim.yaml", "claim.result.json"})
+    fs::copy_file(example / file, scratch.path("some/") + file);
+  EXPECT_EQ(paper_state(paper, scratch.path("some")).text(), "confirmed");
+  scratch.write("some/claim.yaml", slurp((example / "claim.yaml").string()) + "\n# changed\n");
+  EXPECT_EQ(paper_state(paper, scratch.path("some")).text(), "confirmed, of an earlier claim");
+}
+
+TEST(Papers, TheListIsChecked) {
+  EXPECT_EQ(load_papers((kRecipes / "papers.yaml").string()).size(), 45u);
+  const Scratch scratch;
+  const std::string one =
+      "  - {slug: a, title: A, arxiv: [\"1\"], year: 2020, kinds: [system], summary: s}\n";
+  const auto error = [&](const std::string& text) {
+    const std::string file = scratch.write("papers.yaml", text);
+    return request_error([&] { load_papers(file); });
+  };
+  EXPECT_EQ(error("papers:\n" + one), "no error");
+  EXPECT_NE(error("papers:\n" + one + one).find(":3:"), std::string::npos);
+  EXPECT_NE(error("papers:\n  - {slug: a, title: A, arxiv: [\"1\"], year: 2020, kinds: [idea], "
+                  "summary: s}\n")
+                .find("idea"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace heed::recipes
