@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "autograd/ops/elementwise.h"
 #include "autograd/ops/loss.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/view.h"
@@ -29,6 +30,7 @@ AttentionHost attention_host(const GptOptions& options, int64_t layer) {
   host.causal = true;
   if (options.position == "rotary" || options.position == "alibi") host.position = options.position;
   host.rope_base = options.rope_base;
+  host.rotary_dim = options.rotary_dim;
   host.bias = options.bias;
   host.qkv_bias = options.qkv_bias;
   host.qk_norm = options.qk_norm;
@@ -38,6 +40,18 @@ AttentionHost attention_host(const GptOptions& options, int64_t layer) {
   host.layers = options.layers;
   host.init = block_init(options);
   return host;
+}
+
+// Layers take the mechanisms in turn, each as many in a row as it is for.
+const Config& attention_of(const GptOptions& options, int64_t layer) {
+  int64_t turn = 0;
+  for (const LayerAttention& entry : options.attentions) turn += entry.layers;
+  int64_t left = turn == 0 ? 0 : layer % turn;
+  for (const LayerAttention& entry : options.attentions) {
+    if (left < entry.layers) return entry.attention;
+    left -= entry.layers;
+  }
+  return options.attention;
 }
 
 const GptOptions& checked(const GptOptions& options) {
@@ -55,11 +69,12 @@ const GptOptions& checked(const GptOptions& options) {
 GptBlock::GptBlock(const GptOptions& options, int64_t layer)
     : norm1(make_norm(options.norm, options.dim, options.norm_eps, options.bias)),
       norm2(make_norm(options.norm, options.dim, options.norm_eps, options.bias)),
-      attn(make_attention(options.attention, attention_host(options, layer))),
+      attn(make_attention(attention_of(options, layer), attention_host(options, layer))),
       mlp(make_feed_forward(options.mlp, options.dim, options.hidden, options.bias,
                             options.mlp_dropout, block_init(options))),
       attn_dropout(options.residual_dropout.value_or(options.dropout)),
-      mlp_dropout(options.residual_dropout.value_or(options.dropout)) {
+      mlp_dropout(options.residual_dropout.value_or(options.dropout)),
+      parallel_(options.parallel_residual) {
   children({{"norm1", *norm1}, {"attn", *attn}, {"norm2", *norm2}, {"mlp", *mlp}});
   children({{"attn_dropout", attn_dropout}, {"mlp_dropout", mlp_dropout}});
 }
@@ -67,6 +82,7 @@ GptBlock::GptBlock(const GptOptions& options, int64_t layer)
 Stream GptBlock::forward(const Stream& in, const AttentionContext& context) {
   auto [x, normed] = norm1->forward_sum(in);
   const Tensor attended = attn_dropout((*attn)(normed, context));
+  if (parallel_) return {x, add(attended, mlp_dropout((*mlp)((*norm2)(x))))};
   std::tie(x, normed) = norm2->forward_add(x, attended);
   return {x, mlp_dropout((*mlp)(normed))};
 }

@@ -3,6 +3,8 @@
 //   x = embed[ids] (+ position)
 //   x = x + attention(norm1(x));   x = x + mlp(norm2(x))        for every block
 //   logits = norm(x) head^T                                    head = embed when tied
+// and GPT-NeoX's (Black et al., arXiv 2204.06745), whose two branches read the same x:
+//   x = x + attention(norm1(x)) + mlp(norm2(x))
 #pragma once
 
 #include <memory>
@@ -25,6 +27,14 @@
 
 namespace heed::nn {
 
+/// A mechanism for some layers in a row.
+struct LayerAttention {
+  int64_t layers = 1;
+  Config attention = {};
+
+  void options(Options& o);
+};
+
 struct GptOptions {
   std::string preset;
   int64_t vocab = 0;
@@ -40,6 +50,8 @@ struct GptOptions {
   double norm_eps = 1e-5;
   std::string position = "learned";
   double rope_base = 10000.0;
+  int64_t rotary_dim = 0;
+  bool parallel_residual = false;
   bool bias = true;
   bool qkv_bias = false;
   bool qk_norm = false;
@@ -53,6 +65,7 @@ struct GptOptions {
   double init_std = 0.02;
   int64_t cache_page = 0;
   Config attention = Config(Config::Map{{"type", "softmax"}});
+  std::vector<LayerAttention> attentions = {};
 
   void options(Options& o);
 };
@@ -75,6 +88,9 @@ struct GptBlock : Module {
   std::unique_ptr<AttentionMechanism> attn;
   std::unique_ptr<FeedForward> mlp;
   Dropout attn_dropout, mlp_dropout;
+
+ private:
+  bool parallel_;
 };
 
 class Gpt : public LanguageModel, public SharesTokens, public SharesVocabulary {

@@ -38,6 +38,36 @@ GptOptions llama(int64_t vocab, int64_t context, int64_t layers, int64_t dim, in
   return o;
 }
 
+// Llama's successors: longer contexts, larger bases.
+GptOptions llama3_8b() {
+  GptOptions o = llama(128256, 8192, 32, 4096, 32, 8, 14336, false);
+  o.rope_base = 5e5;
+  return o;
+}
+
+GptOptions qwen2_7b() {
+  GptOptions o = llama(152064, 32768, 28, 3584, 28, 4, 18944, false);
+  o.rope_base = 1e6;
+  o.norm_eps = 1e-6;
+  o.qkv_bias = true;
+  return o;
+}
+
+// Pythia (arXiv 2304.01373): GPT-NeoX's parallel branches, a quarter of each head rotated.
+GptOptions pythia(int64_t layers, int64_t dim, int64_t heads) {
+  GptOptions o;
+  o.vocab = 50304;
+  o.context = 2048;
+  o.layers = layers;
+  o.dim = dim;
+  o.heads = heads;
+  o.position = "rotary";
+  o.rotary_dim = dim / heads / 4;
+  o.parallel_residual = true;
+  o.tied = false;
+  return o;
+}
+
 GptOptions qwen3_06b() {
   GptOptions o = llama(151936, 40960, 28, 1024, 16, 8, 3072, true);
   o.head_dim = 128;
@@ -56,12 +86,24 @@ const std::map<std::string, GptOptions>& presets() {
       {"llama-tiny", llama(32000, 256, 6, 288, 6, 6, 768, true)},      // stories15M of llama2.c
       {"smollm-135m", llama(49152, 2048, 30, 576, 9, 3, 1536, true)},  // arXiv 2502.02737
       {"tinyllama-1.1b", llama(32000, 2048, 22, 2048, 32, 4, 5632, false)},  // arXiv 2401.02385
-      {"qwen3-0.6b", qwen3_06b()},                                           // arXiv 2505.09388
+      {"llama-3-8b", llama3_8b()},                                           // arXiv 2407.21783
+      {"mistral-7b", llama(32000, 8192, 32, 4096, 32, 8, 14336, false)},     // arXiv 2310.06825
+      {"pythia-160m", pythia(12, 768, 12)},
+      {"pythia-410m", pythia(24, 1024, 16)},
+      {"pythia-1b", pythia(16, 2048, 8)},
+      {"qwen2-7b", qwen2_7b()},     // arXiv 2407.10671
+      {"qwen3-0.6b", qwen3_06b()},  // arXiv 2505.09388
   };
   return all;
 }
 
 }  // namespace
+
+void LayerAttention::options(Options& o) {
+  o.field("layers", layers, "layers in a row that it is for", {.min = 1});
+  o.field("attention", attention, "the mechanism: `type` and its own keys",
+          {.registry = "attentions"});
+}
 
 void GptOptions::options(Options& o) {
   o.field("preset", preset, "a published model's configuration, which the other keys change",
@@ -87,6 +129,10 @@ void GptOptions::options(Options& o) {
           {.one_of = {"learned", "sinusoidal", "rotary", "alibi", "none"}});
   o.field("rope_base", rope_base, "rotary: ratio of the longest wavelength to the shortest",
           {.above = 0});
+  o.field("rotary_dim", rotary_dim, "rotary: features of a head that rotate; 0 means all",
+          {.min = 0});
+  o.field("parallel_residual", parallel_residual,
+          "attention and feed-forward layer read the same stream, side by side (GPT-NeoX)");
   o.field("bias", bias, "biases in linear layers and layer norms");
   o.field("qkv_bias", qkv_bias, "biases in the q, k, v projections even without `bias`");
   o.field("qk_norm", qk_norm, "RMS-normalise each head's queries and keys");
@@ -109,6 +155,8 @@ void GptOptions::options(Options& o) {
           {.min = 0});
   o.field("attention", attention, "the attention mechanism: `type` and its own keys",
           {.registry = "attentions"});
+  o.list("attentions", attentions,
+         "mechanisms in place of `attention`, which the layers take in turn");
   o.check(head_dim > 0 || heads < 1 || dim % heads == 0, "heads",
           fmt::format("heads ({}) must divide dim ({}) unless head_dim is given", heads, dim));
   o.check(kv_heads == 0 || heads % kv_heads == 0, "kv_heads",
@@ -116,6 +164,8 @@ void GptOptions::options(Options& o) {
   const int64_t width = head_dim > 0 || heads < 1 ? head_dim : dim / heads;
   o.check(position != "rotary" || width % 2 == 0, "position",
           fmt::format("rotary positions need an even head_dim, got {}", width));
+  o.check(rotary_dim % 2 == 0 && (rotary_dim <= width || width == 0), "rotary_dim",
+          fmt::format("rotary_dim ({}) must be even and at most head_dim ({})", rotary_dim, width));
 }
 
 std::vector<std::string> gpt_presets() { return preset_names(presets()); }

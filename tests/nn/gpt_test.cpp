@@ -49,12 +49,27 @@ GptOptions with_position(const std::string& position) {
   return o;
 }
 
+// GPT-NeoX: two branches side by side, some features of a head rotated; and mechanisms in turn.
+GptOptions neox_style() {
+  GptOptions o = gpt2_style();
+  o.layers = 3;
+  o.heads = 3;
+  o.position = "rotary";
+  o.rotary_dim = 2;
+  o.parallel_residual = true;
+  o.tied = false;
+  o.attentions = {{.layers = 2, .attention = parse_yaml("softmax", "test")},
+                  {.attention = parse_yaml("{type: window, window: 5}", "test")}};
+  return o;
+}
+
 std::vector<std::pair<std::string, GptOptions>> styles() {
   return {{"gpt2", gpt2_style()},
           {"llama", llama_style()},
           {"sinusoidal", with_position("sinusoidal")},
           {"alibi", with_position("alibi")},
-          {"none", with_position("none")}};
+          {"none", with_position("none")},
+          {"neox", neox_style()}};
 }
 
 std::unique_ptr<Gpt> make(const GptOptions& options, DType dtype = DType::f32) {
@@ -67,9 +82,11 @@ std::unique_ptr<Gpt> make(const GptOptions& options, DType dtype = DType::f32) {
 // Each preset's parameters as published (the weights on the Hugging Face hub; tied ones once).
 TEST(Gpt, PresetsHaveThePublishedParameterCounts) {
   const std::map<std::string, int64_t> published = {
-      {"gpt2", 124439808},       {"gpt2-medium", 354823168},    {"gpt2-large", 774030080},
-      {"gpt2-xl", 1557611200},   {"llama-tiny", 15191712},      {"smollm-135m", 134515008},
-      {"qwen3-0.6b", 596049920}, {"tinyllama-1.1b", 1100048384}};
+      {"gpt2", 124439808},        {"gpt2-medium", 354823168},     {"gpt2-large", 774030080},
+      {"gpt2-xl", 1557611200},    {"llama-tiny", 15191712},       {"smollm-135m", 134515008},
+      {"qwen3-0.6b", 596049920},  {"tinyllama-1.1b", 1100048384}, {"pythia-160m", 162322944},
+      {"pythia-410m", 405334016}, {"pythia-1b", 1011781632},      {"llama-3-8b", 8030261248},
+      {"mistral-7b", 7241732096}, {"qwen2-7b", 7615616512}};
   for (const std::string& name : gpt_presets()) {
     ASSERT_TRUE(published.contains(name)) << name;
     EXPECT_EQ(Gpt(gpt_preset(name)).parameter_count(), published.at(name)) << name;
@@ -123,7 +140,9 @@ TEST(Gpt, GradientEqualsCentralDifferences) {
         "norm: rms_norm, position: rotary, bias: false, tied: false, qk_norm: true}",
         "{vocab: 5, context: 3, layers: 1, dim: 4, heads: 1, hidden: 3, position: alibi, "
         "checkpointing: true}",
-        "{vocab: 5, context: 3, layers: 1, dim: 4, heads: 2, hidden: 3, position: sinusoidal}"}) {
+        "{vocab: 5, context: 3, layers: 1, dim: 4, heads: 2, hidden: 3, position: sinusoidal}",
+        "{vocab: 5, context: 3, layers: 2, dim: 8, heads: 2, hidden: 3, position: rotary, "
+        "rotary_dim: 2, parallel_residual: true}"}) {
     EXPECT_EQ(testing::gradcheck_module("gpt", "model", parse_yaml(config, "test"),
                                         {{"ids", ids}, {"targets", targets}}),
               "")

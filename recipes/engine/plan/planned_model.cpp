@@ -98,6 +98,8 @@ void read_gpt(const nn::GptOptions& o, PlannedModel& model) {
   model.outputs = o.vocab;
   model.causal = true;
   model.head_norms = o.qk_norm;
+  if (!o.attentions.empty()) model.attention = "several in turn";
+  if (o.parallel_residual) model.attention += " in parallel branches";
   model.resizable = true;
   model.item = "sequences";
 }
