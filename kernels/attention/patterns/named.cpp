@@ -90,30 +90,6 @@ AttentionPattern block_window(int64_t tokens, int64_t block, int64_t before, int
   return AttentionPattern::separable({axis}, "block_window");
 }
 
-AttentionPattern power_blocks(int64_t queries, int64_t keys, int64_t offset,
-                              const PowerBlocks& blocks) {
-  const auto sees = [o = blocks](int64_t query, int64_t key) {
-    const int64_t distance = query - key;
-    return distance >= 0 &&
-           (key < o.sinks || distance < o.window || (distance & (distance - 1)) == 0);
-  };
-  const int64_t block = blocks.block;
-  HEED_CHECK(block > 0 && blocks.window > 0 && blocks.sinks >= 0 && offset >= 0,
-             "attention: power blocks of {}, window {}, sinks {}, offset {}", block, blocks.window,
-             blocks.sinks, offset);
-  if (offset % block == 0) {
-    const int64_t first = offset / block;
-    return AttentionPattern::blocks(
-        block, queries, keys, [&](int64_t query, int64_t key) { return sees(first + query, key); });
-  }
-  // A step of decoding: its queries may lie anywhere in their blocks.
-  return AttentionPattern::where(
-      fmt::format("power({}, {}, {}, {})", block, blocks.window, blocks.sinks, offset),
-      [sees, block, offset](int64_t i, int64_t j) {
-        return sees((offset + i) / block, j / block);
-      });
-}
-
 AttentionPattern centred_taps(const std::vector<TapAxis>& axes) {
   std::vector<SeparableAxis> tables;
   for (const TapAxis& axis : axes) {

@@ -16,15 +16,6 @@ AttentionPattern random_sources(int64_t tokens, int64_t kept, const RandomKey& k
 /// (arXiv 2003.05997).
 AttentionPattern block_window(int64_t tokens, int64_t block, int64_t before, int64_t after);
 
-/// Blocks of `block` tokens, each of which sees itself, the `window` - 1 before it, those before it
-/// by a power of two, and the first `sinks` (PowerAttention, arXiv 2503.03588); query 0 is token
-/// `offset`.
-struct PowerBlocks {
-  int64_t block = 0, window = 0, sinks = 0;
-};
-AttentionPattern power_blocks(int64_t queries, int64_t keys, int64_t offset,
-                              const PowerBlocks& blocks);
-
 /// One axis of centred taps.
 struct TapAxis {
   int64_t keys = 0;      ///< along the axis
