@@ -29,6 +29,10 @@ class Maker {
       two_channel();
     } else if (o_.task == "passkey") {
       passkey();
+    } else if (o_.task == "carry") {
+      carry();
+    } else if (o_.task == "needle") {
+      needle();
     } else if (o_.task == "induction") {
       induction();
     } else if (o_.task == "markov") {
@@ -135,6 +139,57 @@ class Maker {
     }
   }
 
+  /// A value's token: behind the symbols.
+  int64_t value_token(int64_t value) const { return kFirstSymbol + o_.symbols + value; }
+  /// Whether the place put last is one to ask at.
+  bool asks_here() const { return o_.asked == "every" || std::ssize(example_.inputs) == o_.length; }
+
+  void carry() {
+    constexpr int64_t kFree = 8;  // places at the end without a key
+    need(o_.length > kFree, kFree + 1);
+    int64_t at = 0;
+    if (o_.places.empty()) {
+      at = below(o_.length - kFree);
+    } else {
+      at = o_.places[static_cast<size_t>(below(std::ssize(o_.places)))];
+      need(at < o_.length, at + 1);
+    }
+    const int64_t key = value_token(below(o_.values));
+    for (int64_t i = 0; i < o_.length; ++i) {
+      put(i == at ? key : symbol());
+      if (i >= at && asks_here()) ask(key);
+    }
+  }
+
+  // Next tokens are asked for where every place is, so that the values can be learnt.
+  void needle() {
+    const int64_t keys = (o_.length - 1) / 4;
+    if (keys < 1 || o_.length != 4 * keys + 1 || keys > o_.symbols || o_.values < 2) {
+      fail_request(
+          "synthetic needle: a length of 4 n + 1 for n keys of {}, and two values or more; "
+          "got length {} and {} values",
+          o_.symbols, o_.length, o_.values);
+    }
+    const Permutation ids = shuffle(o_.symbols, "keys"), order = shuffle(2 * keys, "order");
+    std::vector<int64_t> values = {1 + below(o_.values - 1)};  // key 0 is the needle
+    for (int64_t i = 1; i < keys; ++i) {
+      const bool first = below(10) < 6;
+      const int64_t any = below(o_.values);
+      values.push_back(first ? 0 : any);
+    }
+    for (int64_t i = 0; i < 2 * keys; ++i) {
+      const int64_t key = at(order, i) % keys;
+      put(kFirstSymbol + at(ids, key));
+      put(value_token(values[static_cast<size_t>(key)]));
+    }
+    put(kFirstSymbol + at(ids, 0));
+    if (o_.asked == "every") {
+      for (size_t i = 0; i + 1 < example_.inputs.size(); ++i)
+        example_.targets[i] = example_.inputs[i + 1];
+    }
+    ask(value_token(values[0]));
+  }
+
   void induction() {
     need(o_.length >= 3, 3);
     const int64_t first = below(o_.length - 2);
@@ -215,18 +270,25 @@ class Maker {
   SyntheticExample example_;
 };
 
+bool has_values(const std::string& task) { return task == "carry" || task == "needle"; }
+
 }  // namespace
 
 void SyntheticOptions::options(Options& o) {
   o.field("task", task, "what is to be learnt",
-          {.one_of = {"copy", "reverse", "recall", "two_channel", "passkey", "induction", "markov",
-                      "listops"}});
+          {.one_of = {"copy", "reverse", "recall", "two_channel", "passkey", "carry", "needle",
+                      "induction", "markov", "listops"}});
   o.field("length", length, "places of an example", {.min = 2, .max = 1 << 24});
   o.field("symbols", symbols, "different symbols; listops has its own", {.min = 2, .max = 1 << 20});
   o.field("pairs", pairs, "key-value pairs of recall and two_channel", {.min = 1});
   o.field("queries", queries, "keys asked for in recall and two_channel", {.min = 1});
   o.field("digits", digits, "symbols of a passkey", {.min = 1});
   o.field("depth", depth, "nesting of listops, at most", {.min = 1, .max = 64});
+  o.field("values", values, "values of carry and needle, beside the symbols", {.min = 1});
+  o.field("asked", asked, "carry, needle: every place asks, or the last alone",
+          {.one_of = {"every", "last"}});
+  o.field("places", places, "carry: where the key may stand; empty: anywhere but the last 8 places",
+          {.min = 0});
   const SyntheticOptions usual;
   const bool keyed = task == "recall" || task == "two_channel";
   check_read(o, task != "listops", task, "symbols", symbols, usual.symbols);
@@ -234,6 +296,11 @@ void SyntheticOptions::options(Options& o) {
   check_read(o, keyed, task, "queries", queries, usual.queries);
   check_read(o, task == "passkey", task, "digits", digits, usual.digits);
   check_read(o, task == "listops", task, "depth", depth, usual.depth);
+  check_read(o, has_values(task), task, "values", values, usual.values);
+  o.check(has_values(task) || asked == usual.asked, "asked",
+          fmt::format("the task '{}' has no `asked`", task));
+  o.check(task == "carry" || places.empty(), "places",
+          fmt::format("the task '{}' has no `places`", task));
 }
 
 void check_read(Options& o, bool read, const std::string& task, const char* name, int64_t value,
@@ -247,7 +314,8 @@ void SyntheticDataOptions::options(Options& o) {
 }
 
 int64_t synthetic_vocab(const SyntheticOptions& options) {
-  return options.task == "listops" ? kClose + 1 : kFirstSymbol + options.symbols;
+  if (options.task == "listops") return kClose + 1;
+  return kFirstSymbol + options.symbols + (has_values(options.task) ? options.values : 0);
 }
 
 SyntheticExample synthetic_example(const SyntheticOptions& options, uint64_t seed, int64_t index) {

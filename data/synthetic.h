@@ -11,6 +11,15 @@
 //                  place empty
 //   passkey        `digits` symbols hidden between noise of other symbols, announced by a marker;
 //                  after a second marker they are to be repeated
+//   carry          one of `values` keys at one place among noise of other symbols: every later
+//   place
+//                  asks for it, so that near places can learn it first and pass it on (the
+//                  miniature of PowerAttention, arXiv 2503.03588)
+//   needle         pairs of a key and its value; a quarter as many keys as places, each in two of
+//                  the pairs with the same value: the first value with probability 0.6, else any.
+//                  The last place is a key whose value is not the first, and asks for it; the
+//                  longer the text, the more of it looks alike (selective attention, arXiv
+//                  2411.12892)
 //   induction      noise in which one marker symbol occurs twice: what followed it the first time
 //                  is to be predicted after the second (arXiv 2209.11895)
 //   markov         a chain of first order whose transition table is drawn anew for each example:
@@ -40,6 +49,9 @@ struct SyntheticOptions {
   int64_t queries = 4;
   int64_t digits = 5;
   int64_t depth = 4;
+  int64_t values = 8;                ///< of carry and needle, beside the other symbols
+  std::string asked = "every";       ///< carry, needle: "every" place or the "last" alone
+  std::vector<int64_t> places = {};  ///< carry: where the key may stand; empty: any but the last 8
 
   void options(Options& o);
 };

@@ -12,7 +12,8 @@ namespace {
 using Numbers = std::vector<int64_t>;
 
 const std::vector<std::string> kTasks = {"copy",    "reverse",   "recall", "two_channel",
-                                         "passkey", "induction", "markov", "listops"};
+                                         "passkey", "induction", "markov", "listops",
+                                         "carry"};
 
 TEST(Synthetic, ExamplesAreFunctionsOfSeedAndIndex) {
   for (const std::string& task : kTasks) {
@@ -86,6 +87,62 @@ TEST(Synthetic, PasskeyAndInductionPointBack) {
     EXPECT_EQ(n.inputs.back(), 1);
     EXPECT_EQ(n.targets.back(), *(first + 1));
   }
+}
+
+TEST(Synthetic, CarryAsksForItsKeyFromItsPlaceOn) {
+  const SyntheticOptions options{.task = "carry", .length = 40, .symbols = 16};
+  std::map<int64_t, int64_t> keys, places;
+  for (int64_t i = 0; i < 2000; ++i) {
+    const SyntheticExample e = synthetic_example(options, 1, i);
+    const auto is_key = [](int64_t token) { return token >= 3 + 16; };
+    const auto at = std::find_if(e.inputs.begin(), e.inputs.end(), is_key) - e.inputs.begin();
+    EXPECT_EQ(std::count_if(e.inputs.begin(), e.inputs.end(), is_key), 1);
+    ASSERT_LT(at, 32);
+    const int64_t key = e.inputs[static_cast<size_t>(at)];
+    for (int64_t p = 0; p < 40; ++p)
+      ASSERT_EQ(e.targets[static_cast<size_t>(p)], p < at ? kIgnoreTarget : key);
+    ++keys[key], ++places[at];
+  }
+  EXPECT_EQ(keys.size(), 8u);
+  EXPECT_EQ(places.size(), 32u);
+  // The last place alone asks, and the key stands where it is told to.
+  SyntheticOptions last = options;
+  last.asked = "last";
+  last.places = {3, 5};
+  for (int64_t i = 0; i < 20; ++i) {
+    const SyntheticExample e = synthetic_example(last, 1, i);
+    EXPECT_EQ(std::count(e.targets.begin(), e.targets.end(), kIgnoreTarget), 39);
+    EXPECT_EQ(e.targets.back(), std::max(e.inputs[3], e.inputs[5]));
+  }
+}
+
+TEST(Synthetic, NeedleAsksForTheRareValueOfAKeySeenTwice) {
+  const SyntheticOptions options{
+      .task = "needle", .length = 65, .symbols = 512, .values = 16, .asked = "last"};
+  int64_t usual = 0, values = 0;
+  for (int64_t i = 0; i < 200; ++i) {
+    const SyntheticExample e = synthetic_example(options, 1, i);
+    std::map<int64_t, Numbers> pairs;
+    for (size_t p = 0; p < 64; p += 2) pairs[e.inputs[p]].push_back(e.inputs[p + 1]);
+    ASSERT_EQ(pairs.size(), 16u);
+    for (const auto& [key, both] : pairs) {
+      ASSERT_TRUE(key >= 3 && key < 515);
+      ASSERT_EQ(both.size(), 2u);
+      ASSERT_EQ(both[0], both[1]);
+      ASSERT_TRUE(both[0] >= 515 && both[0] < 531);
+      usual += both[0] == 515;
+      ++values;
+    }
+    EXPECT_EQ(e.targets.back(), pairs.at(e.inputs.back())[0]);
+    EXPECT_NE(e.targets.back(), 515);
+    EXPECT_EQ(std::count(e.targets.begin(), e.targets.end(), kIgnoreTarget), 64);
+  }
+  // 15 of 16 keys have the usual value with probability 0.6 + 0.4 / 16; five standard deviations.
+  EXPECT_NEAR(static_cast<double>(usual) / static_cast<double>(values), 15.0 / 16 * 0.625, 0.05);
+  SyntheticOptions every = options;
+  every.asked = "every";
+  const SyntheticExample e = synthetic_example(every, 1, 0);
+  EXPECT_TRUE(std::equal(e.targets.begin(), e.targets.end() - 1, e.inputs.begin() + 1));
 }
 
 TEST(Synthetic, MarkovTargetsAreTheNextInputs) {
