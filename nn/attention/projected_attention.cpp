@@ -67,9 +67,14 @@ Tensor ProjectedAttention::project_packed(const Tensor& x, const AttentionContex
 }
 
 Heads ProjectedAttention::project_tokens(const Tensor& x, const AttentionContext& context) {
-  const int64_t width = host_.heads * host_.head_dim, kv_width = host_.kv_heads * host_.head_dim;
-  const std::vector<Tensor> parts = split(own_heads(x), {width, kv_width, kv_width}, 2);
+  return heads_of(own_heads(x), x, context);
+}
+
+Heads ProjectedAttention::heads_of(const Tensor& packed, const Tensor& x,
+                                   const AttentionContext& context) {
   const int64_t batch = x.size(0), tokens = x.size(1);
+  const int64_t width = host_.heads * host_.head_dim, kv_width = host_.kv_heads * host_.head_dim;
+  const std::vector<Tensor> parts = split(packed, {width, kv_width, kv_width}, 2);
   const auto by_head = [&](const Tensor& part, int64_t heads) {
     return reshape(part, {batch, tokens, heads, host_.head_dim});
   };
@@ -115,7 +120,11 @@ Tensor ProjectedAttention::attended(const Heads& heads, const AttentionSpec& how
 
 Tensor ProjectedAttention::attend(const Tensor& x, const AttentionContext& context,
                                   const AttentionSpec& how) {
-  const Heads heads = project_tokens(x, context);
+  return attend(project_tokens(x, context), context, how);
+}
+
+Tensor ProjectedAttention::attend(const Heads& heads, const AttentionContext& context,
+                                  const AttentionSpec& how) {
   if (context.cache == nullptr) return merge(attended(heads, how));
   check_cache();
   return merge(context.cache->attend(context.layer, heads.q, heads.k, heads.v, how));

@@ -28,6 +28,10 @@ class ProjectedAttention : public AttentionMechanism {
   Tensor project_packed(const Tensor& x, const AttentionContext& context);
   /// The same by head, normalised and rotated.
   Heads project_tokens(const Tensor& x, const AttentionContext& context);
+  /// x [B, N, C] -> q, k, v of this rank's heads [B, N, (H + 2 Hkv) D], and the heads of those: in
+  /// two steps, for mechanisms that read the projection before it is rotated.
+  Tensor own_heads(const Tensor& x);
+  Heads heads_of(const Tensor& packed, const Tensor& x, const AttentionContext& context);
   /// The same; keys and values of a cache come first.
   Heads project(const Tensor& x, const AttentionContext& context);
   /// Tokens of the sequence that x holds, or that ranks share.
@@ -41,6 +45,8 @@ class ProjectedAttention : public AttentionMechanism {
   Tensor attended(const Heads& heads, const AttentionSpec& how) const;
   /// Projects x, attends, with a cache over all of its keys and values, and projects back.
   Tensor attend(const Tensor& x, const AttentionContext& context, const AttentionSpec& how);
+  /// The same from x's heads.
+  Tensor attend(const Heads& heads, const AttentionContext& context, const AttentionSpec& how);
   /// [B, H, N, D] -> out projection of [B, N, H D].
   Tensor merge(const Tensor& heads);
   /// Causality (with the cache's offset), ALiBi and dropout as the host wants them.
@@ -70,8 +76,6 @@ class ProjectedAttention : public AttentionMechanism {
 
  private:
   RotaryOptions rotation() const;
-  /// x [B, N, C] -> q, k, v of this rank's heads [B, N, (H + 2 Hkv) D].
-  Tensor own_heads(const Tensor& x);
 
   AttentionHost host_;
   int64_t first_head_ = 0, all_heads_;

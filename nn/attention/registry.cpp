@@ -9,6 +9,7 @@
 #include "nn/attention/local_linear_attention.h"
 #include "nn/attention/neighborhood_attention.h"
 #include "nn/attention/power_attention.h"
+#include "nn/attention/selective_attention.h"
 #include "nn/attention/softmax_attention.h"
 #include "nn/attention/window_attention.h"
 #include "nn/defaults.h"
@@ -76,6 +77,11 @@ std::vector<AttentionEntry> all_entries() {
            true,
            false,
            "it looks into the past alone"}),
+      entry<SelectiveAttention, SelectiveOptions>(
+          {"selective",
+           {},
+           "softmax attention with temperatures of queries and values by token and position",
+           "arXiv 2411.12892"}),
       entry<LinearAttention, LinearAttentionOptions>(
           {"linear_attention",
            {"linear"},

@@ -96,6 +96,8 @@ TEST(SequenceParallel, MechanismsEqualThemselvesOnOneRank) {
       {"{type: softmax, sink: true, softcap: 3}", host},
       {"{type: window, window: 5, sinks: 2}", rotary, false, all},
       {"{type: power, block: 3, window: 2, sinks: 1}", host, false, all},
+      {"{type: selective, key: true}", rotary, false, all},
+      {"{type: selective, token: mlp, value_position: true, per_head: true}", free, false, all},
       {"{type: neighborhood, window: 5, relative: true, axes: 1}", free},
       {"{type: neighborhood, window: 5, dilation: 2, relative: true}", host},
       {"{type: window_partition, window: 4, relative: true, axes: 1}", free},

@@ -230,12 +230,30 @@ TEST(TensorParallel, SoftmaxAttention) {
 TEST(TensorParallel, PatternAttention) {
   expect_attention("{type: window, window: 3, sinks: 1}", {.kv_heads = 1, .dropout = 0.3});
   expect_attention("{type: power, block: 2}", {.kv_heads = 2, .position = "rotary"});
+  expect_attention("{type: power, rule: longnet, block: 1}", {.kv_heads = 1});
   const nn::AttentionContext map{.grid = {3, 3}};
   for (const char* slot : {"{type: neighborhood, window: 3, relative: true}",
                            "{type: window_partition, window: 2, relative: true}",
                            "{type: halo, block: 3, halo: 1, relative: true}"}) {
     expect_attention(slot, {.kv_heads = 1, .causal = false, .dropout = 0.2}, map);
   }
+}
+
+TEST(TensorParallel, SelectiveAttention) {
+  expect_attention("{type: selective, key: true}", {.kv_heads = 1, .dropout = 0.3});
+  expect_attention("{type: selective, value_position: true, per_head: true}",
+                   {.kv_heads = 2, .position = "rotary"});
+  expect_attention("{type: selective, token: mlp, hidden: 3, per_head: true}", {.kv_heads = 1});
+  expect_attention("{type: selective, token: none, value: false, gate: expexp}", {.kv_heads = 1});
+  nn::AttentionContext context;
+  context.lengths = Tensor::from(std::vector<int64_t>{9, 4}, {2});
+  expect_attention("{type: selective, token: mlp}", {.kv_heads = 1, .causal = false}, context);
+  if (world().size() == 1) return;
+  const auto shared_keys =
+      nn::make_attention(parse_yaml("selective", "slot"),
+                         {.dim = 8, .heads = world().size(), .kv_heads = 1, .head_dim = 4});
+  EXPECT_THAT(request_error([&] { shared_keys->split_heads(split_of_world()); }),
+              HasSubstr("no more ranks than those"));
 }
 
 TEST(TensorParallel, LinformerAttention) {

@@ -185,8 +185,9 @@ def gpt(w, inputs, c):
     inner = dict(c, norm_eps=eps)
     for layer in range(c["layers"]):
         p = f"blocks.{layer}."
-        x = x + attention(w, norm(x, p + "norm1."), inner, p + "attn.")
-        x = x + feed_forward(w, norm(x, p + "norm2."), c.get("mlp", "gelu"), p + "mlp.")
+        attended = attention(w, norm(x, p + "norm1."), inner, p + "attn.")
+        feed = lambda x: feed_forward(w, norm(x, p + "norm2."), c.get("mlp", "gelu"), p + "mlp.")
+        x = x + attended + feed(x if c.get("parallel_residual") else x + attended)
     head = w.get("head.weight", w["embed.weight"])
     logits = F.linear(norm(x, "norm."), head)
     if "targets" not in inputs:
@@ -1026,7 +1027,13 @@ def pattern_cases():
 
     def power(c, i, j):
         i, j = i // c["block"], j // c["block"]
-        return i >= j and (i - j < c["window"] or j < c["sinks"] or (i - j).bit_count() == 1)
+        near, rule = i - j < c["window"] or j < c["sinks"], c.get("rule", "power")
+        if rule == "dilated":
+            return i >= j and (i - j) % 2 == 0 and i - j < c["window"]
+        if rule == "longnet":
+            return i >= j and any(i ^ j < 8 << n and (i | j) % 2**n == 0 for n in range(5))
+        far = {"power": (i - j).bit_count() == 1, "sliding": False, "stride": (i - j) % c.get("stride", 32) == 0}
+        return i >= j and (near or far[rule])
 
     def neighborhood(c, i, j):
         first = min(max(i - c["window"] // 2, 0), count - c["window"])
@@ -1045,6 +1052,11 @@ def pattern_cases():
         ("window", window, dict(small, window=4, sinks=3, position="rotary")),
         ("window", window, dict(small, window=6, sinks=2, causal=False)),
         ("power", power, dict(small, block=3, window=2, sinks=1)),
+        ("power", power, dict(small, kv_heads=1, block=1, window=1, sinks=0, position="rotary")),
+        ("power", power, dict(small, rule="sliding", block=3, window=2, sinks=1)),
+        ("power", power, dict(small, rule="stride", block=2, window=2, sinks=1, stride=5)),
+        ("power", power, dict(small, rule="dilated", block=2, window=7)),
+        ("power", power, dict(small, rule="longnet", block=1)),
         ("neighborhood", neighborhood, dict(small, window=7, causal=False)),
         ("window_partition", partition, dict(small, window=8, causal=False)),
         ("halo", halo, dict(small, block=5, halo=2, border="crop", causal=False)),
@@ -1072,6 +1084,56 @@ def pattern_cases():
                {"x": normal(2, count, 24)},
                lambda w, i, c: [attention(w, i["x"], c, sees=lambda a, b: halo(c, a, b), terms=content(w, c))],
                128, 8)
+
+
+def selective(w, x, c):
+    """Selective attention by its formulas: each query, key and value times its own inverse temperature."""
+    batch, count, _ = x.shape
+    heads, kv_heads = c["heads"], c.get("kv_heads") or c["heads"]
+    width = c["dim"] // heads
+    packed = linear(w, x, "qkv.")
+    parts = packed.split([heads * width, kv_heads * width, kv_heads * width], dim=-1)
+    causal = c.get("causal", True)
+    n = torch.arange(1, count + 1) if causal else torch.full((count,), count)
+    gates = {"sigmoid": torch.sigmoid, "expexp": lambda a: torch.exp(-torch.exp(a)), "linear": lambda a: a}
+
+    def temperature(name, features):
+        tau = torch.ones(batch, count, 1, dtype=x.dtype)
+        if name + ".weight" in w:
+            if name + ".up.weight" in w:
+                features = linear(w, x, name + ".up.")
+            tau = tau + torch.tanh(F.gelu(features) @ w[name + ".weight"].T + w[name + ".bias"])
+        if name + ".alpha" in w:
+            tau = tau + (n.to(x.dtype).log() * gates[c.get("gate", "sigmoid")](w[name + ".alpha"]))[:, None]
+        return tau.transpose(1, 2)[..., None]  # [B, 1 or heads, N, 1]
+
+    q, k, v = (part.reshape(batch, count, -1, width).transpose(1, 2) for part in parts)
+    if c.get("position") == "rotary":
+        q, k = rotate(q), rotate(k)
+    if c.get("query", True):
+        q = q * temperature("query_temperature", parts[0])
+    if c.get("key", False):
+        k = k * temperature("key_temperature", parts[1])
+    if c.get("value", True):
+        v = v * temperature("value_temperature", parts[2])
+    k, v = (t.repeat_interleave(heads // kv_heads, dim=1) for t in (k, v))
+    scores = q @ k.transpose(-1, -2) / width**0.5
+    if causal:
+        scores = scores.masked_fill(torch.ones(count, count, dtype=torch.bool).triu(1), -math.inf)
+    return [linear(w, (scores.softmax(-1) @ v).transpose(1, 2).flatten(2), "out.")]
+
+
+def selective_cases():
+    small = {"dim": 24, "heads": 3}
+    for config in [
+        small,
+        dict(small, kv_heads=1, position="rotary", key=True, value_position=True, per_head=True),
+        dict(small, token="mlp", hidden=7, gate="linear", causal=False),
+        dict(small, token="mlp", per_head=True, bias=False),
+        dict(small, token="none", value=False, gate="expexp", position="rotary"),
+    ]:
+        yield Case("selective", config, {"x": normal(2, 37, 24)},
+                   lambda w, i, c: selective(w, i["x"], c), 128, 16)
 
 
 def state_attention(w, x, c, prefix=""):
@@ -1174,6 +1236,7 @@ def model_cases():
         llama,
         dict(llama, head_dim=16, qk_norm=True, rope_base=1e6, norm_eps=1e-6, tied=True),
         dict(llama, kv_heads=1, qkv_bias=True, mlp="gelu"),
+        dict(gpt2, position="rotary", rotary_dim=4, parallel_residual=True, tied=False),
     ]:
         inputs = {"ids": ids(61, 3, 29), "targets": ids(61, 3, 29)}
         # Two blocks of two sub-blocks, each some eight sums deep, there and back.
@@ -1433,7 +1496,8 @@ def metric_loss_cases():
 
 def all_cases():
     return list(itertools.chain(layer_cases(), vision_layer_cases(), position_cases(),
-                                recurrent_cases(), attention_cases(), pattern_cases(), state_cases(), model_cases(),
+                                recurrent_cases(), attention_cases(), pattern_cases(), selective_cases(),
+                                state_cases(), model_cases(),
                                 encoder_cases(), recommender_cases(), sequence_to_sequence_cases(),
                                 vision_model_cases(),
                                 image_model_cases(), loss_cases()))
