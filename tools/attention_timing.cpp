@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <ctime>
-#include <functional>
 #include <vector>
 
 #include "core/allocator.h"
@@ -27,7 +26,8 @@ double now() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-/// Best of the runs that fit into the time, at least two.
+}  // namespace
+
 double best_seconds(double budget, const std::function<void()>& run) {
   run();
   double best = HUGE_VAL;
@@ -39,6 +39,8 @@ double best_seconds(double budget, const std::function<void()>& run) {
   }
   return best;
 }
+
+namespace {
 
 struct Inputs {
   Tensor q, k, v, dout;

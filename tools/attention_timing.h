@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +25,10 @@ struct AttentionTiming {
   double forward = 0.0, both = 0.0;
   int64_t forward_peak_bytes = 0, peak_bytes = 0;  ///< beyond the inputs; forward, and of all
 };
+
+/// The best of the runs that fit into `budget` seconds, at least two, after one that is not
+/// counted.
+double best_seconds(double budget, const std::function<void()>& run);
 
 /// The fused kernels, for about `seconds` each direction.
 AttentionTiming time_fused(const AttentionShape& shape, const AttentionPattern& pattern,

@@ -21,6 +21,7 @@
 #include "tools/attention_bench.h"
 #include "tools/collectives_bench.h"
 #include "tools/command.h"
+#include "tools/mechanism_bench.h"
 #include "tools/metrics.h"
 #include "tools/op_profile.h"
 #include "tools/progress.h"
@@ -234,6 +235,7 @@ void add_bench(CLI::App& heed) {
         ""}});
   command->callback([arguments] { bench_step(*arguments); });
   add_bench_attention(*bench);
+  add_bench_mechanism(*bench);
   add_bench_collectives(*bench);
 }
 

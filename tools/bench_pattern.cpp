@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "kernels/attention/patterns/named.h"
+#include "kernels/attention/patterns/power.h"
 
 namespace heed::tools {
 namespace {
@@ -146,7 +147,7 @@ constexpr Named kPatterns[] = {
     {"window_partition", true, true, window_partition},
     {"halo", true, false, halo},
     {"power", false, false, [](const Wanted& w) {
-       return AttentionPattern::causal() & power_blocks(w.n, w.n, 0, {w.p.block, 5, 1});
+       return AttentionPattern::causal() & power_blocks(w.n, w.n, 0, {.block = w.p.block});
      }}};
 
 Wanted wanted_of(const BenchPattern& p) {
@@ -175,7 +176,10 @@ const std::vector<std::string>& bench_patterns() {
 }
 
 std::vector<int64_t> BenchPattern::axes() const {
-  if (grid.empty()) return {tokens};
+  return grid.empty() ? std::vector<int64_t>{tokens} : grid_lengths(grid);
+}
+
+std::vector<int64_t> grid_lengths(const std::string& grid) {
   std::vector<int64_t> lengths;
   std::stringstream text(grid + "x");
   int64_t count = 1;

@@ -34,4 +34,8 @@ struct BenchPattern {
 
 const std::vector<std::string>& bench_patterns();
 
+/// Lengths of the axes of a map, "56x56". Throws RequestError for what is not a grid of at most
+/// 2^24 tokens.
+std::vector<int64_t> grid_lengths(const std::string& grid);
+
 }  // namespace heed::tools

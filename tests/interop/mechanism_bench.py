@@ -1,0 +1,137 @@
+"""Attention mechanisms as a model holds them (projections included) beside PyTorch modules that do the same, as a
+PyTorch user writes them: nn.Linear, scaled_dot_product_attention with its mask, eager.
+
+    OMP_NUM_THREADS=1 python tests/interop/mechanism_bench.py build/heed [--only NAME] [--seconds 1] [--rounds 2]
+
+Prints, for each case, milliseconds forward and with the backward pass of heed's mechanism, of heed's softmax
+attention in the same place and of PyTorch's module, and how many times faster heed is. Best of interleaved rounds;
+with one thread the times are processor times.
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+
+try:
+    import torch
+    import torch.nn as nn
+    import torch.nn.functional as F
+except ImportError:
+    print("mechanism_bench: skipped, PyTorch is not importable here")
+    sys.exit(0)
+
+
+class Attention(nn.Module):
+    """Multi-head attention with an optional boolean mask [N, N]."""
+
+    def __init__(self, dim, heads, mask=None):
+        super().__init__()
+        self.heads, self.mask = heads, mask
+        self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+
+    def split(self, x):
+        return (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv(x).chunk(3, -1))
+
+    def forward(self, x):
+        q, k, v = self.split(x)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask, is_causal=self.mask is None)
+        return self.out(y.transpose(1, 2).flatten(2))
+
+
+class Selective(Attention):
+    """arXiv 2411.12892, temperatures of queries and values that share the projections."""
+
+    def __init__(self, dim, heads):
+        super().__init__(dim, heads)
+        self.query, self.value, self.alpha = nn.Linear(dim, 1), nn.Linear(dim, 1), nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        log_n = torch.arange(1, x.shape[1] + 1).log()[:, None]
+        tau_q = 1 + torch.tanh(self.query(F.gelu(q))) + torch.sigmoid(self.alpha) * log_n
+        tau_v = 1 + torch.tanh(self.value(F.gelu(v)))
+        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q * tau_q, k, v * tau_v))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out(y.transpose(1, 2).flatten(2))
+
+
+def power_mask(tokens, block, window=5, sinks=1):
+    blocks = torch.arange(tokens) // block
+    far = blocks[:, None] - blocks
+    seen = (far < window) | (blocks < sinks) | ((far & (far - 1)) == 0)
+    return seen & torch.ones(tokens, tokens, dtype=torch.bool).tril()
+
+
+def cases():
+    """Name, the slot, its shape, the module."""
+    for tokens in (1024, 4096):
+        shape = {"batch": 1, "tokens": tokens, "dim": 256, "heads": 4}
+        yield "power", "{type: power, block: 32}", shape, Attention(256, 4, power_mask(tokens, 32))
+    for batch, tokens in ((4, 512), (1, 2048)):
+        shape = {"batch": batch, "tokens": tokens, "dim": 256, "heads": 4}
+        yield "selective", "{type: selective}", shape, Selective(256, 4)
+
+
+def heed_times(command, slot, shape, seconds):
+    call = [command, "bench", "mechanism", slot, "--json", "--seconds", str(seconds)]
+    for name, value in shape.items():
+        call += [f"--{name}", str(value)]
+    document = json.loads(subprocess.run(call, capture_output=True, text=True, check=True).stdout)
+    return {(who, way): document[who][f"{way}_ms"] for who in ("mechanism", "softmax")
+            for way in ("forward", "forward_backward")}
+
+
+def torch_times(module, shape, seconds, clock):
+    x = torch.randn(shape["batch"], shape["tokens"], shape["dim"], requires_grad=True)
+    dy = torch.randn_like(x)
+    inputs = [x, *module.parameters()]
+
+    def forward():
+        with torch.no_grad():
+            module(x)
+
+    def both():
+        torch.autograd.grad(module(x), inputs, dy)
+
+    times = {}
+    for way, run in (("forward", forward), ("forward_backward", both)):
+        run()
+        best, start = float("inf"), clock()
+        while clock() - start < seconds:
+            begin = clock()
+            run()
+            best = min(best, clock() - begin)
+        times["PyTorch", way] = 1e3 * best
+    return times
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("command")
+    parser.add_argument("--only")
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--rounds", type=int, default=2)
+    args = parser.parse_args()
+    threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))
+    torch.set_num_threads(threads)
+    clock = time.process_time if threads == 1 else time.perf_counter
+    print(f"{threads} thread(s), PyTorch {torch.__version__}; milliseconds forward / with backward")
+    for name, slot, shape, module in cases():
+        if args.only not in (None, name):
+            continue
+        best = {}
+        for _ in range(args.rounds):
+            for key, ms in (*heed_times(args.command, slot, shape, args.seconds).items(),
+                            *torch_times(module, shape, args.seconds, clock).items()):
+                best[key] = min(ms, best.get(key, ms))
+        row = "  ".join(f"{who} {best[who, 'forward']:.2f} / {best[who, 'forward_backward']:.2f}"
+                        for who in ("mechanism", "softmax", "PyTorch"))
+        ratio = [best["PyTorch", way] / best["mechanism", way] for way in ("forward", "forward_backward")]
+        size = "x".join(str(value) for value in shape.values())
+        print(f"{name} {size}:  {row}  PyTorch's time over heed's {ratio[0]:.2f} / {ratio[1]:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
