@@ -1027,7 +1027,7 @@ def pattern_cases():
 
     def power(c, i, j):
         i, j = i // c["block"], j // c["block"]
-        near, rule = i - j < c["window"] or j < c["sinks"], c.get("rule", "power")
+        near, rule = i - j < c.get("window", 5) or j < c.get("sinks", 1), c.get("rule", "power")
         if rule == "dilated":
             return i >= j and (i - j) % 2 == 0 and i - j < c["window"]
         if rule == "longnet":
