@@ -55,7 +55,8 @@ TEST_P(PaperRecipes, EveryArmOfTheClaimTakesSteps) {
   const ClaimPlan plan = plan_claim(claim, "smoke", scratch.path("claim"), 1);
   for (const ClaimRun& run : plan.runs) {
     std::vector<std::string> overrides = run.overrides;
-    overrides.insert(overrides.end(), {"train.steps=2", "train.eval_every=0"});
+    overrides.insert(overrides.end(),
+                     {"train.steps=2", "train.eval_every=0", "schedule={type: constant}"});
     for (const ClaimPoint& point : plan.points) {  // its measurements are recipes too
       std::vector<std::string> measured = overrides;
       measured.insert(measured.end(), point.overrides.begin(), point.overrides.end());
