@@ -161,7 +161,7 @@ class Maker {
     }
   }
 
-  // Next tokens are asked for where every place is, so that the values can be learnt.
+  // Every key asks for its value: the first time for what is usual, the second for what was seen.
   void needle() {
     const int64_t keys = (o_.length - 1) / 4;
     if (keys < 1 || o_.length != 4 * keys + 1 || keys > o_.symbols || o_.values < 2) {
@@ -177,17 +177,14 @@ class Maker {
       const int64_t any = below(o_.values);
       values.push_back(first ? 0 : any);
     }
-    for (int64_t i = 0; i < 2 * keys; ++i) {
-      const int64_t key = at(order, i) % keys;
+    const auto pair = [&](int64_t key, bool asked) {
+      const int64_t value = value_token(values[static_cast<size_t>(key)]);
       put(kFirstSymbol + at(ids, key));
-      put(value_token(values[static_cast<size_t>(key)]));
-    }
-    put(kFirstSymbol + at(ids, 0));
-    if (o_.asked == "every") {
-      for (size_t i = 0; i + 1 < example_.inputs.size(); ++i)
-        example_.targets[i] = example_.inputs[i + 1];
-    }
-    ask(value_token(values[0]));
+      if (asked) ask(value);
+      return value;
+    };
+    for (int64_t i = 0; i < 2 * keys; ++i) put(pair(at(order, i) % keys, o_.asked == "every"));
+    pair(0, true);
   }
 
   void induction() {
