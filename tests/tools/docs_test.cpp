@@ -306,7 +306,9 @@ std::string result_section(const ordered_json& paper) {
                                                  interval[1].get<double>())) +
             " | " + relation["verdict"].get<std::string>() + " |\n";
   }
-  return text + "\n![" + slug + "](../" + folder + "/claim.svg)\n";
+  if (std::filesystem::exists(source_path(folder + "/claim.svg")))
+    text += "\n![" + slug + "](../" + folder + "/claim.svg)\n";
+  return text;
 }
 
 TEST_F(Docs, PapersAreThoseOfTheListAndTheirResults) {
