@@ -25,6 +25,10 @@ void ImageOptions::options(Options& o) {
           {.min = 0});
   o.field("mix_probability", mix_probability, "part of the batches that are mixed",
           {.min = 0, .max = 1});
+  o.field("repeats", repeats,
+          "how often a training image comes in a row, transformed anew each time (arXiv "
+          "1901.09335); an epoch is as many times longer",
+          {.min = 1, .max = 64});
   o.field("cache_bytes", cache_bytes,
           "keep decoded images of one size in memory when all fit in so many bytes", {.min = 0});
   o.field("workers", workers,

@@ -21,6 +21,7 @@ struct ImageOptions {
   double mixup = 0;
   double cutmix = 0;
   double mix_probability = 1;
+  int64_t repeats = 1;
   int64_t cache_bytes = int64_t{1} << 30;
   int64_t workers = 2;
 
@@ -46,6 +47,7 @@ class ImageDataset : public LabelledDataset {
   int64_t label(Part part, int64_t example) const override;
   Shape example_shape() const override { return shape_; }
   int workers() const override { return static_cast<int>(options_.workers); }
+  int64_t repeats() const override { return options_.repeats; }
   LabelledBatch gather(Part part, std::span<const ExampleRow> rows) const override;
 
  protected:

@@ -38,13 +38,16 @@ LabelledBatch LabelledDataset::train_batch(int64_t index,
   HEED_CHECK(index >= 0, "batches: batch {} was asked for", index);
   const RowRange mine = rows_of(options.slice, options.batch);
   const auto examples = static_cast<uint64_t>(size(Part::train));
+  const auto repeated = static_cast<uint64_t>(repeats());
   if (examples == 0) fail_request("batches: there is nothing to train on");
   std::vector<ExampleRow> rows(static_cast<size_t>(options.batch));
   for (size_t row = 0; row < rows.size(); ++row) {
     const uint64_t nth = static_cast<uint64_t>(index * options.batch) + row;
-    const auto [epoch, example] = place_in_epochs(options.seed, nth, examples);
-    const RandomKey draw{options.seed, hash_name("data/transforms"), epoch};
-    rows[row] = {static_cast<int64_t>(example), draw.derive(example), true};
+    const auto [epoch, example] = place_in_epochs(options.seed, nth / repeated, examples);
+    const RandomKey draw =
+        RandomKey{options.seed, hash_name("data/transforms"), epoch}.derive(example);
+    const uint64_t repeat = nth % repeated;
+    rows[row] = {static_cast<int64_t>(example), repeat == 0 ? draw : draw.derive(repeat), true};
   }
   const RandomKey batch_draw{options.seed, hash_name("data/mix"), static_cast<uint64_t>(index)};
   LabelledBatch batch = gather_training(rows, mine.begin, mine.end, batch_draw);
@@ -61,7 +64,8 @@ LabelledBatch LabelledDataset::gather_training(std::span<const ExampleRow> all, 
 }
 
 int64_t LabelledDataset::train_batches_per_epoch(int64_t batch) const {
-  return evaluation_batches(Part::train, batch);
+  HEED_CHECK(batch >= 1, "batches: a batch of {} rows", batch);
+  return (size(Part::train) * repeats() + batch - 1) / batch;
 }
 
 LabelledBatch LabelledDataset::evaluation_batch(Part part, int64_t index,

@@ -21,7 +21,8 @@ namespace heed::data {
 
 struct ImageBatch {
   Tensor images;  ///< f32 [B, H, W, C]; clips [B, T, H, W, C]
-  Tensor labels;  ///< i64 [B], of "masks" [B, H, W]; f32 [B, K] (each row sums to 1) where mixed
+  Tensor labels;  ///< i64 [B], of "masks" [B, H, W]; f32 [B, K] (each row sums to 1) where mixed,
+                  ///< of "image-pairs" [B, H', W', C]
   int64_t index = 0;  ///< its number, from 0
   int64_t count = 0;  ///< rows that are not padding
 };
@@ -57,16 +58,22 @@ class LabelledDataset {
  public:
   virtual ~LabelledDataset() = default;
 
-  /// "images", "clips", "masks" (images with a class for each pixel) or "texts".
+  /// "images", "clips", "masks" (images with a class for each pixel), "image-pairs" (images and
+  /// what shall become of them) or "texts".
   virtual const char* kind() const = 0;
   /// Examples of a part; 0 where there is none.
   virtual int64_t size(Part part) const = 0;
   virtual int64_t label(Part part, int64_t example) const = 0;
   /// [H, W, C] of every image in a batch, [T, H, W, C] of clips; [longest N] of texts.
   virtual Shape example_shape() const = 0;
+  /// Image pairs only: [H', W', C] of every target in a training batch.
+  virtual Shape target_shape() const { return {}; }
   /// Texts only: the tokenizer (null for images), and the id that pads.
   virtual const Tokenizer* tokenizer() const { return nullptr; }
   virtual int64_t padding() const { return 0; }
+  /// How often an example comes in a row in training, transformed anew each time (Hoffer et al.,
+  /// arXiv 1901.09335).
+  virtual int64_t repeats() const { return 1; }
   /// Threads that may well make batches at once: several where examples take long to decode.
   virtual int workers() const { return 1; }
 
@@ -75,8 +82,9 @@ class LabelledDataset {
   /// One line: what was found, the parts' sizes.
   const std::string& summary() const { return summary_; }
 
-  /// Training batch `index` >= 0 of an endless sequence: every example once an epoch, in an order
-  /// drawn by (seed, epoch), random transforms drawn by (seed, epoch, example). A batch may
+  /// Training batch `index` >= 0 of an endless sequence: every example once an epoch, repeats()
+  /// times in a row, in an order drawn by (seed, epoch), random transforms drawn by (seed, epoch,
+  /// example, repeat). A batch may
   /// straddle two epochs. What a row holds does not depend on the number of ranks.
   LabelledBatch train_batch(int64_t index, const LabelledBatchOptions& options) const;
   /// Training batches that make one pass, rounded up.

@@ -1,6 +1,7 @@
 #include "data/registry.h"
 
 #include "data/image_formats.h"
+#include "data/image_pairs.h"
 #include "data/listops.h"
 #include "data/procedural_images.h"
 #include "data/procedural_scenes.h"
@@ -8,6 +9,7 @@
 #include "data/synthetic_users.h"
 #include "data/system_headers.h"
 #include "data/text_classification.h"
+#include "data/token_files.h"
 
 namespace heed::data {
 namespace {
@@ -21,6 +23,11 @@ SourceLocation place_of(const Config& config, const char* key) {
 std::unique_ptr<TextDataset> open_files(const Config& config) {
   return open_text_dataset(read_options<TextDatasetOptions>(config, "dataset text"),
                            place_of(config, "files"));
+}
+
+std::unique_ptr<TextDataset> open_tokens(const Config& config) {
+  return open_token_files(read_options<TokenFilesOptions>(config, "dataset token-files"),
+                          place_of(config, "files"));
 }
 
 std::unique_ptr<TextDataset> open_headers(const Config& config) {
@@ -63,9 +70,13 @@ const std::vector<DatasetEntry>& dataset_registry() {
       {"cpp-headers", "text",
        "the C++ standard library's headers of this machine, or else the files named as fallback",
        describe_options<CppHeadersOptions>, open_headers, nullptr},
+      labelled<DegradedImageOptions, open_degraded_images>(
+          "degraded-images", "image-pairs", "another dataset's images, made smaller or noisy"),
       labelled<IdxOptions, open_idx>("idx", "images", "IDX files: MNIST and its kin"),
       labelled<ImageFolderOptions, open_image_folder>(
           "image-folder", "images", "a folder of JPEG and PNG files for each class"),
+      labelled<ImagePairOptions, open_image_pairs>(
+          "image-pairs", "image-pairs", "files of images, and of what they shall become"),
       labelled<ListOpsOptions, open_listops>("listops", "texts",
                                              "nested operations on digits and their value"),
       labelled<MovingShapesOptions, open_moving_shapes>("moving-shapes", "clips",
@@ -94,6 +105,8 @@ const std::vector<DatasetEntry>& dataset_registry() {
                                                "pairs of texts in CSV, TSV or JSON lines"),
       labelled<TextTableOptions, open_text_table>("text-table", "texts",
                                                   "labelled texts in CSV, TSV or JSON lines"),
+      {"token-files", "text", "files of token ids, as nanoGPT's train.bin",
+       describe_options<TokenFilesOptions>, open_tokens, nullptr},
       {"user-items", "sequences", "users' items in time order, for next-item recommendation",
        describe_options<UserItemOptions>, nullptr, nullptr, open_users},
       labelled<WebDatasetOptions, open_webdataset>(

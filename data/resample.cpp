@@ -10,12 +10,27 @@ namespace {
 
 double triangle(double x) { return std::max(0.0, 1.0 - std::abs(x)); }
 
+double box(double x) { return x > -0.5 && x <= 0.5 ? 1.0 : 0.0; }
+
 double keys_cubic(double x) {
   constexpr double a = -0.5;
   x = std::abs(x);
   if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
   if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
   return 0;
+}
+
+// A filter, and beyond which distance it is 0.
+struct Filter {
+  double (*weight)(double) = nullptr;
+  double support = 0;
+};
+
+Filter filter_named(const std::string& name) {
+  if (name == "bilinear") return {triangle, 1.0};
+  if (name == "bicubic") return {keys_cubic, 2.0};
+  if (name == "box") return {box, 0.5};
+  fail("resize: unknown interpolation '{}' (known: nearest, bilinear, bicubic, box)", name);
 }
 
 // The inputs [first, first + weights.size()) that one output mixes.
@@ -27,11 +42,9 @@ struct Tap {
 std::vector<Tap> make_taps(int64_t in, int64_t out, const std::string& interpolation) {
   std::vector<Tap> taps(static_cast<size_t>(out));
   const double scale = static_cast<double>(in) / static_cast<double>(out);
-  const bool nearest = interpolation == "nearest", cubic = interpolation == "bicubic";
-  HEED_CHECK(nearest || cubic || interpolation == "bilinear",
-             "resize: unknown interpolation '{}' (known: nearest, bilinear, bicubic)",
-             interpolation);
-  const double widen = std::max(scale, 1.0), support = (cubic ? 2.0 : 1.0) * widen;
+  const bool nearest = interpolation == "nearest";
+  const Filter filter = nearest ? Filter{} : filter_named(interpolation);
+  const double widen = std::max(scale, 1.0), support = filter.support * widen;
   for (int64_t i = 0; i < out; ++i) {
     Tap& tap = taps[static_cast<size_t>(i)];
     const double centre = (static_cast<double>(i) + 0.5) * scale;
@@ -45,7 +58,7 @@ std::vector<Tap> make_taps(int64_t in, int64_t out, const std::string& interpola
     double sum = 0;
     for (int64_t j = tap.first; j < end; ++j) {
       const double x = (static_cast<double>(j) + 0.5 - centre) / widen;
-      weights.push_back(cubic ? keys_cubic(x) : triangle(x));
+      weights.push_back(filter.weight(x));
       sum += weights.back();
     }
     for (const double weight : weights) tap.weights.push_back(static_cast<float>(weight / sum));

@@ -42,8 +42,8 @@ void TransformOptions::options(Options& o) {
           {.max = 1, .above = 0});
   o.field("ratio", ratio, "[low, high]; empty: [0.75, 1.3333] (crop), [0.3, 3.3] (erasing)",
           {.above = 0});
-  o.field("interpolation", interpolation, "nearest, bilinear or bicubic; none: bilinear",
-          {.one_of = {"nearest", "bilinear", "bicubic"}});
+  o.field("interpolation", interpolation, "nearest, bilinear, bicubic or box; none: bilinear",
+          {.one_of = {"nearest", "bilinear", "bicubic", "box"}});
   o.field("brightness", brightness, "strength of the jitter; none: 0", {.min = 0, .max = 1});
   o.field("contrast", contrast, "strength of the jitter; none: 0", {.min = 0, .max = 1});
   o.field("saturation", saturation, "strength of the jitter; none: 0", {.min = 0, .max = 1});

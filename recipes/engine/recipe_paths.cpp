@@ -62,6 +62,21 @@ void resolve_in(Config& section, const std::string& key) {
   }
 }
 
+// A data section's, and those of the datasets inside it.
+void resolve_data(Config& data) {
+  for (const char* key :
+       {"files", "validation_files", "test_files", "fallback", "folder", "file", "train",
+        "validation", "test", "train_images", "train_labels", "validation_images",
+        "validation_labels", "test_images", "test_labels", "targets", "inputs"}) {
+    resolve_in(data, key);
+  }
+  if (Config* tokenizer = data.find("tokenizer")) resolve_in(*tokenizer, "file");
+  for (const char* key : {"train", "validation", "test", "images"}) {
+    Config* inner = data.find(key);
+    if (inner != nullptr && inner->is_map()) resolve_data(*inner);
+  }
+}
+
 }  // namespace
 
 std::string resolve_path(const Config& value) {
@@ -86,13 +101,7 @@ void resolve_paths(Config& tree) {
   if (Config* task = tree.find("task")) resolve_in(*task, "teacher");
   if (Config* train = tree.find("train")) resolve_in(*train, "from");
   Config* data = tree.find("data");
-  if (data == nullptr || !data->is_map()) return;
-  for (const char* key : {"files", "validation_files", "test_files", "fallback", "folder", "file",
-                          "train", "validation", "test", "train_images", "train_labels",
-                          "validation_images", "validation_labels", "test_images", "test_labels"}) {
-    resolve_in(*data, key);
-  }
-  if (Config* tokenizer = data->find("tokenizer")) resolve_in(*tokenizer, "file");
+  if (data != nullptr && data->is_map()) resolve_data(*data);
 }
 
 }  // namespace heed::recipes

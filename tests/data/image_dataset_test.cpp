@@ -73,6 +73,36 @@ TEST(ImageDataset, AnEpochHoldsEveryExampleOnce) {
   EXPECT_NE(first_epoch, second_epoch);
 }
 
+TEST(ImageDataset, RepeatedExamplesAreTransformedAnew) {
+  ImageOptions options;
+  options.repeats = 3;
+  options.transforms.resize(1);
+  options.transforms[0].type = "random_erasing";
+  options.transforms[0].probability = 0.5;
+  options.transforms[0].fill = "noise";
+  const ImageDataset data({numbered(10), nullptr, nullptr}, options, {});
+  EXPECT_EQ(data.train_batches_per_epoch(6), 5);
+  std::vector<int64_t> classes;
+  int differ = 0;
+  for (int64_t index = 0; index < 5; ++index) {
+    const ImageBatch batch = images(data.train_batch(index, {.batch = 6, .seed = 3}));
+    const auto labels = batch.labels.to_vector<int64_t>();
+    const auto pixels = batch.images.to_vector<float>();
+    for (size_t row = 0; row < 6; row += 3) {
+      EXPECT_EQ(labels[row], labels[row + 1]);
+      EXPECT_EQ(labels[row], labels[row + 2]);
+      classes.push_back(labels[row]);
+      const auto at = [&](size_t r) { return pixels.begin() + static_cast<std::ptrdiff_t>(4 * r); };
+      differ += !std::equal(at(row), at(row) + 4, at(row + 1));
+      differ += !std::equal(at(row), at(row) + 4, at(row + 2));
+    }
+  }
+  EXPECT_EQ(std::count(classes.begin(), classes.end(), 0), 4) << "each of ten examples once";
+  // Two erasings of even odds, of parts of 4 pixels: that all 20 pairs are equal has odds of 2^-20
+  // at most.
+  EXPECT_GT(differ, 0);
+}
+
 TEST(ImageDataset, RanksShareWhatOneRankSees) {
   ImageOptions mixed;
   mixed.mixup = 0.8;
