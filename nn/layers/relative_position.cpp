@@ -46,8 +46,15 @@ void WindowPositionOptions::options(Options& o) {
 
 WindowPosition::WindowPosition(const WindowPositionOptions& o)
     : table(Tensor::empty({(2 * o.height - 1) * (2 * o.width - 1), o.heads})),
+      height_(o.height),
+      width_(o.width),
       offsets_(window_offsets(o.height, o.width)) {
   parameters({{"table", table, init::truncated_normal(0.02)}});
+}
+
+Tensor WindowPosition::resized_table(const std::string& name, const Tensor& given) const {
+  if (name != "table") return {};
+  return resized_rows(given, 0, 2 * height_ - 1, 2 * width_ - 1);
 }
 
 Tensor WindowPosition::bias() { return look_up(table, offsets_); }

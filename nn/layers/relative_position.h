@@ -5,6 +5,7 @@
 
 #include "core/options.h"
 #include "nn/module.h"
+#include "nn/resized_table.h"
 
 namespace heed::nn {
 
@@ -20,17 +21,19 @@ struct WindowPositionOptions {
   void options(Options& o);
 };
 
-struct WindowPosition : Module {
+struct WindowPosition : Module, ResizesTables {
   explicit WindowPosition(const WindowPositionOptions& options);
 
   /// The bias of every pair, [heads, N, N].
   Tensor bias();
   /// scores [B, heads, N, N] -> scores + bias.
   Tensor forward(const Tensor& scores);
+  Tensor resized_table(const std::string& name, const Tensor& given) const override;
 
   Tensor table;  // [(2 height - 1) (2 width - 1), heads]
 
  private:
+  int64_t height_, width_;
   Tensor offsets_;
 };
 

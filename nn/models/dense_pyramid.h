@@ -11,6 +11,7 @@
 #include "nn/layers/linear.h"
 #include "nn/models/image_model.h"
 #include "nn/models/pyramid_trunk.h"
+#include "nn/resized_table.h"
 
 namespace heed::nn {
 
@@ -23,7 +24,7 @@ struct DensePyramidOptions : PyramidOptions {
 
 DensePyramidOptions read_dense_pyramid_options(const Config& config);
 
-class DensePyramid : public ImageModel {
+class DensePyramid : public ImageModel, public ResizesTables {
  public:
   explicit DensePyramid(const DensePyramidOptions& options);
 
@@ -34,6 +35,9 @@ class DensePyramid : public ImageModel {
   /// Images of any size, but for learned positions; no times, no labels.
   Tensor forward(const Tensor& x, const Tensor& times, const Tensor& labels) override;
   double flops() const override;
+  Tensor resized_table(const std::string& name, const Tensor& given) const override {
+    return name == "position" ? trunk.resized_position(given) : Tensor();
+  }
 
   /// The normalised map of every stage [B, H', W', C], finest first: what detection and
   /// segmentation take.

@@ -11,10 +11,11 @@
 #include "nn/layers/linear.h"
 #include "nn/models/classifier.h"
 #include "nn/models/pyramid_trunk.h"
+#include "nn/resized_table.h"
 
 namespace heed::nn {
 
-class Pyramid : public Classifier {
+class Pyramid : public Classifier, public ResizesTables {
  public:
   explicit Pyramid(const PyramidOptions& options);
 
@@ -25,6 +26,9 @@ class Pyramid : public Classifier {
   /// Images of any size, but for learned positions.
   Tensor forward(const Tensor& images, const Tensor& lengths) override;
   double flops() const override;
+  Tensor resized_table(const std::string& name, const Tensor& given) const override {
+    return name == "position" ? trunk.resized_position(given) : Tensor();
+  }
 
   /// The map of every stage [B, H', W', C], finest first.
   std::vector<Tensor> features(const Tensor& images) { return trunk.maps(images, compute_dtype()); }

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/interpolate.h"
 #include "autograd/ops/layout.h"
 #include "nn/init.h"
 
@@ -145,6 +146,12 @@ PyramidTrunk::PyramidTrunk(const PyramidOptions& o, bool every_norm)
   int64_t height = o.height, width = o.width;
   embeds[0].flops(height, width);
   position = Tensor::empty({1, height, width, o.dims[0]});
+}
+
+Tensor PyramidTrunk::resized_position(const Tensor& given) const {
+  if (!position.defined() || given.rank() != 4) return {};
+  const NoGrad no_grad;
+  return interpolate(given, {position.size(1), position.size(2)}, Interpolation::cubic);
 }
 
 Init PyramidTrunk::position_init() const { return init::truncated_normal(options.init_std); }

@@ -43,6 +43,8 @@ struct PyramidTrunk {
   double flops(int64_t& height, int64_t& width) const;
   /// How `position` starts.
   Init position_init() const;
+  /// Another trunk's `position` at this one's size; undefined where it is none.
+  Tensor resized_position(const Tensor& given) const;
 
   PyramidOptions options;
   ModuleList<StageEmbed> embeds;

@@ -145,6 +145,12 @@ int64_t Vit::tokens() const {
   return patches + (options_.pool == "cls" ? 1 : 0);
 }
 
+Tensor Vit::resized_table(const std::string& name, const Tensor& given) const {
+  if (name != "position.weight") return {};
+  return resized_rows(given, cls.defined() ? 1 : 0, options_.height / options_.patch,
+                      options_.width / options_.patch);
+}
+
 ClassifierInput Vit::input() const {
   return ClassifierInput::images(options_.height, options_.width, options_.channels);
 }

@@ -14,6 +14,7 @@
 #include "nn/layers/sinusoidal_position.h"
 #include "nn/models/classifier.h"
 #include "nn/models/transformer_block.h"
+#include "nn/resized_table.h"
 #include "nn/token_split.h"
 
 namespace heed::nn {
@@ -49,7 +50,7 @@ std::vector<std::string> vit_presets();
 /// Reads a config: its preset, if it names one, changed by the other keys.
 VitOptions read_vit_options(const Config& config);
 
-class Vit : public Classifier, public SharesTokens {
+class Vit : public Classifier, public SharesTokens, public ResizesTables {
  public:
   explicit Vit(const VitOptions& options);
 
@@ -60,6 +61,7 @@ class Vit : public Classifier, public SharesTokens {
   using Classifier::forward;
   Tensor forward(const Tensor& images, const Tensor& lengths) override;
   double flops() const override;
+  Tensor resized_table(const std::string& name, const Tensor& given) const override;
 
   /// Normed states of the class token (if there is one) and the patches, row by row: [B, N, C].
   Tensor features(const Tensor& images);

@@ -7,6 +7,7 @@
 
 #include "core/safetensors.h"
 #include "nn/layers/linear.h"
+#include "nn/resized_table.h"
 #include "recipes/engine/recipe_tree.h"
 
 namespace heed::recipes {
@@ -59,6 +60,23 @@ bool is_update(const std::string& name) {
   return name.starts_with("lora.") || name.find(".lora.") != std::string::npos;
 }
 
+namespace {
+
+/// What a module makes of a tensor that has its parameter's name but not its shape (a table of
+/// positions of another grid); undefined where nothing.
+Tensor resized(nn::Module& root, const std::string& name, const Tensor& given, const Shape& shape) {
+  for (const auto& [path, module] : root.named_modules()) {
+    const auto* resizes = dynamic_cast<const nn::ResizesTables*>(module);
+    const std::string prefix = path.empty() ? "" : path + ".";
+    if (resizes == nullptr || !name.starts_with(prefix)) continue;
+    const Tensor fitted = resizes->resized_table(name.substr(prefix.size()), given);
+    if (fitted.defined() && fitted.shape() == shape) return fitted;
+  }
+  return {};
+}
+
+}  // namespace
+
 void start_from(nn::Module& module, const std::string& path, const Warning& warn) {
   std::map<std::string, Tensor> given;
   for (auto& [name, tensor] : weights_of(path, warn)) given.emplace(name, tensor);
@@ -66,8 +84,12 @@ void start_from(nn::Module& module, const std::string& path, const Warning& warn
   std::vector<std::string> kept;
   for (const auto& [name, own] : nn::state_dict(module)) {
     const auto found = given.find(name);
-    const bool fits = found != given.end() && found->second.shape() == own.shape();
-    state.emplace_back(name, fits ? found->second : own);
+    Tensor taken = found == given.end() ? Tensor() : found->second;
+    if (taken.defined() && !(taken.shape() == own.shape())) {
+      taken = resized(module, name, taken, own.shape());
+    }
+    const bool fits = taken.defined();
+    state.emplace_back(name, fits ? taken : own);
     if (!fits && !is_update(name)) kept.push_back(name);
     if (fits) given.erase(found);
   }

@@ -20,9 +20,10 @@ void merge_updates(nn::Module& module);
 /// Whether a state_dict's name is a low-rank update's ("blocks.0.attn.qkv.lora.up.weight").
 bool is_update(const std::string& name);
 
-/// Copies the weights of a run, checkpoint or .safetensors file into the module. Tensors that it
-/// does not have, or has in another shape (a head for other classes), keep their values and are
-/// named in one warning. A RequestError when not one fits.
+/// Copies the weights of a run, checkpoint or .safetensors file into the module. Tables of
+/// positions on a grid are resized to the module's (nn/resized_table.h). Tensors that it does not
+/// have, or has in another shape (a head for other classes), keep their values and are named in one
+/// warning. A RequestError when not one fits.
 void start_from(nn::Module& module, const std::string& path, const Warning& warn);
 
 }  // namespace heed::recipes

@@ -9,6 +9,7 @@
 #include "core/safetensors.h"
 #include "nn/layers/linear.h"
 #include "nn/layers/low_rank.h"
+#include "nn/resized_table.h"
 #include "recipes/engine/evaluate.h"
 #include "recipes/engine/export.h"
 #include "tests/recipes/runs.h"
@@ -179,6 +180,25 @@ TEST(StartFrom, NamesWhatItLeavesFresh) {
   ASSERT_EQ(recorder.warnings.size(), 1u);
   EXPECT_THAT(recorder.warnings[0], AllOf(HasSubstr("nothing that fits: head.weight, head.bias;"),
                                           HasSubstr(folder.path("base"))));
+}
+
+TEST(StartFrom, ResizesTablesOfPositions) {
+  const Scratch folder;
+  const std::string recipe = write_tiny_images(folder);
+  const std::string model = "model={type: vit, patch: 4, layers: 1, dim: 8, heads: 2}";
+  train_file(recipe, folder.path("base"), {model, "train.steps=1"});
+  Recorder recorder;
+  train_file(recipe, folder.path("larger"),
+             {model, "data.size=16", "data.transforms=[]", "train.from=" + folder.path("base"),
+              "train.steps=1", "optimizer.lr=1e-30"},
+             false, &recorder);
+  EXPECT_THAT(recorder.warnings, testing::IsEmpty());
+  const auto table = [&](const std::string& run) {
+    return weights(folder.path(run)).at("position.weight");
+  };
+  const Tensor expected = nn::resized_rows(table("base"), 1, 4, 4);
+  EXPECT_EQ(table("larger").shape(), (Shape{17, 8}));
+  EXPECT_TRUE(same_bits(table("larger"), expected));
 }
 
 TEST(StartFrom, RefusesWhatFitsNowhere) {
