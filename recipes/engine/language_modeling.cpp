@@ -4,6 +4,8 @@
 #include <numbers>
 
 #include "data/ngram.h"
+#include "data/registry.h"
+#include "recipes/engine/answer_modeling.h"
 #include "recipes/engine/measures/likelihood.h"
 #include "recipes/engine/sequence_modeling.h"
 #include "recipes/engine/text_generator.h"
@@ -94,8 +96,10 @@ TaskEntry language_modeling_entry() {
       [] { return describe_options<LanguageModelingOptions>(); },
       [](const Recipe& recipe, TaskUse use, const std::string& assets) -> std::unique_ptr<Task> {
         const Config* data = recipe.data.is_map() ? recipe.data.find("type") : nullptr;
-        if (data != nullptr && data->is_string() && data->as_string() == "synthetic") {
-          return std::make_unique<SequenceModeling>(recipe, use);
+        if (data != nullptr && data->is_string()) {
+          const data::DatasetEntry& entry = data::find_dataset(data->as_string(), data->where());
+          if (entry.kind == "synthetic") return std::make_unique<SequenceModeling>(recipe, use);
+          if (entry.kind == "pairs") return std::make_unique<AnswerModeling>(recipe, use, assets);
         }
         return std::make_unique<LanguageModeling>(recipe, use, assets);
       }};

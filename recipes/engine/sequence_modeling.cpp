@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include "autograd/ops/loss.h"
-#include "autograd/ops/reduce.h"
+#include "recipes/engine/measures/answers.h"
 
 namespace heed::recipes {
 
@@ -44,43 +43,20 @@ Tensor SequenceModeling::loss(const Batch& batch) {
 Metrics SequenceModeling::evaluate(const EvaluationOptions& options, Communicator& communicator,
                                    const Progress& progress) {
   const NoGrad no_grad;
-  const int64_t rows = evaluation_rows(options), length = data_.sequences.length;
+  const int64_t rows = evaluation_rows(options);
   int64_t batches = (data_.validation + rows - 1) / rows;
   if (options.max_batches > 0) batches = std::min(batches, options.max_batches);
   const data::RowSlice slice{communicator.rank(), communicator.size()};
-  double nats = 0, answers = 0, right = 0, examples = 0, whole = 0;
+  Answers answers;
   for (int64_t i = 0; i < batches; ++i) {
     const data::Batch batch =
         data::synthetic_batch(data_.sequences, rows, hash_name("data/held-out"), i, slice).tokens;
-    std::vector<int64_t> targets = batch.targets.to_vector<int64_t>();
     const int64_t first = i * rows + data::rows_of(slice, rows).begin;
     const int64_t kept = std::clamp<int64_t>(data_.validation - first, 0, batch.inputs.size(0));
-    std::fill(targets.begin() + kept * length, targets.end(), data::kIgnoreTarget);
-    const Tensor logits = model_->forward(batch.inputs);
-    const Tensor counted = Tensor::from(targets, batch.targets.shape());
-    nats += cross_entropy(logits, counted, {.reduction = Reduction::sum}).item();
-    const std::vector<int64_t> said = argmax(logits, -1).to_vector<int64_t>();
-    for (int64_t row = 0; row < kept; ++row) {
-      bool all = true;
-      for (auto p = static_cast<size_t>(row * length); p < static_cast<size_t>((row + 1) * length);
-           ++p) {
-        if (targets[p] == data::kIgnoreTarget) continue;
-        answers += 1;
-        right += said[p] == targets[p];
-        all = all && said[p] == targets[p];
-      }
-      examples += 1;
-      whole += all;
-    }
+    answers.add(model_->forward(batch.inputs), batch.targets, kept);
     if (progress) progress(i + 1, batches);
   }
-  for (double* number : {&nats, &answers, &right, &examples, &whole}) {
-    *number = communicator.all_reduce_number(*number);
-  }
-  if (answers == 0) return {};
-  return {{"loss", nats / answers},
-          {"accuracy", right / answers},
-          {"example_accuracy", whole / examples}};
+  return answers.metrics(communicator);
 }
 
 double SequenceModeling::flops_per_row() {

@@ -127,13 +127,19 @@ Generated write_text(const TokenFeed& feed, std::span<const data::TokenId> promp
 }
 
 Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokenizer,
-                        const std::string& prompt, const GenerateOptions& options,
-                        const TokenCallback& on_token) {
+                        std::span<const data::TokenId> prompt, std::optional<data::TokenId> end,
+                        const GenerateOptions& options, const TokenCallback& on_token) {
   const NoGrad no_grad;
   Decoder decoder(model);
-  return write_text([&](std::span<const data::TokenId> ids) { return decoder.feed(ids); },
-                    prompt_ids(tokenizer, prompt), tokenizer, tokenizer.end_of_text(), options,
-                    on_token);
+  return write_text([&](std::span<const data::TokenId> ids) { return decoder.feed(ids); }, prompt,
+                    tokenizer, end, options, on_token);
+}
+
+Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokenizer,
+                        const std::string& prompt, const GenerateOptions& options,
+                        const TokenCallback& on_token) {
+  return generate_text(model, tokenizer, prompt_ids(tokenizer, prompt), tokenizer.end_of_text(),
+                       options, on_token);
 }
 
 }  // namespace heed::recipes

@@ -57,4 +57,9 @@ Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokeniz
                         const std::string& prompt, const GenerateOptions& options,
                         const TokenCallback& on_token);
 
+/// The same from ids, up to `end`.
+Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokenizer,
+                        std::span<const data::TokenId> prompt, std::optional<data::TokenId> end,
+                        const GenerateOptions& options, const TokenCallback& on_token);
+
 }  // namespace heed::recipes
