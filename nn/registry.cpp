@@ -32,9 +32,11 @@
 #include "nn/layers/squeeze_excite.h"
 #include "nn/layers/swiglu.h"
 #include "nn/layers/time_embedding.h"
+#include "nn/layers/upsampler.h"
 #include "nn/losses/registry.h"
 #include "nn/models/dense_pyramid.h"
 #include "nn/models/dit.h"
+#include "nn/models/edsr.h"
 #include "nn/models/encoder.h"
 #include "nn/models/encoder_decoder.h"
 #include "nn/models/gpt.h"
@@ -244,6 +246,9 @@ std::vector<ModuleEntry> all_entries() {
       layer<PatchMerging, PatchMergingOptions>({"patch_merging",
                                                 "four neighbouring tokens become one",
                                                 "arXiv 2103.14030, section 3.1"}),
+      layer<Upsampler, UpsamplerOptions>({"upsampler",
+                                          "convolutions whose channels become a larger image",
+                                          "arXiv 1609.05158, section 2.2"}),
       layer<ConvMlp, ConvMlpOptions>({"conv_mlp",
                                       "feed-forward layer with a depthwise convolution inside",
                                       "arXiv 2106.13797; arXiv 2202.09741"}),
@@ -324,6 +329,9 @@ std::vector<ModuleEntry> all_entries() {
           {"dit", "diffusion transformer with adaLN-Zero, for images and clips",
            "arXiv 2212.09748"},
           read_dit_options),
+      image_model<Edsr, EdsrOptions>(
+          {"edsr", "super-resolution by residual blocks without norms", "arXiv 1707.02921"},
+          read_edsr_options),
       image_classifier<Vit, VitOptions>(
           {"vit", "vision transformer, DeiT sizes", "arXiv 2010.11929; arXiv 2012.12877"},
           read_vit_options),

@@ -27,12 +27,19 @@ void settle(Config& config, const ModuleEntry& entry, const Config& schema, cons
   }
 }
 
-}  // namespace
-
-std::unique_ptr<ImageModel> make_image_model(const Config& config, const ImageGeometry& data) {
+// The registry's entry that the config's `type` names.
+const ModuleEntry& entry_of(const Config& config) {
   const Config* type = config.is_null() ? nullptr : config.find("type");
   if (type == nullptr) fail_request(config.where(), "an image model's config needs a `type`");
-  const ModuleEntry& entry = find_module(type->as_string(), "model", type->where());
+  return find_module(type->as_string(), "model", type->where());
+}
+
+}  // namespace
+
+bool enlarges(const Config& config) { return takes(entry_of(config).schema(), "scale"); }
+
+std::unique_ptr<ImageModel> make_image_model(const Config& config, const ImageGeometry& data) {
+  const ModuleEntry& entry = entry_of(config);
   const Config schema = entry.schema();
   Config own = config;
   settle(own, entry, schema, "frames", data.frames);
@@ -41,6 +48,7 @@ std::unique_ptr<ImageModel> make_image_model(const Config& config, const ImageGe
   settle(own, entry, schema, "channels", data.channels);
   settle(own, entry, schema, "outputs", data.outputs);
   settle(own, entry, schema, "classes", data.classes);
+  settle(own, entry, schema, "scale", data.scale);
   if (data.timed && takes(schema, "time")) {
     const Config* time = own.find("time");
     if (time != nullptr && time->is_bool() && !time->as_bool()) {
@@ -52,7 +60,8 @@ std::unique_ptr<ImageModel> make_image_model(const Config& config, const ImageGe
   std::unique_ptr<Module> made = entry.make(own);
   auto* model = dynamic_cast<ImageModel*>(made.get());
   if (model == nullptr) {
-    fail_request(type->where(), "model '" + entry.name + "' does not turn images into images");
+    fail_request(config.at("type").where(),
+                 "model '" + entry.name + "' does not turn images into images");
   }
   made.release();
   return std::unique_ptr<ImageModel>(model);

@@ -15,6 +15,7 @@ struct ImageGeometry {
   int64_t height = 0, width = 0, channels = 0;
   int64_t outputs = 0;  ///< channels of the result
   int64_t classes = 0;  ///< labels that the result depends on
+  int64_t scale = 0;    ///< the result's sides over the input's (super-resolution)
   bool timed = false;   ///< the result depends on a time
 };
 
@@ -30,7 +31,8 @@ class ImageModel : public Module {
   virtual Config config() const = 0;
 
   /// x [B, (T,) H, W, channels], times [B] (floating, in [0, 1000]), labels [B] (i64) -> [B, (T,)
-  /// H, W, outputs]. Labels left undefined stand for none.
+  /// H, W, outputs], H and W times the geometry's scale where it has one. Labels left undefined
+  /// stand for none.
   virtual Tensor forward(const Tensor& x, const Tensor& times, const Tensor& labels) = 0;
   Tensor forward(const Tensor& x) { return forward(x, Tensor(), Tensor()); }
 
@@ -40,8 +42,13 @@ class ImageModel : public Module {
 };
 
 /// The model that config's `type` names, not yet initialised. The data's geometry stands in where
-/// the config leaves a key (`frames`, `height`, `width`, `channels`, `outputs`, `classes`, `time`)
-/// out or has 0; a RequestError where both have a number and they differ (`classes` may be more).
+/// the config leaves a key (`frames`, `height`, `width`, `channels`, `outputs`, `classes`, `scale`,
+/// `time`) out or has 0; a RequestError where both have a number and they differ (`classes` may be
+/// more).
 std::unique_ptr<ImageModel> make_image_model(const Config& config, const ImageGeometry& data = {});
+
+/// Whether the model that config's `type` names has the option `scale`: it makes a large image of a
+/// small one. Of the others, input and result have one size.
+bool enlarges(const Config& config);
 
 }  // namespace heed::nn

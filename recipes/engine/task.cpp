@@ -9,6 +9,7 @@
 #include "recipes/engine/language_modeling.h"
 #include "recipes/engine/masked_language_modeling.h"
 #include "recipes/engine/regression.h"
+#include "recipes/engine/restoration.h"
 #include "recipes/engine/segmentation.h"
 #include "recipes/engine/sequence_to_sequence.h"
 #include "recipes/engine/sequential_recommendation.h"
@@ -55,6 +56,7 @@ const std::vector<TaskEntry>& task_registry() {
       language_modeling_entry(),
       masked_language_modeling_entry(),
       regression_entry(),
+      restoration_entry(),
       segmentation_entry(),
       sequence_to_sequence_entry(),
       sequential_recommendation_entry(),

@@ -443,6 +443,22 @@ def dit(w, i, c):
     return [y.reshape(*shape[:-1], -1)]
 
 
+def upsampler(w, x, scale, p=""):
+    for n in range(int(math.log2(scale)) if scale != 3 else 1):
+        y = same_conv(w, x, f"{p}steps.{n}.").movedim(-1, 1)
+        x = F.pixel_shuffle(y, 3 if scale == 3 else 2).movedim(1, -1)
+    return x
+
+
+def edsr(w, i, c):
+    first = x = same_conv(w, i["x"], "stem.")
+    for n in range(c["blocks"]):
+        y = same_conv(w, F.relu(same_conv(w, x, f"blocks.{n}.conv1.")), f"blocks.{n}.conv2.")
+        x = x + c.get("residual_scale", 1.0) * y
+    x = upsampler(w, first + same_conv(w, x, "after."), c["scale"], "upsampler.")
+    return [same_conv(w, x, "head.")]
+
+
 def unet_block(w, x, z, groups, p):
     norm = lambda x, name: group_norm({k: w[p + name + k] for k in ("weight", "bias")}, x, groups)
     y = same_conv(w, F.silu(norm(x, "norm1.")), p + "conv1.")
@@ -1383,6 +1399,15 @@ def image_model_cases():
          {"x": normal(2, 3, 8, 12, 3), "times": normal(2)}),
     ]:
         yield Case("dit", config, inputs, dit, 256, 64)
+    for scale in (1, 2, 3, 4):
+        yield Case("upsampler", {"dim": 5, "scale": scale}, {"x": normal(2, 4, 3, 5)},
+                   lambda w, i, c: [upsampler(w, i["x"], c["scale"])], 45 * 9, 4)
+    for config in [
+        {"channels": 3, "outputs": 3, "scale": 2, "blocks": 2, "dim": 8},
+        {"channels": 1, "outputs": 2, "scale": 3, "blocks": 1, "dim": 6, "residual_scale": 0.1},
+    ]:
+        # Eight convolutions in a chain at most, there and back; sums over 12 x 14 pixels.
+        yield Case("edsr", config, {"x": normal(2, 6, 7, config["channels"])}, edsr, 336, 32)
     small = {"channels": 2, "outputs": 3, "dim": 16, "multipliers": [1, 2, 3]}
     image = {"x": normal(2, 9, 11, 2)}
     for config, inputs in [

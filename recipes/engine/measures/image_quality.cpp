@@ -1,9 +1,12 @@
 #include "recipes/engine/measures/image_quality.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
+
+#include "core/views.h"
 
 namespace heed::recipes {
 namespace {
@@ -110,6 +113,26 @@ double ssim(const Tensor& a, const Tensor& b, double range) {
     }
   }
   return sum / static_cast<double>(a.size(0) * channels);
+}
+
+Tensor without_border(const Tensor& images, int64_t border) {
+  const int64_t height = images.size(1), width = images.size(2);
+  if (2 * border >= std::min(height, width)) {
+    fail_request("a border of {} leaves nothing of an image of {} x {}", border, height, width);
+  }
+  return views::slice(views::slice(images, 1, border, height - border), 2, border, width - border);
+}
+
+Tensor luminance(const Tensor& images) {
+  HEED_CHECK(images.rank() == 4 && images.size(3) == 3,
+             "luminance: wants images [B, H, W, 3], got {}", images);
+  const auto rgb = images.to_vector<float>();
+  Tensor result = Tensor::empty({images.size(0), images.size(1), images.size(2), 1}, DType::f32);
+  auto* y = result.data<float>();
+  for (size_t i = 0; i < rgb.size(); i += 3) {
+    y[i / 3] = (16.0f + 65.481f * rgb[i] + 128.553f * rgb[i + 1] + 24.966f * rgb[i + 2]) / 255.0f;
+  }
+  return result;
 }
 
 }  // namespace heed::recipes

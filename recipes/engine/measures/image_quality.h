@@ -15,4 +15,12 @@ double psnr(const Tensor& a, const Tensor& b, double range = 1.0);
 /// c1 = (0.01 range)^2, c2 = (0.03 range)^2. a, b [B, H, W, C] f32, H and W at least 11.
 double ssim(const Tensor& a, const Tensor& b, double range = 1.0);
 
+/// The images without `border` pixels on each side, [B, H, W, C] f32. RequestError where nothing
+/// would be left.
+Tensor without_border(const Tensor& images, int64_t border);
+
+/// Luminance of RGB images [B, H, W, 3] of [0, 1] f32 -> [B, H, W, 1]: BT.601's Y of [16, 235],
+/// divided by 255, which super-resolution measures.
+Tensor luminance(const Tensor& images);
+
 }  // namespace heed::recipes
