@@ -83,6 +83,63 @@ Image texture_image(int64_t label, int64_t size, const RandomKey& key) {
   });
 }
 
+// Grey values around the middle: x of unit size as 0.5 + x / 8, where the range cuts off one of
+// 16,000 normal draws.
+Image grey_image(int64_t size, const std::vector<double>& values) {
+  Image image(size, size, 3);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const auto grey = static_cast<float>(std::clamp(0.5 + values[i] / 8, 0.0, 1.0));
+    std::fill_n(image.values.begin() + static_cast<int64_t>(3 * i), 3, grey);
+  }
+  return image;
+}
+
+constexpr int64_t kGlyphs = 10, kGlyphSize = 9;
+
+// Pixels of -1 and 1 under noise of deviation 1/2.
+Image glyph_image(int64_t label, int64_t size, const RandomKey& key) {
+  HEED_CHECK(size >= kGlyphSize, "images: glyphs of {} pixels in images of {}", kGlyphSize, size);
+  const RandomStream signs({1234, hash_name("data/glyphs"), static_cast<uint64_t>(label)});
+  const RandomStream place(key.derive("place")), noise(key.derive("noise"));
+  std::vector<double> values(static_cast<size_t>(size * size));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = 0.5 * static_cast<double>(noise.normal(i));
+  const auto room = static_cast<uint64_t>(size - kGlyphSize + 1);
+  const auto top = static_cast<int64_t>(place.below(0, room));
+  const auto left = static_cast<int64_t>(place.below(1, room));
+  for (int64_t y = 0; y < kGlyphSize; ++y) {
+    for (int64_t x = 0; x < kGlyphSize; ++x) {
+      const bool black = signs.below(static_cast<uint64_t>(y * kGlyphSize + x), 2) == 0;
+      values[static_cast<size_t>((top + y) * size + left + x)] += black ? -1.0 : 1.0;
+    }
+  }
+  return grey_image(size, values);
+}
+
+constexpr int64_t kEchoDistance = 9;
+
+// x = (n + n shifted) / sqrt(2) of independent normal n, round the borders: every pixel is standard
+// normal, those at the distance have a correlation of 1/2, and all others none. Each direction has
+// as many such pairs, so that the mean of the image (or of any function of its pixels) has one
+// spread.
+Image echo_image(int64_t label, int64_t size, const RandomKey& key) {
+  const int64_t across[] = {1, 0, 1, -1}, down[] = {0, 1, 1, 1};
+  const RandomStream noise(key.derive("noise"));
+  const auto draw = [&](int64_t y, int64_t x) {
+    const int64_t row = (y + size) % size, column = (x + size) % size;
+    return static_cast<double>(noise.normal(static_cast<uint64_t>(row * size + column)));
+  };
+  HEED_CHECK(size >= kEchoDistance, "images: echoes at {} pixels in images of {}", kEchoDistance,
+             size);
+  std::vector<double> values;
+  for (int64_t y = 0; y < size; ++y) {
+    for (int64_t x = 0; x < size; ++x) {
+      const double echo = draw(y + down[label] * kEchoDistance, x + across[label] * kEchoDistance);
+      values.push_back((draw(y, x) + echo) / std::numbers::sqrt2);
+    }
+  }
+  return grey_image(size, values);
+}
+
 class ProceduralSource : public ImageSource {
  public:
   ProceduralSource(std::string content, int64_t size, int64_t count, const RandomKey& key)
@@ -119,7 +176,7 @@ double bounce(double start, double way, double room) {
 
 void ProceduralOptions::options(Options& o) {
   o.field("content", content, "what the images show",
-          {.one_of = {"shapes", "gratings", "textures"}});
+          {.one_of = {"shapes", "gratings", "textures", "glyphs", "echoes"}});
   o.field("size", size, "pixels on each side", {.min = 8, .max = 4096});
   o.field("train", train, "training examples", {.min = 1});
   o.field("validation", validation, "validation examples", {.min = 0});
@@ -131,10 +188,16 @@ void ProceduralOptions::options(Options& o) {
 std::vector<std::string> procedural_classes(const std::string& content) {
   if (content == "shapes") return {"disc", "square", "triangle", "ring", "cross", "bar"};
   if (content == "textures") return {"stripes", "checks", "dots", "rings", "plaid", "noise"};
-  if (content != "gratings") {
-    fail_request("images: unknown content '{}' (known: shapes, gratings, textures)", content);
-  }
+  if (content == "echoes") return {"across", "down", "diagonal", "other diagonal"};
   std::vector<std::string> names;
+  if (content == "glyphs") {
+    for (int64_t i = 0; i < kGlyphs; ++i) names.push_back(fmt::format("glyph {}", i));
+    return names;
+  }
+  if (content != "gratings") {
+    fail_request("images: unknown content '{}' (known: shapes, gratings, textures, glyphs, echoes)",
+                 content);
+  }
   for (int i = 0; i < 8; ++i) names.push_back(fmt::format("{} degrees", 22.5 * i));
   return names;
 }
@@ -145,6 +208,8 @@ Image procedural_image(const std::string& content, int64_t label, int64_t size,
   HEED_CHECK(label >= 0 && label < classes && size >= 1, "images: class {} of {}, size {}", label,
              classes, size);
   if (content == "shapes") return shape_image(label, size, key);
+  if (content == "glyphs") return glyph_image(label, size, key);
+  if (content == "echoes") return echo_image(label, size, key);
   return content == "gratings" ? grating_image(label, size, key) : texture_image(label, size, key);
 }
 

@@ -4,6 +4,11 @@
 //   shapes     a disc, square, triangle, ring, cross or bar: random place, size, turn and colours
 //   gratings   a sine wave under noise; the class is its orientation, one of 8
 //   textures   one of 6 patterns in random colours: stripes, checks, dots, rings, plaid, noise
+//   glyphs     one of 10 signs of 9 x 9 black and white pixels, the same in every data set, at a
+//              random place under noise: what a class looks like where it lies says nothing
+//   echoes     grey noise whose pixels resemble those 9 pixels away: across, down or along either
+//              diagonal. No statistic of single pixels, and no part of an image smaller than 10
+//              pixels, tells the 4 classes apart
 #pragma once
 
 #include <cstdint>
@@ -28,7 +33,7 @@ struct ProceduralOptions {
   void options(Options& o);
 };
 
-/// Names of the classes of "shapes", "gratings" or "textures"; RequestError for another content.
+/// Names of the content's classes; RequestError for an unknown content.
 std::vector<std::string> procedural_classes(const std::string& content);
 
 /// RGB image of [0, 1] of a class; what the class leaves open is drawn by the key.

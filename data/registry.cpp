@@ -81,8 +81,9 @@ const std::vector<DatasetEntry>& dataset_registry() {
                                              "nested operations on digits and their value"),
       labelled<MovingShapesOptions, open_moving_shapes>("moving-shapes", "clips",
                                                         "clips of shapes that move and bounce"),
-      labelled<ProceduralOptions, open_procedural>("procedural-images", "images",
-                                                   "shapes, gratings or textures made by formulas"),
+      labelled<ProceduralOptions, open_procedural>(
+          "procedural-images", "images",
+          "shapes, gratings, textures, glyphs or echoes made by formulas"),
       labelled<SentencesOptions, open_sentences>("sentences", "texts",
                                                  "a file of sentences for each class, one a line"),
       labelled<ShapeScenesOptions, open_shape_scenes>(

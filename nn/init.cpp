@@ -160,6 +160,16 @@ Init kaiming_normal() {
   };
 }
 
+Init kaiming_normal_out(int64_t groups) {
+  return [=](Tensor& parameter, const RandomKey& key) {
+    HEED_CHECK(parameter.rank() >= 2,
+               "initialise: {} has no fan-out; a weight needs two dimensions", parameter);
+    const auto fan_out =
+        static_cast<double>(parameter.numel() / parameter.size(-1)) / static_cast<double>(groups);
+    normal(std::sqrt(2.0 / fan_out))(parameter, key);
+  };
+}
+
 Init orthogonal(double gain) {
   return [=](Tensor& parameter, const RandomKey& key) {
     HEED_CHECK(parameter.rank() >= 2 && parameter.numel() > 0,

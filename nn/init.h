@@ -26,6 +26,10 @@ Init xavier_normal(double gain = 1.0);
 Init kaiming_uniform();
 /// Normal of std sqrt(2 / fan_in) (He et al. 2015, eq. 10).
 Init kaiming_normal();
+/// Normal of std sqrt(2 / fan_out) for a matrix [out, in] or a convolution's weight, channels last
+/// [out, kernel..., in / groups]: fan_out = out * (product of the kernel) / groups (He et al. 2015,
+/// eq. 14, as vision backbones start their convolutions).
+Init kaiming_normal_out(int64_t groups = 1);
 /// gain times a matrix with orthonormal rows (or columns, where there are fewer), uniform among
 /// such matrices (Saxe et al., arXiv 1312.6120); a weight [out, ...] counts as [out, the rest].
 Init orthogonal(double gain = 1.0);

@@ -10,6 +10,7 @@
 #include "nn/layers/batch_norm.h"
 #include "nn/layers/conv.h"
 #include "nn/layers/conv_mlp.h"
+#include "nn/layers/conv_tokenizer.h"
 #include "nn/layers/drop_path.h"
 #include "nn/layers/dropout.h"
 #include "nn/layers/embedding.h"
@@ -28,12 +29,14 @@
 #include "nn/layers/relative_position.h"
 #include "nn/layers/rms_norm.h"
 #include "nn/layers/rotary.h"
+#include "nn/layers/sequence_pool.h"
 #include "nn/layers/sinusoidal_position.h"
 #include "nn/layers/squeeze_excite.h"
 #include "nn/layers/swiglu.h"
 #include "nn/layers/time_embedding.h"
 #include "nn/layers/upsampler.h"
 #include "nn/losses/registry.h"
+#include "nn/models/compact_text.h"
 #include "nn/models/dense_pyramid.h"
 #include "nn/models/dit.h"
 #include "nn/models/edsr.h"
@@ -243,6 +246,13 @@ std::vector<ModuleEntry> all_entries() {
            ""}),
       layer<PatchEmbed, PatchEmbedOptions>(
           {"patch_embed", "images to a grid of tokens", "arXiv 2010.11929, eq. 1"}),
+      layer<ConvTokenizer, ConvTokenizerOptions>(
+          {"conv_tokenizer", "images or texts to overlapping tokens: convolutions and max-pools",
+           "arXiv 2104.05704, section 3.3"}),
+      layer<SequencePool, SequencePoolOptions>({"sequence_pool",
+                                                "tokens weighted by a learned softmax, summed",
+                                                "arXiv 2104.05704, section 3.2",
+                                                {"x", "lengths?"}}),
       layer<PatchMerging, PatchMergingOptions>({"patch_merging",
                                                 "four neighbouring tokens become one",
                                                 "arXiv 2103.14030, section 3.1"}),
@@ -305,13 +315,18 @@ std::vector<ModuleEntry> all_entries() {
       text_classifier<GruClassifier, GruClassifierOptions>(
           {"gru_classifier", "recurrent text classifier, GRU or LSTM", "arXiv 1406.1078"},
           read_gru_classifier_options),
+      text_classifier<CompactText, CompactTextOptions>(
+          {"compact_text", "compact transformers of texts: convolutional tokens, sequence pooling",
+           "arXiv 2104.05704, section 4.4"},
+          read_compact_text_options),
       image_classifier<MobileNet, MobileNetOptions>(
           {"mobilenet", "depthwise separable convolutions, v1 and v2",
            "arXiv 1704.04861; arXiv 1801.04381"},
           read_mobilenet_options),
       image_classifier<Pyramid, PyramidOptions>(
           {"pyramid", "hierarchical vision transformer; its stages are options",
-           "arXiv 2103.14030; arXiv 2204.07143; arXiv 2209.15001; arXiv 2204.03645"},
+           "arXiv 2103.14030; arXiv 2204.07143; arXiv 2209.15001; arXiv 2204.03645; arXiv "
+           "2202.09741"},
           read_pyramid_options),
       image_model<DensePyramid, DensePyramidOptions>(
           {"dense_pyramid", "a pyramid's maps of all stages to a result for every pixel",
@@ -333,7 +348,8 @@ std::vector<ModuleEntry> all_entries() {
           {"edsr", "super-resolution by residual blocks without norms", "arXiv 1707.02921"},
           read_edsr_options),
       image_classifier<Vit, VitOptions>(
-          {"vit", "vision transformer, DeiT sizes", "arXiv 2010.11929; arXiv 2012.12877"},
+          {"vit", "vision transformer; DeiT's and Compact Transformers' sizes",
+           "arXiv 2010.11929; arXiv 2012.12877; arXiv 2104.05704"},
           read_vit_options),
   };
   for (ModuleEntry& loss : loss_entries()) entries.push_back(std::move(loss));

@@ -18,6 +18,7 @@ void AttentionHost::options(Options& o) {
   o.field("rope_interleaved", rope_interleaved, "rotary: pairs (2i, 2i+1), not (i, i + d/2)");
   o.field("bias", bias, "biases in the projections");
   o.field("qkv_bias", qkv_bias, "biases in the q, k, v projections even without `bias`");
+  o.field("out_bias", out_bias, "a bias in the projection back even without `bias`");
   o.field("qk_norm", qk_norm, "RMS-normalise each head's queries and keys, with a learned scale");
   o.field("norm_eps", norm_eps, "qk_norm: added to the mean square", {.above = 0});
   o.field("dropout", dropout, "dropout of the attention probabilities", {.min = 0, .below = 1});

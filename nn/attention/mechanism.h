@@ -24,6 +24,7 @@ struct AttentionHost {
   bool rope_interleaved = false;
   bool bias = true;
   bool qkv_bias = false;
+  bool out_bias = false;
   bool qk_norm = false;
   double norm_eps = 1e-6;
   double dropout = 0.0;

@@ -24,8 +24,8 @@ Tensor repeat_heads(const Tensor& x, int64_t heads) {
 ProjectedAttention::ProjectedAttention(const AttentionHost& given)
     : qkv(given.resolved().dim, packed_width(given.resolved()), given.bias || given.qkv_bias,
           given.init.in),
-      out(given.resolved().heads * given.resolved().head_dim, given.dim, given.bias,
-          given.init.out),
+      out(given.resolved().heads * given.resolved().head_dim, given.dim,
+          given.bias || given.out_bias, given.init.out),
       q_norm({.dim = given.resolved().head_dim, .eps = given.norm_eps, .affine = given.qk_norm}),
       k_norm({.dim = given.resolved().head_dim, .eps = given.norm_eps, .affine = given.qk_norm}),
       host_(given.resolved()),

@@ -4,6 +4,7 @@
 
 #include "nn/attention/gated_linear_attention.h"
 #include "nn/attention/grid_attention.h"
+#include "nn/attention/large_kernel_attention.h"
 #include "nn/attention/linear_attention.h"
 #include "nn/attention/linformer_attention.h"
 #include "nn/attention/local_linear_attention.h"
@@ -82,6 +83,15 @@ std::vector<AttentionEntry> all_entries() {
            {},
            "softmax attention with temperatures of queries and values by token and position",
            "arXiv 2411.12892"}),
+      entry<LargeKernelAttention, LargeKernelOptions>(
+          {"large_kernel",
+           {"lka"},
+           "the input times a large convolution of it, decomposed: no softmax, linear in the "
+           "pixels",
+           "arXiv 2202.09741, eq. 3",
+           false,
+           true,
+           "its convolutions reach to both sides"}),
       entry<LinearAttention, LinearAttentionOptions>(
           {"linear_attention",
            {"linear"},

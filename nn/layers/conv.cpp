@@ -103,6 +103,18 @@ double Conv::flops(int64_t& height, int64_t& width) const {
   return 2.0 * static_cast<double>(weight.numel()) * static_cast<double>(height * width);
 }
 
+void Conv::split_channels(const TensorSplit& split) {
+  const int64_t channels = weight.size(0);
+  HEED_CHECK(
+      weight.size(-1) == 1 && geometry.groups == channels,
+      "conv: ranks share the channels of a depthwise convolution alone, not of {} in {} groups",
+      weight, geometry.groups);
+  const Shard shard = split.shard(0, {channels});
+  keep_shard(weight, shard);
+  if (bias.defined()) keep_shard(bias, shard);
+  geometry.groups = weight.size(0);
+}
+
 void ConvTransposeOptions::options(Options& o) {
   ConvLayerOptions::options(o);
   o.field("output_padding", output_padding,

@@ -8,6 +8,7 @@
 #include "autograd/ops/conv.h"
 #include "core/options.h"
 #include "nn/module.h"
+#include "nn/tensor_split.h"
 
 namespace heed::nn {
 
@@ -45,6 +46,10 @@ struct Conv : Module {
   /// Forward floating-point operations on one image (a multiply-add counts as two), whose size
   /// becomes the result's.
   double flops(int64_t& height, int64_t& width) const;
+
+  /// Keeps this rank's part of a depthwise convolution's channels; x is that part, and so is the
+  /// result.
+  void split_channels(const TensorSplit& split);
 
   Tensor weight;  // [Cout, kernel..., C / groups]
   Tensor bias;    // [Cout], or undefined

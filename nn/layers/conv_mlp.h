@@ -17,11 +17,14 @@ struct ConvMlpOptions : MlpOptions {
 };
 
 struct ConvMlp : FeedForward {
-  explicit ConvMlp(const ConvMlpOptions& options, const BlockInit& init = {});
+  /// `depthwise_init` fills the convolution's weight, as in Conv.
+  explicit ConvMlp(const ConvMlpOptions& options, const BlockInit& init = {},
+                   Init depthwise_init = {});
 
   /// x [B, H, W, C] -> the same shape.
   Tensor forward(const Tensor& x) override;
   double flops_per_token() const override;
+  void split_hidden(const TensorSplitPointer& split) override;
 
   Activation activation;
   Linear up, down;

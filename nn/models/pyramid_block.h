@@ -1,6 +1,6 @@
 // The residual block of hierarchical vision transformers, on a map [B, H, W, C]:
 //   x = x + position1(x);   x = x + attention(norm1(x))
-//   x = x + position2(x);   x = x + mlp(norm2(x))
+//   x = x + position2(x);   x = x + mlp(norm2(x))      (left out where mlp is "none")
 // with the positions depthwise 3x3 convolutions, each optional (conditional position encoding, Chu
 // et al., arXiv 2102.10882), and dropout, layer scale and stochastic depth on the other branches.
 #pragma once
@@ -16,6 +16,7 @@ namespace heed::nn {
 struct PyramidBlockOptions : TransformerBlockOptions {
   std::string conv_position = "none";  ///< "none", "attention" (before it alone) or "both"
   std::string mlp_conv = "none";       ///< "none", "hidden" or "residual": see ConvMlp
+  bool fan_out = false;                ///< convolutions start normal, by their fan-out
 };
 
 struct PyramidBlock : Module {
@@ -29,9 +30,10 @@ struct PyramidBlock : Module {
   double flops(int64_t tokens) const;
 
   std::unique_ptr<Conv> position1, position2;  // or null
-  std::unique_ptr<Norm> norm1, norm2;
+  std::unique_ptr<Norm> norm1;
   std::unique_ptr<AttentionMechanism> attn;
-  std::unique_ptr<FeedForward> mlp;
+  std::unique_ptr<Norm> norm2;       // or null, with mlp
+  std::unique_ptr<FeedForward> mlp;  // or null
   Dropout dropout1, dropout2;
   DropPath drop_path1, drop_path2;
   std::unique_ptr<LayerScale> scale1, scale2;  // or null

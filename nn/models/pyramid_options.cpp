@@ -1,6 +1,7 @@
 #include "nn/models/pyramid_options.h"
 
 #include "nn/models/nat.h"
+#include "nn/models/van.h"
 
 namespace heed::nn {
 namespace {
@@ -47,8 +48,11 @@ void size_fields(PyramidOptions& p, Options& o) {
 }
 
 void shape_fields(PyramidOptions& p, Options& o) {
-  o.field("mlp", p.mlp, "feed-forward layer: two linear layers around an activation, or swiglu",
-          {.one_of = {"gelu", "gelu_tanh", "relu", "silu", "swiglu"}});
+  o.field(
+      "mlp", p.mlp,
+      "feed-forward layer: two linear layers around an activation, or swiglu; or none: blocks of "
+      "attention alone",
+      {.one_of = {"gelu", "gelu_tanh", "relu", "silu", "swiglu", "none"}});
   o.field("mlp_conv", p.mlp_conv,
           "depthwise 3x3 convolution of its hidden features: in their place, or added to them",
           {.one_of = {"none", "hidden", "residual"}});
@@ -66,6 +70,7 @@ void shape_fields(PyramidOptions& p, Options& o) {
   o.field("norm", p.norm, "normalisation before each sub-block", {.one_of = kNorms});
   o.field("norm_eps", p.norm_eps, "added to the variance or mean square", {.above = 0});
   o.field("end_norm", p.end_norm, "normalisation behind the blocks", {.one_of = kNorms});
+  o.field("end_norm_eps", p.end_norm_eps, "its norm_eps; 0: as the others'", {.min = 0});
   o.field("stage_norms", p.stage_norms, "have it behind every stage, not the last alone");
   o.field("pool_first", p.pool_first, "normalise the mean of the last map, not each of its pixels");
   o.field("position", p.position, "a learned vector for each place of the first map, or none",
@@ -113,6 +118,10 @@ void PyramidOptions::stage_options(Options& o) {
           {.min = 0, .below = 1});
   o.field("layer_scale", layer_scale, "first value of a learned factor on each branch; 0: none",
           {.min = 0});
+  o.field("init", init,
+          "initial weights: truncated normal, convolutions uniform as in PyTorch; or all of the "
+          "stages' normal by their fan-out",
+          {.one_of = {"truncated_normal", "fan_out"}});
   o.field("init_std", init_std,
           "deviation of initial weights, truncated; 0.02 suits some hundred features",
           {.above = 0});
@@ -136,13 +145,15 @@ void PyramidOptions::stage_options(Options& o) {
   }
   o.check(stem != "convs" || (patch > 1 && (patch & (patch - 1)) == 0), "patch",
           fmt::format("a stem of convolutions of stride 2 needs a power of 2, got {}", patch));
-  o.check(mlp_conv == "none" || mlp != "swiglu", "mlp_conv",
-          "a convolution of hidden features goes with two linear layers, not with swiglu");
+  o.check(mlp_conv == "none" || (mlp != "swiglu" && mlp != "none"), "mlp_conv",
+          fmt::format("a convolution of hidden features goes with two linear layers, not with {}",
+                      mlp));
 }
 
 const std::map<std::string, PyramidOptions>& pyramid_presets() {
   static const std::map<std::string, PyramidOptions> all = [] {
     std::map<std::string, PyramidOptions> models = nat_presets();
+    models.merge(van_presets());
     models.insert({
         {"pyramid-cifar", cifar()},
         {"davit-tiny-shape", davit({2, 2, 6, 2})},

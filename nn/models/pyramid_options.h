@@ -40,6 +40,7 @@ struct PyramidOptions {
   std::string norm = "layer_norm";
   double norm_eps = 1e-5;
   std::string end_norm = "layer_norm";
+  double end_norm_eps = 0.0;
   bool stage_norms = false;
   bool pool_first = false;
   std::string position = "none";
@@ -48,6 +49,7 @@ struct PyramidOptions {
   double attention_dropout = 0.0;
   double drop_path = 0.0;
   double layer_scale = 0.0;
+  std::string init = "truncated_normal";
   double init_std = 0.02;
   bool checkpointing = false;
   Config attention = Config(Config::Map{{"type", "softmax"}});

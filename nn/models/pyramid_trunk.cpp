@@ -18,6 +18,14 @@ const PyramidOptions& checked(const PyramidOptions& o) {
   return o;
 }
 
+// Of matrices, and of convolutions between all channels; the latter's default when empty.
+Init matrix_init(const PyramidOptions& o) {
+  return o.init == "fan_out" ? init::kaiming_normal_out() : init::truncated_normal(o.init_std);
+}
+Init conv_init(const PyramidOptions& o) {
+  return o.init == "fan_out" ? init::kaiming_normal_out() : Init{};
+}
+
 // Block i of a stage takes the stage's i-th mechanism, round and round.
 const Config& attention_of(const PyramidOptions& o, size_t stage, int64_t block) {
   std::vector<const Config*> own;
@@ -48,7 +56,8 @@ PyramidBlockOptions block_options(const PyramidOptions& o, size_t stage, int64_t
   b.layers = std::accumulate(o.depths.begin(), o.depths.end(), int64_t{0});
   b.drop_path = drop_path_of_layer(o.drop_path, layer, b.layers);
   b.layer_scale = o.layer_scale;
-  b.init = init::truncated_normal(o.init_std);
+  b.init = matrix_init(o);
+  b.fan_out = o.init == "fan_out";
   b.attention = attention_of(o, stage, block);
   return b;
 }
@@ -60,18 +69,19 @@ StageEmbed::StageEmbed(const PyramidOptions& o, size_t stage) {
   if (stage > 0 && o.downsample == "merge") {
     merge = std::make_unique<PatchMerging>(
         PatchMergingOptions{.dim = o.dims[stage - 1], .out = out, .eps = o.norm_eps},
-        init::truncated_normal(o.init_std));
+        matrix_init(o));
     children({{"merge", *merge}});
     return;
   }
-  const auto conv = [this](int64_t in, int64_t width, int64_t kernel, int64_t stride,
-                           int64_t padding, bool bias) {
+  const auto conv = [this, &o](int64_t in, int64_t width, int64_t kernel, int64_t stride,
+                               int64_t padding, bool bias) {
     convs.emplace(ConvLayerOptions{.in = in,
                                    .out = width,
                                    .kernel = {kernel},
                                    .stride = {stride},
                                    .padding = {padding},
-                                   .bias = bias});
+                                   .bias = bias},
+                  conv_init(o));
   };
   int64_t normed = out;
   if (stage > 0 && o.downsample == "conv") {
@@ -139,7 +149,8 @@ PyramidTrunk::PyramidTrunk(const PyramidOptions& o, bool every_norm)
       blocks.emplace(block_options(o, stage, block, layer++));
     }
     if (o.stage_norms || every_norm || stage + 1 == o.depths.size()) {
-      norms.append(make_norm(o.end_norm, o.dims[stage], o.norm_eps, true));
+      const double eps = o.end_norm_eps > 0.0 ? o.end_norm_eps : o.norm_eps;
+      norms.append(make_norm(o.end_norm, o.dims[stage], eps, true));
     }
   }
   if (o.position != "learned") return;

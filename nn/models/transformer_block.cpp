@@ -9,7 +9,8 @@ AttentionHost attention_host(const TransformerBlockOptions& o) {
   host.dim = o.dim;
   host.heads = o.heads;
   host.head_dim = o.head_dim;
-  host.bias = o.bias;
+  host.bias = o.bias && o.qkv_bias;
+  host.out_bias = o.bias;
   host.causal = o.causal;
   host.position = o.position;
   host.norm_eps = o.norm_eps;
@@ -29,7 +30,10 @@ TransformerBlock::TransformerBlock(const TransformerBlockOptions& o)
       dropout2(o.dropout),
       drop_path1(o.drop_path),
       drop_path2(o.drop_path),
-      norm_first_(o.norm_first) {
+      norm_first_(o.norm_first),
+      normed_stream_(o.normed_stream) {
+  HEED_CHECK(norm_first_ || !normed_stream_,
+             "transformer block: with the norm last, the stream is normed anyway");
   children({{"norm1", *norm1}, {"attn", *attn}, {"norm2", *norm2}, {"mlp", *mlp}});
   children({{"dropout1", dropout1}, {"dropout2", dropout2}});
   children({{"drop_path1", drop_path1}, {"drop_path2", drop_path2}});
@@ -56,7 +60,7 @@ Stream TransformerBlock::forward(const Stream& in, const AttentionContext& conte
   if (norm_first_) {
     const auto [x, normed1] = norm1->forward_sum(in);
     const auto [sum, normed2] = norm2->forward_add(x, attended(normed1));
-    return {sum, fed(normed2)};
+    return {normed_stream_ ? normed2 : sum, fed(normed2)};
   }
   const Tensor x = sum_of(in);
   const Tensor middle = norm1->forward_add(x, attended(x)).second;

@@ -3,6 +3,9 @@
 // before its branch or after the addition:
 //   norm first:  x = x + attention(norm1(x));   x = x + mlp(norm2(x))      (arXiv 2002.04745)
 //   norm last:   x = norm1(x + attention(x));   x = norm2(x + mlp(x))      (Vaswani et al. 2017)
+// or with the normed stream in the stream's place, as Compact Transformers have it (arXiv
+// 2104.05704):
+//   norm first:  x = norm2(x + attention(norm1(x)));   x = x + mlp(x)
 #pragma once
 
 #include <memory>
@@ -28,7 +31,9 @@ struct TransformerBlockOptions {
   std::string norm = "layer_norm";
   double norm_eps = 1e-5;
   bool norm_first = true;
-  bool bias = true;  ///< in linear layers and layer norms
+  bool normed_stream = false;  ///< norm first: the second norm's result replaces the stream
+  bool bias = true;            ///< in linear layers and layer norms
+  bool qkv_bias = true;        ///< of `bias`, that of queries, keys and values
   bool causal = false;
   std::string position = "none";  ///< inside attention: "none" or "rotary"
   double dropout = 0.0;
@@ -61,7 +66,7 @@ struct TransformerBlock : Module {
   std::unique_ptr<LayerScale> scale1, scale2;  // or null
 
  private:
-  bool norm_first_;
+  bool norm_first_, normed_stream_;
 };
 
 }  // namespace heed::nn

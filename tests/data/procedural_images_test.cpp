@@ -9,7 +9,7 @@ namespace heed::data {
 namespace {
 
 TEST(ProceduralImages, AreFunctionsOfTheirKeyWithinTheUnitRange) {
-  for (const std::string content : {"shapes", "gratings", "textures"}) {
+  for (const std::string content : {"shapes", "gratings", "textures", "glyphs", "echoes"}) {
     const auto classes = static_cast<int64_t>(procedural_classes(content).size());
     for (int64_t label = 0; label < classes; ++label) {
       const Image image = procedural_image(content, label, 24, {1, 2, 3});
@@ -19,7 +19,81 @@ TEST(ProceduralImages, AreFunctionsOfTheirKeyWithinTheUnitRange) {
       for (const float value : image.values) ASSERT_TRUE(value >= -1e-6f && value <= 1 + 1e-6f);
     }
   }
-  EXPECT_THROW(procedural_classes("glyphs"), RequestError);
+  EXPECT_THROW(procedural_classes("runes"), RequestError);
+}
+
+// Grey values back to what they stand for.
+double value_at(const Image& image, int64_t y, int64_t x) {
+  return 8.0 * (static_cast<double>(image.at(y, x)[0]) - 0.5);
+}
+
+// A glyph's mean over many places and noises is itself: found where it correlates best with the
+// sign of another image's best place.
+TEST(ProceduralImages, GlyphsAreOneSignAtAnyPlace) {
+  constexpr int64_t kSize = 32, kGlyph = 9;
+  const auto energy = [](const Image& image, int64_t top, int64_t left) {
+    double total = 0.0;
+    for (int64_t y = 0; y < kGlyph; ++y) {
+      for (int64_t x = 0; x < kGlyph; ++x) total += std::abs(value_at(image, top + y, left + x));
+    }
+    return total;
+  };
+  // The window with the most energy holds the glyph: 81 pixels of +-1 under noise of 1/2.
+  const auto found = [&](const Image& image) {
+    std::pair<int64_t, int64_t> best{0, 0};
+    for (int64_t top = 0; top + kGlyph <= kSize; ++top) {
+      for (int64_t left = 0; left + kGlyph <= kSize; ++left) {
+        if (energy(image, top, left) > energy(image, best.first, best.second)) best = {top, left};
+      }
+    }
+    return best;
+  };
+  for (const int64_t label : {0, 7}) {
+    const Image one = procedural_image("glyphs", label, kSize, {1, 2, 3});
+    const Image two = procedural_image("glyphs", label, kSize, {1, 2, 4});
+    const Image other = procedural_image("glyphs", (label + 1) % 10, kSize, {1, 2, 5});
+    const auto at = found(one), there = found(two), elsewhere = found(other);
+    EXPECT_NE(at, there);
+    double same = 0.0, different = 0.0;
+    for (int64_t y = 0; y < kGlyph; ++y) {
+      for (int64_t x = 0; x < kGlyph; ++x) {
+        const double own = value_at(one, at.first + y, at.second + x);
+        same += own * value_at(two, there.first + y, there.second + x) / 81;
+        different += own * value_at(other, elsewhere.first + y, elsewhere.second + x) / 81;
+      }
+    }
+    // Of equal signs 1 in the mean, of independent ones 0, each with a deviation below 0.14.
+    EXPECT_GT(same, 0.5) << label;
+    EXPECT_LT(different, 0.5) << label;
+  }
+}
+
+TEST(ProceduralImages, EchoesCorrelateAtTheirDistanceAlone) {
+  constexpr int64_t kSize = 96, kFar = 9;
+  for (int64_t label = 0; label < 4; ++label) {
+    const Image image = procedural_image("echoes", label, kSize, {1, 2, 3});
+    const auto correlation = [&](int64_t down, int64_t across) {
+      double total = 0.0;
+      for (int64_t y = 0; y < kSize; ++y) {
+        for (int64_t x = 0; x < kSize; ++x) {
+          total += value_at(image, y, x) *
+                   value_at(image, (y + down) % kSize, (x + across + kSize) % kSize);
+        }
+      }
+      return total / (kSize * kSize);
+    };
+    // Means of 9,216 products of unit size, neighbours of which correlate: their deviation is below
+    // 0.018; four of them.
+    EXPECT_NEAR(correlation(0, 0), 1.0, 0.08);
+    EXPECT_NEAR(correlation(0, kFar), label == 0 ? 0.5 : 0.0, 0.07) << label;
+    EXPECT_NEAR(correlation(kFar, 0), label == 1 ? 0.5 : 0.0, 0.07) << label;
+    EXPECT_NEAR(correlation(kFar, kFar), label == 2 ? 0.5 : 0.0, 0.07) << label;
+    EXPECT_NEAR(correlation(kFar, -kFar), label == 3 ? 0.5 : 0.0, 0.07) << label;
+    for (const int64_t other : {1, 3, 8, 10}) {
+      EXPECT_NEAR(correlation(other, 0), 0.0, 0.07);
+      EXPECT_NEAR(correlation(0, other), 0.0, 0.07);
+    }
+  }
 }
 
 TEST(ProceduralImages, ShapesStandOutFromTheirGround) {

@@ -14,6 +14,7 @@
 #include "distributed/world.h"
 #include "kernels/copy/copy.h"
 #include "nn/attention/registry.h"
+#include "nn/layers/conv_mlp.h"
 #include "nn/layers/embedding.h"
 #include "nn/layers/low_rank.h"
 #include "nn/layers/mlp.h"
@@ -185,6 +186,21 @@ TEST(TensorParallel, FeedForwardLayersWithDropout) {
   }
 }
 
+TEST(TensorParallel, FeedForwardLayersWithAConvolution) {
+  for (const bool residual : {false, true}) {
+    nn::ConvMlpOptions o;
+    o.dim = 6;
+    o.hidden = 25;
+    o.dropout = 0.4;
+    o.residual = residual;
+    expect_like_whole<nn::FeedForward>(
+        [&] { return std::make_unique<nn::ConvMlp>(o); },
+        [](nn::FeedForward& layer) { layer.split_hidden(split_of_world()); },
+        normal({2, 3, 4, 6}, "x"),
+        [](nn::FeedForward& layer, const Tensor& x) { return layer.forward(x); });
+  }
+}
+
 void expect_like_whole_attention(const std::string& slot, const nn::AttentionHost& host,
                                  const nn::AttentionContext& context) {
   SCOPED_TRACE(fmt::format("{}, {} key heads", slot, host.kv_heads));
@@ -254,6 +270,18 @@ TEST(TensorParallel, SelectiveAttention) {
                          {.dim = 8, .heads = world().size(), .kv_heads = 1, .head_dim = 4});
   EXPECT_THAT(request_error([&] { shared_keys->split_heads(split_of_world()); }),
               HasSubstr("no more ranks than those"));
+}
+
+// Ranks hold channels, of which 10 share out unevenly.
+TEST(TensorParallel, LargeKernelAttention) {
+  const nn::AttentionContext map{.grid = {3, 3}};
+  expect_attention("{type: large_kernel}", {.kv_heads = 1, .causal = false}, map);
+  expect_attention("{type: large_kernel, gate: sigmoid_mul, kernel: 9}",
+                   {.kv_heads = 1, .causal = false}, map);
+  expect_attention("{type: large_kernel, gate: none, mix: false}", {.kv_heads = 1, .causal = false},
+                   map);
+  expect_attention("{type: large_kernel}", {.kv_heads = 1, .causal = false},
+                   {.grid = {2, 4}, .globals = 1});
 }
 
 TEST(TensorParallel, LinformerAttention) {
@@ -415,6 +443,23 @@ TEST(TensorParallel, TokensBetweenTheRegionsAreShared) {
   expect_shared_tokens<nn::Vit>([&] { return std::make_unique<nn::Vit>(o); },
                                 normal({2, 12, 16, 3}, "images"),
                                 [](nn::Vit& model, const Tensor& x) { return model.forward(x); });
+}
+
+// CCT: tokens of convolutions, the norm in the stream's place, pooling by attention; and a
+// mechanism with a shortcut of its own.
+TEST(TensorParallel, CompactTransformersShareTokens) {
+  for (const char* slot : {"{type: softmax}", "{type: large_kernel}"}) {
+    nn::VitOptions o = nn::read_vit_options(parse_yaml("{preset: cct-2-3x2, height: 24}", "model"));
+    o.dim = 24;
+    o.heads = 12;
+    o.hidden = 18;
+    o.drop_path = 0.2;
+    o.attention_dropout = 0.0;
+    o.attention = parse_yaml(slot, "slot");
+    expect_shared_tokens<nn::Vit>([&] { return std::make_unique<nn::Vit>(o); },
+                                  normal({2, 24, 32, 3}, "images"),
+                                  [](nn::Vit& model, const Tensor& x) { return model.forward(x); });
+  }
 }
 
 TEST(TensorParallel, TokensThatDoNotShareOutAreRefused) {

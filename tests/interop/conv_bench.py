@@ -61,6 +61,37 @@ def convolutions(name, size, cin, cout, kernel, stride, dilation, groups):
     yield f"{name}, weight gradient", lambda: gradient(False, True)
 
 
+# Large kernel attention of VAN-B0 on its first and third maps: size, channels.
+ATTENTIONS = [(56, 32), (14, 160)]
+
+
+def large_kernel(size, dim):
+    """The five convolutions and the product, forward and with the backward pass."""
+    layer = lambda taps, dilation=1, groups=1: torch.nn.Conv2d(
+        dim, dim, taps, padding=dilation * (taps // 2), dilation=dilation, groups=groups)
+    proj_in, mix, proj_out = layer(1), layer(1), layer(1)
+    near, far = layer(5, groups=dim), layer(7, 3, dim)
+    model = torch.nn.ModuleList([proj_in, near, far, mix, proj_out]).to(memory_format=torch.channels_last)
+    x = images(dim, size).requires_grad_()
+
+    def attend():
+        u = F.gelu(proj_in(x))
+        return proj_out(u * mix(far(near(u)))) + x
+
+    def forward():
+        with torch.no_grad():
+            attend()
+
+    def both():
+        for p in [x, *model.parameters()]:
+            p.grad = None
+        attend().sum().backward()
+
+    name = f"large kernel attention {size} x {size} x {dim}"
+    yield f"{name}, forward", forward
+    yield f"{name}, forward and backward", both
+
+
 def others():
     x = images(64, 56)
     mean, var, one, zero = torch.zeros(64), torch.ones(64), torch.ones(64), torch.zeros(64)
@@ -89,6 +120,10 @@ def main():
             with torch.no_grad():
                 for name, fn in convolutions(*case):
                     print(f"{name:<44} {milliseconds(fn):9.3f} ms", flush=True)
+    for size, dim in ATTENTIONS:
+        for name, fn in large_kernel(size, dim):
+            if part in name:
+                print(f"{name:<52} {milliseconds(fn):9.3f} ms", flush=True)
     with torch.no_grad():
         for name, fn in others():
             if part in name:

@@ -205,7 +205,8 @@ def block(w, x, c, p, lengths=None):
     feed = lambda x: scale(feed_forward(w, x, c.get("mlp", "gelu"), p + "mlp."), "scale2.scale")
     if c["norm_first"]:
         x = x + attend(norm(x, "norm1."))
-        return x + feed(norm(x, "norm2."))
+        normed = norm(x, "norm2.")
+        return (normed if c.get("normed_stream") else x) + feed(normed)
     x = norm(x + attend(x), "norm1.")
     return norm(x + feed(x), "norm2.")
 
@@ -374,7 +375,10 @@ def mobilenet(w, i, c):
 
 def vit(w, i, c):
     c = dict({"norm_eps": 1e-6, "norm_first": True, "position": "learned", "patch": 4}, **c)
-    x = patch_embed(w, i["x"], c, "patch_embed.").flatten(1, 2)
+    if c.get("stem") == "convs":
+        x = conv_tokenizer(w, i["x"], {"kernel": c.get("stem_kernel", 3)}, "tokenizer.")
+    else:
+        x = patch_embed(w, i["x"], c, "patch_embed.").flatten(1, 2)
     if "cls" in w:
         x = torch.cat([w["cls"].expand(len(x), 1, -1), x], 1)
     if c["position"] == "learned":
@@ -385,7 +389,73 @@ def vit(w, i, c):
         x = block(w, x, c, f"blocks.{layer}.")
     norms = {"layer_norm": layer_norm, "rms_norm": rms_norm}
     x = norms[c.get("norm", "layer_norm")](w, x, "norm.", c["norm_eps"])
+    if c.get("pool") == "attention":
+        return [linear(w, sequence_pool(w, x, None, "pool."), "head.")]
     return [linear(w, x[:, 0] if "cls" in w else x.mean(1), "head.")]
+
+
+def conv_tokenizer(w, x, c, prefix=""):
+    """Convolution, ReLU, max-pool, again and again; then the pixels one by one."""
+    kernel, pool = c.get("kernel", 3), c.get("pool", 3)
+    stride = c.get("stride") or max(1, kernel // 2 - 1)
+    padding = c["padding"] if c.get("padding", -1) >= 0 else max(1, kernel // 2)
+    n = 0
+    while f"{prefix}convs.{n}.weight" in w:
+        x = conv(w, x, {"stride": [stride], "padding": [padding]}, f"{prefix}convs.{n}.")
+        if pool:
+            fn = {3: F.max_pool1d, 4: F.max_pool2d}[x.dim()]
+            x = fn(F.relu(x).movedim(-1, 1), pool, 2, 1).movedim(1, -1)
+        n += 1
+    return x.flatten(1, -2)
+
+
+def sequence_pool(w, x, lengths=None, prefix=""):
+    scores = linear(w, x, prefix + "score.")
+    if lengths is not None:
+        padding = torch.arange(x.shape[1]) >= lengths[:, None]
+        scores = scores.masked_fill(padding[..., None], -math.inf)
+    return (scores.softmax(1) * x).sum(1)
+
+
+def compact_text(w, i, c):
+    """The masks go through the tokenizer's geometry as indicators, as the official code has it."""
+    stem, kernel = c.get("stem", "convs"), c.get("stem_kernel", 4)
+    words, counts = i["ids"], i.get("lengths")
+    if stem == "patch":
+        words = F.pad(words, (0, -words.shape[1] % kernel))
+    mask = torch.ones_like(words) if counts is None else torch.arange(words.shape[1]) < counts[:, None]
+    mask[:, i["ids"].shape[1]:] = 0
+    x = w["embed.weight"][words] * mask[..., None]
+    mask = mask.double()
+    if stem != "words":
+        own = {"kernel": kernel, "pool": 2} if stem == "convs" else {"kernel": kernel, "pool": 0,
+                                                                     "stride": kernel, "padding": 0}
+        x = conv_tokenizer(w, x, own, "tokenizer.")
+        ones = {"convs.0.weight": torch.ones(1, kernel, 1).double()}
+        mask = conv_tokenizer(ones, mask[..., None], own)[..., 0]
+    if "cls" in w:
+        x = torch.cat([w["cls"].expand(len(x), 1, -1), x], 1)
+        mask = F.pad(mask, (1, 0), value=1.0)
+    mask = mask > 0
+    if c.get("position", "sinusoidal") == "sinusoidal":
+        x = x + sinusoids(x.shape[1], c["dim"])
+    heads = c["heads"]
+    for layer in range(c["layers"]):
+        p = f"blocks.{layer}."
+        normed = layer_norm(w, x, p + "norm1.")
+        q, k, v = linear(w, normed, p + "attn.qkv.").unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+        scores = q @ k.transpose(-1, -2) * (c["dim"] // heads) ** -0.5
+        scores = scores.masked_fill(~mask[:, None, None], -math.inf)
+        mixed = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2) * mask[..., None]
+        y = layer_norm(w, x + linear(w, mixed, p + "attn.out."), p + "norm2.")
+        x = y + feed_forward(w, y, "gelu", p + "mlp.")
+    x = layer_norm(w, x, "norm.")
+    if "cls" in w:
+        return [linear(w, x[:, 0], "head.")]
+    scores = linear(w, x, "pool.score.")
+    if c.get("mask_pool"):
+        scores = scores.masked_fill(~mask[..., None], -math.inf)
+    return [linear(w, (scores.softmax(1) * x).sum(1), "head.")]
 
 
 def time_embedding(w, times, prefix=""):
@@ -546,6 +616,25 @@ def neighborhood_attention(w, x, slot, heads, p=""):
     return linear(w, mixed[:, :rows, :columns], p + "out.")
 
 
+def large_kernel(w, x, slot, p=""):
+    """VAN's attention on x [B, spatial..., C]."""
+    d = slot.get("dilation", 3)
+
+    def depthwise(x, name, dilation):
+        if p + name + "weight" not in w:
+            return x
+        taps = w[p + name + "weight"].shape[1]
+        return conv(w, x, {"padding": [dilation * (taps // 2)], "dilation": [dilation], "groups": x.shape[-1]},
+                    p + name)
+
+    u = F.gelu(linear(w, x, p + "proj_in."))
+    a = depthwise(depthwise(u, "near.", 1), "far.", d)
+    a = linear(w, a, p + "mix.") if p + "mix.weight" in w else a
+    y = {"mul": lambda: u * a, "add": lambda: u + a, "none": lambda: a,
+         "sigmoid_mul": lambda: u * a.sigmoid()}[slot.get("gate", "mul")]()
+    return linear(w, y, p + "proj_out.") + x
+
+
 def pyramid_block(w, x, c, p, heads, slot=None):
     norms = {"layer_norm": layer_norm, "rms_norm": rms_norm, "batch_norm": batch_norm}
     norm = lambda x, name: norms[c["norm"]](w, x, p + name, 1e-5)
@@ -557,11 +646,15 @@ def pyramid_block(w, x, c, p, heads, slot=None):
     normed = norm(x, "norm1.")
     if slot and slot["type"] == "neighborhood":
         attended = neighborhood_attention(w, normed, slot, heads, p + "attn.")
+    elif slot and slot["type"] == "large_kernel":
+        attended = large_kernel(w, normed, slot, p + "attn.")
     else:
         attended = attention(w, normed.flatten(1, 2), own, p + "attn.").reshape(x.shape)
     x = x + scale(attended, "scale1.scale")
     if c["conv_position"] == "both":
         x = around(x, "position2.")
+    if c["mlp"] == "none":
+        return x
     normed = norm(x, "norm2.")
     if c["mlp_conv"] == "none":
         fed = feed_forward(w, normed, c["mlp"], p + "mlp.")
@@ -602,7 +695,7 @@ def pyramid_maps(w, x, c):
             slot = slots[n % len(slots)] if slots else c.get("attention")
             x = pyramid_block(w, x, c, f"stages.{stage}.{n}.", c["heads"][stage], slot)
         if c.get("stage_norms"):
-            x = layer_norm(w, x, f"norms.{stage}.")
+            x = layer_norm(w, x, f"norms.{stage}.", c.get("end_norm_eps", 1e-5))
         maps.append(x)
     return maps
 
@@ -922,6 +1015,15 @@ def vision_layer_cases():
     yield Case("drop_path", {}, {"x": normal(9, 5)}, lambda w, i, c: [i["x"] * 1.0], 1, 1)
     yield Case("layer_scale", {"dim": 33}, {"x": normal(7, 33)},
                lambda w, i, c: [i["x"] * w["scale"]], 7, 1)
+    for config, shape in [({"dim": 20, "convs": 2, "width": 12}, (2, 12, 15, 3)),
+                          ({"dim": 20, "kernel": 7, "channels": 2}, (2, 13, 16, 2)),
+                          ({"dim": 9, "spatial": 1, "channels": 12, "kernel": 4, "pool": 2}, (3, 11, 12))]:
+        # Two convolutions of up to 108 terms.
+        yield Case("conv_tokenizer", config, {"x": normal(*shape)},
+                   lambda w, i, c: [conv_tokenizer(w, i["x"], c)], 108, 4)
+    for more in ({}, {"lengths": lengths(1, 13, 4)}):
+        yield Case("sequence_pool", {"dim": 18}, {"x": normal(4, 13, 18), **more},
+                   lambda w, i, c: [sequence_pool(w, i["x"], i.get("lengths"))], 18, 4)
     yield Case("patch_merging", {"dim": 5}, {"x": normal(2, 5, 4, 5)},
                lambda w, i, c: [patch_merging(w, i["x"])], 20, 8)
     for config in [{"dim": 6}, {"dim": 5, "hidden": 7, "residual": True, "activation": "silu"}]:
@@ -1085,6 +1187,12 @@ def pattern_cases():
         e, f = (w[name][:, :count] for name in ("key_projection", "key_projection" if c.get("shared") else
                                                 "value_projection"))
         return [attention(w, i["x"], first, project=lambda k, v: (e @ k, f @ v))]
+
+    for config in [{"kernel": 21}, {"kernel": 9, "gate": "add"}, {"kernel": 9, "gate": "none", "mix": False},
+                   {"kernel": 6, "dilation": 2, "gate": "sigmoid_mul", "near": False}]:
+        config = dict(config, dim=24, heads=1, causal=False, axes=1)
+        yield Case("large_kernel", config, {"x": normal(2, count, 24)},
+                   lambda w, i, c: [large_kernel(w, i["x"], c)], 128, 8)
 
     for config in [dict(small, tokens=40, projected=6, causal=False),
                    dict(small, kv_heads=1, tokens=count, projected=9, shared=True, causal=False)]:
@@ -1319,6 +1427,21 @@ def sequence_to_sequence_cases():
         yield Case("encoder_decoder", config, texts, encoder_decoder, 144, 160)
 
 
+def compact_text_cases():
+    small = {"vocab": 61, "classes": 7, "word_dim": 24, "layers": 2, "dim": 36, "heads": 3, "hidden": 40,
+             "attention_dropout": 0.0, "drop_path": 0.0}
+    for config in [
+        small,
+        dict(small, stem_kernel=1, mask_pool=True),
+        dict(small, stem_kernel=2, position="none"),
+        dict(small, stem="patch", stem_kernel=3),
+        dict(small, stem="words", word_dim=36, pool="cls"),
+    ]:
+        for more in ({}, {"lengths": lengths(1, 19, 4)}):
+            # As for vit; sums of 96 words' features.
+            yield Case("compact_text", config, {"ids": ids(61, 4, 19), **more}, compact_text, 144, 64)
+
+
 def vision_model_cases():
     small = {"height": 12, "width": 16, "classes": 7, "layers": 2, "dim": 36, "heads": 3}
     for config in [
@@ -1327,6 +1450,10 @@ def vision_model_cases():
         dict(small, position="sinusoidal", norm="rms_norm", mlp="swiglu", channels=1,
              checkpointing=True),
         dict(small, pool="mean", position="none", hidden=50, mlp="silu"),
+        # Compact transformers: CVT and CCT.
+        dict(small, pool="attention", normed_stream=True, qkv_bias=False, norm_eps=1e-5, hidden=36),
+        dict(small, pool="attention", normed_stream=True, qkv_bias=False, norm_eps=1e-5, hidden=36,
+             stem="convs", stem_convs=2, stem_width=10),
     ]:
         yield Case("vit", config, {"x": normal(3, 12, 16, config.get("channels", 3))}, vit, 144, 64)
 
@@ -1367,6 +1494,14 @@ def vision_model_cases():
              attentions=[{"attention": {"type": "neighborhood", "window": 3, "relative": True}},
                          {"stages": [2], "attention": {"type": "neighborhood", "window": 3, "dilation": 2,
                                                        "relative": True, "fit": "pad"}}]),
+        # VAN, and its gate by itself.
+        dict(small, stem="overlapping", downsample="conv", norm="batch_norm", embed_norm="batch_norm",
+             mlp_conv="hidden", stage_norms=True, end_norm_eps=1e-6, layer_scale=0.01, drop_path=0.1,
+             init="fan_out", mlp_ratios=[3, 2], attention={"type": "large_kernel"}),
+        dict(small, mlp="none", layer_scale=0.1,
+             attentions=[{"attention": {"type": "large_kernel", "gate": "sigmoid_mul", "near": False}},
+                         {"stages": [2], "attention": {"type": "large_kernel", "kernel": 9, "gate": "add",
+                                                       "mix": False}}]),
     ]:
         # As for vit, three blocks of up to six sums; 108 pixels in the sums over a map.
         yield Case("pyramid", config, {"x": normal(2, 18, 12, config.get("channels", 3))},
@@ -1524,7 +1659,7 @@ def all_cases():
                                 recurrent_cases(), attention_cases(), pattern_cases(), selective_cases(),
                                 state_cases(), model_cases(),
                                 encoder_cases(), recommender_cases(), sequence_to_sequence_cases(),
-                                vision_model_cases(),
+                                compact_text_cases(), vision_model_cases(),
                                 image_model_cases(), loss_cases()))
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """One training step of the CIFAR-10 recipes' networks in PyTorch on the CPU: the yardstick of
-`heed bench step recipes/base/cifar10-{resnet,vit}.yaml`, and of the network of recipes/dinat/mini.yaml.
+`heed bench step recipes/base/cifar10-{resnet,vit}.yaml`, and of the networks of recipes/dinat/mini.yaml,
+recipes/van/cifar10.yaml and CCT-2/3x2 (recipes/cct/paper.yaml model.preset=cct-2-3x2).
 
 The networks are written the way a PyTorch user would: channels-last convolutions, fused attention, fused optimisers.
 Images are made once and stay in memory, so that PyTorch decodes and augments nothing; heed's step does both in the
@@ -9,6 +10,8 @@ background. Prints one JSON object a variant: median milliseconds of a step, ima
   python3 tests/interop/torch_image_step.py --model resnet
   python3 tests/interop/torch_image_step.py --model vit --precisions f32
   python3 tests/interop/torch_image_step.py --model dinat --batch 16
+  python3 tests/interop/torch_image_step.py --model van
+  python3 tests/interop/torch_image_step.py --model cct --batch 64
 """
 import argparse
 import json
@@ -155,11 +158,99 @@ class Dinat(nn.Module):
         return F.interpolate(y, size=size, mode="bilinear")
 
 
+class LargeKernel(nn.Module):
+    """VAN's attention (arXiv 2202.09741), channels-last convolutions."""
+
+    def __init__(self, dim, kernel=21, dilation=3):
+        super().__init__()
+        taps = -(-kernel // dilation)
+        self.proj_in, self.mix, self.proj_out = (nn.Conv2d(dim, dim, 1) for _ in range(3))
+        self.near = nn.Conv2d(dim, dim, 2 * dilation - 1, padding=dilation - 1, groups=dim)
+        self.far = nn.Conv2d(dim, dim, taps, padding=dilation * (taps // 2), dilation=dilation, groups=dim)
+
+    def forward(self, x):
+        u = F.gelu(self.proj_in(x))
+        return self.proj_out(u * self.mix(self.far(self.near(u)))) + x
+
+
+class VanBlock(nn.Module):
+    def __init__(self, dim, kernel, ratio=4):
+        super().__init__()
+        self.norm1, self.norm2 = nn.BatchNorm2d(dim), nn.BatchNorm2d(dim)
+        self.attn = LargeKernel(dim, kernel)
+        self.up, self.down = nn.Conv2d(dim, ratio * dim, 1), nn.Conv2d(ratio * dim, dim, 1)
+        self.depthwise = nn.Conv2d(ratio * dim, ratio * dim, 3, padding=1, groups=ratio * dim)
+        self.scale1, self.scale2 = (nn.Parameter(torch.full((dim, 1, 1), 0.01)) for _ in range(2))
+
+    def forward(self, x):
+        x = x + self.scale1 * self.attn(self.norm1(x))
+        return x + self.scale2 * self.down(F.gelu(self.depthwise(self.up(self.norm2(x)))))
+
+
+class Van(nn.Module):
+    """The network of recipes/van/cifar10.yaml."""
+
+    def __init__(self, dims=(24, 48, 96), depths=(1, 2, 1), kernels=(21, 21, 9), classes=10):
+        super().__init__()
+        self.embeds = nn.ModuleList(nn.Sequential(nn.Conv2d(i, o, 3, 2, 1), nn.BatchNorm2d(o))
+                                    for i, o in zip((3, *dims[:-1]), dims))
+        self.stages = nn.ModuleList(nn.Sequential(*(VanBlock(d, k) for _ in range(n)))
+                                    for d, n, k in zip(dims, depths, kernels))
+        self.norms = nn.ModuleList(nn.LayerNorm(d, eps=1e-6) for d in dims)
+        self.head = nn.Linear(dims[-1], classes)
+
+    def forward(self, x):
+        for embed, stage, norm in zip(self.embeds, self.stages, self.norms):
+            x = norm(stage(embed(x)).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.head(x.mean((2, 3)))
+
+
+class CompactBlock(nn.Module):
+    def __init__(self, dim, heads, hidden, dropout, drop_path):
+        super().__init__()
+        self.heads, self.dropout, self.drop_path = heads, dropout, drop_path
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.qkv, self.out = nn.Linear(dim, 3 * dim, bias=False), nn.Linear(dim, dim)
+        self.up, self.down = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
+
+    def drop(self, x):
+        if self.drop_path == 0:
+            return x
+        keep = 1 - self.drop_path
+        return x * (torch.rand(len(x), 1, 1) < keep) / keep
+
+    def forward(self, x):
+        b, n, c = x.shape
+        q, k, v = self.qkv(self.norm1(x)).view(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout).transpose(1, 2).reshape(b, n, c)
+        x = self.norm2(x + self.drop(self.out(y)))
+        return x + self.drop(self.down(F.gelu(self.up(x))))
+
+
+class Cct(nn.Module):
+    """CCT-2/3x2 (arXiv 2104.05704)."""
+
+    def __init__(self, dim=128, heads=2, layers=2, hidden=128, classes=10):
+        super().__init__()
+        convs = zip((3, 64), (64, dim))
+        self.tokenizer = nn.Sequential(*(nn.Sequential(nn.Conv2d(i, o, 3, 1, 1, bias=False), nn.ReLU(),
+                                                       nn.MaxPool2d(3, 2, 1)) for i, o in convs))
+        self.position = nn.Parameter(0.2 * torch.randn(1, 64, dim))
+        self.blocks = nn.Sequential(*(CompactBlock(dim, heads, hidden, 0.1, 0.1 * n / (layers - 1))
+                                      for n in range(layers)))
+        self.norm, self.pool, self.head = nn.LayerNorm(dim), nn.Linear(dim, 1), nn.Linear(dim, classes)
+
+    def forward(self, x):
+        x = self.tokenizer(x).flatten(2).transpose(1, 2) + self.position
+        x = self.norm(self.blocks(x))
+        return self.head((self.pool(x).softmax(1).transpose(1, 2) @ x).squeeze(1))
+
+
 def measure(args, mode, precision):
     torch.manual_seed(1)
     torch.set_num_threads(args.threads)
     resnet = args.model == "resnet"
-    model = {"resnet": ResNet, "vit": ViT, "dinat": Dinat}[args.model]()
+    model = {"resnet": ResNet, "vit": ViT, "dinat": Dinat, "van": Van, "cct": Cct}[args.model]()
     model = model.to(memory_format=torch.channels_last)
     if resnet:
         optimizer = torch.optim.SGD(model.parameters(), 0.2, 0.9, nesterov=True, weight_decay=5e-4, fused=True)
@@ -199,7 +290,7 @@ def measure(args, mode, precision):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=["resnet", "vit", "dinat"], required=True)
+    parser.add_argument("--model", choices=["resnet", "vit", "dinat", "van", "cct"], required=True)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--warmup", type=int, default=5)

@@ -12,9 +12,11 @@
 #include <chrono>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "autograd/ops/reduce.h"
 #include "core/parallel.h"
 #include "kernels/conv/onednn.h"
 #include "kernels/norm/channel_norm.h"
@@ -25,6 +27,7 @@
 #include "kernels/random/fill.h"
 #include "kernels/separable/separable.h"
 #include "kernels/softmax/softmax.h"
+#include "nn/attention/large_kernel_attention.h"
 
 namespace heed::kernels {
 namespace {
@@ -114,6 +117,42 @@ void run_conv(const ConvCase& c) {
       [&] { conv_weight_gradient_onednn(plan, DType::f32, dy.raw(), x.raw(), dw.data<float>()); });
 }
 
+// Large kernel attention of VAN-B0 on its first and third maps (tests/interop/conv_bench.py has the
+// same), beside the same with the one convolution of 21 x 21 that its two depthwise ones stand for.
+std::unique_ptr<nn::LargeKernelAttention> large_kernel(int64_t dim,
+                                                       const nn::LargeKernelOptions& o) {
+  nn::AttentionHost host;
+  host.dim = dim;
+  host.heads = 1;
+  host.causal = false;
+  auto attention = std::make_unique<nn::LargeKernelAttention>(host, o);
+  attention->initialise(1);
+  return attention;
+}
+
+void run_large_kernel(int64_t size, int64_t dim) {
+  const auto ours = large_kernel(dim, {}),
+             whole = large_kernel(dim, {.dilation = 11, .far = false});
+  Tensor x = random({kBatch, size * size, dim}, 1);
+  require_grad(x);
+  const nn::AttentionContext context{.grid = {size, size}};
+  const auto forward = [&](nn::LargeKernelAttention& attention) {
+    const NoGrad no_grad;
+    attention.forward(x, context);
+  };
+  const auto both = [&](nn::LargeKernelAttention& attention) {
+    clear_grad(x);
+    for (const auto& p : attention.named_parameters()) clear_grad(*p.tensor);
+    heed::backward(heed::sum(attention.forward(x, context)));
+  };
+  const double flops = ours->flops(size * size) * static_cast<double>(kBatch);
+  const std::string name = fmt::format("large kernel attention {0} x {0} x {1}", size, dim);
+  report(name + ", forward", milliseconds([&] { forward(*ours); }), flops, "GFLOP/s",
+         milliseconds([&] { forward(*whole); }), "21 x 21");
+  report(name + ", forward and backward", milliseconds([&] { both(*ours); }), 3 * flops, "GFLOP/s",
+         milliseconds([&] { both(*whole); }), "21 x 21");
+}
+
 struct MemoryCase {
   const char* name;
   double bytes;
@@ -201,6 +240,9 @@ void run_all(const std::string& part) {
   const auto chosen = [&](const std::string& name) { return name.find(part) != std::string::npos; };
   for (const ConvCase& c : conv_cases()) {
     if (chosen(c.name)) run_conv(c);
+  }
+  for (const auto& [size, dim] : {std::pair<int64_t, int64_t>{56, 32}, {14, 160}}) {
+    if (chosen("large kernel attention")) run_large_kernel(size, dim);
   }
   const double rate = copy_rate();
   for (const MemoryCase& c : memory_cases()) {

@@ -117,8 +117,7 @@ void read_encoder(const nn::EncoderOptions& o, PlannedModel& model) {
 
 void read_vit(const nn::VitOptions& o, PlannedModel& model) {
   read_host(o, model);
-  const int64_t patches = (o.height / o.patch) * (o.width / o.patch);
-  model.tokens = patches + (o.pool == "cls" ? 1 : 0);
+  model.tokens = nn::vit_tokens(o);
   model.input_values = o.height * o.width * o.channels;
   model.last_kept = o.pool == "cls";
   model.branch_copies = o.layer_scale > 0.0 ? 2.0 : 0.0;
@@ -178,7 +177,7 @@ double PlannedModel::matrix_flops() const {
   for (const PlannedParameter& p : parameters) {
     const bool used_by_token = p.layer >= 0 || p.name.starts_with("mlm_transform.");
     if (used_by_token && p.rank >= 2 && !p.by_token) weights += static_cast<double>(p.elements);
-    if (p.name.starts_with("patch_embed.") && p.rank >= 2)
+    if ((p.name.starts_with("patch_embed.") || p.name.starts_with("tokenizer.")) && p.rank >= 2)
       weights += static_cast<double>(p.elements);
   }
   weights += static_cast<double>(outputs * dim);
