@@ -248,10 +248,10 @@ std::vector<ModuleEntry> all_entries() {
           {"patch_embed", "images to a grid of tokens", "arXiv 2010.11929, eq. 1"}),
       layer<ConvTokenizer, ConvTokenizerOptions>(
           {"conv_tokenizer", "images or texts to overlapping tokens: convolutions and max-pools",
-           "arXiv 2104.05704, section 3.3"}),
+           "arXiv 2104.05704"}),
       layer<SequencePool, SequencePoolOptions>({"sequence_pool",
                                                 "tokens weighted by a learned softmax, summed",
-                                                "arXiv 2104.05704, section 3.2",
+                                                "arXiv 2104.05704",
                                                 {"x", "lengths?"}}),
       layer<PatchMerging, PatchMergingOptions>({"patch_merging",
                                                 "four neighbouring tokens become one",
@@ -317,7 +317,7 @@ std::vector<ModuleEntry> all_entries() {
           read_gru_classifier_options),
       text_classifier<CompactText, CompactTextOptions>(
           {"compact_text", "compact transformers of texts: convolutional tokens, sequence pooling",
-           "arXiv 2104.05704, section 4.4"},
+           "arXiv 2104.05704"},
           read_compact_text_options),
       image_classifier<MobileNet, MobileNetOptions>(
           {"mobilenet", "depthwise separable convolutions, v1 and v2",

@@ -1,5 +1,5 @@
-// Images or texts to tokens that overlap (Hassani et al., Compact Transformers, arXiv 2104.05704,
-// section 3.3): `convs` times
+// Images or texts to tokens that overlap (Hassani et al., Compact Transformers, arXiv 2104.05704):
+// `convs` times
 //   x = maxpool(relu(conv(x)))      without bias; the pool's stride 2, its padding 1
 // then the map's pixels row by row. Without a pool there is no activation either: patches.
 #pragma once

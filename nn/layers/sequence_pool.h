@@ -1,5 +1,5 @@
-// Sequence pooling (Hassani et al., Compact Transformers, arXiv 2104.05704, section 3.2): one
-// vector of a sequence, attention with a single learned query:
+// Sequence pooling (Hassani et al., Compact Transformers, arXiv 2104.05704): one vector of a
+// sequence, attention with a single learned query:
 //   s = x g + c;   w = softmax of s over the tokens;   y = sum over n of w_n x_n
 // c shifts all scores alike: its gradient is 0.
 #pragma once

@@ -1,7 +1,7 @@
-// Compact Transformers of texts (Hassani et al., arXiv 2104.05704, section 4.4): word vectors
-// become tokens by a convolution over time, and a class is read off them.
-//   x = tokenizer(embed[ids]) (and a class token) + sinusoids;   blocks;   logits =
-//   head(pool(norm(x)))
+// Compact Transformers of texts (Hassani et al., arXiv 2104.05704): word vectors become tokens by a
+// convolution over time, and a class is read off them.
+//   x = tokenizer(embed[ids]) (and a class token) + sinusoids;   blocks
+//   logits = head(pool(norm(x)))
 // A token counts when its window holds a word of the row. The others are keys of no query, but stay
 // in the sequence: sequence pooling gives them weights too, as published, unless `mask_pool`.
 #pragma once

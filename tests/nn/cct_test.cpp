@@ -2,7 +2,7 @@
 // their formulas, the forms for texts.
 #include <gtest/gtest.h>
 
-#include <numeric>
+#include <cmath>
 
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/reduce.h"
@@ -204,11 +204,13 @@ TEST(ConvTokenizer, KnowsWhichTokensSeeAnItem) {
 }
 
 TEST(SequencePool, WorkedExample) {
-  SequencePool pool({2});
+  SequencePool pool(SequencePoolOptions{2});
   pool.assign_paths();
   pool.convert(DType::f64);
-  pool.score.weight = require_grad(Tensor::from(std::vector<double>{std::log(2.0), 0.0}, {1, 2}));
-  pool.score.bias = require_grad(Tensor::from(std::vector<double>{5.0}, {1}));
+  Tensor weight = Tensor::from(std::vector<double>{std::log(2.0), 0.0}, {1, 2});
+  Tensor bias = Tensor::from(std::vector<double>{5.0}, {1});
+  pool.score.weight = require_grad(weight);
+  pool.score.bias = require_grad(bias);
   const Tensor x = Tensor::from(std::vector<double>{1, 0, 0, 1, 1, 1}, {1, 3, 2});
   // Scores ln 2 + 5, 5, ln 2 + 5: weights 2/5, 1/5, 2/5.
   const Tensor y = pool.forward(x);
@@ -221,7 +223,7 @@ TEST(SequencePool, WorkedExample) {
 }
 
 TEST(SequencePool, OfEqualScoresIsTheMeanAndOfOneTokenTheToken) {
-  SequencePool pool({4});
+  SequencePool pool(SequencePoolOptions{4});
   pool.initialise(1);
   const Tensor x = random_tensor({3, 7, 4}, "x");
   const Tensor one = random_tensor({3, 1, 4}, "one");
