@@ -86,11 +86,9 @@ Image texture_image(int64_t label, int64_t size, const RandomKey& key) {
 // Grey values around the middle: x of unit size as 0.5 + x / 8, where the range cuts off one of
 // 16,000 normal draws.
 Image grey_image(int64_t size, const std::vector<double>& values) {
-  Image image(size, size, 3);
-  for (size_t i = 0; i < values.size(); ++i) {
-    const auto grey = static_cast<float>(std::clamp(0.5 + values[i] / 8, 0.0, 1.0));
-    std::fill_n(image.values.begin() + static_cast<int64_t>(3 * i), 3, grey);
-  }
+  Image image(size, size, 1);
+  for (size_t i = 0; i < values.size(); ++i)
+    image.values[i] = static_cast<float>(std::clamp(0.5 + values[i] / 8, 0.0, 1.0));
   return image;
 }
 

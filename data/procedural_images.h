@@ -36,7 +36,8 @@ struct ProceduralOptions {
 /// Names of the content's classes; RequestError for an unknown content.
 std::vector<std::string> procedural_classes(const std::string& content);
 
-/// RGB image of [0, 1] of a class; what the class leaves open is drawn by the key.
+/// RGB image of [0, 1] of a class, grey of glyphs and echoes; what the class leaves open is drawn
+/// by the key.
 Image procedural_image(const std::string& content, int64_t label, int64_t size,
                        const RandomKey& key);
 

@@ -1737,7 +1737,10 @@ def run(heed, case, dtype, seed, tally):
         tally.note(False, f"{label}: tensors {sorted(got)}, expected {sorted(expected)}")
         return
     for name in expected:
-        tally.compare(label, name, got[name], expected[name], tolerance)
+        # A bias that shifts all scores of a softmax alike has no gradient but rounding: it counts
+        # beside its weight's.
+        beside = expected[name.removesuffix("bias") + "weight"].abs().max() if name.endswith("score.bias") else 0.0
+        tally.compare(label, name, got[name] + beside, expected[name] + beside, tolerance)
 
 
 def check_dropout(heed, tally):
