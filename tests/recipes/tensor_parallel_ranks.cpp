@@ -74,6 +74,21 @@ optimizer: {type: sgd, lr: 0.2, momentum: 0.9}
 evaluation: {batch_size: 24}
 )";
 
+// VAN in small: ranks share channels; batch norms between.
+const char* kVan = R"(
+name: van
+seed: 7
+task: {type: classification, smoothing: 0.1}
+data: {type: procedural-images, content: gratings, size: 16, train: 24, validation: 48, test: 48}
+model: {type: pyramid, depths: [1, 1], dims: [12, 24], heads: [1, 1], mlp_ratios: [2], mlp_conv: hidden,
+        patch: 2, stem: overlapping, downsample: conv, embed_norm: batch_norm, norm: batch_norm,
+        stage_norms: true, layer_scale: 0.5, drop_path: 0.1, dropout: 0.1, init: fan_out,
+        attention: {type: large_kernel}}
+train: {steps: 12, batch_size: 24, clip: 1.0, log_every: 1, eval_every: 6}
+optimizer: {type: sgd, lr: 0.2, momentum: 0.9}
+evaluation: {batch_size: 24}
+)";
+
 const char* kDensePyramid = R"(
 name: dense
 seed: 7
@@ -111,6 +126,7 @@ TEST(TensorParallelRuns, VisionTransformerEqualsOneRank) { expect_meshes_like_on
 
 TEST(TensorParallelRuns, PyramidsEqualOneRank) {
   expect_meshes_like_one_rank(kPyramid);
+  expect_meshes_like_one_rank(kVan);
   expect_meshes_like_one_rank(kDensePyramid);
 }
 
