@@ -87,8 +87,8 @@ Vit::Vit(const VitOptions& o)
 
 Tensor Vit::resized_table(const std::string& name, const Tensor& given) const {
   if (name != "position.weight") return {};
-  return resized_rows(given, cls.defined() ? 1 : 0, options_.height / options_.patch,
-                      options_.width / options_.patch);
+  const Shape grid = vit_grid(options_);
+  return resized_rows(given, cls.defined() ? 1 : 0, grid[0], grid[1]);
 }
 
 ClassifierInput Vit::input() const {
