@@ -203,7 +203,7 @@ std::vector<MemoryCase> memory_cases() {
        }},
       {"layer norm, forward", 2 * matrix,
        [=] { norm(Norm::layer, {}, rows, wide, Tensor::zeros({1024}), 1e-5); }},
-      {"softmax, forward", 2 * matrix, [=] { softmax(rows, -1); }},
+      {"softmax, forward", 2 * matrix, [=] { kernels::softmax(rows, -1); }},
       {"max pool 3x3 stride 2, forward", 1.5 * image, [=] { max_pool(x, pool, false); }},
       {"average pool 2x2, forward", 1.25 * image, [=] { separable(x, halves, "bench"); }},
       {"bilinear, twice as large", 5 * image, [=] { separable(x, doubles, "bench"); }},
