@@ -1,6 +1,9 @@
 // Attention mechanisms whose tokens ranks share, against themselves on one rank.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
+#include "autograd/ops/elementwise.h"
 #include "distributed/sequence_parallel.h"
 #include "distributed/world.h"
 #include "kernels/copy/copy.h"
@@ -28,8 +31,11 @@ std::unique_ptr<nn::AttentionMechanism> made(const MechanismCase& of) {
   auto mechanism = nn::make_attention(parse_yaml(of.slot, "test"), of.host);
   mechanism->initialise(3);
   mechanism->convert(DType::f64);
+  // Of the size that trained weights have: in a saturated tanh rounding would be all there is.
   for (const auto& parameter : mechanism->named_parameters()) {
-    kernels::copy(normal(parameter.tensor->shape(), parameter.name), *parameter.tensor);
+    const Shape& shape = parameter.tensor->shape();
+    const double scale = 1.0 / std::sqrt(static_cast<double>(shape[shape.rank() - 1]));
+    kernels::copy(mul(normal(shape, parameter.name), scale), *parameter.tensor);
   }
   mechanism->train(of.training);
   return mechanism;
