@@ -19,14 +19,15 @@ namespace fs = std::filesystem;
 
 const fs::path kRecipes = HEED_SOURCE_DIR "/recipes";
 
-/// Folders of papers, and those of claims elsewhere.
-std::vector<std::string> folders() {
+/// Folders of papers, and those of claims elsewhere; with `file`, those that have it.
+std::vector<std::string> folders(const std::string& file = "") {
   std::vector<std::string> all;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(kRecipes)) {
     if (!entry.is_directory()) continue;
     const fs::path name = fs::relative(entry.path(), kRecipes);
     const bool paper = !name.has_parent_path() && name != "base" && name != "engine";
-    if (paper || fs::exists(entry.path() / "claim.yaml")) all.push_back(name.string());
+    const bool listed = paper || fs::exists(entry.path() / "claim.yaml");
+    if (listed && fs::exists(entry.path() / file)) all.push_back(name.string());
   }
   std::sort(all.begin(), all.end());
   return all;
@@ -48,8 +49,9 @@ TEST_P(PaperRecipes, TheSmokeRecipeTrains) {
   ASSERT_FALSE(recorder.evals.empty());
 }
 
-TEST_P(PaperRecipes, EveryArmOfTheClaimTakesSteps) {
-  if (!has("claim.yaml")) GTEST_SKIP() << "no claim";
+class PaperClaims : public PaperRecipes {};
+
+TEST_P(PaperClaims, EveryArmTakesSteps) {
   const Scratch scratch;
   const Claim claim = load_claim((folder() / "claim.yaml").string());
   const ClaimPlan plan = plan_claim(claim, "smoke", scratch.path("claim"), 1);
@@ -79,14 +81,16 @@ TEST_P(PaperRecipes, TheFolderIsWhole) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Folders, PaperRecipes, ::testing::ValuesIn(folders()),
-                         [](const auto& folder) {
-                           std::string name = folder.param;
-                           std::replace_if(
-                               name.begin(), name.end(),
-                               [](unsigned char c) { return !std::isalnum(c); }, '_');
-                           return name;
-                         });
+std::string test_name(const ::testing::TestParamInfo<std::string>& folder) {
+  std::string name = folder.param;
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return !std::isalnum(c); }, '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Folders, PaperRecipes, ::testing::ValuesIn(folders()), test_name);
+INSTANTIATE_TEST_SUITE_P(Folders, PaperClaims, ::testing::ValuesIn(folders("claim.yaml")),
+                         test_name);
 
 TEST(Papers, StateFollowsFromWhatIsThere) {
   const Scratch scratch;

@@ -180,6 +180,9 @@ inline std::string write_recipe(const SharedScratch& folder, const char* recipe)
 /// The recipe kGpt's path.
 inline std::string write_gpt(const SharedScratch& folder) { return write_recipe(folder, kGpt); }
 
+/// How many ranks share what a mesh with copies shares: two where the ranks pair off, else all.
+inline int part_of_the_ranks() { return world().size() % 2 == 0 ? 2 : world().size(); }
+
 /// A run that goes on from its middle: under the same mesh bit for bit as if it had not stopped; on
 /// one rank, and from one rank under the mesh, up to rounding.
 inline void expect_resumes(const char* recipe_text, std::vector<std::string> overrides,
