@@ -29,38 +29,20 @@ void Work::wait() {
   states_.clear();
 }
 
+void Work::go_on_beside() {
+  for (const auto& state : states_) state->go_on_beside();
+}
+
 void Work::join(Work other) {
   for (auto& state : other.states_) states_.push_back(std::move(state));
   other.states_.clear();
 }
 
-void Communicator::all_reduce(const Tensor& tensor, ReduceOp op) {
-  start_all_reduce(tensor, op).wait();
-}
-void Communicator::all_gather(const Tensor& tensor, const Tensor& out) {
-  start_all_gather(tensor, out).wait();
-}
-void Communicator::reduce_scatter(const Tensor& tensor, const Tensor& out) {
-  start_reduce_scatter(tensor, out).wait();
-}
-void Communicator::broadcast(const Tensor& tensor, int root) {
-  start_broadcast(tensor, root).wait();
-}
-void Communicator::all_to_all(const Tensor& tensor, const Tensor& out) {
-  start_all_to_all(tensor, out).wait();
-}
-void Communicator::send(const Tensor& tensor, int to, int tag) {
-  start_send(tensor, to, tag).wait();
-}
-void Communicator::receive(const Tensor& tensor, int from, int tag) {
-  start_receive(tensor, from, tag).wait();
-}
-
-Work Communicator::start_ring_shift(const Tensor& tensor, const Tensor& out, int step, int tag) {
+Work Communicator::begin_ring_shift(const Tensor& tensor, const Tensor& out, int step, int tag) {
   const int n = size();
   const auto around = [n](int r) { return (r % n + n) % n; };
-  Work work = start_receive(out, around(rank() - step), tag);
-  work.join(start_send(tensor, around(rank() + step), tag));
+  Work work = begin_receive(out, around(rank() - step), tag);
+  work.join(begin_send(tensor, around(rank() + step), tag));
   return work;
 }
 

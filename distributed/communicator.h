@@ -26,6 +26,8 @@ class Work {
     /// Whether it is done; does not block.
     virtual bool test() = 0;
     virtual void wait() = 0;
+    /// The rank goes on to other things meanwhile.
+    virtual void go_on_beside() {}
   };
 
   /// One that is done.
@@ -37,6 +39,8 @@ class Work {
 
   bool done();
   void wait();
+  /// Its data moves though the rank does other things.
+  void go_on_beside();
   /// Makes it wait for the other's operations too.
   void join(Work other);
 
@@ -54,37 +58,57 @@ class Communicator {
   virtual std::string name() const = 0;
 
   /// tensor := reduction over ranks of tensor, in place.
-  virtual Work start_all_reduce(const Tensor& tensor, ReduceOp op = ReduceOp::sum) = 0;
+  Work start_all_reduce(const Tensor& tensor, ReduceOp op = ReduceOp::sum) {
+    return beside(begin_all_reduce(tensor, op));
+  }
+  void all_reduce(const Tensor& tensor, ReduceOp op = ReduceOp::sum) {
+    begin_all_reduce(tensor, op).wait();
+  }
   /// out [size * n, ...] := the ranks' tensors [n, ...], in order of rank.
-  virtual Work start_all_gather(const Tensor& tensor, const Tensor& out) = 0;
+  Work start_all_gather(const Tensor& tensor, const Tensor& out) {
+    return beside(begin_all_gather(tensor, out));
+  }
+  void all_gather(const Tensor& tensor, const Tensor& out) { begin_all_gather(tensor, out).wait(); }
   /// out [n, ...] := this rank's part of the sum over ranks of tensor [size * n, ...].
-  virtual Work start_reduce_scatter(const Tensor& tensor, const Tensor& out) = 0;
+  Work start_reduce_scatter(const Tensor& tensor, const Tensor& out) {
+    return beside(begin_reduce_scatter(tensor, out));
+  }
+  void reduce_scatter(const Tensor& tensor, const Tensor& out) {
+    begin_reduce_scatter(tensor, out).wait();
+  }
   /// tensor := the root's tensor.
-  virtual Work start_broadcast(const Tensor& tensor, int root = 0) = 0;
+  Work start_broadcast(const Tensor& tensor, int root = 0) {
+    return beside(begin_broadcast(tensor, root));
+  }
+  void broadcast(const Tensor& tensor, int root = 0) { begin_broadcast(tensor, root).wait(); }
   /// Part r of tensor [size * n, ...] goes to rank r; out [size * n, ...] := the parts received, in
   /// order of rank.
-  virtual Work start_all_to_all(const Tensor& tensor, const Tensor& out) = 0;
+  Work start_all_to_all(const Tensor& tensor, const Tensor& out) {
+    return beside(begin_all_to_all(tensor, out));
+  }
+  void all_to_all(const Tensor& tensor, const Tensor& out) { begin_all_to_all(tensor, out).wait(); }
   /// One message; it meets the receive of that source and tag, in the order of sending. Tags are
   /// 0 ... 1023.
-  virtual Work start_send(const Tensor& tensor, int to, int tag = 0) = 0;
-  virtual Work start_receive(const Tensor& tensor, int from, int tag = 0) = 0;
+  Work start_send(const Tensor& tensor, int to, int tag = 0) {
+    return beside(begin_send(tensor, to, tag));
+  }
+  void send(const Tensor& tensor, int to, int tag = 0) { begin_send(tensor, to, tag).wait(); }
+  Work start_receive(const Tensor& tensor, int from, int tag = 0) {
+    return beside(begin_receive(tensor, from, tag));
+  }
+  void receive(const Tensor& tensor, int from, int tag = 0) {
+    begin_receive(tensor, from, tag).wait();
+  }
+  /// Sends `tensor` to rank + step and receives `out` from rank - step, both round the ring of
+  /// ranks.
+  Work start_ring_shift(const Tensor& tensor, const Tensor& out, int step = 1, int tag = 0) {
+    return beside(begin_ring_shift(tensor, out, step, tag));
+  }
   /// Returns once every rank has called it.
   virtual void barrier() = 0;
   /// The ranks that named the same color >= 0, ordered by key and then by rank here; every rank
   /// calls it.
   virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
-
-  virtual void all_reduce(const Tensor& tensor, ReduceOp op = ReduceOp::sum);
-  virtual void all_gather(const Tensor& tensor, const Tensor& out);
-  virtual void reduce_scatter(const Tensor& tensor, const Tensor& out);
-  virtual void broadcast(const Tensor& tensor, int root = 0);
-  virtual void all_to_all(const Tensor& tensor, const Tensor& out);
-  virtual void send(const Tensor& tensor, int to, int tag = 0);
-  virtual void receive(const Tensor& tensor, int from, int tag = 0);
-
-  /// Sends `tensor` to rank + step and receives `out` from rank - step, both round the ring of
-  /// ranks.
-  virtual Work start_ring_shift(const Tensor& tensor, const Tensor& out, int step = 1, int tag = 0);
 
   /// all_reduce of one number.
   double all_reduce_number(double value, ReduceOp op = ReduceOp::sum);
@@ -100,6 +124,20 @@ class Communicator {
   void count_sent(int64_t bytes) { bytes_sent_ += bytes; }
 
  private:
+  // How an implementation does each: under way once the rank waits for it or goes on beside it.
+  virtual Work begin_all_reduce(const Tensor& tensor, ReduceOp op) = 0;
+  virtual Work begin_all_gather(const Tensor& tensor, const Tensor& out) = 0;
+  virtual Work begin_reduce_scatter(const Tensor& tensor, const Tensor& out) = 0;
+  virtual Work begin_broadcast(const Tensor& tensor, int root) = 0;
+  virtual Work begin_all_to_all(const Tensor& tensor, const Tensor& out) = 0;
+  virtual Work begin_send(const Tensor& tensor, int to, int tag) = 0;
+  virtual Work begin_receive(const Tensor& tensor, int from, int tag) = 0;
+  virtual Work begin_ring_shift(const Tensor& tensor, const Tensor& out, int step, int tag);
+  static Work beside(Work work) {
+    work.go_on_beside();
+    return work;
+  }
+
   int64_t bytes_sent_ = 0;
 };
 

@@ -16,14 +16,14 @@ std::string MeshShape::to_string() const {
   return axes.empty() ? "1 rank" : fmt::format("{}", fmt::join(axes, " x "));
 }
 
-MeshShape fit_mesh(MeshShape shape, int64_t ranks) {
+MeshShape fit_mesh(MeshShape shape, int64_t ranks, const std::string& said_by) {
   const int64_t others = shape.pipeline * shape.sequence * shape.tensor;
   if (shape.data == 0 && ranks % others == 0) shape.data = ranks / others;
   if (shape.ranks() != ranks) {
     const std::string wanted = shape.data == 0 ? fmt::format("a multiple of {}", others)
                                                : fmt::format("{}", shape.ranks());
-    fail_request("parallel: {} wants {} ranks, but {} {} started (mpirun -np N)", shape.to_string(),
-                 wanted, ranks, ranks == 1 ? "was" : "were");
+    fail_request("parallel: {} wants {} ranks, but there {} {} ({} N)", shape.to_string(), wanted,
+                 ranks == 1 ? "is" : "are", ranks, said_by);
   }
   return shape;
 }

@@ -25,8 +25,8 @@ struct MeshShape {
 };
 
 /// The shape with its data axis filled in. A RequestError where the axes do not multiply to
-/// `ranks`.
-MeshShape fit_mesh(MeshShape shape, int64_t ranks);
+/// `ranks`, which `said_by` can change.
+MeshShape fit_mesh(MeshShape shape, int64_t ranks, const std::string& said_by = "mpirun -np");
 
 /// Some of the axes.
 struct MeshAxes {

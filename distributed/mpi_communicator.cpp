@@ -54,8 +54,8 @@ void check_contiguous(const Tensor& tensor, const char* operation) {
   HEED_CHECK(tensor.is_contiguous(), "{}: {} is not contiguous", operation, tensor);
 }
 
-/// What a waiting rank moves alone, as waking the thread would take longer. With more the thread
-/// is of use even then: a rank that waits long sleeps between its looks.
+/// What a waiting rank moves alone, without waking the thread. With more the thread is of use even
+/// then: a rank that waits long sleeps between its looks. Where that begins is a choice.
 constexpr int64_t kSmall = int64_t{64} << 10;
 
 // Requests of MPI with the tensors that they read and write.
@@ -67,8 +67,8 @@ class MpiWork final : public Work::State {
     if (beside_) runtime_->end_beside();
   }
 
-  /// The rank goes on to other things: the runtime's thread moves it.
-  void move_beside() {
+  /// The runtime's thread moves it.
+  void go_on_beside() override {
     if (!std::exchange(beside_, true)) runtime_->begin_beside();
   }
 
@@ -89,7 +89,7 @@ class MpiWork final : public Work::State {
 
   void wait() override {
     if (test()) return;
-    if (bytes() > kSmall) move_beside();
+    if (bytes() > kSmall) go_on_beside();
     runtime_->begin_wait(operation_);
     for (int round = 0; !test(); ++round) runtime_->idle(round);
     runtime_->end_wait();
@@ -110,8 +110,6 @@ class MpiWork final : public Work::State {
   bool beside_ = false;
 };
 
-using MpiWorkPtr = std::unique_ptr<MpiWork>;
-
 class MpiCommunicator final : public Communicator {
  public:
   MpiCommunicator(MPI_Comm comm, bool owned) : comm_(comm), owned_(owned) {
@@ -127,60 +125,17 @@ class MpiCommunicator final : public Communicator {
   int size() const override { return size_; }
   std::string name() const override { return "mpi"; }
 
-  Work start_all_reduce(const Tensor& tensor, ReduceOp op) override {
-    return beside(begin_all_reduce(tensor, op));
-  }
-  void all_reduce(const Tensor& tensor, ReduceOp op) override {
-    begin_all_reduce(tensor, op)->wait();
-  }
-  Work start_all_gather(const Tensor& tensor, const Tensor& out) override {
-    return beside(begin_all_gather(tensor, out));
-  }
-  void all_gather(const Tensor& tensor, const Tensor& out) override {
-    begin_all_gather(tensor, out)->wait();
-  }
-  Work start_reduce_scatter(const Tensor& tensor, const Tensor& out) override {
-    return beside(begin_reduce_scatter(tensor, out));
-  }
-  void reduce_scatter(const Tensor& tensor, const Tensor& out) override {
-    begin_reduce_scatter(tensor, out)->wait();
-  }
-  Work start_broadcast(const Tensor& tensor, int root) override {
-    return beside(begin_broadcast(tensor, root));
-  }
-  void broadcast(const Tensor& tensor, int root) override { begin_broadcast(tensor, root)->wait(); }
-  Work start_all_to_all(const Tensor& tensor, const Tensor& out) override {
-    return beside(begin_all_to_all(tensor, out));
-  }
-  void all_to_all(const Tensor& tensor, const Tensor& out) override {
-    begin_all_to_all(tensor, out)->wait();
-  }
-  Work start_send(const Tensor& tensor, int to, int tag) override {
-    return beside(begin_send(tensor, to, tag));
-  }
-  void send(const Tensor& tensor, int to, int tag) override { begin_send(tensor, to, tag)->wait(); }
-  Work start_receive(const Tensor& tensor, int from, int tag) override {
-    return beside(begin_receive(tensor, from, tag));
-  }
-  void receive(const Tensor& tensor, int from, int tag) override {
-    begin_receive(tensor, from, tag)->wait();
-  }
   void barrier() override;
   std::unique_ptr<Communicator> split(int color, int key) override;
 
  private:
-  // Under way once the rank waits for it or goes on beside it.
-  MpiWorkPtr begin_all_reduce(const Tensor& tensor, ReduceOp op);
-  MpiWorkPtr begin_all_gather(const Tensor& tensor, const Tensor& out);
-  MpiWorkPtr begin_reduce_scatter(const Tensor& tensor, const Tensor& out);
-  MpiWorkPtr begin_broadcast(const Tensor& tensor, int root);
-  MpiWorkPtr begin_all_to_all(const Tensor& tensor, const Tensor& out);
-  MpiWorkPtr begin_send(const Tensor& tensor, int to, int tag);
-  MpiWorkPtr begin_receive(const Tensor& tensor, int from, int tag);
-  static Work beside(MpiWorkPtr work) {
-    work->move_beside();
-    return Work(std::move(work));
-  }
+  Work begin_all_reduce(const Tensor& tensor, ReduceOp op) override;
+  Work begin_all_gather(const Tensor& tensor, const Tensor& out) override;
+  Work begin_reduce_scatter(const Tensor& tensor, const Tensor& out) override;
+  Work begin_broadcast(const Tensor& tensor, int root) override;
+  Work begin_all_to_all(const Tensor& tensor, const Tensor& out) override;
+  Work begin_send(const Tensor& tensor, int to, int tag) override;
+  Work begin_receive(const Tensor& tensor, int from, int tag) override;
 
   MPI_Datatype type(const Tensor& tensor) const { return type_of(tensor, *runtime_); }
   void check_rank(int rank, const char* operation) const {
@@ -221,7 +176,7 @@ void MpiCommunicator::in_pieces(MpiWork& work, const Tensor& tensor, const char*
   }
 }
 
-MpiWorkPtr MpiCommunicator::begin_all_reduce(const Tensor& tensor, ReduceOp op) {
+Work MpiCommunicator::begin_all_reduce(const Tensor& tensor, ReduceOp op) {
   constexpr const char* kName = "all_reduce";
   check_contiguous(tensor, kName);
   HEED_CHECK(op != ReduceOp::mean || is_floating(tensor.dtype()), "all_reduce: the mean of {}",
@@ -235,10 +190,10 @@ MpiWorkPtr MpiCommunicator::begin_all_reduce(const Tensor& tensor, ReduceOp op) 
                           op_of(op, tensor.dtype(), *runtime_), comm_, request);
   });
   count_sent(2 * tensor.bytes() * (size_ - 1) / size_);
-  return work;
+  return Work(std::move(work));
 }
 
-MpiWorkPtr MpiCommunicator::begin_all_gather(const Tensor& tensor, const Tensor& out) {
+Work MpiCommunicator::begin_all_gather(const Tensor& tensor, const Tensor& out) {
   constexpr const char* kName = "all_gather";
   const int count = part_count(tensor, out, kName);
   auto work =
@@ -247,10 +202,10 @@ MpiWorkPtr MpiCommunicator::begin_all_gather(const Tensor& tensor, const Tensor&
                            work->request()),
             kName);
   count_sent(out.bytes() * (size_ - 1) / size_);
-  return work;
+  return Work(std::move(work));
 }
 
-MpiWorkPtr MpiCommunicator::begin_reduce_scatter(const Tensor& tensor, const Tensor& out) {
+Work MpiCommunicator::begin_reduce_scatter(const Tensor& tensor, const Tensor& out) {
   constexpr const char* kName = "reduce_scatter";
   const int count = part_count(out, tensor, kName);
   auto work =
@@ -260,10 +215,10 @@ MpiWorkPtr MpiCommunicator::begin_reduce_scatter(const Tensor& tensor, const Ten
                                       work->request()),
             kName);
   count_sent(tensor.bytes() * (size_ - 1) / size_);
-  return work;
+  return Work(std::move(work));
 }
 
-MpiWorkPtr MpiCommunicator::begin_broadcast(const Tensor& tensor, int root) {
+Work MpiCommunicator::begin_broadcast(const Tensor& tensor, int root) {
   constexpr const char* kName = "broadcast";
   check_contiguous(tensor, kName);
   check_rank(root, kName);
@@ -273,10 +228,10 @@ MpiWorkPtr MpiCommunicator::begin_broadcast(const Tensor& tensor, int root) {
     return MPI_Ibcast(data, count, type(tensor), root, comm_, request);
   });
   if (rank_ == root) count_sent(tensor.bytes());
-  return work;
+  return Work(std::move(work));
 }
 
-MpiWorkPtr MpiCommunicator::begin_all_to_all(const Tensor& tensor, const Tensor& out) {
+Work MpiCommunicator::begin_all_to_all(const Tensor& tensor, const Tensor& out) {
   constexpr const char* kName = "all_to_all";
   check_contiguous(tensor, kName);
   check_contiguous(out, kName);
@@ -293,10 +248,10 @@ MpiWorkPtr MpiCommunicator::begin_all_to_all(const Tensor& tensor, const Tensor&
                           work->request()),
             kName);
   count_sent(tensor.bytes() * (size_ - 1) / size_);
-  return work;
+  return Work(std::move(work));
 }
 
-MpiWorkPtr MpiCommunicator::begin_send(const Tensor& tensor, int to, int tag) {
+Work MpiCommunicator::begin_send(const Tensor& tensor, int to, int tag) {
   constexpr const char* kName = "send";
   check_contiguous(tensor, kName);
   check_rank(to, kName);
@@ -306,10 +261,10 @@ MpiWorkPtr MpiCommunicator::begin_send(const Tensor& tensor, int to, int tag) {
     return MPI_Isend(data, count, type(tensor), to, tag, comm_, request);
   });
   count_sent(tensor.bytes());
-  return work;
+  return Work(std::move(work));
 }
 
-MpiWorkPtr MpiCommunicator::begin_receive(const Tensor& tensor, int from, int tag) {
+Work MpiCommunicator::begin_receive(const Tensor& tensor, int from, int tag) {
   constexpr const char* kName = "receive";
   check_contiguous(tensor, kName);
   check_rank(from, kName);
@@ -318,7 +273,7 @@ MpiWorkPtr MpiCommunicator::begin_receive(const Tensor& tensor, int from, int ta
   in_pieces(*work, tensor, kName, [&](void* data, int count, MPI_Request* request) {
     return MPI_Irecv(data, count, type(tensor), from, tag, comm_, request);
   });
-  return work;
+  return Work(std::move(work));
 }
 
 void MpiCommunicator::barrier() {

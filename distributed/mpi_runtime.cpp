@@ -17,6 +17,7 @@ using std::chrono::milliseconds;
 
 enum Tag { kQuestion = 1, kAnswer = 2 };
 
+// How often the thread looks is a choice.
 constexpr auto kGlance = microseconds(50);   // between two looks while operations are under way
 constexpr int kGlances = 16;                 // at that pace; then each pause is twice the last ...
 constexpr auto kSeldom = milliseconds(2);    // ... up to this: the looks cost the computation time
@@ -134,7 +135,7 @@ MpiRuntime::~MpiRuntime() {
 
 void MpiRuntime::begin_beside() {
   fresh_ = true;
-  if (under_way_++ > 0) return;
+  if (under_way_++ > 0 && !slow_) return;
   const std::lock_guard lock(mutex_);  // so that the thread is not just about to rest
   wake_.notify_one();
 }
@@ -170,8 +171,10 @@ void MpiRuntime::keep_moving() {
     if (fresh_.exchange(false)) {
       pause = kGlance;
       glances = 0;
+      slow_ = false;
     } else if (++glances > kGlances) {
       pause = std::min<std::chrono::nanoseconds>(2 * pause, kSeldom);
+      slow_ = true;
     }
     wake_.wait_for(lock, under_way_ > 0 ? pause : std::chrono::nanoseconds(kRest));
   }

@@ -70,6 +70,7 @@ class MpiRuntime {
 
   std::atomic<int> under_way_{0};
   std::atomic<bool> fresh_{false};  ///< an operation has begun since the thread last looked
+  std::atomic<bool> slow_{false};   ///< the thread looks more seldom: what begins wakes it
   std::atomic<const char*> waiting_in_{nullptr};
   std::atomic<double> seconds_waited_{0.0};
   std::atomic<int64_t> since_{0};  ///< of the wait, or of the computation after it; nanoseconds

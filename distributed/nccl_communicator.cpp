@@ -223,18 +223,19 @@ class NcclCommunicator final : public Communicator {
   int size() const override { return channel_->size(); }
   std::string name() const override { return "nccl"; }
 
-  Work start_all_reduce(const Tensor& tensor, ReduceOp op) override;
-  Work start_all_gather(const Tensor& tensor, const Tensor& out) override;
-  Work start_reduce_scatter(const Tensor& tensor, const Tensor& out) override;
-  Work start_broadcast(const Tensor& tensor, int root) override;
-  Work start_all_to_all(const Tensor& tensor, const Tensor& out) override;
-  Work start_send(const Tensor& tensor, int to, int tag) override;
-  Work start_receive(const Tensor& tensor, int from, int tag) override;
-  Work start_ring_shift(const Tensor& tensor, const Tensor& out, int step, int tag) override;
   void barrier() override { host_->barrier(); }
   std::unique_ptr<Communicator> split(int color, int key) override;
 
  private:
+  Work begin_all_reduce(const Tensor& tensor, ReduceOp op) override;
+  Work begin_all_gather(const Tensor& tensor, const Tensor& out) override;
+  Work begin_reduce_scatter(const Tensor& tensor, const Tensor& out) override;
+  Work begin_broadcast(const Tensor& tensor, int root) override;
+  Work begin_all_to_all(const Tensor& tensor, const Tensor& out) override;
+  Work begin_send(const Tensor& tensor, int to, int tag) override;
+  Work begin_receive(const Tensor& tensor, int from, int tag) override;
+  Work begin_ring_shift(const Tensor& tensor, const Tensor& out, int step, int tag) override;
+
   void check(const Tensor& tensor, const char* operation) const {
     HEED_CHECK(tensor.is_contiguous(), "{}: {} is not contiguous", operation, tensor);
     HEED_CHECK(tensor.device().is_cuda() && tensor.device().index == channel_->device(),
@@ -272,7 +273,7 @@ class NcclCommunicator final : public Communicator {
   std::unique_ptr<Communicator> host_;  ///< of the same ranks
 };
 
-Work NcclCommunicator::start_all_reduce(const Tensor& tensor, ReduceOp op) {
+Work NcclCommunicator::begin_all_reduce(const Tensor& tensor, ReduceOp op) {
   if (tensor.device().is_cpu()) return host_->start_all_reduce(tensor, op);
   check(tensor, "all_reduce");
   HEED_CHECK(op != ReduceOp::mean || is_floating(tensor.dtype()), "all_reduce: the mean of {}",
@@ -284,7 +285,7 @@ Work NcclCommunicator::start_all_reduce(const Tensor& tensor, ReduceOp op) {
   });
 }
 
-Work NcclCommunicator::start_all_gather(const Tensor& tensor, const Tensor& out) {
+Work NcclCommunicator::begin_all_gather(const Tensor& tensor, const Tensor& out) {
   if (tensor.device().is_cpu()) return host_->start_all_gather(tensor, out);
   check_parts(tensor, out, "all_gather");
   count_sent(out.bytes() * (size() - 1) / size());
@@ -294,7 +295,7 @@ Work NcclCommunicator::start_all_gather(const Tensor& tensor, const Tensor& out)
   });
 }
 
-Work NcclCommunicator::start_reduce_scatter(const Tensor& tensor, const Tensor& out) {
+Work NcclCommunicator::begin_reduce_scatter(const Tensor& tensor, const Tensor& out) {
   if (tensor.device().is_cpu()) return host_->start_reduce_scatter(tensor, out);
   check_parts(out, tensor, "reduce_scatter");
   count_sent(tensor.bytes() * (size() - 1) / size());
@@ -304,7 +305,7 @@ Work NcclCommunicator::start_reduce_scatter(const Tensor& tensor, const Tensor& 
   });
 }
 
-Work NcclCommunicator::start_broadcast(const Tensor& tensor, int root) {
+Work NcclCommunicator::begin_broadcast(const Tensor& tensor, int root) {
   if (tensor.device().is_cpu()) return host_->start_broadcast(tensor, root);
   check(tensor, "broadcast");
   check_rank(root, "broadcast");
@@ -315,7 +316,7 @@ Work NcclCommunicator::start_broadcast(const Tensor& tensor, int root) {
   });
 }
 
-Work NcclCommunicator::start_all_to_all(const Tensor& tensor, const Tensor& out) {
+Work NcclCommunicator::begin_all_to_all(const Tensor& tensor, const Tensor& out) {
   if (tensor.device().is_cpu()) return host_->start_all_to_all(tensor, out);
   check(tensor, "all_to_all");
   check(out, "all_to_all");
@@ -341,7 +342,7 @@ Work NcclCommunicator::start_all_to_all(const Tensor& tensor, const Tensor& out)
   });
 }
 
-Work NcclCommunicator::start_send(const Tensor& tensor, int to, int tag) {
+Work NcclCommunicator::begin_send(const Tensor& tensor, int to, int tag) {
   if (tensor.device().is_cpu()) return host_->start_send(tensor, to, tag);
   check(tensor, "send");
   check_rank(to, "send");
@@ -351,7 +352,7 @@ Work NcclCommunicator::start_send(const Tensor& tensor, int to, int tag) {
   });
 }
 
-Work NcclCommunicator::start_receive(const Tensor& tensor, int from, int tag) {
+Work NcclCommunicator::begin_receive(const Tensor& tensor, int from, int tag) {
   if (tensor.device().is_cpu()) return host_->start_receive(tensor, from, tag);
   check(tensor, "receive");
   check_rank(from, "receive");
@@ -360,7 +361,7 @@ Work NcclCommunicator::start_receive(const Tensor& tensor, int from, int tag) {
   });
 }
 
-Work NcclCommunicator::start_ring_shift(const Tensor& tensor, const Tensor& out, int step,
+Work NcclCommunicator::begin_ring_shift(const Tensor& tensor, const Tensor& out, int step,
                                         int tag) {
   if (tensor.device().is_cpu()) return host_->start_ring_shift(tensor, out, step, tag);
   check(tensor, "ring_shift");

@@ -45,24 +45,28 @@ class SelfCommunicator final : public Communicator {
   int rank() const override { return 0; }
   int size() const override { return 1; }
   std::string name() const override { return "self"; }
-  Work start_all_reduce(const Tensor&, ReduceOp) override { return {}; }
-  Work start_all_gather(const Tensor& tensor, const Tensor& out) override {
+  void barrier() override {}
+  std::unique_ptr<Communicator> split(int, int) override { return self_communicator(); }
+
+ private:
+  Work begin_all_reduce(const Tensor&, ReduceOp) override { return {}; }
+  Work begin_all_gather(const Tensor& tensor, const Tensor& out) override {
     copy(tensor, out, "all_gather");
     return {};
   }
-  Work start_reduce_scatter(const Tensor& tensor, const Tensor& out) override {
+  Work begin_reduce_scatter(const Tensor& tensor, const Tensor& out) override {
     copy(tensor, out, "reduce_scatter");
     return {};
   }
-  Work start_broadcast(const Tensor&, int root) override {
+  Work begin_broadcast(const Tensor&, int root) override {
     check_only(root, "broadcast");
     return {};
   }
-  Work start_all_to_all(const Tensor& tensor, const Tensor& out) override {
+  Work begin_all_to_all(const Tensor& tensor, const Tensor& out) override {
     copy(tensor, out, "all_to_all");
     return {};
   }
-  Work start_send(const Tensor& tensor, int to, int tag) override {
+  Work begin_send(const Tensor& tensor, int to, int tag) override {
     check_only(to, "send");
     const Tensor message = Tensor::empty(tensor.shape(), tensor.dtype());
     copy(tensor, message, "send");  // the sender may write into its own at once
@@ -70,17 +74,14 @@ class SelfCommunicator final : public Communicator {
     deliver(boxes_[tag]);
     return {};
   }
-  Work start_receive(const Tensor& tensor, int from, int tag) override {
+  Work begin_receive(const Tensor& tensor, int from, int tag) override {
     check_only(from, "receive");
     const Wanted wanted{tensor};
     boxes_[tag].wanted.push_back(wanted);
     deliver(boxes_[tag]);
     return *wanted.came ? Work() : Work(std::make_unique<Receive>(wanted.came));
   }
-  void barrier() override {}
-  std::unique_ptr<Communicator> split(int, int) override { return self_communicator(); }
 
- private:
   static void deliver(Mailbox& box) {
     while (!box.sent.empty() && !box.wanted.empty()) {
       copy(box.sent.front(), box.wanted.front().tensor, "receive");

@@ -26,7 +26,8 @@ Communicator& world();
 /// that says who is missing and what it does. 0 waits for ever.
 void set_watchdog(double seconds);
 
-/// Seconds that this rank has waited for others so far: what its own work did not hide.
+/// Seconds that this rank has waited so far, for others and for data: what its own work did not
+/// hide.
 double seconds_waited();
 
 /// Ends every rank at once: this rank prints "error: rank R: message", all exit with `status`.

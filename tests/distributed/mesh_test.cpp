@@ -17,10 +17,11 @@ TEST(MeshShape, TheDataAxisTakesWhatIsLeft) {
 }
 
 TEST(MeshShape, OtherNumbersOfRanksAreRefused) {
-  EXPECT_THAT(request_error([] { fit_mesh({.data = 2, .tensor = 2}, 3); }),
-              testing::HasSubstr("data 2 x tensor 2 wants 4 ranks, but 3 were started"));
+  EXPECT_THAT(
+      request_error([] { fit_mesh({.data = 2, .tensor = 2}, 3); }),
+      testing::HasSubstr("data 2 x tensor 2 wants 4 ranks, but there are 3 (mpirun -np N)"));
   EXPECT_THAT(request_error([] { fit_mesh({.data = 0, .tensor = 2}, 3); }),
-              testing::HasSubstr("wants a multiple of 2 ranks, but 3 were started"));
+              testing::HasSubstr("wants a multiple of 2 ranks, but there are 3"));
 }
 
 }  // namespace

@@ -264,6 +264,7 @@ TEST(RingAttention, OfOneRankIsAttention) {
   const AttentionResult plain = attention(x, x, x, spec);
   EXPECT_EQ(ring.out.to_vector<double>(), plain.out.to_vector<double>());
   EXPECT_EQ(ring.lse.to_vector<double>(), plain.lse.to_vector<double>());
+  EXPECT_EQ(alone->bytes_sent(), 0);
 }
 
 }  // namespace

@@ -127,6 +127,7 @@ TEST(SplitAttention, RanksThatHaveKeyHeadsTogether) {
 
 TEST(SplitAttention, HeadsMustShareOutAmongRanks) {
   const int64_t ranks = world().size();
+  if (ranks == 1) return;
   nn::AttentionHost host;
   host.dim = 8;
   host.kv_heads = ranks == 2 ? 3 : ranks - 1;

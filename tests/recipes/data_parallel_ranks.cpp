@@ -95,8 +95,9 @@ TEST(DataParallel, WrongMeshesAreRefusedOnEveryRank) {
     return request_error(
         [&] { train_ranks(recipe, folder.path("run"), overrides, silent, world()); });
   };
-  EXPECT_THAT(error({"parallel.data=7"}),
-              HasSubstr(fmt::format("data 7 wants 7 ranks, but {} were started", world().size())));
+  EXPECT_THAT(
+      error({"parallel.data=7"}),
+      HasSubstr(fmt::format("data 7 wants 7 ranks, but there are {} (mpirun", world().size())));
   EXPECT_THAT(error({"train.batch_size=13"}), HasSubstr("do not share out evenly"));
   EXPECT_THAT(error({"evaluation.batch_size=13"}), HasSubstr("evaluation.batch_size"));
   EXPECT_FALSE(std::filesystem::exists(folder.path("run")));

@@ -184,36 +184,47 @@ inline std::string write_gpt(const SharedScratch& folder) { return write_recipe(
 inline int part_of_the_ranks() { return world().size() % 2 == 0 ? 2 : world().size(); }
 
 /// A run that goes on from its middle: under the same mesh bit for bit as if it had not stopped; on
-/// one rank, and from one rank under the mesh, up to rounding.
+/// one rank, from one rank under the mesh, and under `other_mesh` where there is one, up to
+/// rounding.
 inline void expect_resumes(const char* recipe_text, std::vector<std::string> overrides,
-                           const std::vector<std::string>& mesh) {
+                           const std::vector<std::string>& mesh,
+                           const std::vector<std::string>& other_mesh = {}) {
   const SharedScratch folder;
   const std::string recipe = write_recipe(folder, recipe_text);
   overrides.insert(overrides.end(), {"schedule.type=constant", "train.precision=f64"});
   TrainObserver silent;
-  const auto train_half = [&](const std::string& run, bool first, bool alone) {
+  const std::vector<std::string>* const one_rank = nullptr;
+  const auto train_half = [&](const std::string& run, bool first,
+                              const std::vector<std::string>* on) {
     std::vector<std::string> all = overrides;
-    if (!alone) all.insert(all.end(), mesh.begin(), mesh.end());
+    if (on != one_rank) all.insert(all.end(), on->begin(), on->end());
     if (first) all.push_back("train.steps=6");
     const auto self = self_communicator();
-    if (!alone || world().rank() == 0) {
-      train_ranks(recipe, folder.path(run), all, silent, alone ? *self : world(), !first);
+    if (on != one_rank || world().rank() == 0) {
+      train_ranks(recipe, folder.path(run), all, silent, on == one_rank ? *self : world(), !first);
     }
     world().barrier();
   };
   std::vector<std::string> all = overrides;
   all.insert(all.end(), mesh.begin(), mesh.end());
   train_ranks(recipe, folder.path("whole"), all, silent, world());
-  train_half("cut", true, false);
-  train_half("apart", true, true);
+  train_half("cut", true, &mesh);
+  train_half("apart", true, one_rank);
   if (world().rank() == 0) {
-    std::filesystem::copy(folder.path("cut"), folder.path("alone"),
-                          std::filesystem::copy_options::recursive);
+    for (const char* run : {"alone", "other"}) {
+      std::filesystem::copy(folder.path("cut"), folder.path(run),
+                            std::filesystem::copy_options::recursive);
+    }
   }
   world().barrier();
-  train_half("cut", false, false);
-  train_half("alone", false, true);
-  train_half("apart", false, false);
+  train_half("cut", false, &mesh);
+  train_half("alone", false, one_rank);
+  train_half("apart", false, &mesh);
+  std::vector<const char*> close = {"alone", "apart"};
+  if (!other_mesh.empty()) {
+    train_half("other", false, &other_mesh);
+    close.push_back("other");
+  }
   if (world().rank() != 0) return;
   const auto content = [&](const char* run) {
     return read_checkpoint(find_checkpoint(folder.path(run)).path);
@@ -222,7 +233,7 @@ inline void expect_resumes(const char* recipe_text, std::vector<std::string> ove
   expect_same_bits(want.model, content("cut").model);
   expect_same_bits(want.optimizer, content("cut").optimizer);
   expect_same_bits(want.ema, content("cut").ema);
-  for (const char* run : {"alone", "apart"}) {
+  for (const char* run : close) {
     expect_close(content(run).model, want.model, kF64);
     expect_close(content(run).optimizer, want.optimizer, kF64);
     expect_close(content(run).ema, want.ema, kF64);

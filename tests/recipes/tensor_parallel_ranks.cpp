@@ -59,35 +59,19 @@ evaluation: {batch_size: 24}
 )";
 
 // DiNAT in small: dilated layers, biases by head, padded maps.
-const char* kPyramid = R"(
-name: dinat
-seed: 7
-task: {type: classification, smoothing: 0.1}
-data: {type: procedural-images, content: gratings, size: 16, train: 24, validation: 48, test: 48}
-model: {type: pyramid, depths: [2, 1], dims: [24, 48], heads: [12, 12], patch: 2, stem: convs,
+const char* kPyramid = R"(model={
+        type: pyramid, depths: [2, 1], dims: [24, 48], heads: [12, 12], patch: 2, stem: convs,
         downsample: conv, drop_path: 0.1, dropout: 0.1,
         attentions: [{attention: {type: neighborhood, window: 3, relative: true, fit: pad}},
                      {stages: [1], attention: {type: neighborhood, window: 5, dilation: 2,
-                                               relative: true, fit: pad}}]}
-train: {steps: 12, batch_size: 24, clip: 1.0, log_every: 1, eval_every: 6}
-optimizer: {type: sgd, lr: 0.2, momentum: 0.9}
-evaluation: {batch_size: 24}
-)";
+                                               relative: true, fit: pad}}]})";
 
 // VAN in small: ranks share channels; batch norms between.
-const char* kVan = R"(
-name: van
-seed: 7
-task: {type: classification, smoothing: 0.1}
-data: {type: procedural-images, content: gratings, size: 16, train: 24, validation: 48, test: 48}
-model: {type: pyramid, depths: [1, 1], dims: [12, 24], heads: [1, 1], mlp_ratios: [2], mlp_conv: hidden,
-        patch: 2, stem: overlapping, downsample: conv, embed_norm: batch_norm, norm: batch_norm,
-        stage_norms: true, layer_scale: 0.5, drop_path: 0.1, dropout: 0.1, init: fan_out,
-        attention: {type: large_kernel}}
-train: {steps: 12, batch_size: 24, clip: 1.0, log_every: 1, eval_every: 6}
-optimizer: {type: sgd, lr: 0.2, momentum: 0.9}
-evaluation: {batch_size: 24}
-)";
+const char* kVan = R"(model={
+        type: pyramid, depths: [1, 1], dims: [12, 24], heads: [1, 1], mlp_ratios: [2],
+        mlp_conv: hidden, patch: 2, stem: overlapping, downsample: conv, embed_norm: batch_norm,
+        norm: batch_norm, stage_norms: true, layer_scale: 0.5, drop_path: 0.1, dropout: 0.1,
+        init: fan_out, attention: {type: large_kernel}})";
 
 const char* kDensePyramid = R"(
 name: dense
@@ -125,8 +109,8 @@ TEST(TensorParallelRuns, EncoderEqualsOneRank) { expect_meshes_like_one_rank(kMa
 TEST(TensorParallelRuns, VisionTransformerEqualsOneRank) { expect_meshes_like_one_rank(kImages); }
 
 TEST(TensorParallelRuns, PyramidsEqualOneRank) {
-  expect_meshes_like_one_rank(kPyramid);
-  expect_meshes_like_one_rank(kVan);
+  expect_meshes_like_one_rank(kImages, {kPyramid});
+  expect_meshes_like_one_rank(kImages, {kVan});
   expect_meshes_like_one_rank(kDensePyramid);
 }
 
@@ -169,7 +153,8 @@ TEST(TensorParallelRuns, SamplesAreThoseOfOneRank) {
 }
 
 TEST(TensorParallelRuns, ResumesUnderTheSameAndAnotherMesh) {
-  expect_resumes(kLlama, {"train.ema=0.9"}, {meshes().back()});
+  expect_resumes(kLlama, {"train.ema=0.9"}, {meshes().back()},
+                 {fmt::format("parallel.data={}", world().size())});
 }
 
 TEST(TensorParallelRuns, ShardedPartsResumeToo) {

@@ -64,6 +64,19 @@ TEST_F(Ranks, OneOfThemSpeaksAndWrites) {
   EXPECT_TRUE(exists("exported/model.safetensors"));
 }
 
+TEST_F(Ranks, TrainAsPlanned) {
+  write_tiny_recipe("tiny.yaml");
+  const auto plan = parse_document(heed({"plan", "tiny.yaml", "train.batch_size=4", "--gpus", "2",
+                                         "--mesh", "sequence=2", "--json"})
+                                       .out);
+  const auto words = plan["command"].get<std::vector<std::string>>();
+  ASSERT_EQ(words[3], "heed");
+  const std::vector<std::string> own(words.begin() + 4, words.end());
+  const Outcome outcome = ranks(2, fmt::format("{} --out run", fmt::join(own, " ")));
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(read("run/recipe.yaml"), HasSubstr("sequence: 2"));
+}
+
 TEST_F(Ranks, AWrongRequestIsToldOnceAndWritesNothing) {
   write_tiny_recipe("tiny.yaml");
   for (const std::string wrong :
