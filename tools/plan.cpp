@@ -15,7 +15,7 @@ namespace {
 struct PlanArguments {
   std::string recipe;
   std::vector<std::string> overrides;
-  int64_t ranks = 1;
+  int64_t ranks = 0;
   std::string mesh, machine = "h100", shard, method, checkpointing;
   int64_t micro_batches = 0;
   bool paper = false;
@@ -80,7 +80,9 @@ void add_plan(CLI::App& heed) {
   positional(command, "RECIPE", arguments->recipe, "a recipe file (docs/recipes.md)");
   positional(command, "key=value", arguments->overrides,
              "replaces fields of the recipe: model.context=65536");
-  option(command, "--gpus", "N", arguments->ranks, "ranks, one a GPU (or a core)")
+  option(command, "--gpus", "N", arguments->ranks,
+         "ranks, one a GPU (or a core); else as many as the axes of --mesh or the recipe name",
+         false)
       ->check(CLI::Range(int64_t{1}, int64_t{1000000}));
   option(command, "--mesh", "AXES", arguments->mesh,
          "this mesh alone: data=2,pipeline=1,sequence=4,tensor=8; data may be left out; else the "

@@ -360,9 +360,9 @@ std::string refused(Function function) {
 TEST(Plan, RefusesWithWhatToChange) {
   const Recipe recipe = gpt_recipe("", "train: {batch_size: 16}");
   EXPECT_THAT(refused([] { mesh_from_text("data=3,tensor=2", 8); }),
-              HasSubstr("data 3 x tensor 2 does not make 8 ranks"));
+              HasSubstr("data 3 x tensor 2 wants 6 ranks, but there are 8 (--gpus N)"));
   EXPECT_THAT(refused([] { mesh_from_text("tensor=3", 8); }),
-              HasSubstr("tensor 3 does not make 8 ranks"));
+              HasSubstr("tensor 3 wants a multiple of 3 ranks, but there are 8"));
   EXPECT_THAT(refused([] { mesh_from_text("tensr=2", 8); }), HasSubstr("'tensor'"));
   EXPECT_THAT(refused([] { mesh_from_text("tensor=two", 8); }), HasSubstr("like tensor=2"));
   EXPECT_THAT(refused([] { mesh_from_text("tensor", 8); }), HasSubstr("like tensor=2"));
@@ -414,6 +414,14 @@ TEST(Plan, RefusesWhatTrainingRefuses) {
   const Recipe clipped = gpt_recipe("", "train: {batch_size: 16, adaptive_clip: 0.1}\n");
   EXPECT_THAT(no(clipped, "tensor=4"), HasSubstr("adaptive_clip"));
   EXPECT_THAT(no(clipped, "data=4", Sharding::gradients), HasSubstr("adaptive_clip"));
+  const std::string linformer = ", attention: {type: linformer, tokens: 128, projected: 32}";
+  EXPECT_EQ(no(encoder_recipe(linformer, rest), "sequence=4"), "nothing was refused");
+  EXPECT_THAT(no(encoder_recipe(linformer, rest + "optimizer: {type: lars}\n"), "sequence=4"),
+              HasSubstr("sequence 4: lars needs whole tensors"));
+  EXPECT_EQ(no(encoder_recipe("", rest + "optimizer: {type: lars}\n"), "sequence=4"),
+            "nothing was refused");
+  EXPECT_THAT(no(gpt_recipe("", rest + "evaluation: {batch_size: 6}\n"), "data=4"),
+              HasSubstr("evaluation.batch_size 6 does not share out"));
   const Recipe shared = gpt_recipe("", rest + "parallel: {share_norms: true}\n");
   EXPECT_THAT(no(shared, "sequence=4"), HasSubstr("share_norms"));
   EXPECT_THAT(no(gpt_recipe("", "train: {precision: f64}\n"), "data=4"), HasSubstr("f32 or bf16"));
@@ -434,9 +442,11 @@ TEST(Plan, TakesTheMeshOfTheRecipe) {
   EXPECT_EQ(plan.best.share.mesh.to_string(), "data 4 x sequence 2");
   EXPECT_EQ(plan.best.share.method, SequenceMethod::rsa);
   EXPECT_EQ(plan.meshes, 1);
+  EXPECT_EQ(make_plan(recipe, request_of(0)).best.share.mesh.to_string(), "sequence 2");
+  EXPECT_EQ(make_plan(recipe, request_of(0, "sequence=4")).request.ranks, 4);
   EXPECT_EQ(make_plan(recipe, request_of(8, "data=8")).best.share.mesh.to_string(), "data 8");
   EXPECT_THAT(refused([&] { make_plan(recipe, request_of(3)); }),
-              HasSubstr("parallel: sequence 2 does not make 3 ranks"));
+              HasSubstr("parallel: sequence 2 wants a multiple of 2 ranks, but there are 3"));
 }
 
 // The longest sequence is one that training takes.

@@ -33,6 +33,8 @@ TEST_F(PlanCommand, ShowsMemoryTrafficTimeAndLimits) {
   EXPECT_EQ(alone.status, 0) << alone.err;
   EXPECT_THAT(alone.out, HasSubstr("does not fit"));
   EXPECT_THAT(alone.out, HasSubstr("what helps: --checkpointing on"));
+  const Outcome axes = heed({"plan", "large.yaml", "--mesh", "sequence=4,tensor=2", "--json"});
+  EXPECT_EQ(parse_document(axes.out)["ranks"], 8);
 }
 
 TEST_F(PlanCommand, PrintsOneDocument) {
@@ -97,7 +99,8 @@ TEST_F(PlanCommand, RefusesWrongRequests) {
   write("machine.yaml", "memory_gb: 16\nf32_tflop: 9\nmemory_gb_s: 700\n");
   const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
       {{}, "RECIPE is missing"},
-      {{"large.yaml", "--gpus", "8", "--mesh", "tensor=3"}, "does not make 8 ranks"},
+      {{"large.yaml", "--gpus", "8", "--mesh", "tensor=3"},
+       "wants a multiple of 3 ranks, but there are 8 (--gpus N)"},
       {{"large.yaml", "--gpus", "8", "--mesh", "tensr=2"}, "'tensor'"},
       {{"large.yaml", "--machine", "h10"}, "h100"},
       {{"large.yaml", "--machine", "machine.yaml"}, "machine.yaml:2:1"},

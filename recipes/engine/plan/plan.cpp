@@ -132,14 +132,10 @@ std::vector<MeshShape> all_meshes(int64_t ranks) {
 
 namespace {
 
-/// `source` said so.
-MeshShape mesh_of_ranks(const MeshShape& mesh, int64_t ranks, const std::string& source) {
-  try {
-    return fit_mesh(mesh, ranks);
-  } catch (const RequestError&) {
-    fail_request("{}: {} does not make {} ranks; change --gpus or an axis", source,
-                 mesh.to_string(), ranks);
-  }
+/// As many ranks as are given or, where none are, as its axes name.
+int64_t ranks_or_those_of(MeshShape mesh, int64_t ranks) {
+  mesh.data = std::max<int64_t>(1, mesh.data);
+  return ranks > 0 ? ranks : mesh.ranks();
 }
 
 /// What the recipe says of its mesh and the request leaves open. Axes within a row of the batch are
@@ -147,7 +143,7 @@ MeshShape mesh_of_ranks(const MeshShape& mesh, int64_t ranks, const std::string&
 void take_from_recipe(const ParallelOptions& parallel, PlanRequest& request) {
   MeshShape mesh = parallel.shape();
   const bool chosen = mesh.pipeline > 1 || mesh.sequence > 1 || mesh.tensor > 1;
-  if (!request.mesh && chosen) request.mesh = mesh_of_ranks(mesh, request.ranks, "parallel");
+  if (!request.mesh && chosen) request.mesh = fit_mesh(mesh, request.ranks, "--gpus");
   if (!request.sharding && parallel.shard != "none") {
     request.sharding = sharding_from_name(parallel.shard);
   }
@@ -184,7 +180,7 @@ MeshShape mesh_from_text(const std::string& text, int64_t ranks) {
     *axis->second = std::stoll(number);
     at = end + 1;
   }
-  return mesh_of_ranks(mesh, ranks, "--mesh " + text);
+  return fit_mesh(mesh, ranks_or_those_of(mesh, ranks), "--gpus");
 }
 
 Plan make_plan(const Recipe& recipe, const PlanRequest& request) {
@@ -199,6 +195,8 @@ Plan make_plan(const Recipe& recipe, const PlanRequest& request) {
         "bf16 (train.precision=f32)");
   }
   plan.request = request;
+  const int64_t ranks = plan.request.ranks =
+      ranks_or_those_of(request.mesh.value_or(recipe.parallel.shape()), request.ranks);
   take_from_recipe(recipe.parallel, plan.request);
   plan.model = planned_model(recipe);
   plan.rows_per_step = recipe.train.batch_size * recipe.train.accumulation;
@@ -208,6 +206,7 @@ Plan make_plan(const Recipe& recipe, const PlanRequest& request) {
   base.element_bytes = plan.precision == "bf16" ? 2.0 : 4.0;
   base.rows = recipe.train.batch_size;
   base.micro_batches = recipe.train.accumulation;
+  base.evaluation_rows = recipe.evaluation.batch_size;
   base.layout = sequence_layout(recipe.parallel, plan.model.type == "gpt");
   base.share_norms = recipe.parallel.share_norms;
   base.adaptive_clip = recipe.train.adaptive_clip > 0.0;
@@ -217,7 +216,7 @@ Plan make_plan(const Recipe& recipe, const PlanRequest& request) {
   std::string why;
   std::vector<PlannedRun> runs;
   const auto& mesh_given = plan.request.mesh;
-  const auto meshes = mesh_given ? std::vector{*mesh_given} : all_meshes(request.ranks);
+  const auto meshes = mesh_given ? std::vector{*mesh_given} : all_meshes(ranks);
   for (const MeshShape& mesh : meshes) {
     base.mesh = mesh;
     if (const auto run = best_of(plan, base, &why)) runs.push_back(*run);
@@ -235,7 +234,7 @@ Plan make_plan(const Recipe& recipe, const PlanRequest& request) {
     fail_request(
         "{} cannot be shared among {} ranks in any mesh (for one: {}); change --gpus, or "
         "train.batch_size",
-        plan.name, request.ranks, why);
+        plan.name, ranks, why);
   }
   std::stable_sort(runs.begin(), runs.end(), better);
   prefer_simple(runs);

@@ -17,7 +17,7 @@
 namespace heed::recipes {
 
 struct PlanRequest {
-  int64_t ranks = 1;
+  int64_t ranks = 0;  ///< 0: as many as the axes of `mesh`, else of the recipe, name
   MachineDescription machine;
   /// Absent: the recipe's, if it has an axis beside data; else the best of all.
   std::optional<MeshShape> mesh = {};
@@ -70,7 +70,8 @@ std::vector<std::string> run_command(const Plan& plan);
 /// For `heed plan --json`.
 Config to_config(const Plan& plan);
 
-/// "data=2,tensor=4": axes left out are 1, but for data, which takes what is left.
+/// "data=2,tensor=4": axes left out are 1, but for data, which takes what is left of
+/// `ranks` (0: as many as it names).
 MeshShape mesh_from_text(const std::string& text, int64_t ranks);
 
 /// All meshes of so many ranks.

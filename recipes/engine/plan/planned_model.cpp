@@ -88,6 +88,8 @@ void read_host(const HostOptions& o, PlannedModel& model) {
   model.rms = o.norm == "rms_norm";
   model.checkpointing = o.checkpointing;
   model.attention = type_in(o.attention);
+  if (model.attention != "softmax" && model.attention != "linformer")
+    model.unplanned = "attention '" + model.attention + "'";
 }
 
 void read_gpt(const nn::GptOptions& o, PlannedModel& model) {
@@ -98,8 +100,8 @@ void read_gpt(const nn::GptOptions& o, PlannedModel& model) {
   model.outputs = o.vocab;
   model.causal = true;
   model.head_norms = o.qk_norm;
-  if (!o.attentions.empty()) model.attention = "several in turn";
-  if (o.parallel_residual) model.attention += " in parallel branches";
+  if (!o.attentions.empty()) model.unplanned = "several attentions in turn";
+  if (o.parallel_residual) model.unplanned = "parallel branches";
   model.resizable = true;
   model.item = "sequences";
 }
@@ -243,8 +245,7 @@ PlannedModel planned_model(const Recipe& given) {
   if (task && model.type == "gpt" && std::string(task->item_name()) == "tokens") {
     model.tokens = task->items_per_step() / (recipe.train.batch_size * recipe.train.accumulation);
   }
-  model.known = host && is_plain(task_type) && recipe.lora.rank == 0 &&
-                (model.attention == "softmax" || model.attention == "linformer");
+  model.known = host && is_plain(task_type) && recipe.lora.rank == 0 && model.unplanned.empty();
   if (model.known) return model;
 
   if (!task) task = make_task(recipe, TaskUse::train);

@@ -30,7 +30,8 @@ struct PlannedParameter {
 
 struct PlannedModel {
   std::string type;       ///< "gpt", "encoder", "vit", ...
-  std::string attention;  ///< the mechanism
+  std::string attention;  ///< the mechanism's type
+  std::string unplanned;  ///< what of its layers the formulas do not know; empty: nothing
   /// Whether the formulas know it. Else `measured_bytes` come from a forward pass here, and the
   /// plan has data for an axis (for gpt, encoder and vit pipeline too): what activations are on the
   /// others nobody has written down.

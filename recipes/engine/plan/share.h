@@ -29,10 +29,11 @@ struct Share {
   bool share_norms = false;  ///< tensor ranks hold their own tokens where all features are
   bool adaptive_clip = false;
   bool checkpointing = false;
-  double element_bytes = 4;   ///< of activations
-  int64_t rows = 1;           ///< of a micro-batch on all ranks
-  int64_t micro_batches = 1;  ///< of a step
-  bool average = false;       ///< an average of the weights is kept
+  double element_bytes = 4;     ///< of activations
+  int64_t rows = 1;             ///< of a micro-batch on all ranks
+  int64_t micro_batches = 1;    ///< of a step
+  int64_t evaluation_rows = 0;  ///< of a batch of evaluation, where it has a size of its own
+  bool average = false;         ///< an average of the weights is kept
   optim::OptimizerOptions optimizer;
 };
 
