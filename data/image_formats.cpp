@@ -137,10 +137,7 @@ class FileImages : public ImageSource {
   int64_t size() const override { return static_cast<int64_t>(files_.size()); }
   int64_t label(int64_t index) const override { return at(index).second; }
   std::string name(int64_t index) const override { return at(index).first; }
-  Image load(int64_t index) const override {
-    const std::string bytes = read_file(at(index).first);
-    return to_image(decode_image(std::as_bytes(std::span(bytes)), at(index).first, channels_));
-  }
+  Image load(int64_t index) const override { return read_image(at(index).first, channels_); }
 
  private:
   const std::pair<std::string, int64_t>& at(int64_t index) const {
@@ -209,6 +206,11 @@ std::shared_ptr<const ImageSource> open_cifar_part(const std::vector<std::string
 }
 
 }  // namespace
+
+Image read_image(const std::string& path, int64_t channels) {
+  const std::string bytes = read_file(path);
+  return to_image(decode_image(std::as_bytes(std::span(bytes)), path, channels));
+}
 
 Tensor read_idx(const std::string& path) {
   const std::string bytes = read_file(path);

@@ -9,6 +9,9 @@
 
 namespace heed::data {
 
+/// The image of a JPEG or PNG file, see decode_image().
+Image read_image(const std::string& path, int64_t channels = 0);
+
 /// WebDataset shards: tar files in which members of one name up to the first dot of their last
 /// component belong together: an image (jpg, jpeg, png) and its class (cls, a decimal number).
 struct WebDatasetOptions {

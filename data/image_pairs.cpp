@@ -1,11 +1,10 @@
 #include "data/image_pairs.h"
 
 #include <algorithm>
-#include <filesystem>
+#include <memory>
 #include <mutex>
 
-#include "core/files.h"
-#include "data/image_codec.h"
+#include "data/image_formats.h"
 #include "data/resample.h"
 #include "data/text_source.h"
 
@@ -43,8 +42,10 @@ class ImagePairs : public LabelledDataset {
     Shape first = shape_;
     for (size_t row = 0; row < rows.size(); ++row) {
       if (rows[row].example < 0 && row > 0) continue;
-      const Pair pair = rows[row].example < 0 ? blank() : make(part, rows[row]);
-      const Shape shape{pair.input.height, pair.input.width, pair.input.channels};
+      const std::shared_ptr<const Pair> pair =
+          rows[row].example < 0 ? blank() : make(part, rows[row]);
+      const Image &input = pair->input, &target = pair->target;
+      const Shape shape{input.height, input.width, input.channels};
       if (row == 0) {
         first = shape;
         const auto count = static_cast<int64_t>(rows.size());
@@ -58,25 +59,26 @@ class ImagePairs : public LabelledDataset {
                      shape.to_string());
       }
       const auto place = static_cast<int64_t>(row);
-      std::copy(pair.input.values.begin(), pair.input.values.end(),
-                inputs + place * static_cast<int64_t>(pair.input.values.size()));
-      std::copy(pair.target.values.begin(), pair.target.values.end(),
-                targets + place * static_cast<int64_t>(pair.target.values.size()));
+      std::copy(input.values.begin(), input.values.end(),
+                inputs + place * static_cast<int64_t>(input.values.size()));
+      std::copy(target.values.begin(), target.values.end(),
+                targets + place * static_cast<int64_t>(target.values.size()));
       batch.count += rows[row].example >= 0;
     }
     return batch;
   }
 
  protected:
-  virtual Pair make(Part part, const ExampleRow& row) const = 0;
+  virtual std::shared_ptr<const Pair> make(Part part, const ExampleRow& row) const = 0;
 
   int64_t scale_;
   Shape shape_;  // of a training input
 
  private:
-  Pair blank() const {
+  std::shared_ptr<const Pair> blank() const {
     const Shape target = target_shape();
-    return {Image(shape_[0], shape_[1], shape_[2]), Image(target[0], target[1], target[2])};
+    return std::make_shared<const Pair>(
+        Pair{Image(shape_[0], shape_[1], shape_[2]), Image(target[0], target[1], target[2])});
   }
 };
 
@@ -100,11 +102,6 @@ PairFiles find_pairs(const ImagePairFiles& files, const char* part, const Source
                                     found.targets.size()));
   }
   return found;
-}
-
-Image read_image(const std::string& path, int64_t channels) {
-  const std::string bytes = read_file(path);
-  return to_image(decode_image(std::as_bytes(std::span(bytes)), path, channels));
 }
 
 // The largest part from the upper left corner whose sides are multiples of `scale`.
@@ -136,14 +133,16 @@ class FilePairs : public ImagePairs {
   int workers() const override { return static_cast<int>(options_.workers); }
 
  protected:
-  Pair make(Part part, const ExampleRow& row) const override {
+  std::shared_ptr<const Pair> make(Part part, const ExampleRow& row) const override {
     const std::shared_ptr<const Pair> pair = whole(part, row.example);
-    if (!row.augment) {
-      Pair result = *pair;
-      disturb(result.input, options_.degradation, fixed_draw(part, row.example));
-      return result;
+    if (row.augment) {
+      return std::make_shared<const Pair>(
+          random_part(*pair, row.draw, of(part).targets[static_cast<size_t>(row.example)]));
     }
-    return random_part(*pair, row.draw, of(part).targets[static_cast<size_t>(row.example)]);
+    if (options_.degradation.noise.empty() && !options_.degradation.quantise) return pair;
+    const auto result = std::make_shared<Pair>(*pair);
+    disturb(result->input, options_.degradation, fixed_draw(part, row.example));
+    return result;
   }
 
  private:
@@ -226,6 +225,12 @@ class DegradedImages : public ImagePairs {
       fail_request(options.images.where(),
                    fmt::format("degraded-images: needs images, not {}", kind));
     }
+    for (const char* mixing : {"mixup", "cutmix"}) {
+      const Config* alpha = options.images.find(mixing);
+      if (alpha == nullptr || alpha->as_number() == 0) continue;
+      fail_request(alpha->where(),
+                   fmt::format("degraded-images: no {}, every target is one image", mixing));
+    }
     const Shape shape = images_->example_shape();
     if (shape[0] % scale_ != 0 || shape[1] % scale_ != 0) {
       fail_request(where, fmt::format("images of {} x {} cannot be made {} times smaller: crop "
@@ -241,13 +246,13 @@ class DegradedImages : public ImagePairs {
   int64_t repeats() const override { return images_->repeats(); }
 
  protected:
-  Pair make(Part part, const ExampleRow& row) const override {
+  std::shared_ptr<const Pair> make(Part part, const ExampleRow& row) const override {
     const auto one = std::get<ImageBatch>(images_->gather(part, std::span(&row, 1)));
     const Shape shape = images_->example_shape();
-    Pair pair{{}, Image(shape[0], shape[1], shape[2])};
-    std::copy_n(one.images.data<float>(), one.images.numel(), pair.target.values.begin());
-    pair.input = reduced(pair.target, degradation_);
-    disturb(pair.input, degradation_,
+    const auto pair = std::make_shared<Pair>(Pair{{}, Image(shape[0], shape[1], shape[2])});
+    std::copy_n(one.images.data<float>(), one.images.numel(), pair->target.values.begin());
+    pair->input = reduced(pair->target, degradation_);
+    disturb(pair->input, degradation_,
             row.augment ? row.draw.derive("noise") : fixed_draw(part, row.example));
     return pair;
   }

@@ -84,8 +84,8 @@ class LabelledDataset {
 
   /// Training batch `index` >= 0 of an endless sequence: every example once an epoch, repeats()
   /// times in a row, in an order drawn by (seed, epoch), random transforms drawn by (seed, epoch,
-  /// example, repeat). A batch may
-  /// straddle two epochs. What a row holds does not depend on the number of ranks.
+  /// example, repeat). A batch may straddle two epochs. What a row holds does not depend on the
+  /// number of ranks.
   LabelledBatch train_batch(int64_t index, const LabelledBatchOptions& options) const;
   /// Training batches that make one pass, rounded up.
   int64_t train_batches_per_epoch(int64_t batch) const;

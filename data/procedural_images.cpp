@@ -120,19 +120,23 @@ constexpr int64_t kEchoDistance = 9;
 // as many such pairs, so that the mean of the image (or of any function of its pixels) has one
 // spread.
 Image echo_image(int64_t label, int64_t size, const RandomKey& key) {
+  HEED_CHECK(size > kEchoDistance && size != 2 * kEchoDistance,
+             "images: echoes at {} pixels, round the borders, want images larger than that and not "
+             "twice as large, got {}",
+             kEchoDistance, size);
   const int64_t across[] = {1, 0, 1, -1}, down[] = {0, 1, 1, 1};
   const RandomStream noise(key.derive("noise"));
-  const auto draw = [&](int64_t y, int64_t x) {
-    const int64_t row = (y + size) % size, column = (x + size) % size;
-    return static_cast<double>(noise.normal(static_cast<uint64_t>(row * size + column)));
+  std::vector<double> normals(static_cast<size_t>(size * size));
+  for (size_t i = 0; i < normals.size(); ++i) normals[i] = static_cast<double>(noise.normal(i));
+  const auto normal = [&](int64_t y, int64_t x) {
+    return normals[static_cast<size_t>(y % size * size + (x + size) % size)];
   };
-  HEED_CHECK(size >= kEchoDistance, "images: echoes at {} pixels in images of {}", kEchoDistance,
-             size);
   std::vector<double> values;
   for (int64_t y = 0; y < size; ++y) {
     for (int64_t x = 0; x < size; ++x) {
-      const double echo = draw(y + down[label] * kEchoDistance, x + across[label] * kEchoDistance);
-      values.push_back((draw(y, x) + echo) / std::numbers::sqrt2);
+      const double echo =
+          normal(y + down[label] * kEchoDistance, x + across[label] * kEchoDistance);
+      values.push_back((normal(y, x) + echo) / std::numbers::sqrt2);
     }
   }
   return grey_image(size, values);

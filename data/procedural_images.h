@@ -8,7 +8,7 @@
 //              random place under noise: what a class looks like where it lies says nothing
 //   echoes     grey noise whose pixels resemble those 9 pixels away: across, down or along either
 //              diagonal. No statistic of single pixels, and no part of an image smaller than 10
-//              pixels, tells the 4 classes apart
+//              pixels, tells the 4 classes apart. For sizes above 9 other than 18
 #pragma once
 
 #include <cstdint>

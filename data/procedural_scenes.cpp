@@ -56,18 +56,24 @@ class MadeImages : public LabelledDataset {
   Shape example_, labels_;
 };
 
-class ShapeScenes : public MadeImages {
+// Square images whose pixels have classes.
+class MadeMasks : public MadeImages {
  public:
-  explicit ShapeScenes(const ShapeScenesOptions& o)
-      : MadeImages(o.parts, {o.size, o.size, 3}, {o.size, o.size}), options_(o) {
-    class_names_ = procedural_classes("shapes");
-    class_names_.insert(class_names_.begin(), "ground");
-    summarise(fmt::format("scenes of {} x {} with up to {} shapes", o.size, o.size, o.shapes));
-  }
+  MadeMasks(const ProceduralParts& parts, int64_t size)
+      : MadeImages(parts, {size, size, 3}, {size, size}) {}
 
   const char* kind() const override { return "masks"; }
   int64_t label(Part, int64_t) const override {
-    fail("shape-scenes: an image has no class, its pixels have");
+    fail("masks: an image has no class, its pixels have");
+  }
+};
+
+class ShapeScenes : public MadeMasks {
+ public:
+  explicit ShapeScenes(const ShapeScenesOptions& o) : MadeMasks(o.parts, o.size), options_(o) {
+    class_names_ = procedural_classes("shapes");
+    class_names_.insert(class_names_.begin(), "ground");
+    summarise(fmt::format("scenes of {} x {} with up to {} shapes", o.size, o.size, o.shapes));
   }
 
  protected:
@@ -87,18 +93,12 @@ class ShapeScenes : public MadeImages {
 // Corners of a cube that are a tetrahedron's.
 constexpr Colour kCopied[] = {{0, 0, 0}, {1, 1, 0}, {1, 0, 1}, {0, 1, 1}};
 
-class ColourCopy : public MadeImages {
+class ColourCopy : public MadeMasks {
  public:
-  explicit ColourCopy(const ColourCopyOptions& o)
-      : MadeImages(o.parts, {o.size, o.size, 3}, {o.size, o.size}), options_(o) {
+  explicit ColourCopy(const ColourCopyOptions& o) : MadeMasks(o.parts, o.size), options_(o) {
     class_names_ = {"black", "yellow", "magenta", "cyan"};
     summarise(fmt::format("grids of {} x {} colours, to be copied from {} down and {} right",
                           o.size, o.size, o.down, o.right));
-  }
-
-  const char* kind() const override { return "masks"; }
-  int64_t label(Part, int64_t) const override {
-    fail("colour-copy: an image has no class, its pixels have");
   }
 
  protected:
@@ -106,17 +106,18 @@ class ColourCopy : public MadeImages {
     const RandomKey key{seed(), hash_name("data/colour_copy"), 0};
     const RandomStream draws(key.derive(name_of(part)).derive(static_cast<uint64_t>(example)));
     const int64_t size = options_.size;
-    const auto colour = [&](int64_t row, int64_t column) {
-      return draws.below(static_cast<uint64_t>(row * size + column), std::size(kCopied));
-    };
+    std::vector<int64_t> colours(static_cast<size_t>(size * size));
+    for (size_t pixel = 0; pixel < colours.size(); ++pixel) {
+      colours[pixel] = static_cast<int64_t>(draws.below(pixel, std::size(kCopied)));
+      const Colour& own = kCopied[colours[pixel]];
+      std::copy(own.begin(), own.end(), image + 3 * pixel);
+    }
     for (int64_t row = 0; row < size; ++row) {
       for (int64_t column = 0; column < size; ++column) {
-        const Colour& own = kCopied[colour(row, column)];
-        std::copy(own.begin(), own.end(), image + 3 * (row * size + column));
         const int64_t below = row + options_.down, beside = column + options_.right;
         const bool inside = below >= 0 && below < size && beside >= 0 && beside < size;
         labels[row * size + column] =
-            inside ? static_cast<int64_t>(colour(below, beside)) : kIgnoreTarget;
+            inside ? colours[static_cast<size_t>(below * size + beside)] : kIgnoreTarget;
       }
     }
   }

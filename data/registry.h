@@ -17,7 +17,8 @@ namespace heed::data {
 struct DatasetEntry {
   std::string name;
   /// "text" (a stream of tokens), "images", "clips", "masks" or "texts" (labelled), "image-pairs"
-  /// (one image for another), "pairs" (one text for another), "sequences" (users and items), "synthetic" (made sequences with answers)
+  /// (one image for another), "pairs" (one text for another), "sequences" (users and items),
+  /// "synthetic" (made sequences with answers)
   std::string kind;
   std::string summary;             ///< one line
   std::function<Config()> schema;  ///< JSON Schema of its options

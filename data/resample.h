@@ -9,9 +9,9 @@
 namespace heed::data {
 
 /// Resizes by a separable filter that is widened by the factor of reduction (antialiasing), as
-/// Pillow does: "nearest", "bilinear" (triangle), "bicubic" (Keys 1981, a = -0.5) or "box" (means of
-/// what lies under a pixel). Bicubic may leave [0, 1] beside edges; nothing is clamped. Nearest takes
-/// the pixel under each centre.
+/// Pillow does: "nearest", "bilinear" (triangle), "bicubic" (Keys 1981, a = -0.5) or "box" (means
+/// of what lies under a pixel). Bicubic may leave [0, 1] beside edges; nothing is clamped. Nearest
+/// takes the pixel under each centre.
 Image resize(const Image& image, int64_t height, int64_t width,
              const std::string& interpolation = "bilinear");
 

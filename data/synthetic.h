@@ -11,10 +11,9 @@
 //                  place empty
 //   passkey        `digits` symbols hidden between noise of other symbols, announced by a marker;
 //                  after a second marker they are to be repeated
-//   carry          one of `values` keys at one place among noise of other symbols: every later
-//   place
-//                  asks for it, so that near places can learn it first and pass it on (the
-//                  miniature of PowerAttention, arXiv 2503.03588)
+//   carry          one of `values` keys at one place among noise of other symbols: every
+//                  later place asks for it, so that near places can learn it first and pass it on
+//                  (the miniature of PowerAttention, arXiv 2503.03588)
 //   needle         pairs of a key and its value; a quarter as many keys as places, each in two of
 //                  the pairs with the same value: the first value with probability 0.6, else any.
 //                  The last place is a key whose value is not the first, and asks for it; the

@@ -1,6 +1,9 @@
 #include "data/token_files.h"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
+#include <span>
 
 #include "core/files.h"
 #include "core/readable.h"
@@ -8,42 +11,84 @@
 namespace heed::data {
 namespace {
 
-void append_tokens(const std::string& path, size_t width, int64_t vocab,
-                   std::vector<TokenId>& ids) {
-  const std::string bytes = read_file(path);
-  if (bytes.size() % width != 0) {
-    fail_request(SourceLocation{path}, fmt::format("{} bytes are no whole number of integers of {}",
-                                                   bytes.size(), width));
-  }
-  ids.reserve(ids.size() + bytes.size() / width);
-  for (size_t at = 0; at < bytes.size(); at += width) {
-    uint32_t id = 0;
-    for (size_t i = width; i-- > 0;) id = id << 8 | static_cast<unsigned char>(bytes[at + i]);
-    if (static_cast<int64_t>(id) >= vocab) {
-      fail_request(SourceLocation{path},
-                   fmt::format("byte {}: the id {} is outside the tokenizer's vocabulary of {}", at,
-                               id, vocab));
+// Files of ids that are written in `width` bytes each.
+class IdFiles {
+ public:
+  IdFiles(const std::vector<std::string>& patterns, size_t width, const SourceLocation& where)
+      : width_(width) {
+    if (!patterns.empty()) paths_ = find_text_files(patterns, where);
+    for (const std::string& path : paths_) {
+      files_.push_back(std::make_unique<MappedFile>(path));
+      const size_t bytes = files_.back()->bytes().size();
+      if (bytes % width != 0) {
+        fail_request(SourceLocation{path},
+                     fmt::format("{} bytes are no whole number of integers of {}", bytes, width));
+      }
+      size_ += static_cast<int64_t>(bytes / width);
     }
-    ids.push_back(static_cast<TokenId>(id));
   }
-}
 
-std::vector<TokenId> read_tokens(const std::vector<std::string>& patterns, size_t width,
-                                 int64_t vocab, const SourceLocation& where) {
-  std::vector<TokenId> ids;
-  if (patterns.empty()) return ids;
-  for (const std::string& path : find_text_files(patterns, where)) {
-    append_tokens(path, width, vocab, ids);
-  }
-  return ids;
-}
+  int64_t size() const { return size_; }
 
-Split make_split(std::span<const TokenId> ids, const Tokenizer& tokenizer) {
-  int64_t documents = ids.empty() ? 0 : 1;
-  if (const auto end = tokenizer.end_of_text(); end && !ids.empty()) {
-    documents += std::count(ids.begin() + 1, ids.end() - 1, *end);
+  /// Calls `take` with the ids [begin, end) of all, piece by piece.
+  void read(int64_t begin, int64_t end, int64_t vocab,
+            const std::function<void(std::span<const TokenId>)>& take) const {
+    int64_t first = 0;  // of a file
+    for (size_t f = 0; f < files_.size(); ++f) {
+      const std::span<const std::byte> bytes = files_[f]->bytes();
+      const auto ids = static_cast<int64_t>(bytes.size() / width_);
+      const int64_t stop = std::min(end - first, ids);
+      for (int64_t at = std::max<int64_t>(begin - first, 0); at < stop; at += kPiece) {
+        take(piece(f, at, std::min(stop, at + kPiece), vocab));
+      }
+      first += ids;
+    }
   }
-  return {Tokens(ids, tokenizer.vocab_size()), tokenizer.text_bytes(ids), documents};
+
+ private:
+  static constexpr int64_t kPiece = 1 << 16;
+
+  std::vector<TokenId> piece(size_t file, int64_t begin, int64_t end, int64_t vocab) const {
+    const std::span<const std::byte> bytes = files_[file]->bytes();
+    std::vector<TokenId> ids;
+    ids.reserve(static_cast<size_t>(end - begin));
+    for (size_t at = static_cast<size_t>(begin) * width_; at < static_cast<size_t>(end) * width_;
+         at += width_) {
+      uint32_t id = 0;
+      for (size_t i = width_; i-- > 0;) id = id << 8 | std::to_integer<uint32_t>(bytes[at + i]);
+      if (static_cast<int64_t>(id) >= vocab) {
+        fail_request(SourceLocation{paths_[file]},
+                     fmt::format("byte {}: the id {} is outside the tokenizer's vocabulary of {}",
+                                 at, id, vocab));
+      }
+      ids.push_back(static_cast<TokenId>(id));
+    }
+    return ids;
+  }
+
+  size_t width_;
+  int64_t size_ = 0;
+  std::vector<std::string> paths_;
+  std::vector<std::unique_ptr<MappedFile>> files_;
+};
+
+Split make_split(const IdFiles& files, int64_t begin, int64_t end, const Tokenizer& tokenizer) {
+  Split split;
+  split.tokens = Tokens(tokenizer.vocab_size());
+  if (begin == end) return split;
+  split.tokens.reserve(end - begin);
+  split.documents = 1;
+  const std::optional<TokenId> mark = tokenizer.end_of_text();
+  files.read(begin, end, tokenizer.vocab_size(), [&](std::span<const TokenId> ids) {
+    split.tokens.append(ids);
+    split.bytes += tokenizer.text_bytes(ids);
+    if (mark) split.documents += std::count(ids.begin(), ids.end(), *mark);
+  });
+  // Nothing lies before the first token nor behind the last.
+  const int64_t last = split.tokens.size() - 1;
+  if (mark && split.tokens[0] == *mark) --split.documents;
+  if (mark && last > 0 && split.tokens[last] == *mark) --split.documents;
+  return split;
 }
 
 }  // namespace
@@ -74,22 +119,23 @@ std::unique_ptr<TextDataset> open_token_files(const TokenFilesOptions& options,
   dataset->tokenizer = load_tokenizer(expand_path(options.tokenizer.file, where));
   const Tokenizer& tokenizer = *dataset->tokenizer;
   const size_t width = options.integer == "u16" ? 2 : 4;
-  const int64_t vocab = tokenizer.vocab_size();
-  const std::vector<TokenId> ids = read_tokens(options.files, width, vocab, where);
-  const std::vector<TokenId> held = read_tokens(options.validation_files, width, vocab, where);
-  if (ids.empty()) fail_request(where, "there are no tokens to train on");
-  std::span<const TokenId> train(ids), validation(held);
-  if (held.empty()) {
-    const auto keep =
-        static_cast<size_t>(static_cast<double>(ids.size()) * (1 - options.validation));
-    train = std::span(ids).first(keep);
-    validation = std::span(ids).subspan(keep);
+  const IdFiles files(options.files, width, where), held(options.validation_files, width, where);
+  int64_t kept = files.size();
+  if (options.validation_files.empty()) {
+    kept = static_cast<int64_t>(static_cast<double>(kept) * (1 - options.validation));
   }
-  dataset->train = make_split(train, tokenizer);
-  dataset->validation = make_split(validation, tokenizer);
-  dataset->summary = fmt::format(
-      "{} tokens for training ({} of text) and {} held out; tokenizer {} of {}", train.size(),
-      format_bytes(dataset->train.bytes), validation.size(), tokenizer.type(), vocab);
+  if (kept == 0) {
+    fail_request(where,
+                 fmt::format("there are no tokens to train on: the files have {}", files.size()));
+  }
+  dataset->train = make_split(files, 0, kept, tokenizer);
+  dataset->validation = options.validation_files.empty()
+                            ? make_split(files, kept, files.size(), tokenizer)
+                            : make_split(held, 0, held.size(), tokenizer);
+  dataset->summary =
+      fmt::format("{} tokens for training ({} of text) and {} held out; tokenizer {} of {}", kept,
+                  format_bytes(dataset->train.bytes), dataset->validation.tokens.size(),
+                  tokenizer.type(), tokenizer.vocab_size());
   return dataset;
 }
 

@@ -4,16 +4,24 @@
 
 namespace heed::data {
 
-Tokens::Tokens(std::span<const TokenId> ids, int64_t vocab_size) : vocab_size_(vocab_size) {
+Tokens::Tokens(int64_t vocab_size) : vocab_size_(vocab_size) {
+  if (vocab_size > 65536) ids_ = std::vector<int32_t>();
+}
+
+Tokens::Tokens(std::span<const TokenId> ids, int64_t vocab_size) : Tokens(vocab_size) {
+  append(ids);
+}
+
+void Tokens::reserve(int64_t size) {
+  std::visit([size](auto& ids) { ids.reserve(static_cast<size_t>(size)); }, ids_);
+}
+
+void Tokens::append(std::span<const TokenId> ids) {
   for (const TokenId id : ids) {
-    HEED_CHECK(id >= 0 && id < vocab_size, "tokens: id {} is outside the vocabulary of {}", id,
-               vocab_size);
+    HEED_CHECK(id >= 0 && id < vocab_size_, "tokens: id {} is outside the vocabulary of {}", id,
+               vocab_size_);
   }
-  if (vocab_size <= 65536) {
-    ids_ = std::vector<uint16_t>(ids.begin(), ids.end());
-  } else {
-    ids_ = std::vector<int32_t>(ids.begin(), ids.end());
-  }
+  std::visit([ids](auto& own) { own.insert(own.end(), ids.begin(), ids.end()); }, ids_);
 }
 
 int64_t Tokens::size() const {

@@ -13,8 +13,13 @@ namespace heed::data {
 class Tokens {
  public:
   Tokens() = default;
-  /// 16 bits a token for a vocabulary up to 65,536, else 32. Throws for an id outside [0, vocab).
+  /// 16 bits a token for a vocabulary up to 65,536, else 32.
+  explicit Tokens(int64_t vocab_size);
   Tokens(std::span<const TokenId> ids, int64_t vocab_size);
+
+  void reserve(int64_t size);
+  /// Throws for an id outside [0, vocab).
+  void append(std::span<const TokenId> ids);
 
   int64_t size() const;
   int64_t vocab_size() const { return vocab_size_; }

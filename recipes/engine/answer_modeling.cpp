@@ -2,9 +2,7 @@
 
 #include <algorithm>
 
-#include "data/registry.h"
 #include "recipes/engine/measures/answers.h"
-#include "recipes/engine/task_data.h"
 #include "recipes/engine/text_generator.h"
 
 namespace heed::recipes {
@@ -42,16 +40,10 @@ data::Batch joined(const data::PairBatch& pairs, int64_t end) {
   return batch;
 }
 
-AnswerModeling::AnswerModeling(const Recipe& recipe, TaskUse use, const std::string& assets)
-    : IndexedTask(recipe) {
-  if (use == TaskUse::generate && has_tokenizer(assets)) {
-    own_tokenizer_ = data::load_tokenizer(tokenizer_file(assets));
-  } else {
-    const Config& type = recipe.data.at("type");
-    data_ = data::find_dataset(type.as_string(), type.where())
-                .open_pairs(with_saved_tokenizer(recipe.data, assets));
-    if (data_->size(data::Part::validation) == 0) part_ = data::Part::test;
-  }
+AnswerModeling::AnswerModeling(const Recipe& recipe, TaskUse use, const std::string& assets,
+                               const std::string& part)
+    : PairTask(recipe) {
+  open_pairs(use, assets, part);
   const int64_t longest = data_ ? data_->longest_source() + data_->longest_target() : 0;
   model_ = nn::make_language_model(recipe.model, known_ids(tokenizer(), end()), longest);
   if (!model_->extrapolates() && model_->context() < longest) {
@@ -59,14 +51,10 @@ AnswerModeling::AnswerModeling(const Recipe& recipe, TaskUse use, const std::str
                                                    model_->context(), longest));
   }
   if (use != TaskUse::train) return;
-  const data::LabelledBatchOptions options{.batch = rows_per_step(), .seed = seed(), .slice = {}};
-  start_batches(
-      [data = data_, options, end = end()](int64_t step, const data::RowSlice& part) -> Batch {
-        data::LabelledBatchOptions own = options;
-        own.slice = part;
-        const data::Batch batch = joined(data->train_batch(step, own), end);
-        return {{{"inputs", batch.inputs}, {"targets", batch.targets}}, batch.count};
-      });
+  start_pairs([end = end()](const data::PairBatch& pairs) -> Batch {
+    const data::Batch batch = joined(pairs, end);
+    return {{{"inputs", batch.inputs}, {"targets", batch.targets}}, batch.count};
+  });
 }
 
 Tensor AnswerModeling::loss(const Batch& batch) {
@@ -76,20 +64,11 @@ Tensor AnswerModeling::loss(const Batch& batch) {
 Metrics AnswerModeling::evaluate(const EvaluationOptions& options, Communicator& communicator,
                                  const Progress& progress) {
   const NoGrad no_grad;
-  const data::LabelledBatchOptions of_rank{.batch = evaluation_rows(options),
-                                           .seed = seed(),
-                                           .slice = {communicator.rank(), communicator.size()}};
-  int64_t batches = data_->evaluation_batches(part_, of_rank.batch);
-  if (options.max_batches > 0) batches = std::min(batches, options.max_batches);
   Answers answers;
-  for (int64_t i = 0; i < batches; ++i) {
-    const data::PairBatch pairs = data_->evaluation_batch(part_, i, of_rank);
-    if (pairs.rows > 0) {
-      const data::Batch batch = joined(pairs, end());
-      answers.add(model_->forward(batch.inputs), batch.targets, pairs.rows);
-    }
-    if (progress) progress(i + 1, batches);
-  }
+  walk(options, communicator, progress, [&](const data::PairBatch& pairs) {
+    const data::Batch batch = joined(pairs, end());
+    answers.add(model_->forward(batch.inputs), batch.targets, pairs.rows);
+  });
   return answers.metrics(communicator);
 }
 
@@ -99,11 +78,6 @@ Generated AnswerModeling::generate(const std::string& prompt, const GenerateOpti
   if (ids.empty()) ids.push_back(end());  // as an empty source is read
   ids.push_back(end());
   return generate_text(*model_, tokenizer(), ids, end(), options, on_token);
-}
-
-std::vector<std::string> AnswerModeling::save_assets(const std::string& folder) {
-  tokenizer().save(tokenizer_file(folder));
-  return {tokenizer_file(folder)};
 }
 
 double AnswerModeling::flops_per_row() {

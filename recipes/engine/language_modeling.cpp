@@ -8,18 +8,48 @@
 #include "recipes/engine/answer_modeling.h"
 #include "recipes/engine/measures/likelihood.h"
 #include "recipes/engine/sequence_modeling.h"
+#include "recipes/engine/task_data.h"
 #include "recipes/engine/text_generator.h"
 
 namespace heed::recipes {
-void LanguageModelingOptions::options(Options& o) { sampling_option(o, sampling); }
+namespace {
 
-LanguageModeling::LanguageModeling(const Recipe& recipe, TaskUse use, const std::string& assets)
-    : TextTask(recipe),
-      options_(read_options<LanguageModelingOptions>(recipe.task, "task language_modeling")) {
+// "synthetic", "pairs" or another kind of dataset; "text" where the type is left out.
+std::string kind_of(const Config& data) {
+  const Config* type = data.find("type");
+  if (type == nullptr || !type->is_string()) return "text";
+  return data::find_dataset(type->as_string(), type->where()).kind;
+}
+
+// Options that mean nothing with data of this kind are errors.
+void check_options(const Recipe& recipe, const LanguageModelingOptions& options,
+                   const std::string& kind) {
+  if (options.sampling != "random" && (kind == "pairs" || kind == "synthetic")) {
+    fail_request(recipe.task.at("sampling").where(),
+                 fmt::format("task language_modeling: `sampling` is of the windows of a text, and "
+                             "the data are {}",
+                             kind));
+  }
+  if (options.part == "test" && kind != "pairs") {
+    fail_request(recipe.task.at("part").where(),
+                 fmt::format("task language_modeling: the data ({}) have no test part", kind));
+  }
+}
+
+}  // namespace
+
+void LanguageModelingOptions::options(Options& o) {
+  sampling_option(o, sampling);
+  part_option(o, part);
+}
+
+LanguageModeling::LanguageModeling(const Recipe& recipe, TaskUse use, const std::string& assets,
+                                   const LanguageModelingOptions& options)
+    : TextTask(recipe) {
   open_text(use, assets);
   model_ = nn::make_language_model(recipe_.model, tokenizer().vocab_size());
   if (use != TaskUse::train) return;
-  const data::WindowOptions window = training_windows(model_->context(), options_.sampling);
+  const data::WindowOptions window = training_windows(model_->context(), options.sampling);
   start_batches([data = data_, window](int64_t step, const data::RowSlice& part) -> Batch {
     data::WindowOptions own = window;
     own.slice = part;
@@ -95,13 +125,15 @@ TaskEntry language_modeling_entry() {
       "language_modeling", "predict the next token of a text",
       [] { return describe_options<LanguageModelingOptions>(); },
       [](const Recipe& recipe, TaskUse use, const std::string& assets) -> std::unique_ptr<Task> {
-        const Config* data = recipe.data.is_map() ? recipe.data.find("type") : nullptr;
-        if (data != nullptr && data->is_string()) {
-          const data::DatasetEntry& entry = data::find_dataset(data->as_string(), data->where());
-          if (entry.kind == "synthetic") return std::make_unique<SequenceModeling>(recipe, use);
-          if (entry.kind == "pairs") return std::make_unique<AnswerModeling>(recipe, use, assets);
+        const auto options =
+            read_options<LanguageModelingOptions>(recipe.task, "task language_modeling");
+        const std::string kind = kind_of(recipe.data);
+        check_options(recipe, options, kind);
+        if (kind == "synthetic") return std::make_unique<SequenceModeling>(recipe, use);
+        if (kind == "pairs") {
+          return std::make_unique<AnswerModeling>(recipe, use, assets, options.part);
         }
-        return std::make_unique<LanguageModeling>(recipe, use, assets);
+        return std::make_unique<LanguageModeling>(recipe, use, assets, options);
       }};
 }
 

@@ -11,13 +11,15 @@
 namespace heed::recipes {
 
 struct LanguageModelingOptions {
-  std::string sampling = "random";
+  std::string sampling = "random";  // of a text alone
+  std::string part = "auto";        // of pairs; other data have no test part
   void options(Options& o);
 };
 
 class LanguageModeling : public TextTask {
  public:
-  LanguageModeling(const Recipe& recipe, TaskUse use, const std::string& assets);
+  LanguageModeling(const Recipe& recipe, TaskUse use, const std::string& assets,
+                   const LanguageModelingOptions& options);
 
   const char* name() const override { return "language_modeling"; }
   nn::Module& module() override { return *model_; }
@@ -48,7 +50,6 @@ class LanguageModeling : public TextTask {
   int64_t items_per_row() const override { return model_->context(); }
   double flops_per_row() override;
 
-  LanguageModelingOptions options_;
   std::unique_ptr<nn::LanguageModel> model_;
 };
 

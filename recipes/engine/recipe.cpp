@@ -201,18 +201,16 @@ void check_schedule(const Recipe& recipe, const Config& tree) {
   }
 }
 
-// What looks at whole tensors cannot work on parts of them.
-void check_parts(const Recipe& recipe, const Config& tree) {
-  const bool shared = recipe.parallel.shard != "none";
-  if (!shared && recipe.parallel.tensor == 1) return;
+// What looks at whole tensors cannot work on shares of them. (Of what the other axes share the
+// model itself must be asked: SharedModel.)
+void check_shares(const Recipe& recipe, const Config& tree) {
+  if (recipe.parallel.shard == "none") return;
   const Config* given = tree.find("parallel");
-  const SourceLocation where = given == nullptr ? tree.where() : given->where();
-  const std::string field = shared ? "shard: " + recipe.parallel.shard
-                                   : fmt::format("tensor: {}", recipe.parallel.tensor);
   const auto refuse = [&](const std::string& what) {
-    fail_request(where, fmt::format("parallel.{}: {} needs whole tensors, of which no rank has all "
-                                    "elements: leave it {}",
-                                    field, what, shared ? "'none'" : "1"));
+    fail_request(given == nullptr ? tree.where() : given->where(),
+                 fmt::format("parallel.shard: {}: {} needs whole tensors, of which no rank has all "
+                             "elements: leave it 'none'",
+                             recipe.parallel.shard, what));
   };
   if (optim::needs_whole_tensors(recipe.optimizer)) {
     refuse(fmt::format("optimizer.type: {}", recipe.optimizer.type));
@@ -226,7 +224,7 @@ Recipe recipe_from_config(const Config& tree) {
   Recipe recipe = read_options<Recipe>(tree, "", {});
   check_device(recipe, tree);
   check_schedule(recipe, tree);
-  check_parts(recipe, tree);
+  check_shares(recipe, tree);
 
   const TaskEntry& task =
       find_task(type_of(recipe.task, "task", "language_modeling"), type_place(recipe.task));

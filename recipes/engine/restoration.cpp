@@ -37,13 +37,16 @@ Tensor enlarged(const Tensor& images, int64_t scale, const std::string& interpol
   return result;
 }
 
-Batch as_batch(const data::ImageBatch& pairs, int64_t scale, bool small_input) {
-  const Tensor input = spread(pairs.images);
-  const Tensor large = enlarged(input, scale, "bicubic");
-  return {{{"input", small_input ? input : large},
-           {"enlarged", large},
-           {"target", centred(pairs.labels)}},
-          pairs.count};
+// `both`: "enlarged" too where the input is small.
+Batch as_batch(const data::ImageBatch& pairs, int64_t scale, bool small_input, bool both) {
+  const Tensor small = spread(pairs.images);
+  Batch batch{{{"target", centred(pairs.labels)}}, pairs.count};
+  if (small_input) batch.tensors.emplace_back("input", small);
+  if (small_input && !both) return batch;
+  const Tensor large = enlarged(small, scale, "bicubic");
+  if (!small_input) batch.tensors.emplace_back("input", large);
+  batch.tensors.emplace_back("enlarged", large);
+  return batch;
 }
 
 // The square's symmetries (data/degradation.h) of [B, H, W, C].
@@ -119,9 +122,10 @@ Restoration::Restoration(const Recipe& recipe, TaskUse use)
   const Shape target = data_->target_shape();
   nn::ImageGeometry geometry = geometry_of(*data_);
   scale_ = target[0] / geometry.height;
-  small_input_ = scale_ > 1 && nn::enlarges(recipe.model);
+  const bool enlarges = nn::enlarges(recipe.model);
+  small_input_ = scale_ > 1 && enlarges;
   geometry.outputs = geometry.channels;
-  if (nn::enlarges(recipe.model)) {
+  if (enlarges) {
     geometry.scale = scale_;
   } else {
     geometry.height = target[0];
@@ -134,11 +138,12 @@ Restoration::Restoration(const Recipe& recipe, TaskUse use)
   if (use != TaskUse::train) return;
   const data::LabelledBatchOptions batches{.batch = rows_per_step(), .seed = seed(), .slice = {}};
   start_batches(
-      [batches, data = data_, scale = scale_, small = small_input_](int64_t step,
-                                                                    const data::RowSlice& part) {
+      [batches, data = data_, scale = scale_, small = small_input_, residual = options_.residual](
+          int64_t step, const data::RowSlice& part) {
         data::LabelledBatchOptions own = batches;
         own.slice = part;
-        return as_batch(std::get<data::ImageBatch>(data->train_batch(step, own)), scale, small);
+        return as_batch(std::get<data::ImageBatch>(data->train_batch(step, own)), scale, small,
+                        residual);
       },
       data_->workers());
 }
@@ -151,8 +156,9 @@ Tensor Restoration::restored(const Batch& batch) {
 Tensor Restoration::ensemble(const Batch& batch) {
   Tensor sum;
   for (int turn = 0; turn < data::kTurns; ++turn) {
-    Batch own = batch;
-    for (auto& [name, tensor] : own.tensors) tensor = turned(tensor, turn);
+    const Batch own{
+        {{"input", turned(batch["input"], turn)}, {"enlarged", turned(batch["enlarged"], turn)}},
+        batch.count};
     const Tensor back = turned(restored(own), data::inverse_turn(turn));
     sum = turn == 0 ? back : add(sum, back);
   }
@@ -160,15 +166,17 @@ Tensor Restoration::ensemble(const Batch& batch) {
 }
 
 Tensor Restoration::loss(const Batch& batch) {
-  const Tensor result = restored(batch);
-  return options_.loss == "l1" ? l1_loss(result, batch["target"])
-                               : mse_loss(result, batch["target"]);
+  return difference(restored(batch), batch["target"]);
+}
+
+Tensor Restoration::difference(const Tensor& result, const Tensor& target) const {
+  return options_.loss == "l1" ? l1_loss(result, target) : mse_loss(result, target);
 }
 
 Batch Restoration::example(int64_t index) const {
   const data::ExampleRow row{index, {}, false};
   return as_batch(std::get<data::ImageBatch>(data_->gather(part_, std::span(&row, 1))), scale_,
-                  small_input_);
+                  small_input_, true);
 }
 
 void Restoration::walk(const EvaluationOptions& options, Communicator& communicator,
@@ -191,8 +199,7 @@ Metrics Restoration::evaluate(const EvaluationOptions& options, Communicator& co
   walk(options, communicator, progress, [&](const Batch& batch) {
     const Tensor result = options_.self_ensemble ? ensemble(batch) : restored(batch);
     const Tensor& target = batch["target"];
-    sums.loss +=
-        (options_.loss == "l1" ? l1_loss(result, target) : mse_loss(result, target)).item();
+    sums.loss += difference(result, target).item();
     sums.add(result, target, options_, scale_);
   });
   Metrics metrics{{"loss", communicator.all_reduce_number(sums.loss) /
@@ -227,7 +234,7 @@ std::vector<std::string> Restoration::write_samples(const std::string& folder,
   std::vector<data::Image> shown;
   for (const Batch& batch : examples) {
     for (const Tensor& x : {batch["enlarged"], restored(batch), batch["target"]}) {
-      shown.push_back(middle(add(mul(unit(x), 2.0), -1.0), height, width));
+      shown.push_back(middle(spread(unit(x)), height, width));
     }
   }
   constexpr int64_t kExamplesInARow = 2;

@@ -35,8 +35,8 @@ class Restoration : public IndexedTask {
   const char* item_name() const override { return "images"; }
   void resolve(Recipe& recipe) override { recipe.model = model_->config(); }
 
-  /// A batch holds "input", what the model sees, "enlarged", the input at the result's size, and
-  /// "target", all [B, H, W, C] around [-1, 1].
+  /// A batch holds "input", what the model sees, "enlarged", the input at the result's size (where
+  /// the task is residual), and "target", all [B, H, W, C] around [-1, 1].
   Tensor loss(const Batch& batch) override;
 
   /// loss, psnr and (of images of 11 x 11 at least) ssim: means over the images of the evaluated
@@ -64,6 +64,7 @@ class Restoration : public IndexedTask {
   struct Qualities;
 
   Batch example(int64_t index) const;
+  Tensor difference(const Tensor& result, const Tensor& target) const;
   Tensor restored(const Batch& batch);
   Tensor ensemble(const Batch& batch);
   /// Calls `visit` for this rank's share of the evaluated examples, one by one: their sizes differ.

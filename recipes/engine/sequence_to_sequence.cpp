@@ -6,7 +6,6 @@
 
 #include "autograd/ops/loss.h"
 #include "autograd/ops/reduce.h"
-#include "data/registry.h"
 #include "nn/models/beam_search.h"
 #include "recipes/engine/task_data.h"
 #include "recipes/engine/text_generator.h"
@@ -37,37 +36,15 @@ void SequenceToSequenceOptions::options(Options& o) {
 }
 
 SequenceToSequence::SequenceToSequence(const Recipe& recipe, TaskUse use, const std::string& assets)
-    : IndexedTask(recipe),
+    : PairTask(recipe),
       options_(read_options<SequenceToSequenceOptions>(recipe.task, "task sequence_to_sequence")) {
-  open_data(use, assets);
+  open_pairs(use, assets, options_.part);
   make_model();
   if (use != TaskUse::train) return;
-  const data::LabelledBatchOptions options{.batch = rows_per_step(), .seed = seed(), .slice = {}};
-  start_batches([data = data_, options](int64_t step, const data::RowSlice& part) -> Batch {
-    data::LabelledBatchOptions own = options;
-    own.slice = part;
-    const data::PairBatch batch = data->train_batch(step, own);
+  start_pairs([](const data::PairBatch& batch) -> Batch {
     return {{{"ids", batch.ids}, {"lengths", batch.lengths}, {"targets", batch.targets}},
             batch.count};
   });
-}
-
-void SequenceToSequence::open_data(TaskUse use, const std::string& assets) {
-  if (use == TaskUse::generate && has_tokenizer(assets)) {
-    own_tokenizer_ = data::load_tokenizer(tokenizer_file(assets));
-    return;
-  }
-  const Config& type = recipe_.data.at("type");
-  const data::DatasetEntry& entry = data::find_dataset(type.as_string(), type.where());
-  if (!entry.open_pairs) {
-    fail_request(type.where(),
-                 fmt::format("task sequence_to_sequence: the dataset '{}' ({}) has no pairs of "
-                             "texts",
-                             entry.name, entry.kind));
-  }
-  data_ = entry.open_pairs(with_saved_tokenizer(recipe_.data, assets));
-  part_ = chosen_part(recipe_, options_.part, data_->size(data::Part::validation),
-                      data_->size(data::Part::test), data_->summary());
 }
 
 void SequenceToSequence::make_model() {
@@ -143,17 +120,8 @@ void SequenceToSequence::add(const data::PairBatch& batch, Sums& sums) {
 Metrics SequenceToSequence::evaluate(const EvaluationOptions& options, Communicator& communicator,
                                      const Progress& progress) {
   const NoGrad no_grad;
-  const data::LabelledBatchOptions of_rank{.batch = evaluation_rows(options),
-                                           .seed = seed(),
-                                           .slice = {communicator.rank(), communicator.size()}};
-  int64_t batches = data_->evaluation_batches(part_, of_rank.batch);
-  if (options.max_batches > 0) batches = std::min(batches, options.max_batches);
   Sums sums;
-  for (int64_t i = 0; i < batches; ++i) {
-    const data::PairBatch batch = data_->evaluation_batch(part_, i, of_rank);
-    if (batch.rows > 0) add(batch, sums);
-    if (progress) progress(i + 1, batches);
-  }
+  walk(options, communicator, progress, [&](const data::PairBatch& batch) { add(batch, sums); });
   for (double* sum : {&sums.nats, &sums.tokens, &sums.right, &sums.pairs, &sums.whole}) {
     *sum = communicator.all_reduce_number(*sum);
   }
@@ -217,11 +185,6 @@ Generated SequenceToSequence::searched(const Tensor& ids, const GenerateOptions&
   generated.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return generated;
-}
-
-std::vector<std::string> SequenceToSequence::save_assets(const std::string& folder) {
-  tokenizer().save(tokenizer_file(folder));
-  return {tokenizer_file(folder)};
 }
 
 double SequenceToSequence::flops_per_row() {

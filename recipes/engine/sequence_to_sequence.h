@@ -5,11 +5,10 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "data/text_pairs.h"
 #include "nn/models/encoder_decoder.h"
-#include "recipes/engine/indexed_task.h"
+#include "recipes/engine/pair_task.h"
 
 namespace heed::recipes {
 
@@ -22,7 +21,7 @@ struct SequenceToSequenceOptions {
   void options(Options& o);
 };
 
-class SequenceToSequence : public IndexedTask {
+class SequenceToSequence : public PairTask {
  public:
   SequenceToSequence(const Recipe& recipe, TaskUse use, const std::string& assets);
 
@@ -30,8 +29,6 @@ class SequenceToSequence : public IndexedTask {
   nn::Module& module() override { return *model_; }
   nn::EncoderDecoder& model() { return *model_; }
 
-  std::string data_summary() override { return data_ ? data_->summary() : ""; }
-  const char* item_name() const override { return "pairs"; }
   void resolve(Recipe& recipe) override { recipe.model = model_->config(); }
 
   /// Batches hold "ids" [B, N] with their "lengths" [B], and "targets" [B, M].
@@ -43,21 +40,17 @@ class SequenceToSequence : public IndexedTask {
   Metrics evaluate(const EvaluationOptions& options, Communicator& communicator,
                    const Progress& progress) override;
 
-  Samples samples() const override { return Samples::answers; }
   /// The text for the source `prompt`; with task.beams above 1 the likeliest that a beam search
   /// finds, whatever the temperature. A source longer than in training, or than learned positions
   /// reach, loses its end; so does the text.
   Generated generate(const std::string& prompt, const GenerateOptions& options,
                      const TokenCallback& on_token) override;
-  /// tokenizer.json.
-  std::vector<std::string> save_assets(const std::string& folder) override;
   Config export_config() override { return model_->config(); }
 
  private:
   struct Sums {
     double nats = 0.0, tokens = 0.0, right = 0.0, pairs = 0.0, whole = 0.0;
   };
-  void open_data(TaskUse use, const std::string& assets);
   void make_model();
   void add(const data::PairBatch& batch, Sums& sums);
   Tensor written(const Tensor& ids, const Tensor& lengths, int64_t tokens);
@@ -65,16 +58,9 @@ class SequenceToSequence : public IndexedTask {
   Generated searched(const Tensor& ids, const GenerateOptions& options,
                      const TokenCallback& on_token);
   int64_t longest_prompt() const;
-  data::TokenId end() const { return static_cast<data::TokenId>(data::end_id(tokenizer())); }
-  const data::Tokenizer& tokenizer() const {
-    return own_tokenizer_ ? *own_tokenizer_ : data_->tokenizer();
-  }
   double flops_per_row() override;
 
   SequenceToSequenceOptions options_;
-  std::shared_ptr<const data::TextPairs> data_;
-  std::unique_ptr<data::Tokenizer> own_tokenizer_;  // without data
-  data::Part part_ = data::Part::validation;
   std::unique_ptr<nn::EncoderDecoder> model_;
 };
 

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include "data/image_codec.h"
 #include "tests/core/raises.h"
@@ -202,6 +203,13 @@ TEST(DegradedImages, WrapAnyImages) {
 
   options.degradation.scale = 5;
   EXPECT_THAT(request_error([&] { open_degraded_images(options); }), HasSubstr("5 times smaller"));
+  options.degradation.scale = 3;
+  for (const std::string mixing : {"mixup", "cutmix"}) {
+    options.images.set(mixing, 0.2);
+    EXPECT_THAT(request_error([&] { open_degraded_images(options); }), HasSubstr("no " + mixing));
+    options.images.set(mixing, 0.0);
+  }
+  EXPECT_EQ(open_degraded_images(options)->size(Part::train), 9) << "0 is no mixing";
   options.images = parse_yaml("{type: moving-shapes}", "t");
   EXPECT_THAT(request_error([&] { open_degraded_images(options); }), HasSubstr("not clips"));
 }

@@ -27,8 +27,8 @@ double value_at(const Image& image, int64_t y, int64_t x) {
   return 8.0 * (static_cast<double>(image.at(y, x)[0]) - 0.5);
 }
 
-// A glyph's mean over many places and noises is itself: found where it correlates best with the
-// sign of another image's best place.
+// Two images of a glyph, at other places and under other noise, correlate where each has it; images
+// of two glyphs do not.
 TEST(ProceduralImages, GlyphsAreOneSignAtAnyPlace) {
   constexpr int64_t kSize = 32, kGlyph = 9;
   const auto energy = [](const Image& image, int64_t top, int64_t left) {
@@ -94,6 +94,14 @@ TEST(ProceduralImages, EchoesCorrelateAtTheirDistanceAlone) {
       EXPECT_NEAR(correlation(0, other), 0.0, 0.07);
     }
   }
+}
+
+// At 9 pixels a pixel would be its own echo, at 18 each of two the other's.
+TEST(ProceduralImages, EchoesWantSizesWhereTheyAreEchoes) {
+  for (const int64_t size : {8, 9, 18})
+    EXPECT_THROW(procedural_image("echoes", 0, size, {1, 2, 3}), Error) << size;
+  for (const int64_t size : {10, 17, 19})
+    EXPECT_NO_THROW(procedural_image("echoes", 3, size, {1, 2, 3})) << size;
 }
 
 TEST(ProceduralImages, ShapesStandOutFromTheirGround) {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <map>
 #include <set>
 
 #include "data/image_grid.h"
@@ -64,6 +66,42 @@ TEST(ShapeScenes, BatchesHoldImagesAndMasks) {
   EXPECT_TRUE(std::all_of(labels.begin() + 256, labels.end(),
                           [](int64_t label) { return label == kIgnoreTarget; }));
   EXPECT_THROW(data->label(Part::train, 0), Error);
+}
+
+TEST(ColourCopy, LabelsAreTheColoursOfPixelsElsewhere) {
+  constexpr int64_t kSize = 7;
+  const std::map<std::array<float, 3>, int64_t> classes = {
+      {{0, 0, 0}, 0}, {{1, 1, 0}, 1}, {{1, 0, 1}, 2}, {{0, 1, 1}, 3}};
+  for (const auto& [down, right] : {std::pair{0, 3}, {2, 0}, {2, -3}, {-6, 1}}) {
+    const auto data = open_labelled_dataset(
+        parse_yaml(fmt::format("{{type: colour-copy, size: 7, down: {}, right: {}, train: 2, "
+                               "validation: 2, test: 0}}",
+                               down, right),
+                   "r.yaml"));
+    EXPECT_STREQ(data->kind(), "masks");
+    EXPECT_EQ(data->classes(), 4);
+    const auto batch = std::get<ImageBatch>(data->evaluation_batch(Part::train, 0, {.batch = 2}));
+    const auto pixels = batch.images.to_vector<float>();
+    const auto labels = batch.labels.to_vector<int64_t>();
+    const auto colour = [&](int64_t image, int64_t row, int64_t column) {
+      const auto at = static_cast<size_t>(3 * ((image * kSize + row) * kSize + column));
+      return classes.at({pixels[at], pixels[at + 1], pixels[at + 2]});
+    };
+    std::set<int64_t> seen;
+    for (int64_t i = 0; i < 2; ++i) {
+      for (int64_t row = 0; row < kSize; ++row) {
+        for (int64_t column = 0; column < kSize; ++column) {
+          const int64_t r = row + down, c = column + right;
+          const bool inside = r >= 0 && r < kSize && c >= 0 && c < kSize;
+          EXPECT_EQ(labels[static_cast<size_t>((i * kSize + row) * kSize + column)],
+                    inside ? colour(i, r, c) : kIgnoreTarget)
+              << row << " " << column << " of " << down << " " << right;
+          seen.insert(colour(i, row, column));
+        }
+      }
+    }
+    EXPECT_EQ(seen.size(), 4u);
+  }
 }
 
 TEST(MovingShapesData, IsClips) {

@@ -13,16 +13,16 @@ using Numbers = std::vector<int64_t>;
 
 const std::vector<std::string> kTasks = {"copy",    "reverse",   "recall", "two_channel",
                                          "passkey", "induction", "markov", "listops",
-                                         "carry"};
+                                         "carry",   "needle"};
 
 TEST(Synthetic, ExamplesAreFunctionsOfSeedAndIndex) {
   for (const std::string& task : kTasks) {
-    const SyntheticOptions options{.task = task};
+    const SyntheticOptions options{.task = task, .length = 65};  // needle: 4 n + 1
     for (int64_t i = 0; i < 50; ++i) {
       const SyntheticExample example = synthetic_example(options, 1, i);
       EXPECT_EQ(example.inputs, synthetic_example(options, 1, i).inputs);
-      ASSERT_EQ(example.inputs.size(), 64u) << task;
-      ASSERT_EQ(example.targets.size(), 64u) << task;
+      ASSERT_EQ(example.inputs.size(), 65u) << task;
+      ASSERT_EQ(example.targets.size(), 65u) << task;
       for (const int64_t token : example.inputs) {
         ASSERT_TRUE(token >= 0 && token < synthetic_vocab(options)) << task;
       }

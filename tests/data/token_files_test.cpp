@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "data/byte_tokenizer.h"
 #include "tests/core/raises.h"
 #include "tests/data/test_data.h"
@@ -57,6 +59,51 @@ TEST(TokenFiles, HoldOutTheirTail) {
   EXPECT_EQ(data->validation.tokens.slice(0, 3), (std::vector<TokenId>{0xe9, 256, 'y'}));
 }
 
+// Pieces and files end where they will; the split lies within the second file.
+TEST(TokenFiles, AreOneSequenceWhateverTheirSizes) {
+  const TemporaryFolder folder;
+  TokenFilesOptions options = write_files(folder, 2);
+  std::vector<uint32_t> ids(150'001);
+  for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<uint32_t>(i * i % 257);
+  ids.back() = 256;
+  const auto middle = ids.begin() + 70'000;
+  folder.write("a.bin", integers({ids.begin(), middle}, 2));
+  folder.write("b.bin", "");
+  folder.write("c.bin", integers({middle, ids.end()}, 2));
+  options.files = {folder / "?.bin"};
+  options.validation_files.clear();
+  options.validation = 0.2;
+  const auto data = open_token_files(options);
+  const int64_t kept = data->train.tokens.size(), held = data->validation.tokens.size();
+  EXPECT_EQ(kept, 120'000);
+  std::vector<TokenId> read = data->train.tokens.slice(0, kept);
+  const std::vector<TokenId> rest = data->validation.tokens.slice(0, held);
+  read.insert(read.end(), rest.begin(), rest.end());
+  EXPECT_EQ(read, std::vector<TokenId>(ids.begin(), ids.end()));
+  const auto ends = std::count(read.begin(), read.begin() + kept, 256);
+  EXPECT_EQ(data->train.bytes, kept - ends);
+  EXPECT_EQ(data->train.documents, 1 + ends - (read[static_cast<size_t>(kept) - 1] == 256));
+  EXPECT_EQ(data->validation.documents, std::count(rest.begin(), rest.end(), 256))
+      << "nothing follows the last";
+}
+
+TEST(TokenFiles, ThatAreHeldOutMayBeEmpty) {
+  const TemporaryFolder folder;
+  const TokenFilesOptions options = write_files(folder, 2);
+  folder.write("val.bin", "");
+  const auto data = open_token_files(options);
+  EXPECT_EQ(data->train.tokens.size(), 6);
+  EXPECT_EQ(data->validation.tokens.size(), 0);
+  EXPECT_EQ(data->validation.documents, 0);
+}
+
+TEST(TokenFiles, OfOneEndAreOneDocument) {
+  const TemporaryFolder folder;
+  const TokenFilesOptions options = write_files(folder, 2);
+  folder.write("val.bin", integers({256}, 2));
+  EXPECT_EQ(open_token_files(options)->validation.documents, 1);
+}
+
 TEST(TokenFiles, SayWhatIsWrong) {
   const TemporaryFolder folder;
   const TokenFilesOptions options = write_files(folder, 2);
@@ -67,6 +114,10 @@ TEST(TokenFiles, SayWhatIsWrong) {
   EXPECT_THAT(request_error([&] { open_token_files(options); }), HasSubstr("3 bytes"));
   folder.write("train.bin", "");
   EXPECT_THAT(request_error([&] { open_token_files(options); }), HasSubstr("no tokens"));
+  folder.write("train.bin", integers({1}, 2));
+  TokenFilesOptions held = options;
+  held.validation_files.clear();
+  EXPECT_THAT(request_error([&] { open_token_files(held); }), HasSubstr("no tokens"));
 }
 
 }  // namespace

@@ -86,11 +86,20 @@ TEST(AnswerModeling, EvaluationDoesNotDependOnTheBatchSize) {
   const Metrics b = evaluate(folder.path("run"), {"evaluation.batch_size=7"}).metrics;
   ASSERT_EQ(a.size(), 3u);
   for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i].second, b[i].second, 1e-5) << a[i].first;
+  EXPECT_NE(evaluate(folder.path("run"), {"task.part=test"}).metrics, a);
 }
 
 TEST(AnswerModeling, LearnedPositionsMustReach) {
   EXPECT_THAT(build_error(kRecipe, with({"model.context=4"})),
               HasSubstr("a context of 4 for pairs"));
+}
+
+TEST(AnswerModeling, RefusesOptionsThatMeanNothingWithPairs) {
+  EXPECT_THAT(build_error(kRecipe, with({"task.sampling=epochs"})),
+              HasSubstr("the data are pairs"));
+  EXPECT_THAT(build_error(kRecipe, with({"task.smoothing=0.1"})), HasSubstr("smoothing"));
+  EXPECT_THAT(build_error(kRecipe, with({"data.test=0", "task.part=test"})),
+              HasSubstr("no test part"));
 }
 
 }  // namespace

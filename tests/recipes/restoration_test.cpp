@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "core/files.h"
-#include "data/image_codec.h"
+#include "data/image_formats.h"
 #include "data/resample.h"
 #include "recipes/engine/evaluate.h"
 #include "recipes/engine/measures/image_quality.h"
@@ -37,8 +37,7 @@ TEST(Restoration, BeatsInterpolationAndShowsIt) {
   EXPECT_EQ(*find_metric(end.best, "psnr"), best);
 
   const std::string path = folder.path("run/" + recorder.samples.back().file);
-  const std::string bytes = read_file(path);
-  const data::ByteImage grid = data::decode_image(std::as_bytes(std::span(bytes)), path);
+  const data::Image grid = data::read_image(path);
   EXPECT_EQ(grid.width, 6 * 65 - 1) << "input, result and truth of two in a row";
   EXPECT_EQ(grid.height, 2 * 65 - 1);
 }
@@ -133,15 +132,11 @@ TEST(Restoration, InterpolationHasThePublishedQuality) {
   };
   for (const Published& p : {Published{2, 33.66, 0.9299}, {3, 30.39, 0.8682}, {4, 28.42, 0.8104}}) {
     const std::string folder = fmt::format("{}/x{}/", set5, p.scale);
-    const auto image = [](const std::string& path) {
-      const std::string bytes = read_file(path);
-      return data::to_image(data::decode_image(std::as_bytes(std::span(bytes)), path, 3));
-    };
     const std::vector<std::string> targets = expand_files(folder + "hr/*.png");
     double db = 0, similar = 0;
     for (const std::string& path : targets) {
-      const data::Image target = image(path);
-      const data::Image input = image(folder + "lr" + path.substr(path.rfind('/')));
+      const data::Image target = data::read_image(path, 3);
+      const data::Image input = data::read_image(folder + "lr" + path.substr(path.rfind('/')), 3);
       const data::Image large = data::resize(input, target.height, target.width, "bicubic");
       const Tensor a = without_border(rounded_luminance(large), p.scale);
       const Tensor b = without_border(rounded_luminance(target), p.scale);

@@ -94,6 +94,8 @@ TEST(SequenceModeling, SaysWhatDoesNotFit) {
   EXPECT_THAT(build_error(kRecipe, {"data.task=two_channel"}), HasSubstr("second channel"));
   EXPECT_THAT(build_error(kRecipe, {"data.length=10"}), HasSubstr("24 places are needed"));
   EXPECT_THAT(build_error(kRecipe, {"model.context=10"}), HasSubstr("context of 10"));
+  EXPECT_THAT(build_error(kRecipe, {"task.sampling=epochs"}), HasSubstr("the data are synthetic"));
+  EXPECT_THAT(build_error(kRecipe, {"task.part=test"}), HasSubstr("no test part"));
   EXPECT_THAT(build_error(kRecipe, {"evaluation.baselines=[unigram]"}), HasSubstr("unigram"));
 }
 
