@@ -312,7 +312,9 @@ void bench_attention(AttentionBench b) {
                  fmt::format("--kv-heads {} does not divide --heads {}", kv_heads, b.shape.heads));
   const bool masked = b.pytorch || b.materialised || b.form == "masked";
   if (b.pattern.name == "lengths" && b.shape.batch > 1 && masked)
-    fail_request({}, "--pytorch and --materialised have one mask, not one of each sequence");
+    fail_request({},
+                 "--pytorch, --materialised and --form masked have one mask, not one of each "
+                 "sequence");
   const AttentionPattern pattern = b.pattern.make();
   if (b.show_pattern) {
     const AttentionShape s = shape_of(b, b.pattern);
@@ -368,18 +370,22 @@ void add_bench_attention(CLI::App& bench) {
       option(command, "--sweep", "tokens|window", a.sweep,
              "one line for each of doubling lengths up to --tokens, or of doubling windows", false)
           ->check(CLI::IsMember({"tokens", "window"}));
-  option(command, "--plot", "FILE.svg", a.plot, "draw the sweep's times", false)->needs(sweep);
+  CLI::Option* plot =
+      option(command, "--plot", "FILE.svg", a.plot, "draw the sweep's times", false)->needs(sweep);
   command->add_flag("--show-pattern", a.show_pattern, "print the pattern as text instead");
-  command->add_flag("--materialised", a.materialised,
-                    "also time masked scores of all pairs in memory (f32)");
-  command->add_flag("--unfused", a.unfused,
-                    "also time a neighborhood whose weights are stored: naive, and by products");
-  option(command, "--form", "FORM", a.form,
-         fmt::format("time one form alone and compare its results with another's: {}",
-                     fmt::join(attention_forms(), ", ")),
-         false)
-      ->check(CLI::IsMember(attention_forms()));
-  command->add_flag("--pytorch", a.pytorch, "also time PyTorch");
+  CLI::Option* materialised = command->add_flag(
+      "--materialised", a.materialised, "also time masked scores of all pairs in memory (f32)");
+  CLI::Option* unfused = command->add_flag(
+      "--unfused", a.unfused,
+      "also time a neighborhood whose weights are stored: naive, and by products");
+  CLI::Option* pytorch = command->add_flag("--pytorch", a.pytorch, "also time PyTorch");
+  CLI::Option* form =
+      option(command, "--form", "FORM", a.form,
+             fmt::format("time one form alone and compare its results with another's: {}",
+                         fmt::join(attention_forms(), ", ")),
+             false)
+          ->check(CLI::IsMember(attention_forms()));
+  for (CLI::Option* beside : {sweep, plot, materialised, unfused, pytorch}) form->excludes(beside);
   option(command, "--python", "PROGRAM", a.python,
          "the Python that has torch; default: $HEED_PYTHON, else python3", false);
   command->add_flag("--json", a.json, "print one JSON document");

@@ -94,15 +94,6 @@ Form fused(const Inputs& in, const AttentionPattern& pattern) {
           }};
 }
 
-/// Rows [N] of a matrix [.., N] for row(values, the row's number).
-void each_row(const Tensor& x, const std::function<void(float*, int64_t)>& row) {
-  const int64_t width = x.size(-1);
-  auto* values = x.data<float>();
-  parallel_for(x.numel() / width, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) row(values + r * width, r);
-  });
-}
-
 /// Attention as it is often written: the scores of all pairs in memory, and a mask of -infinity.
 Form masked(const Inputs& given, const AttentionPattern& pattern) {
   const int64_t heads = given.q.size(1), n = given.q.size(2);
@@ -128,13 +119,7 @@ Form masked(const Inputs& given, const AttentionPattern& pattern) {
             const Tensor out = kernels::matmul(p, v);
             const Tensor dv = kernels::matmul(transposed(p), dout);
             const Tensor ds = kernels::matmul(dout, transposed(v));
-            const auto* weights = p.data<float>();
-            each_row(ds, [&](float* row, int64_t r) {
-              const float* w = weights + r * n;
-              float sum = 0.0f;
-              for (int64_t j = 0; j < n; ++j) sum += row[j] * w[j];
-              for (int64_t j = 0; j < n; ++j) row[j] = scale * w[j] * (row[j] - sum);
-            });
+            softmax_backward_rows(ds, p, scale);
             return Outcome{out, kernels::matmul(ds, k), kernels::matmul(transposed(ds), q), dv};
           }};
 }

@@ -47,6 +47,7 @@ class StepWatch : public recipes::TrainObserver {
     if (arguments.profile) profile.emplace();
   }
 
+  void on_start(const recipes::StartReport&) override { waited_before_ = seconds_waited(); }
   void on_step(const recipes::StepReport& step) override {
     if (profile) profile->mark("data, clipping, optimizer");
     if (step.step == 1) first_step_seconds = seconds_since_start();
@@ -59,15 +60,12 @@ class StepWatch : public recipes::TrainObserver {
       profile->reset();
     }
     waited_before_ = seconds_waited();
-    if (progress_.on_terminal() && world().rank() == 0)
-      progress_.update("step", step.step, total_, "");
+    if (progress_.on_terminal()) progress_.update("step", step.step, total_, "");
   }
-  void on_warning(const std::string& message) override {
-    if (world().rank() == 0) print_warning(message);
-  }
+  void on_warning(const std::string& message) override { print_warning(message); }
 
   std::vector<double> milliseconds;
-  std::vector<double> waited_ms;  ///< of a step: for other ranks
+  std::vector<double> waited_ms;  ///< of a step: for others and for data
   int64_t peak_bytes = 0;
   double first_step_seconds = 0.0;
   std::optional<OpProfile> profile;

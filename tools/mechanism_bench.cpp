@@ -32,6 +32,8 @@ struct MechanismTiming {
   int64_t parameters = 0;
 };
 
+const char* dtype_of(const MechanismBench& b) { return b.bf16 ? "bf16" : "f32"; }
+
 Tensor normal(const Shape& shape, uint64_t purpose, DType dtype) {
   const Tensor t = Tensor::empty(shape, dtype);
   kernels::fill_normal(t, 0.0, 1.0, {1, purpose, 0});
@@ -89,6 +91,13 @@ void bench_mechanism(const MechanismBench& b) {
     document.set("tokens", b.tokens);
     document.set("dim", b.host.dim);
     document.set("heads", b.host.heads);
+    document.set("kv_heads", b.host.resolved().kv_heads);
+    document.set("position", b.host.position);
+    document.set("causal", b.host.causal);
+    document.set("dtype", dtype_of(b));
+    Config grid = Config::list();
+    for (const int64_t length : b.grid) grid.append(length);
+    document.set("grid", grid);
     document.set("mechanism", document_of(own));
     document.set("softmax", document_of(softmax));
     return print_json(document);
@@ -105,7 +114,7 @@ void bench_mechanism(const MechanismBench& b) {
   fmt::print(
       "[{}, {}, {}], {} heads, {}, {} thread{}\n{}{:.2f} times softmax's time forward, {:.2f} with "
       "backward\n",
-      b.batch, b.tokens, b.host.dim, b.host.heads, b.bf16 ? "bf16" : "f32", thread_count(),
+      b.batch, b.tokens, b.host.dim, b.host.heads, dtype_of(b), thread_count(),
       thread_count() == 1 ? "" : "s", table.to_string(), own.time.forward / softmax.time.forward,
       own.time.both / softmax.time.both);
 }

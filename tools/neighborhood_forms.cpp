@@ -4,20 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "core/parallel.h"
-
 namespace heed::tools {
 namespace {
-
-/// Calls row(A's row, another's) for every query.
-template <class Row>
-void each_row(const Tensor& a, const Tensor& b, const Row& row) {
-  const int64_t width = a.size(2), rows = a.size(0) * a.size(1);
-  auto *x = a.data<float>(), *y = b.data<float>();
-  parallel_for(rows, 64, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) row(x + r * width, y + r * width, width);
-  });
-}
 
 float scale_of(const Tensor& q) { return 1.0f / std::sqrt(static_cast<float>(q.size(2))); }
 
@@ -44,13 +32,24 @@ NeighborhoodGrid::NeighborhoodGrid(const std::vector<NeighborhoodAxis>& axes) {
   }
 }
 
+void softmax_backward_rows(const Tensor& dp, const Tensor& p, float scale) {
+  const int64_t width = dp.size(-1);
+  const auto* weights = p.data<float>();
+  each_row(dp, [=](float* row, int64_t r) {
+    const float* w = weights + r * width;
+    float sum = 0.0f;
+    for (int64_t m = 0; m < width; ++m) sum += row[m] * w[m];
+    for (int64_t m = 0; m < width; ++m) row[m] = scale * w[m] * (row[m] - sum);
+  });
+}
+
 Tensor unfused_forward(const NeighborhoodOperators& operators, int64_t neighbours, const Tensor& q,
                        const Tensor& k, const Tensor& v, Tensor* weights) {
   const Tensor a = Tensor::full({q.size(0), q.size(1), neighbours},
                                 -std::numeric_limits<double>::infinity(), DType::f32);
   operators.pn(q, k, a);
   const float scale = scale_of(q);
-  each_row(a, a, [scale](float* row, const float*, int64_t width) {
+  each_row(a, [scale, width = neighbours](float* row, int64_t) {
     const float largest = *std::max_element(row, row + width);
     float sum = 0.0f;
     for (int64_t m = 0; m < width; ++m) sum += row[m] = std::exp(scale * (row[m] - largest));
@@ -67,12 +66,7 @@ UnfusedGradients unfused_backward(const NeighborhoodOperators& operators, const 
   g.dv = operators.in(weights, dout);
   const Tensor da = Tensor::zeros(weights.shape(), DType::f32);
   operators.pn(dout, v, da);
-  const float scale = scale_of(q);
-  each_row(da, weights, [scale](float* row, const float* p, int64_t width) {
-    float sum = 0.0f;
-    for (int64_t m = 0; m < width; ++m) sum += row[m] * p[m];
-    for (int64_t m = 0; m < width; ++m) row[m] = scale * p[m] * (row[m] - sum);
-  });
+  softmax_backward_rows(da, weights, scale_of(q));
   g.dq = operators.nn(da, k);
   g.dk = operators.in(da, q);
   return g;

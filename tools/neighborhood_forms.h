@@ -13,6 +13,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/parallel.h"
 #include "core/tensor.h"
 #include "kernels/attention/pattern.h"
 
@@ -49,6 +50,19 @@ class NeighborhoodOperators {
   virtual Tensor nn(const Tensor& a, const Tensor& y) const = 0;
   virtual Tensor in(const Tensor& a, const Tensor& x) const = 0;
 };
+
+/// Calls row(values, the row's number) for the rows of a contiguous f32 tensor [.., N].
+template <class Row>
+void each_row(const Tensor& x, const Row& row) {
+  const int64_t width = x.size(-1);
+  auto* values = x.data<float>();
+  parallel_for(x.numel() / width, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) row(values + r * width, r);
+  });
+}
+
+/// dP [.., N] -> dA = scale P (dP - sum over the row of P dP), in place.
+void softmax_backward_rows(const Tensor& dp, const Tensor& p, float scale);
 
 std::unique_ptr<NeighborhoodOperators> naive_neighborhood(const NeighborhoodGrid& grid);
 std::unique_ptr<NeighborhoodOperators> product_neighborhood(const NeighborhoodGrid& grid);

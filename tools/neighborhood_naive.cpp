@@ -1,4 +1,6 @@
 // The naive form: for every query, one neighbour after the other.
+#include <vector>
+
 #include "core/parallel.h"
 #include "tools/neighborhood_forms.h"
 
@@ -13,16 +15,31 @@
 namespace heed::tools {
 namespace {
 
-HEED_CLONES float dot(const float* x, const float* y, int64_t width) {
-  float sum = 0.0f;
+/// `count` vectors, `step` floats apart: tokens along the innermost axis.
+struct Run {
+  const float* first;
+  int64_t step, count;
+};
+
+/// out[t] = <x, vector t>. A clone is chosen by an indirect call: one a run, not one a pair.
+HEED_CLONES void dots(float* out, const float* x, const Run& run, int64_t width) {
+  for (int64_t t = 0; t < run.count; ++t) {
+    const float* y = run.first + t * run.step;
+    float sum = 0.0f;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t c = 0; c < width; ++c) sum += x[c] * y[c];
-  return sum;
+    for (int64_t c = 0; c < width; ++c) sum += x[c] * y[c];
+    out[t] = sum;
+  }
 }
 
-HEED_CLONES void add_scaled(float* out, float factor, const float* x, int64_t width) {
+/// out += sum over t of factors[t] times vector t.
+HEED_CLONES void add_scaled(float* out, const float* factors, const Run& run, int64_t width) {
+  for (int64_t t = 0; t < run.count; ++t) {
+    const float* y = run.first + t * run.step;
+    const float factor = factors[t];
 #pragma omp simd
-  for (int64_t c = 0; c < width; ++c) out[c] += factor * x[c];
+    for (int64_t c = 0; c < width; ++c) out[c] += factor * y[c];
+  }
 }
 
 class Naive final : public NeighborhoodOperators {
@@ -36,7 +53,9 @@ class Naive final : public NeighborhoodOperators {
       const float* own = x.data<float>() + row * width;
       const float* others = y.data<float>() + sequence * grid_.tokens() * width;
       float* out = weights + row * grid_.neighbours();
-      each([&](int64_t place, int64_t j) { out[place] = dot(own, others + j * width, width); });
+      each([&](int64_t place, int64_t j, int64_t count) {
+        dots(out + place, own, {others + j * width, step() * width, count}, width);
+      });
     });
   }
 
@@ -47,8 +66,8 @@ class Naive final : public NeighborhoodOperators {
       const float* weights = a.data<float>() + row * grid_.neighbours();
       const float* others = y.data<float>() + sequence * grid_.tokens() * width;
       float* out = result.data<float>() + row * width;
-      each([&](int64_t place, int64_t j) {
-        add_scaled(out, weights[place], others + j * width, width);
+      each([&](int64_t place, int64_t j, int64_t count) {
+        add_scaled(out, weights + place, {others + j * width, step() * width, count}, width);
       });
     });
     return result;
@@ -58,13 +77,17 @@ class Naive final : public NeighborhoodOperators {
     const int64_t width = x.size(2), tokens = grid_.tokens(), neighbours = grid_.neighbours();
     const Tensor result = Tensor::zeros(x.shape(), DType::f32);
     parallel_for(x.size(0) * tokens, 16, [&](int64_t begin, int64_t end) {
+      std::vector<float> factors;
       for (int64_t row = begin; row < end; ++row) {
         const int64_t sequence = row / tokens;
         const float* weights = a.data<float>() + sequence * tokens * neighbours;
         const float* others = x.data<float>() + sequence * tokens * width;
         float* out = result.data<float>() + row * width;
-        each_seer(row % tokens, [&](int64_t i, int64_t place) {
-          add_scaled(out, weights[i * neighbours + place], others + i * width, width);
+        each_seer(row % tokens, [&](int64_t i, int64_t count, const auto& place) {
+          factors.clear();
+          for (int64_t t = 0; t < count; ++t)
+            factors.push_back(weights[(i + t * step()) * neighbours + place(t)]);
+          add_scaled(out, factors.data(), {others + i * width, step() * width, count}, width);
         });
       }
     });
@@ -74,8 +97,11 @@ class Naive final : public NeighborhoodOperators {
  private:
   using Axis = NeighborhoodGrid::Axis;
 
-  /// Calls fn(row, sequence, each) for every query; each(visit) calls visit(place in A,
-  /// key).
+  /// Tokens from one of a run to the next.
+  int64_t step() const { return grid_.axis(2).of.dilation; }
+
+  /// Calls fn(row, sequence, each) for every query; each(visit) calls visit(place in A, key, count)
+  /// for every run of keys.
   template <class Fn>
   void each_query(int64_t sequences, const Fn& fn) const {
     const int64_t tokens = grid_.tokens();
@@ -96,8 +122,8 @@ class Naive final : public NeighborhoodOperators {
         const int64_t line =
             NeighborhoodGrid::key(x, i, a) * y.of.length + NeighborhoodGrid::key(y, j, b);
         const int64_t place = (a * y.of.window + b) * z.of.window;
-        for (int64_t c = 0; c < z.count[static_cast<size_t>(k)]; ++c)
-          visit(place + c, line * z.of.length + NeighborhoodGrid::key(z, k, c));
+        visit(place, line * z.of.length + NeighborhoodGrid::key(z, k, 0),
+              int64_t{z.count[static_cast<size_t>(k)]});
       }
     }
   }
@@ -115,7 +141,8 @@ class Naive final : public NeighborhoodOperators {
     return {residue, m < k ? 0 : m - right, m >= group - k ? group : m + left + 1};
   }
 
-  /// Calls visit(query, place of the token in its row of A).
+  /// Calls visit(query, count, place) for every run of queries; place(t): of the token in the row
+  /// that query t of the run has in A.
   template <class Visit>
   void each_seer(int64_t token, const Visit& visit) const {
     const Axis &x = grid_.axis(0), &y = grid_.axis(1), &z = grid_.axis(2);
@@ -130,10 +157,9 @@ class Naive final : public NeighborhoodOperators {
       for (int64_t q = b.first; q < b.end; ++q) {
         const int64_t j = b.residue + q * y.of.dilation;
         const int64_t pj = pi * y.of.window + place(y, j, at[1]);
-        for (int64_t r = c.first; r < c.end; ++r) {
-          const int64_t k = c.residue + r * z.of.dilation;
-          visit((i * y.of.length + j) * z.of.length + k, pj * z.of.window + place(z, k, at[2]));
-        }
+        const int64_t k = c.residue + c.first * z.of.dilation;
+        visit((i * y.of.length + j) * z.of.length + k, c.end - c.first,
+              [&](int64_t t) { return pj * z.of.window + place(z, k + t * z.of.dilation, at[2]); });
       }
     }
   }

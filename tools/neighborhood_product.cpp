@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/parallel.h"
 #include "core/views.h"
 #include "kernels/matmul/matmul.h"
 #include "tools/neighborhood_forms.h"
@@ -11,6 +12,7 @@ namespace heed::tools {
 namespace {
 
 constexpr int64_t kBoxTokens = 64;
+constexpr int64_t kRows = 64;  // copied by one task
 
 /// A box of queries of one residue, the keys that any of them sees, and where these lie in A.
 struct Tile {
@@ -25,21 +27,26 @@ struct Tile {
 Tensor gathered(const Tensor& x, const std::vector<int64_t>& tokens) {
   const int64_t width = x.size(2), sequences = x.size(0), count = std::ssize(tokens);
   const Tensor out = Tensor::empty({sequences, count, width}, DType::f32);
-  for (int64_t s = 0; s < sequences; ++s)
-    for (int64_t t = 0; t < count; ++t)
-      std::copy_n(x.data<float>() + (s * x.size(1) + tokens[static_cast<size_t>(t)]) * width, width,
-                  out.data<float>() + (s * count + t) * width);
+  parallel_for(sequences * count, kRows, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t token = tokens[static_cast<size_t>(row % count)];
+      std::copy_n(x.data<float>() + (row / count * x.size(1) + token) * width, width,
+                  out.data<float>() + row * width);
+    }
+  });
   return out;
 }
 
 void add_rows(const Tensor& rows, const std::vector<int64_t>& tokens, const Tensor& to) {
   const int64_t width = to.size(2), count = std::ssize(tokens);
-  for (int64_t s = 0; s < to.size(0); ++s)
-    for (int64_t t = 0; t < count; ++t) {
-      const float* from = rows.data<float>() + (s * count + t) * width;
-      float* into = to.data<float>() + (s * to.size(1) + tokens[static_cast<size_t>(t)]) * width;
+  parallel_for(to.size(0) * count, kRows, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t token = tokens[static_cast<size_t>(row % count)];
+      const float* from = rows.data<float>() + row * width;
+      float* into = to.data<float>() + (row / count * to.size(1) + token) * width;
       for (int64_t c = 0; c < width; ++c) into[c] += from[c];
     }
+  });
 }
 
 class Product final : public NeighborhoodOperators {
@@ -77,15 +84,17 @@ class Product final : public NeighborhoodOperators {
   void each_entry(const Tile& tile, const Tensor& a, const Tensor& box, const Fn& fn) const {
     const int64_t width = grid_.neighbours(), rows = std::ssize(tile.queries);
     const int64_t keys = std::ssize(tile.keys);
-    for (int64_t s = 0; s < a.size(0); ++s) {
-      float* weights = a.data<float>() + s * grid_.tokens() * width;
-      float* values = box.data<float>() + s * rows * keys;
-      for (const Tile::Run& run : tile.runs) {
-        float* weight = weights + tile.queries[static_cast<size_t>(run.query)] * width + run.place;
-        float* value = values + run.query * keys + run.key;
+    const int64_t runs = std::ssize(tile.runs);
+    parallel_for(a.size(0) * runs, 8 * kRows, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t s = i / runs;
+        const Tile::Run& run = tile.runs[static_cast<size_t>(i % runs)];
+        const int64_t query = s * grid_.tokens() + tile.queries[static_cast<size_t>(run.query)];
+        float* weight = a.data<float>() + query * width + run.place;
+        float* value = box.data<float>() + (s * rows + run.query) * keys + run.key;
         for (int64_t c = 0; c < run.count; ++c) fn(weight[c], value[c]);
       }
-    }
+    });
   }
 
   /// A's weights of a tile, with zeros for the pairs that do not exist.

@@ -165,10 +165,13 @@ recipes::Metrics bench_metrics(const std::vector<std::string>& arguments) {
   return metrics;
 }
 
-/// The command that gives these results again, without places of this machine.
-std::string neutral_command(const recipes::ClaimPlan& plan) {
-  return fmt::format("heed reproduce {} --size {} --seeds {}", plan.claim.slug, plan.size,
-                     plan.seeds);
+/// The command that gives these results again, without places of this machine; with the jobs that
+/// were asked for where arms are benchmarks, whose threads depend on them.
+std::string neutral_command(const recipes::ClaimPlan& plan, int64_t jobs) {
+  const bool times = std::any_of(plan.runs.begin(), plan.runs.end(),
+                                 [](const recipes::ClaimRun& run) { return run.recipe.empty(); });
+  return fmt::format("heed reproduce {} --size {} --seeds {}{}", plan.claim.slug, plan.size,
+                     plan.seeds, times && jobs > 0 ? fmt::format(" --jobs {}", jobs) : "");
 }
 
 std::vector<std::string> run_command(const recipes::ClaimPlan& plan, const recipes::ClaimRun& run) {
@@ -218,7 +221,7 @@ void reproduce(const ReproduceArguments& arguments) {
   ReproducePrinter printer(arguments.json);
   const recipes::ClaimResult result = recipes::run_claim(plan, options, printer);
 
-  const std::string command = neutral_command(plan);
+  const std::string command = neutral_command(plan, arguments.jobs);
   const std::string version = fmt::format("{} ({})", HEED_VERSION, revision());
   const Config document = recipes::to_config(result, command, version);
   const fs::path out(plan.out);
@@ -241,7 +244,8 @@ void add_reproduce(CLI::App& heed) {
   details(command,
           "Trains every arm of the claim with every seed, several at a time, measures them and "
           "judges the relation that the claim fixed beforehand: confirmed, refuted or inconclusive "
-          "(docs/claims.md). The folder receives the runs, claim.result.json, claim.html and claim.svg. "
+          "(docs/claims.md). The folder receives the runs, claim.result.json, claim.html and "
+          "claim.svg. "
           "Stopped or killed, the same command goes on where it was. The exit status is 0 whatever "
           "the verdict, 1 when a run failed.");
   positional(command, "CLAIM", arguments->slug,

@@ -38,6 +38,12 @@ void NeighborhoodOptions::options(Options& o) {
     const int64_t s = along(strides, stride, a), w = along(windows, window, a);
     o.check(s <= w, "stride", fmt::format("stride ({}) must be at most window ({})", s, w));
   }
+  const auto at_most_three = [&](const char* name, const std::vector<int64_t>& each) {
+    o.check(each.size() <= 3, name, fmt::format("{}: {} of at most 3 axes", name, each.size()));
+  };
+  at_most_three("windows", windows);
+  at_most_three("dilations", dilations);
+  at_most_three("strides", strides);
 }
 
 NeighborhoodAttention::NeighborhoodAttention(const AttentionHost& given,
@@ -74,8 +80,9 @@ Tensor NeighborhoodAttention::forward(const Tensor& x, const AttentionContext& c
   const Shape grid = context.grid.rank() > 0 ? context.grid : Shape{x.size(1)};
   if (!pads() || fitted(grid) == grid) return PatternAttention::forward(x, context);
   HEED_CHECK(context.globals == 0 && !context.lengths.defined() && !context.bias.defined() &&
-                 grid.numel() == x.size(1),
-             "attention neighborhood: padding is for whole maps alone: take `fit: shrink`");
+                 host().position != "rotary" && grid.numel() == x.size(1),
+             "attention neighborhood: padding is for whole maps alone, without rotary positions: "
+             "take `fit: shrink`");
   AttentionContext padded;
   padded.grid = fitted(grid);
   const auto batched = [&](const Shape& shape) {
@@ -94,8 +101,12 @@ Tensor NeighborhoodAttention::forward(const Tensor& x, const AttentionContext& c
 }
 
 double NeighborhoodAttention::flops(int64_t tokens) const {
-  const Shape grid = likely_request(tokens).grid;
-  return PatternAttention::flops(pads() ? fitted(grid).numel() : tokens);
+  PatternRequest request = likely_request(tokens);
+  if (pads() && request.globals == 0) {
+    request.grid = fitted(request.grid);
+    request.queries = request.keys = request.grid.numel();
+  }
+  return PatternAttention::flops(request);
 }
 
 void NeighborhoodAttention::split_heads(const TensorSplitPointer& split) {

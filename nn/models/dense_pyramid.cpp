@@ -34,7 +34,7 @@ DensePyramidOptions read_dense_pyramid_options(const Config& config) {
 }
 
 DensePyramid::DensePyramid(const DensePyramidOptions& o)
-    : trunk(checked(o), true),
+    : PyramidModel(checked(o), true),
       fuse(o.head_dim * static_cast<int64_t>(o.dims.size()), o.head_dim, true,
            init::truncated_normal(o.init_std)),
       head(o.head_dim, o.outputs, true, init::truncated_normal(o.init_std)),
@@ -42,11 +42,7 @@ DensePyramid::DensePyramid(const DensePyramidOptions& o)
   for (const int64_t dim : o.dims) {
     projections.emplace(dim, o.head_dim, true, init::truncated_normal(o.init_std));
   }
-  if (trunk.position.defined()) {
-    parameters({{"position", trunk.position, trunk.position_init()}});
-  }
-  children({{"embeds", trunk.embeds}, {"dropout", trunk.dropout}, {"stages", trunk.stages}});
-  children({{"norms", trunk.norms}, {"projections", projections}, {"fuse", fuse}, {"head", head}});
+  children({{"projections", projections}, {"fuse", fuse}, {"head", head}});
 }
 
 ImageGeometry DensePyramid::geometry() const {
@@ -81,21 +77,16 @@ Tensor DensePyramid::forward(const Tensor& x, const Tensor& times, const Tensor&
 }
 
 double DensePyramid::flops() const {
-  int64_t height = options_.height, width = options_.width;
-  double total = trunk.flops(height, width);
+  std::vector<int64_t> pixels;
+  double total = trunk.flops(options_.height, options_.width, &pixels);
   const auto each = [](const Linear& layer) {
     return 2.0 * static_cast<double>(layer.weight.numel());
   };
-  height = options_.height, width = options_.width;
-  double finest = 0.0;
-  auto projection = projections.begin();
-  for (const auto& embed : trunk.embeds) {
-    embed->flops(height, width);
-    const auto pixels = static_cast<double>(height * width);
-    if (finest == 0.0) finest = pixels;
-    total += each(**projection++) * pixels;
+  auto own = pixels.begin();
+  for (const auto& projection : projections) {
+    total += each(*projection) * static_cast<double>(*own++);
   }
-  return total + (each(fuse) + each(head)) * finest;
+  return total + (each(fuse) + each(head)) * static_cast<double>(pixels.front());
 }
 
 }  // namespace heed::nn

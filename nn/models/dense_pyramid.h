@@ -3,7 +3,8 @@
 // arXiv 2105.15203, section 3.2):
 //   m_s = enlarge(linear(norm(map_s)))                   [B, H / patch, W / patch, head_dim]
 //   y   = enlarge(linear(gelu(linear(concat of m_s))))   [B, H, W, outputs]
-// Weights of the stages are named as pyramid's: a classifier's checkpoint starts them.
+// Weights of the stages are named as pyramid's: a classifier's checkpoint starts them. So are
+// `norms`, but without `stage_norms` the classifier has one alone, `norms.0`, of its last stage.
 #pragma once
 
 #include <vector>
@@ -11,7 +12,6 @@
 #include "nn/layers/linear.h"
 #include "nn/models/image_model.h"
 #include "nn/models/pyramid_trunk.h"
-#include "nn/resized_table.h"
 
 namespace heed::nn {
 
@@ -24,7 +24,7 @@ struct DensePyramidOptions : PyramidOptions {
 
 DensePyramidOptions read_dense_pyramid_options(const Config& config);
 
-class DensePyramid : public ImageModel, public ResizesTables {
+class DensePyramid : public PyramidModel<ImageModel> {
  public:
   explicit DensePyramid(const DensePyramidOptions& options);
 
@@ -35,15 +35,11 @@ class DensePyramid : public ImageModel, public ResizesTables {
   /// Images of any size, but for learned positions; no times, no labels.
   Tensor forward(const Tensor& x, const Tensor& times, const Tensor& labels) override;
   double flops() const override;
-  Tensor resized_table(const std::string& name, const Tensor& given) const override {
-    return name == "position" ? trunk.resized_position(given) : Tensor();
-  }
 
   /// The normalised map of every stage [B, H', W', C], finest first: what detection and
   /// segmentation take.
   std::vector<Tensor> features(const Tensor& images);
 
-  PyramidTrunk trunk;
   ModuleList<Linear> projections;  // of each stage
   Linear fuse, head;
 

@@ -17,13 +17,9 @@ const PyramidOptions& checked(const PyramidOptions& o) {
 }  // namespace
 
 Pyramid::Pyramid(const PyramidOptions& o)
-    : trunk(checked(o), false),
+    : PyramidModel(checked(o), false),
       head(o.dims.back(), o.classes, true, init::truncated_normal(o.init_std)) {
-  if (trunk.position.defined()) {
-    parameters({{"position", trunk.position, trunk.position_init()}});
-  }
-  children({{"embeds", trunk.embeds}, {"dropout", trunk.dropout}});
-  children({{"stages", trunk.stages}, {"norms", trunk.norms}, {"head", head}});
+  children({{"head", head}});
 }
 
 ClassifierInput Pyramid::input() const {
@@ -44,8 +40,8 @@ Tensor Pyramid::forward(const Tensor& images, const Tensor& lengths) {
 }
 
 double Pyramid::flops() const {
-  int64_t height = options().height, width = options().width;
-  return 2.0 * static_cast<double>(head.weight.numel()) + trunk.flops(height, width);
+  return 2.0 * static_cast<double>(head.weight.numel()) +
+         trunk.flops(options().height, options().width);
 }
 
 }  // namespace heed::nn

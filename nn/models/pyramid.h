@@ -11,11 +11,10 @@
 #include "nn/layers/linear.h"
 #include "nn/models/classifier.h"
 #include "nn/models/pyramid_trunk.h"
-#include "nn/resized_table.h"
 
 namespace heed::nn {
 
-class Pyramid : public Classifier, public ResizesTables {
+class Pyramid : public PyramidModel<Classifier> {
  public:
   explicit Pyramid(const PyramidOptions& options);
 
@@ -26,15 +25,11 @@ class Pyramid : public Classifier, public ResizesTables {
   /// Images of any size, but for learned positions.
   Tensor forward(const Tensor& images, const Tensor& lengths) override;
   double flops() const override;
-  Tensor resized_table(const std::string& name, const Tensor& given) const override {
-    return name == "position" ? trunk.resized_position(given) : Tensor();
-  }
 
   /// The map of every stage [B, H', W', C], finest first.
   std::vector<Tensor> features(const Tensor& images) { return trunk.maps(images, compute_dtype()); }
   const PyramidOptions& options() const { return trunk.options; }
 
-  PyramidTrunk trunk;
   Linear head;
 };
 

@@ -13,7 +13,7 @@ namespace {
 
 const PyramidOptions& checked(const PyramidOptions& o) {
   if (o.position == "learned" && (o.height <= 0 || o.width <= 0)) {
-    fail_request("model pyramid: learned positions need the image's `height` and `width`");
+    fail_request("model: learned positions need the image's `height` and `width`");
   }
   return o;
 }
@@ -191,13 +191,14 @@ std::vector<Tensor> PyramidTrunk::maps(const Tensor& images, DType compute) {
   return maps;
 }
 
-double PyramidTrunk::flops(int64_t& height, int64_t& width) const {
+double PyramidTrunk::flops(int64_t height, int64_t width, std::vector<int64_t>* pixels) const {
   HEED_CHECK(height > 0 && width > 0, "pyramid: no image size to count operations for");
   double total = 0.0;
   auto blocks = stages.begin();
   for (const auto& embed : embeds) {
     total += embed->flops(height, width);
     for (const auto& block : **blocks++) total += block->flops(height * width);
+    if (pixels != nullptr) pixels->push_back(height * width);
   }
   return total;
 }

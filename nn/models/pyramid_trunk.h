@@ -4,12 +4,14 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "nn/layers/dropout.h"
 #include "nn/layers/patch_merging.h"
 #include "nn/models/pyramid_block.h"
 #include "nn/models/pyramid_options.h"
+#include "nn/resized_table.h"
 
 namespace heed::nn {
 
@@ -30,8 +32,7 @@ struct StageEmbed : Module {
   bool norm_first_ = false;
 };
 
-/// Modules that their owner registers as its own, so that every model of the family names its
-/// weights alike and can start from another's.
+/// Modules that their owner registers as its own: see PyramidModel.
 struct PyramidTrunk {
   /// `every_norm`: a norm of every stage, else of the last alone where `stage_norms` is off.
   PyramidTrunk(const PyramidOptions& options, bool every_norm);
@@ -39,8 +40,9 @@ struct PyramidTrunk {
   /// images [B, H, W, C] -> the map of every stage [B, H', W', dims], finest first; behind its norm
   /// with `stage_norms`.
   std::vector<Tensor> maps(const Tensor& images, DType compute);
-  /// Forward floating-point operations on an image, whose size becomes the last map's.
-  double flops(int64_t& height, int64_t& width) const;
+  /// Forward floating-point operations on an image; `pixels`, unless null, receives those of every
+  /// stage's map.
+  double flops(int64_t height, int64_t width, std::vector<int64_t>* pixels = nullptr) const;
   /// How `position` starts.
   Init position_init() const;
   /// Another trunk's `position` at this one's size; undefined where it is none.
@@ -52,6 +54,27 @@ struct PyramidTrunk {
   Dropout dropout;
   ModuleList<ModuleList<PyramidBlock>> stages;
   ModuleList<Norm> norms;
+};
+
+/// A `Base` (a classifier, an image model) of such stages, whose weights every model of the family
+/// names alike, so that one can start from another's.
+template <class Base>
+class PyramidModel : public Base, public ResizesTables {
+ public:
+  Tensor resized_table(const std::string& name, const Tensor& given) const override {
+    return name == "position" ? trunk.resized_position(given) : Tensor();
+  }
+
+  PyramidTrunk trunk;
+
+ protected:
+  PyramidModel(const PyramidOptions& options, bool every_norm) : trunk(options, every_norm) {
+    if (trunk.position.defined()) {
+      this->parameters({{"position", trunk.position, trunk.position_init()}});
+    }
+    this->children({{"embeds", trunk.embeds}, {"dropout", trunk.dropout}});
+    this->children({{"stages", trunk.stages}, {"norms", trunk.norms}});
+  }
 };
 
 }  // namespace heed::nn

@@ -23,7 +23,7 @@ PyramidOptions van(std::vector<int64_t> dims, std::vector<int64_t> depths, doubl
 
 }  // namespace
 
-// Rates of B4 to B6 are our choice, B3's: the paper's text and code do not state them.
+// Rates of B4 to B6 are our choice, B3's: theirs were not found in the paper or its code.
 std::map<std::string, PyramidOptions> van_presets() {
   return {
       {"van-b0", van({32, 64, 160, 256}, {3, 3, 5, 2}, 0.1)},

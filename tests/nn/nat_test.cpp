@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "autograd/ops/interpolate.h"
 #include "nn/models/dense_pyramid.h"
 #include "nn/models/pyramid.h"
 #include "tests/nn/support.h"
@@ -10,7 +11,6 @@
 namespace heed::nn {
 namespace {
 
-using testing::bitwise_equal;
 using testing::gradcheck_module;
 using testing::random_tensor;
 
@@ -110,6 +110,69 @@ TEST(DensePyramid, GradientsAgreeWithDifferences) {
     EXPECT_EQ(gradcheck_module("dense_pyramid", "model", yaml(kSmall + std::string(rest)), images),
               "");
   }
+}
+
+// The header's formula, product by product, on the trunk's maps.
+TEST(DensePyramid, EqualsItsFormula) {
+  const NoGrad no_grad;
+  const auto made = find_module("dense_pyramid", "model").make(yaml(kSmall + std::string("}")));
+  made->initialise(1);
+  made->convert(DType::f64);
+  testing::randomise(*made);
+  auto& model = static_cast<DensePyramid&>(*made);
+  std::map<std::string, std::vector<double>> weights;
+  for (const auto& p : made->named_parameters()) weights[p.name] = p.tensor->to_vector<double>();
+
+  using Values = std::vector<double>;
+  const auto linear = [&](const Values& x, const std::string& name) {
+    const Values &weight = weights.at(name + ".weight"), &bias = weights.at(name + ".bias");
+    const size_t out = bias.size(), in = weight.size() / out;
+    Values y;
+    for (size_t row = 0; row < x.size() / in; ++row) {
+      for (size_t o = 0; o < out; ++o) {
+        y.push_back(bias[o]);
+        for (size_t i = 0; i < in; ++i) y.back() += weight[o * in + i] * x[row * in + i];
+      }
+    }
+    return y;
+  };
+  const auto normed = [&](Values x, const std::string& name) {
+    const Values &weight = weights.at(name + ".weight"), &bias = weights.at(name + ".bias");
+    const size_t width = bias.size();
+    for (size_t at = 0; at < x.size(); at += width) {
+      double mean = 0, square = 0;
+      for (size_t c = 0; c < width; ++c) mean += x[at + c] / static_cast<double>(width);
+      for (size_t c = 0; c < width; ++c) {
+        square += (x[at + c] - mean) * (x[at + c] - mean) / static_cast<double>(width);
+      }
+      for (size_t c = 0; c < width; ++c) {
+        x[at + c] = (x[at + c] - mean) / std::sqrt(square + 1e-5) * weight[c] + bias[c];
+      }
+    }
+    return x;
+  };
+  const auto enlarged = [](const Values& x, const Shape& from, const Shape& to) {
+    return interpolate(Tensor::from(x, from), to, Interpolation::linear).to_vector<double>();
+  };
+
+  const Tensor x = random_tensor({1, 9, 6, 2}, "image", DType::f64);
+  const auto maps = model.trunk.maps(x, DType::f64);
+  ASSERT_EQ(maps[0].shape(), (Shape{1, 5, 3, 2}));
+  ASSERT_EQ(maps[1].shape(), (Shape{1, 3, 2, 4}));
+  const Values fine = linear(normed(maps[0].to_vector<double>(), "norms.0"), "projections.0");
+  const Values coarse =
+      enlarged(linear(normed(maps[1].to_vector<double>(), "norms.1"), "projections.1"),
+               {1, 3, 2, 3}, {5, 3});
+  Values both;
+  for (size_t pixel = 0; pixel < 15; ++pixel) {
+    for (const Values* m : {&fine, &coarse}) {
+      for (size_t c = 0; c < 3; ++c) both.push_back((*m)[pixel * 3 + c]);
+    }
+  }
+  Values fused = linear(both, "fuse");
+  for (double& value : fused) value *= 0.5 * (1.0 + std::erf(value / std::sqrt(2.0)));
+  const Values want = enlarged(linear(fused, "head"), {1, 5, 3, 3}, {9, 6});
+  EXPECT_LT(testing::relative_distance(model.forward(x), Tensor::from(want, {1, 9, 6, 3})), 1e-12);
 }
 
 TEST(DensePyramid, GivesEveryStageAndEveryPixel) {

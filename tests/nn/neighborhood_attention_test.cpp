@@ -134,11 +134,30 @@ TEST(NeighborhoodAttention, SmallMapsArePaddedWhereAsked) {
   EXPECT_FALSE(mechanism->shares_tokens());
   EXPECT_THROW(mechanism->forward(x, {.lengths = Tensor::from(std::vector<int64_t>{7}, {1})}),
                Error);
+  // The padded map's positions are not those that the host gives.
+  AttentionHost rotary{.dim = 8, .heads = 2, .causal = false};
+  rotary.position = "rotary";
+  const auto turned = made("window: 3, dilation: 2, fit: pad", rotary);
+  EXPECT_THROW(turned->forward(random_tensor({1, 15, 8}, "x", DType::f64), {.grid = {3, 5}}),
+               Error);
   // Where the map is large enough there is nothing to pad.
   const Tensor large = random_tensor({1, 42, 6}, "large", DType::f64);
   const auto shrinking = made("window: 3, dilation: 2, relative: true", kBoth);
   EXPECT_TRUE(testing::bitwise_equal(mechanism->forward(large, {.grid = {6, 7}}),
                                      shrinking->forward(large, {.grid = {6, 7}})));
+}
+
+// An 8 x 8 map becomes one of 8 x 11: 88 tokens, each of which sees 3 x 11.
+TEST(NeighborhoodAttention, OperationsAreThoseOfThePaddedMap) {
+  EXPECT_EQ(made("windows: [3, 11], fit: pad", kBoth)->flops(64),
+            2.0 * 88 * (6 * 18 + 6 * 6) + 4.0 * 88 * 33 * 6);
+}
+
+TEST(NeighborhoodAttention, AxesBeyondTheThirdAreRefused) {
+  for (const char* slot :
+       {"windows: [3, 3, 3, 3]", "dilations: [1, 1, 1, 2]", "strides: [1, 1, 1, 1]"}) {
+    EXPECT_THROW(made(slot, kBoth), RequestError) << slot;
+  }
 }
 
 TEST(NeighborhoodAttention, GradientsEqualCentralDifferences) {

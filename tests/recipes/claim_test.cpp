@@ -237,6 +237,24 @@ TEST(Claim, AMetricThatAnArmLacksFailsTheRun) {
   const Claim claim = read(folder, text);
   EXPECT_THAT(claim.metrics_of("wide"), ElementsAre("loss", "bits_per_byte"));
   EXPECT_THAT(claim.metrics_of("nobody"), ElementsAre("loss"));
+
+  ClaimPlan plan = plan_claim(read(folder, kBenchClaim), "mini", folder.path("out"));
+  plan.bench = [](const std::vector<std::string>& arguments) -> Metrics {
+    if (arguments[2] == "fast") return {{"ms", 1.0}, {"byte", 1.0}};
+    return {{"ms", 2.0}, {"bytes", 2.0}};
+  };
+  ClaimObserver silent;
+  const ClaimResult result = run_claim(plan, {}, silent);
+  EXPECT_EQ(result.failures(), 2);
+  for (const ClaimRunOutcome& outcome : result.runs) {
+    EXPECT_EQ(outcome.result.has_value(), outcome.run.arm == "slow") << outcome.run.label();
+    if (!outcome.result) {
+      EXPECT_THAT(outcome.error, HasSubstr("no 'bytes' (did you mean 'byte'?)"));
+    }
+  }
+  const std::string page = claim_page(result, "c", "v");
+  EXPECT_THAT(page, HasSubstr("failed: "));
+  EXPECT_EQ(page.find(" parameters, "), std::string::npos) << "of a benchmark";
 }
 
 TEST(Claim, OneRefutedRelationRefutesAll) {

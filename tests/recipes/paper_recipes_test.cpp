@@ -7,6 +7,8 @@
 #include <cmath>
 #include <filesystem>
 
+#include "nn/registry.h"
+#include "optim/optimizer.h"
 #include "recipes/engine/claim.h"
 #include "recipes/engine/papers.h"
 #include "tests/recipes/runs.h"
@@ -78,6 +80,19 @@ TEST_P(PaperRecipes, TheFolderIsWhole) {
   for (const char* file : {"mini.yaml", "paper.yaml"}) {
     if (!has(file)) continue;
     EXPECT_EQ(request_error([&] { load_recipe((folder() / file).string()); }), "no error");
+  }
+  // The published model needs no data to be made: groups without a parameter stop its training.
+  if (!has("paper.yaml")) return;
+  const Recipe recipe = load_recipe((folder() / "paper.yaml").string());
+  if (recipe.optimizer.groups.empty()) return;
+  Config model = recipe.model;
+  const std::string type = model.at("type").as_string();
+  model.erase("type");
+  const auto parameters = nn::find_module(type, "model").make(model)->named_parameters();
+  for (const optim::ParameterGroup& group : recipe.optimizer.groups) {
+    EXPECT_TRUE(std::any_of(parameters.begin(), parameters.end(), [&](const auto& parameter) {
+      return optim::glob_match(group.pattern, parameter.name);
+    })) << group.pattern;
   }
 }
 

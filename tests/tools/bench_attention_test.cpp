@@ -143,6 +143,9 @@ TEST_F(BenchAttention, SizesThatAreNoneAreRefused) {
   refused({"causal", "--heads", "8", "--kv-heads", "3"}, "does not divide");
   refused({"window", "--form", "naive"}, "is one of neighborhoods");
   refused({"neighborhood", "--stride", "2", "--form", "product"}, "without a stride");
+  refused({"lengths", "--batch", "2", "--form", "masked"}, "--form masked have one mask");
+  refused({"window", "--form", "fused", "--sweep", "tokens"}, "--sweep");
+  refused({"neighborhood", "--form", "fused", "--unfused"}, "--unfused");
   refused({"windw"}, "did you mean 'window'?");
 }
 

@@ -26,6 +26,10 @@ namespace {
 using nlohmann::ordered_json;
 using ::testing::HasSubstr;
 
+constexpr const char* kDocuments[] = {
+    "README.md",           "docs/architecture.md", "docs/recipes.md",       "docs/modules.md",
+    "docs/parallelism.md", "docs/papers.md",       "docs/adding-a-paper.md"};
+
 std::string slurp(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   EXPECT_TRUE(file.is_open()) << path;
@@ -390,9 +394,7 @@ TEST_F(Docs, ReadmeNamesEveryPackage) {
 
 // Files that the documents link to are there.
 TEST_F(Docs, LinksLeadToFiles) {
-  for (const char* name :
-       {"README.md", "docs/architecture.md", "docs/recipes.md", "docs/modules.md",
-        "docs/parallelism.md", "docs/papers.md", "docs/adding-a-paper.md"}) {
+  for (const char* name : kDocuments) {
     const std::string text = slurp(source_path(name));
     const std::string folder = source_path(name).substr(0, source_path(name).rfind('/') + 1);
     const std::regex link(R"(\]\(([^)#:]+)\))");
@@ -406,9 +408,7 @@ TEST_F(Docs, LinksLeadToFiles) {
 // A command that a document shows is one that exists, with options that exist.
 TEST_F(Docs, CommandsShownAreKnown) {
   std::map<std::string, std::string> help;
-  for (const char* name :
-       {"README.md", "docs/architecture.md", "docs/recipes.md", "docs/modules.md",
-        "docs/parallelism.md", "docs/papers.md", "docs/adding-a-paper.md"}) {
+  for (const char* name : kDocuments) {
     const std::string text = slurp(source_path(name));
     const std::regex line(R"((?:^|\n|`)(?:build/)?heed ([a-z]+)([^`\n]*))");
     for (std::sregex_iterator match(text.begin(), text.end(), line), last; match != last; ++match) {

@@ -130,10 +130,13 @@ std::string arm_rows(const ClaimResult& result, size_t index) {
                                                result.plan.claim.metric.name, point.name))
                                          : "");
     }
-    html += outcome.result ? fmt::format("<td>{} parameters, {}</td></tr>\n",
-                                         grouped(outcome.result->parameters),
-                                         duration_text(outcome.result->seconds))
-                           : fmt::format("<td>failed: {}</td></tr>\n", escaped(outcome.error));
+    std::string what = fmt::format("failed: {}", escaped(outcome.error));
+    if (outcome.result) {
+      what = duration_text(outcome.result->seconds);
+      if (!outcome.run.recipe.empty())
+        what = fmt::format("{} parameters, {}", grouped(outcome.result->parameters), what);
+    }
+    html += fmt::format("<td>{}</td></tr>\n", what);
   }
   return html;
 }
