@@ -1,5 +1,6 @@
 #include "nn/resized_table.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "autograd/ops/interpolate.h"

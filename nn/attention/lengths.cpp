@@ -22,6 +22,16 @@ Tensor checked_lengths(const Tensor& lengths, int64_t batch, int64_t tokens) {
   return full ? Tensor() : Tensor::from(values, {batch});
 }
 
+Tensor by_length(const std::vector<int64_t>& lengths, int64_t tokens, double inside,
+                 double behind) {
+  std::vector<float> values;
+  for (const int64_t length : lengths) {
+    for (int64_t i = 0; i < tokens; ++i)
+      values.push_back(static_cast<float>(i < length ? inside : behind));
+  }
+  return Tensor::from(values, {static_cast<int64_t>(lengths.size()), tokens, 1});
+}
+
 Tensor attention_of_lengths(const Tensor& q, const Tensor& k, const Tensor& v,
                             const Tensor& lengths, const AttentionSpec& spec) {
   HEED_CHECK(q.size(2) == k.size(2), "attention: lengths want as many queries as keys, got {}, {}",
@@ -34,19 +44,14 @@ Tensor attention_of_lengths(const Tensor& q, const Tensor& k, const Tensor& v,
 Tensor mean_of_lengths(const Tensor& x, const Tensor& lengths) {
   const Tensor counts = checked_lengths(lengths, x.size(0), x.size(1));
   if (!counts.defined()) return mean(x, {1});
-  const int64_t tokens = x.size(1);
-  std::vector<double> weights;
-  for (const int64_t count : counts.to_vector<int64_t>()) {
-    for (int64_t i = 0; i < tokens; ++i) {
-      weights.push_back(i < count ? 1.0 / static_cast<double>(count) : 0.0);
-    }
-  }
-  const Shape shape{x.size(0), tokens, 1};
-  const Tensor share =
-      x.dtype() == DType::f64
-          ? Tensor::from(weights, shape)
-          : Tensor::from(std::vector<float>(weights.begin(), weights.end()), shape);
-  return cast(sum(mul(x, share), {1}), x.dtype());
+  const std::vector<int64_t> values = counts.to_vector<int64_t>();
+  std::vector<double> shares;  // of a token in its row's mean
+  for (const int64_t count : values)
+    shares.push_back(count == 0 ? 0.0 : 1.0 / static_cast<double>(count));
+  const DType wide = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const Tensor weights = mul(by_length(values, x.size(1), 1.0, 0.0),
+                             cast(Tensor::from(shares, {x.size(0), 1, 1}), wide));
+  return cast(sum(mul(x, weights), {1}), x.dtype());
 }
 
 }  // namespace heed::nn

@@ -1,6 +1,8 @@
 // Batches of sequences of different lengths, padded behind.
 #pragma once
 
+#include <vector>
+
 #include "autograd/ops/attention.h"
 
 namespace heed::nn {
@@ -8,6 +10,9 @@ namespace heed::nn {
 /// `lengths` [batch] as i64, each in [0, tokens]; undefined when given undefined or when every
 /// sequence is full, so that nothing needs masking.
 Tensor checked_lengths(const Tensor& lengths, int64_t batch, int64_t tokens);
+
+/// f32 [B, tokens, 1]: `inside` at each row's first lengths[b] tokens, `behind` at the others.
+Tensor by_length(const std::vector<int64_t>& lengths, int64_t tokens, double inside, double behind);
 
 /// Attention of each sequence's own tokens alone: q [B, H, N, D], k and v [B, Hkv, N, D], lengths
 /// [B] -> [B, H, N, D], 0 beyond a row's length. Padding costs nothing.

@@ -11,16 +11,6 @@ namespace {
 // Far below any score, and finite: a row without tokens has no NaN.
 constexpr double kMasked = -1e30;
 
-/// [B, N, 1]: 0 for a row's first tokens, kMasked behind them.
-Tensor mask_of(const Tensor& lengths, int64_t tokens) {
-  std::vector<float> mask;
-  for (const int64_t count : lengths.to_vector<int64_t>()) {
-    for (int64_t i = 0; i < tokens; ++i)
-      mask.push_back(i < count ? 0.0f : static_cast<float>(kMasked));
-  }
-  return Tensor::from(mask, {lengths.size(0), tokens, 1});
-}
-
 }  // namespace
 
 void SequencePoolOptions::options(Options& o) {
@@ -36,7 +26,10 @@ Tensor SequencePool::forward(const Tensor& x, const Tensor& lengths) {
   HEED_CHECK(x.rank() == 3, "sequence_pool: wants [B, N, C], got {}", x);
   const Tensor counts = checked_lengths(lengths, x.size(0), x.size(1));
   Tensor scores = score(x);  // [B, N, 1]
-  if (counts.defined()) scores = add(scores, cast(mask_of(counts, x.size(1)), scores.dtype()));
+  if (counts.defined()) {
+    const Tensor mask = by_length(counts.to_vector<int64_t>(), x.size(1), 0.0, kMasked);
+    scores = add(scores, cast(mask, scores.dtype()));
+  }
   return squeeze(matmul(transpose(softmax(scores, 1), 1, 2), x), 1);
 }
 

@@ -58,8 +58,9 @@ Tensor SinusoidalPosition::forward(const Tensor& x, const Tensor& positions) {
     table_ = sinusoidal_table(rows, dim, base, x.dtype());
   }
   const int64_t first = last - x.size(1);
-  const bool in_a_row =
-      ids.empty() || (ids.front() == first && std::is_sorted(ids.begin(), ids.end()));
+  bool in_a_row = true;
+  for (size_t i = 0; i < ids.size() && in_a_row; ++i)
+    in_a_row = ids[i] == first + static_cast<int64_t>(i);
   const Tensor waves =
       in_a_row ? views::slice(table_, 0, first, last) : index_select(table_, 0, positions);
   return add(scale == 1.0 ? x : mul(x, scale), waves);

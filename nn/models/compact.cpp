@@ -17,8 +17,8 @@ VitOptions compact(int64_t layers, int64_t image = 32, int64_t classes = 10) {
   o.qkv_bias = false;
   o.stem_init = "kaiming";
   o.position_std = 0.2;
-  o.attention_dropout = kCompactAttentionDropout;
-  o.drop_path = kCompactDropPath;
+  o.attention_dropout = 0.1;
+  o.drop_path = 0.1;
   return o;
 }
 

@@ -21,9 +21,6 @@ struct CompactSize {
 };
 CompactSize compact_size(int64_t layers);
 
-/// Rates that all sizes have.
-constexpr double kCompactAttentionDropout = 0.1, kCompactDropPath = 0.1;
-
 std::map<std::string, VitOptions> compact_presets();
 
 }  // namespace heed::nn

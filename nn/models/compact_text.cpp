@@ -17,11 +17,12 @@ namespace {
 constexpr double kInitStd = 0.02;
 constexpr double kNormEps = 1e-5;
 
-CompactTextOptions compact(int64_t layers, const std::string& stem, int64_t kernel) {
+// Patches, where the stem makes such, are of 4 words.
+CompactTextOptions compact(int64_t layers, const std::string& stem, const std::string& pool) {
   const CompactSize size = compact_size(layers);
   CompactTextOptions o;
   o.stem = stem;
-  o.stem_kernel = kernel;
+  o.pool = pool;
   o.layers = size.layers;
   o.heads = size.heads;
   o.dim = size.dim;
@@ -29,33 +30,38 @@ CompactTextOptions compact(int64_t layers, const std::string& stem, int64_t kern
   return o;
 }
 
-// Of ViT-Lite and the transformer, with a class token, whose tokens are as wide as words.
-CompactTextOptions with_class_token(int64_t layers, const std::string& stem, int64_t kernel) {
-  CompactTextOptions o = compact(layers, stem, kernel);
+CompactTextOptions cct(int64_t layers, int64_t kernel) {
+  CompactTextOptions o = compact(layers, "convs", "attention");
+  o.stem_kernel = kernel;
+  return o;
+}
+
+CompactTextOptions cvt(int64_t layers) {
+  CompactTextOptions o = compact(layers, "patch", "attention");
+  if (layers == 6) {  // the published code's, unlike all other sixes
+    o.dim = 128;
+    o.hidden = 256;
+  }
+  return o;
+}
+
+// As wide as words.
+CompactTextOptions transformer(int64_t layers) {
+  CompactTextOptions o = compact(layers, "words", "cls");
   o.hidden = o.hidden / o.dim * o.word_dim;
   o.dim = o.word_dim;
-  o.pool = "cls";
   return o;
 }
 
 const std::map<std::string, CompactTextOptions>& presets() {
   static const std::map<std::string, CompactTextOptions> all = [] {
-    constexpr int64_t kPatch = 4;
     std::map<std::string, CompactTextOptions> models;
     for (const int64_t layers : {2, 4, 6}) {
-      for (const int64_t kernel : {1, 2, 4}) {
-        models.emplace(fmt::format("text-cct-{}-k{}", layers, kernel),
-                       compact(layers, "convs", kernel));
-      }
-      CompactTextOptions cvt = compact(layers, "patch", kPatch);
-      if (layers == 6) {  // the published code's, unlike all other sixes
-        cvt.dim = 128;
-        cvt.hidden = 256;
-      }
-      models.emplace(fmt::format("text-cvt-{}", layers), cvt);
-      models.emplace(fmt::format("text-vit-{}", layers), with_class_token(layers, "patch", kPatch));
-      models.emplace(fmt::format("text-transformer-{}", layers),
-                     with_class_token(layers, "words", kPatch));
+      for (const int64_t kernel : {1, 2, 4})
+        models.emplace(fmt::format("text-cct-{}-k{}", layers, kernel), cct(layers, kernel));
+      models.emplace(fmt::format("text-cvt-{}", layers), cvt(layers));
+      models.emplace(fmt::format("text-vit-{}", layers), compact(layers, "patch", "cls"));
+      models.emplace(fmt::format("text-transformer-{}", layers), transformer(layers));
     }
     return models;
   }();
@@ -98,15 +104,6 @@ TransformerBlockOptions block_options(const CompactTextOptions& o, int64_t layer
   block.layer = layer;
   block.layers = o.layers;
   return block;
-}
-
-/// x [B, N, C] with zeros behind each row's first `counts` tokens.
-Tensor zeroed_behind(const Tensor& x, const std::vector<int64_t>& counts) {
-  std::vector<float> kept;
-  for (const int64_t count : counts) {
-    for (int64_t i = 0; i < x.size(1); ++i) kept.push_back(i < count ? 1.0f : 0.0f);
-  }
-  return mul(x, cast(Tensor::from(kept, {x.size(0), x.size(1), 1}), x.dtype()));
 }
 
 }  // namespace
@@ -192,8 +189,13 @@ Config CompactText::config() const {
   return with_defaults(Config(Config::Map{{"type", "compact_text"}}), options_);
 }
 
+int64_t CompactText::whole_words(int64_t words) const {
+  const int64_t step = options_.stem == "patch" ? options_.stem_kernel : 1;
+  return (words + step - 1) / step * step;
+}
+
 int64_t CompactText::tokens(int64_t words) const {
-  const int64_t of_words = tokenizer ? tokenizer->options().grid({words})[0] : words;
+  const int64_t of_words = tokenizer ? tokenizer->options().grid({whole_words(words)})[0] : words;
   return of_words + (cls.defined() ? 1 : 0);
 }
 
@@ -204,9 +206,7 @@ std::pair<int64_t, int64_t> CompactText::counted(int64_t count, int64_t words) c
 Tensor CompactText::forward(const Tensor& given, const Tensor& lengths) {
   HEED_CHECK(given.rank() == 2 && given.numel() > 0, "compact_text: ids must be [B, N], got {}",
              given);
-  // Words side by side: padding completes the last ones.
-  const int64_t batch = given.size(0), step = options_.stem == "patch" ? options_.stem_kernel : 1;
-  const int64_t words = (given.size(1) + step - 1) / step * step;
+  const int64_t batch = given.size(0), words = whole_words(given.size(1));
   Tensor ids = given;
   if (words > given.size(1)) {
     ids = concat({given, Tensor::zeros({batch, words - given.size(1)}, given.dtype())}, 1);
@@ -234,7 +234,9 @@ Tensor CompactText::forward(const Tensor& given, const Tensor& lengths) {
 
   const auto start = [&] {
     Tensor x = embed(ids);
-    if (counts.defined() || words > given.size(1)) x = zeroed_behind(x, row_words);
+    if (counts.defined() || words > given.size(1)) {
+      x = mul(x, cast(by_length(row_words, words, 1.0, 0.0), x.dtype()));
+    }
     if (tokenizer) x = tokenizer->forward(x);
     if (before > 0) x = concat({slice(x, 1, before, x.size(1)), slice(x, 1, 0, before)}, 1);
     if (cls.defined()) x = concat({expand(cast(cls, x.dtype()), {batch, 1, options_.dim}), x}, 1);
@@ -252,7 +254,7 @@ Tensor CompactText::forward(const Tensor& given, const Tensor& lengths) {
 double CompactText::flops() const {
   const int64_t all = tokens(options_.context);
   double total = 2.0 * static_cast<double>(head.weight.numel());
-  if (tokenizer) total += tokenizer->flops({options_.context});
+  if (tokenizer) total += tokenizer->flops({whole_words(options_.context)});
   for (const auto& block : blocks) total += block->flops(all);
   return total + (pool ? pool->flops(all) : 0.0);
 }

@@ -77,6 +77,8 @@ class CompactText : public Classifier {
   Linear head;
 
  private:
+  /// As many words or more: padding completes a patch of words.
+  int64_t whole_words(int64_t words) const;
   /// The tokens that count of a row of `count` words among `words`: first <= t < second.
   std::pair<int64_t, int64_t> counted(int64_t count, int64_t words) const;
 

@@ -46,9 +46,7 @@ EdsrOptions read_edsr_options(const Config& config) {
 }
 
 void EdsrOptions::options(Options& o) {
-  std::vector<std::string> names = edsr_presets();
-  names.emplace_back("");
-  o.field("preset", preset, "a published network to start from", {.one_of = names});
+  o.field("preset", preset, "a published network to start from", {.one_of = edsr_presets()});
   o.field("height", height, "rows of an image; 0 takes the data's", {.min = 0});
   o.field("width", width, "columns of an image; 0 takes the data's", {.min = 0});
   o.field("channels", channels, "channels of an image; 0 takes the data's", {.min = 0});

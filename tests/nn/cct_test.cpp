@@ -65,7 +65,9 @@ TEST(Cct, ParametersAsPublished) {
 }
 
 // Of the texts' table: without the word vectors (nlp/README.md: 0.238M, 0.276M, 0.353M; 0.436M,
-// 0.475M, 0.551M; 3.237M, 3.313M, 3.467M).
+// 0.475M, 0.551M; 3.237M, 3.313M, 3.467M). It does not list the others, whose numbers follow from
+// the code: for C features and H hidden ones, layers of 4 C^2 + 2 C H + 6 C + H, a norm of 2 C, the
+// head of 4 C + 4, the class token of C or the pooling's C + 1, and patches of 4 x 300 C.
 TEST(Cct, ParametersOfTextsAsPublished) {
   for (const Published& p : {
            Published{"text-cct-2-k1", "", 237701},
@@ -77,6 +79,15 @@ TEST(Cct, ParametersOfTextsAsPublished) {
            {"text-cct-6-k1", "", 3236613},
            {"text-cct-6-k2", "", 3313413},
            {"text-cct-6-k4", "", 3467013},
+           {"text-cvt-2", "", 352901},
+           {"text-cvt-4", "", 551301},
+           {"text-cvt-6", "", 947077},
+           {"text-vit-2", "", 352900},
+           {"text-vit-4", "", 551300},
+           {"text-vit-6", "", 3467012},
+           {"text-transformer-2", "", 1086304},
+           {"text-transformer-4", "", 2170504},
+           {"text-transformer-6", "", 4336504},
        }) {
     constexpr int64_t kVocab = 7;
     const auto model =
@@ -275,7 +286,6 @@ TEST(Cct, WithoutPositionsCvtDoesNotKnowTheOrderOfPatches) {
   const Tensor mixed = concat(rows, 1);
   // f32 over 64 tokens and two blocks, in another order of summation.
   EXPECT_LT(relative_distance(model.forward(mixed), model.forward(x)), 1e-4);
-  made->eval();
   const auto with = vit("cvt-2-4", ", layers: 2, dim: 16, hidden: 16");
   with->initialise(3);
   with->eval();
@@ -342,6 +352,19 @@ TEST(CompactText, WordsBehindARowsEndHaveNoInfluence) {
     EXPECT_EQ(make_classifier(model->config())->parameter_count(), model->parameter_count());
     EXPECT_GT(model->flops(), 0.0);
   }
+}
+
+TEST(CompactText, CountsTheTokenThatPaddingCompletes) {
+  const auto of_context = [](int64_t context) {
+    return CompactText(read_compact_text_options(
+        yaml(fmt::format("{{preset: text-vit-2, vocab: 9, classes: 3, context: {}}}", context))));
+  };
+  const CompactText uneven = of_context(61), even = of_context(64);
+  EXPECT_EQ(uneven.tokens(60), 1 + 15);
+  EXPECT_EQ(uneven.tokens(61), 1 + 16);
+  EXPECT_EQ(uneven.tokens(64), 1 + 16);
+  EXPECT_EQ(uneven.flops(), even.flops());
+  EXPECT_LT(of_context(60).flops(), even.flops());
 }
 
 TEST(CompactText, SaysWhatCannotBe) {

@@ -39,7 +39,8 @@ TEST(Edsr, GradientsAgreeWithDifferences) {
 }
 
 TEST(Edsr, PublishedSizes) {
-  // EDSR's paper has 1.37 M (table 1, "EDSR-baseline" at scale 2) and 43 M (at scale 4).
+  // The authors' README (github.com/sanghyun-son/EDSR-PyTorch) has 1.37 M, 1.55 M and 1.52 M of the
+  // baseline at scales 2, 3 and 4, and 43.1 M of EDSR at 4; the paper's table 1 has 1.5 M and 43 M.
   const auto count = [](const std::string& preset, int scale) {
     return make(fmt::format("{{type: edsr, preset: {}, scale: {}}}", preset, scale))
         ->parameter_count();

@@ -139,6 +139,19 @@ TEST(SinusoidalPosition, ContinuesFromAnyPosition) {
   EXPECT_EQ(std::vector<float>(a.end() - 6, a.end()), b);
 }
 
+TEST(SinusoidalPosition, TakesPositionsInAnyOrderAndMoreThanOnce) {
+  SinusoidalPosition position(SinusoidalPositionOptions{.dim = 2});
+  const Tensor zeros = Tensor::zeros({1, 3, 2});
+  const std::vector<float> table = position.forward(zeros).to_vector<float>();
+  for (const std::vector<int64_t>& ids :
+       {std::vector<int64_t>{0, 0, 2}, {0, 2, 2}, {2, 1, 0}, {1, 1, 1}}) {
+    const Tensor at = Tensor::from(ids, {3});
+    const std::vector<float> out = position.forward(zeros, at).to_vector<float>();
+    for (size_t i = 0; i < out.size(); ++i)
+      EXPECT_EQ(out[i], table[2 * static_cast<size_t>(ids[i / 2]) + i % 2]) << i;
+  }
+}
+
 TEST(LearnedPosition, EndsAtItsTable) {
   LearnedPosition position(LearnedPositionOptions{.context = 4, .dim = 2});
   position.initialise(1);
