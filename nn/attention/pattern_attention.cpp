@@ -47,9 +47,12 @@ PatternRequest PatternAttention::likely_request(int64_t tokens) const {
   return {tokens, tokens, 0, {tokens}};
 }
 
-double PatternAttention::flops(int64_t tokens) const {
-  const int64_t pairs = kernels::attention_pairs(whole_pattern(likely_request(tokens)),
-                                                 {1, host().heads, tokens, tokens});
+double PatternAttention::flops(int64_t tokens) const { return flops(likely_request(tokens)); }
+
+double PatternAttention::flops(const PatternRequest& request) const {
+  const int64_t tokens = request.globals + request.queries;
+  const int64_t pairs =
+      kernels::attention_pairs(whole_pattern(request), {1, host().heads, tokens, tokens});
   return projection_flops(tokens) +
          4.0 * static_cast<double>(pairs) * static_cast<double>(host().head_dim);
 }

@@ -42,6 +42,8 @@ class PatternAttention : public ProjectedAttention {
   /// What `tokens` are taken for where no one says: a square map if they can be one, or one behind
   /// a class token, else (and in a causal model) a sequence.
   PatternRequest likely_request(int64_t tokens) const;
+  /// Counts the pairs of this request's pattern.
+  double flops(const PatternRequest& request) const;
 
  private:
   AttentionPattern whole_pattern(const PatternRequest& request) const;

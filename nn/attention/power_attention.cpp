@@ -14,12 +14,18 @@ const std::map<std::string, BlockRule>& rules() {
   return all;
 }
 
+std::vector<std::string> rule_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, rule] : rules()) names.push_back(name);
+  return names;
+}
+
 }  // namespace
 
 void PowerAttentionOptions::options(Options& o) {
   o.field("rule", rule,
           "which blocks see each other: the paper's, or one of those that it is compared with",
-          {.one_of = {"power", "sliding", "stride", "dilated", "longnet"}});
+          {.one_of = rule_names()});
   o.field("block", block, "tokens of a block", {.min = 1});
   o.field("window", window,
           "nearest blocks, the own included; dilated: blocks of which every second is seen",

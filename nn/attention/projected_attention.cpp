@@ -46,35 +46,36 @@ RotaryOptions ProjectedAttention::rotation() const {
   return {host_.rope_base, host_.rotary_dim, host_.rope_interleaved};
 }
 
-Tensor ProjectedAttention::own_heads(const Tensor& x) {
+Tensor ProjectedAttention::projected(const Tensor& x) {
   HEED_CHECK(x.rank() == 3 && x.size(2) == host_.dim, "attention: wants [B, N, {}], got {}",
              host_.dim, x);
-  const Tensor own = qkv(x);
-  if (sharers_ == 1) return own;
-  const TensorSplit& sharers = region_->neighbours(sharers_);
+  return qkv(x);
+}
+
+std::vector<Tensor> ProjectedAttention::own_parts(const Tensor& x) {
+  const Tensor own = projected(x);
   const int64_t width = host_.heads * host_.head_dim;
   const int64_t piece = (own.size(2) - width) / 2;
   const std::vector<Tensor> parts = split(own, {width, piece, piece}, 2);
-  const Tensor k = sharers.whole(parts[1], host_.head_dim);
-  const Tensor v = sharers.whole(parts[2], host_.head_dim);
-  return concat({parts[0], k, v}, 2);
+  if (sharers_ == 1) return parts;
+  const TensorSplit& sharers = region_->neighbours(sharers_);
+  return {parts[0], sharers.whole(parts[1], host_.head_dim),
+          sharers.whole(parts[2], host_.head_dim)};
 }
 
 Tensor ProjectedAttention::project_packed(const Tensor& x, const AttentionContext& context) {
-  const Tensor packed = own_heads(x);
+  const Tensor packed = sharers_ == 1 ? projected(x) : concat(own_parts(x), 2);
   if (host_.position != "rotary") return packed;
   return rotary_qkv(packed, host_.heads, host_.kv_heads, positions(x, context), rotation());
 }
 
 Heads ProjectedAttention::project_tokens(const Tensor& x, const AttentionContext& context) {
-  return heads_of(own_heads(x), x, context);
+  return heads_of(own_parts(x), x, context);
 }
 
-Heads ProjectedAttention::heads_of(const Tensor& packed, const Tensor& x,
+Heads ProjectedAttention::heads_of(const std::vector<Tensor>& parts, const Tensor& x,
                                    const AttentionContext& context) {
   const int64_t batch = x.size(0), tokens = x.size(1);
-  const int64_t width = host_.heads * host_.head_dim, kv_width = host_.kv_heads * host_.head_dim;
-  const std::vector<Tensor> parts = split(packed, {width, kv_width, kv_width}, 2);
   const auto by_head = [&](const Tensor& part, int64_t heads) {
     return reshape(part, {batch, tokens, heads, host_.head_dim});
   };
@@ -191,6 +192,12 @@ void ProjectedAttention::split_projections(const TensorSplitPointer& split) {
 double ProjectedAttention::projection_flops(int64_t tokens) const {
   return 2.0 * static_cast<double>(tokens) *
          static_cast<double>(qkv.weight.numel() + out.weight.numel());
+}
+
+double ProjectedAttention::attention_flops(int64_t tokens) const {
+  const auto n = static_cast<double>(tokens);
+  const double pairs = host_.causal ? n * (n + 1) / 2 : n * n;
+  return 4.0 * pairs * static_cast<double>(host_.heads * host_.head_dim);
 }
 
 }  // namespace heed::nn

@@ -28,10 +28,11 @@ class ProjectedAttention : public AttentionMechanism {
   Tensor project_packed(const Tensor& x, const AttentionContext& context);
   /// The same by head, normalised and rotated.
   Heads project_tokens(const Tensor& x, const AttentionContext& context);
-  /// x [B, N, C] -> q, k, v of this rank's heads [B, N, (H + 2 Hkv) D], and the heads of those: in
-  /// two steps, for mechanisms that read the projection before it is rotated.
-  Tensor own_heads(const Tensor& x);
-  Heads heads_of(const Tensor& packed, const Tensor& x, const AttentionContext& context);
+  /// x [B, N, C] -> q [B, N, H D], k and v [B, N, Hkv D] of this rank's heads, and the heads of
+  /// those: in two steps, for mechanisms that read the projection before it is rotated.
+  std::vector<Tensor> own_parts(const Tensor& x);
+  Heads heads_of(const std::vector<Tensor>& parts, const Tensor& x,
+                 const AttentionContext& context);
   /// The same; keys and values of a cache come first.
   Heads project(const Tensor& x, const AttentionContext& context);
   /// Tokens of the sequence that x holds, or that ranks share.
@@ -54,6 +55,8 @@ class ProjectedAttention : public AttentionMechanism {
   /// With the context's biases of the scores and lengths of the batch's rows.
   static AttentionSpec with_context(AttentionSpec how, const AttentionContext& context);
   double projection_flops(int64_t tokens) const;
+  /// Of scores and sums over all pairs, or over those of a token and its past.
+  double attention_flops(int64_t tokens) const;
   /// What a mechanism's split_heads begins with: keeps this rank's heads of the projections, and
   /// those of the host.
   void split_projections(const TensorSplitPointer& split);
@@ -76,6 +79,8 @@ class ProjectedAttention : public AttentionMechanism {
 
  private:
   RotaryOptions rotation() const;
+  /// What this rank's matrices make of x: of a key and value head that ranks share, a part.
+  Tensor projected(const Tensor& x);
 
   AttentionHost host_;
   int64_t first_head_ = 0, all_heads_;

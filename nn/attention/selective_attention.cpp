@@ -77,11 +77,9 @@ Tensor Temperature::forward(const Tensor& x, const Tensor& projection, const Ten
     const Tensor gate = gate_ == "sigmoid"  ? sigmoid(alpha)
                         : gate_ == "expexp" ? exp(neg(exp(alpha)))
                                             : alpha;
-    const Tensor grown = mul(unsqueeze(log_count, log_count.rank()), gate);  // [N or B, 1, 1]
-    tau = tau.defined()
-              ? add(tau, grown)
-              : add(Tensor::zeros({x.size(0), x.size(1), per_head_ ? heads_ : 1}, grown.dtype()),
-                    grown);
+    const Tensor grown = mul(unsqueeze(log_count, log_count.rank()), gate);  // [N, 1] or [B, 1, 1]
+    tau = tau.defined() ? add(tau, grown)
+                        : expand(grown, {x.size(0), x.size(1), per_head_ ? heads_ : 1});
   }
   tau = add(tau, 1.0);
   if (!region_ || !per_head_) return tau;
@@ -124,12 +122,9 @@ Tensor SelectiveAttention::log_count(const Tensor& x, const AttentionContext& co
 }
 
 Tensor SelectiveAttention::forward(const Tensor& x, const AttentionContext& context) {
-  const int64_t width = host().heads * host().head_dim,
-                kv_width = host().kv_heads * host().head_dim;
-  const Tensor packed = own_heads(x);
-  const std::vector<Tensor> parts = split(packed, {width, kv_width, kv_width}, 2);
+  const std::vector<Tensor> parts = own_parts(x);
   const Tensor count = log_count(x, context);
-  Heads heads = heads_of(packed, x, context);
+  Heads heads = heads_of(parts, x, context);
   if (query_temperature) heads.q = scaled(heads.q, query_temperature->forward(x, parts[0], count));
   if (key_temperature) heads.k = scaled(heads.k, key_temperature->forward(x, parts[1], count));
   if (value_temperature) heads.v = scaled(heads.v, value_temperature->forward(x, parts[2], count));
@@ -149,13 +144,11 @@ void SelectiveAttention::split_heads(const TensorSplitPointer& split) {
 }
 
 double SelectiveAttention::flops(int64_t tokens) const {
-  const auto n = static_cast<double>(tokens);
-  const double pairs = host().causal ? n * (n + 1) / 2 : n * n;
   double temperatures = 0.0;
   for (const auto* temperature : {&query_temperature, &key_temperature, &value_temperature})
     if (*temperature) temperatures += (*temperature)->flops_per_token();
-  return projection_flops(tokens) + n * temperatures +
-         4.0 * pairs * static_cast<double>(host().heads * host().head_dim);
+  return projection_flops(tokens) + static_cast<double>(tokens) * temperatures +
+         attention_flops(tokens);
 }
 
 Tensor spikiness(const Tensor& probabilities) {

@@ -44,10 +44,7 @@ void SoftmaxAttention::split_heads(const TensorSplitPointer& split) {
 }
 
 double SoftmaxAttention::flops(int64_t tokens) const {
-  const auto n = static_cast<double>(tokens);
-  const double pairs = host().causal ? n * (n + 1) / 2 : n * n;
-  return projection_flops(tokens) +
-         4.0 * pairs * static_cast<double>(host().heads * host().head_dim);
+  return projection_flops(tokens) + attention_flops(tokens);
 }
 
 }  // namespace heed::nn

@@ -77,6 +77,13 @@ GptOptions qwen3_06b() {
   return o;
 }
 
+// A window of 4096 in every layer.
+GptOptions mistral_7b() {
+  GptOptions o = llama(32000, 8192, 32, 4096, 32, 8, 14336, false);
+  o.attention = Config(Config::Map{{"type", "window"}, {"window", 4096}});
+  return o;
+}
+
 const std::map<std::string, GptOptions>& presets() {
   static const std::map<std::string, GptOptions> all = {
       {"gpt2", gpt2(12, 768, 12)},
@@ -87,7 +94,7 @@ const std::map<std::string, GptOptions>& presets() {
       {"smollm-135m", llama(49152, 2048, 30, 576, 9, 3, 1536, true)},  // arXiv 2502.02737
       {"tinyllama-1.1b", llama(32000, 2048, 22, 2048, 32, 4, 5632, false)},  // arXiv 2401.02385
       {"llama-3-8b", llama3_8b()},                                           // arXiv 2407.21783
-      {"mistral-7b", llama(32000, 8192, 32, 4096, 32, 8, 14336, false)},     // arXiv 2310.06825
+      {"mistral-7b", mistral_7b()},                                          // arXiv 2310.06825
       {"pythia-160m", pythia(12, 768, 12)},
       {"pythia-410m", pythia(24, 1024, 16)},
       {"pythia-1b", pythia(16, 2048, 8)},
@@ -102,7 +109,7 @@ const std::map<std::string, GptOptions>& presets() {
 void LayerAttention::options(Options& o) {
   o.field("layers", layers, "layers in a row that it is for", {.min = 1});
   o.field("attention", attention, "the mechanism: `type` and its own keys",
-          {.registry = "attentions"});
+          {.required = true, .registry = "attentions"});
 }
 
 void GptOptions::options(Options& o) {
@@ -166,6 +173,9 @@ void GptOptions::options(Options& o) {
           fmt::format("rotary positions need an even head_dim, got {}", width));
   o.check(rotary_dim % 2 == 0 && (rotary_dim <= width || width == 0), "rotary_dim",
           fmt::format("rotary_dim ({}) must be even and at most head_dim ({})", rotary_dim, width));
+  o.check(
+      rotary_dim == 0 || position == "rotary", "rotary_dim",
+      fmt::format("rotary_dim ({}) is for rotary positions; these are {}", rotary_dim, position));
 }
 
 std::vector<std::string> gpt_presets() { return preset_names(presets()); }

@@ -43,7 +43,8 @@ class LanguageModel : public Module {
 
 /// The language model that config's `type` names ("gpt" when absent), not yet initialised. `vocab`
 /// and `context`, when positive, stand in where the config leaves those keys out or has 0; a
-/// configured vocab smaller than `vocab` is a RequestError.
+/// preset's vocab of as many ids or more stays, and a configured one smaller than `vocab` is a
+/// RequestError.
 std::unique_ptr<LanguageModel> make_language_model(const Config& config, int64_t vocab = 0,
                                                    int64_t context = 0);
 

@@ -111,12 +111,23 @@ TEST(LanguageModelFactory, TakesTheTokenizersVocabulary) {
   EXPECT_EQ(make_language_model(yaml("{layers: 1, dim: 8, heads: 2, vocab: 16}"), 11)->vocab(), 16);
 }
 
+TEST(LanguageModelFactory, KeepsThePresetsVocabularyWhereItHoldsTheTokenizers) {
+  const std::string preset = "{preset: llama-tiny, layers: 1, dim: 8, heads: 2, kv_heads: 2";
+  EXPECT_EQ(make_language_model(yaml(preset + "}"), 31999)->vocab(), 32000);
+  EXPECT_EQ(make_language_model(yaml(preset + "}"), 32001)->vocab(), 32001);
+  EXPECT_EQ(make_language_model(yaml(preset + ", vocab: 0}"), 31999)->vocab(), 31999);
+}
+
 TEST(LanguageModelFactory, RefusesWhatCannotBe) {
   EXPECT_THAT(message_of([] { make_language_model(yaml("{type: gpt, vocab: 5}"), 11); }),
               ::testing::AllOf(HasSubstr("test.yaml:1:20"), HasSubstr("11")));
   EXPECT_THAT(message_of([] { make_language_model(yaml("{type: gpt}")); }), HasSubstr("vocab"));
   EXPECT_THAT(message_of([] { make_language_model(yaml("{dim: 10, heads: 4}"), 9); }),
               HasSubstr("heads (4) must divide dim (10)"));
+  EXPECT_THAT(message_of([] { make_language_model(yaml("{rotary_dim: 2}"), 9); }),
+              HasSubstr("is for rotary positions"));
+  EXPECT_THAT(message_of([] { make_language_model(yaml("{attentions: [{layers: 2}]}"), 9); }),
+              HasSubstr("'attentions[0].attention' is missing"));
   EXPECT_THAT(message_of([] { make_language_model(yaml("{preset: gpt3}"), 9); }),
               HasSubstr("gpt2"));
 }

@@ -8,6 +8,8 @@
 
 #include "autograd/gradcheck.h"
 #include "core/random.h"
+#include "core/views.h"
+#include "nn/attention/mechanism.h"
 #include "nn/registry.h"
 
 namespace heed::nn::testing {
@@ -95,6 +97,25 @@ inline double relative_distance(const Tensor& a, const Tensor& b) {
 inline bool bitwise_equal(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && a.dtype() == b.dtype() &&
          a.to_vector<double>() == b.to_vector<double>();
+}
+
+/// The largest relative distance between a pass over x [B, N, C] and the same in `steps`, of so
+/// many tokens, with a cache.
+inline double decoding_distance(AttentionMechanism& mechanism, const Tensor& x,
+                                const std::vector<int64_t>& steps, KvCache& cache) {
+  const NoGrad none;
+  const Tensor whole = mechanism.forward(x);
+  double largest = 0.0;
+  int64_t done = 0;
+  for (const int64_t tokens : steps) {
+    const Tensor part =
+        mechanism.forward(views::slice(x, 1, done, done + tokens), {.cache = &cache});
+    cache.advance(tokens);
+    largest =
+        std::max(largest, relative_distance(part, views::slice(whole, 1, done, done + tokens)));
+    done += tokens;
+  }
+  return done == x.size(1) ? largest : INFINITY;
 }
 
 }  // namespace heed::nn::testing

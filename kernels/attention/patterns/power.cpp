@@ -36,13 +36,6 @@ bool sees_block(const PowerBlocks& blocks, int64_t query_block, int64_t key_bloc
   return false;
 }
 
-std::vector<int64_t> visited_blocks(const PowerBlocks& blocks, int64_t query_block) {
-  std::vector<int64_t> visited;
-  for (int64_t key_block = 0; key_block <= query_block; ++key_block)
-    if (sees_block(blocks, query_block, key_block)) visited.push_back(key_block);
-  return visited;
-}
-
 AttentionPattern power_blocks(int64_t queries, int64_t keys, int64_t offset,
                               const PowerBlocks& blocks) {
   const int64_t block = blocks.block;

@@ -13,8 +13,6 @@
 // at most d bits set (theorem B.1).
 #pragma once
 
-#include <vector>
-
 #include "kernels/attention/pattern.h"
 
 namespace heed {
@@ -31,8 +29,6 @@ struct PowerBlocks {
 
 /// Whether the rule lets a block of queries see a block of keys, which must not lie behind it.
 bool sees_block(const PowerBlocks& blocks, int64_t query_block, int64_t key_block);
-/// The key blocks of a query block, ascending.
-std::vector<int64_t> visited_blocks(const PowerBlocks& blocks, int64_t query_block);
 /// The pattern of tokens; query 0 is token `offset`. Blocks are cut from token 0, and the own one
 /// is seen whole: causality is the caller's.
 AttentionPattern power_blocks(int64_t queries, int64_t keys, int64_t offset,

@@ -4,8 +4,8 @@
 
 namespace heed {
 
-std::vector<int64_t> attention_hops(const AttentionPattern& pattern, int64_t tokens, int64_t query,
-                                    int64_t batch, int64_t head) {
+std::vector<int64_t> attention_hops(const AttentionPattern& pattern, int64_t tokens,
+                                    int64_t query) {
   HEED_CHECK(query >= 0 && query < tokens, "attention: token {} of {}", query, tokens);
   std::vector<int64_t> hops(static_cast<size_t>(tokens), -1), front = {query};
   hops[static_cast<size_t>(query)] = 0;
@@ -13,7 +13,7 @@ std::vector<int64_t> attention_hops(const AttentionPattern& pattern, int64_t tok
     std::vector<int64_t> next;
     for (const int64_t i : front) {
       for (int64_t j = 0; j < tokens; ++j) {
-        if (hops[static_cast<size_t>(j)] >= 0 || !pattern.allowed(batch, head, i, j)) continue;
+        if (hops[static_cast<size_t>(j)] >= 0 || !pattern.allowed(0, 0, i, j)) continue;
         hops[static_cast<size_t>(j)] = done;
         next.push_back(j);
       }
