@@ -27,9 +27,9 @@ if(HEED_SANITIZE)
   # GCC 12 sees uninitialised members of std::function in instrumented code where there are none.
   add_compile_options(-fsanitize=${HEED_SANITIZE} -fno-omit-frame-pointer -g1)
   if(HEED_SANITIZE MATCHES undefined)
-    # Checks of every access through a pointer make compilation four times as long; a null one ends
-    # in the address sanitizer anyway. Alignment is checked where bytes become numbers: see
-    # heed_check_alignment().
+    # Checks of every access through a pointer cost compilation most (one file took 20.4 s with
+    # them and 5.3 s without, at -O1); a null one ends in the address sanitizer anyway. Alignment is
+    # checked where bytes become numbers: see heed_check_alignment().
     add_compile_options(-fno-sanitize=vptr,null,alignment)
   endif()
   target_compile_options(heed_warnings INTERFACE -Wno-maybe-uninitialized)
