@@ -29,6 +29,10 @@ struct Storage {
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
+  /// Moves the bytes to another device: all tensors over them follow. Nothing may hold a pointer to
+  /// them.
+  void move_to(Device device);
+
   void* data = nullptr;
   size_t bytes = 0;
   Device device;

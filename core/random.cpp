@@ -6,10 +6,6 @@ namespace heed {
 
 RandomKey RandomKey::derive(std::string_view name) const { return derive(hash_name(name)); }
 
-RandomKey RandomKey::derive(uint64_t number) const {
-  return {seed, mix(purpose * 0x9e3779b97f4a7c15u + number + 1), step};
-}
-
 float RandomStream::normal(uint64_t index) const {
   const auto b = block(index / 4);
   const size_t pair = index % 4 / 2 * 2;

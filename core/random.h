@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/dtype.h"
+#include "core/element.h"
 
 namespace heed {
 
@@ -21,7 +21,7 @@ struct RandomKey {
 
   /// The same seed and step for a narrower purpose.
   RandomKey derive(std::string_view name) const;
-  RandomKey derive(uint64_t number) const;
+  HEED_HOST_DEVICE inline RandomKey derive(uint64_t number) const;
 };
 
 /// FNV-1a, 64 bits: the hash that turns names into purposes. Stable across machines.
@@ -36,6 +36,10 @@ HEED_HOST_DEVICE constexpr uint64_t mix(uint64_t x) {
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
   x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
   return x ^ (x >> 31);
+}
+
+RandomKey RandomKey::derive(uint64_t number) const {
+  return {seed, mix(purpose * 0x9e3779b97f4a7c15u + number + 1), step};
 }
 
 /// One Philox block: 128 random bits for a 128-bit counter and a 64-bit key.

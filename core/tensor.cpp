@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "core/device_runtime.h"
 #include "core/views.h"
 
 namespace heed {
@@ -44,12 +45,18 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
   Tensor out = empty(shape, dtype, device);
-  std::memset(out.raw(), 0, static_cast<size_t>(out.bytes()));
+  const auto bytes = static_cast<size_t>(out.bytes());
+  if (device.is_cpu()) {
+    std::memset(out.raw(), 0, bytes);
+  } else if (bytes > 0) {
+    device_runtime(device, "zeros").zero(device.index, out.raw(), bytes);
+  }
   return out;
 }
 
 Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
-  Tensor out = empty(shape, dtype, device);
+  if (!device.is_cpu()) return full(shape, value, dtype).to(device);
+  Tensor out = empty(shape, dtype);
   dispatch_any(dtype, [&](auto type) {
     using T = decltype(type);
     std::fill_n(out.data<T>(), out.numel(), convert<T>(value));
@@ -95,7 +102,7 @@ double Tensor::item() const {
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
-  require_cpu(device(), "to_vector");
+  if (!device().is_cpu()) return to(kCpu).to_vector<T>();
   std::vector<T> out;
   out.reserve(static_cast<size_t>(numel()));
   dispatch_any(dtype(), [&](auto type) {
@@ -104,6 +111,16 @@ std::vector<T> Tensor::to_vector() const {
                     [&](int64_t offset) { out.push_back(convert<T>(from[offset])); });
   });
   return out;
+}
+
+Tensor Tensor::to(Device device) const {
+  if (device == this->device()) return *this;
+  int64_t span = numel() == 0 ? 0 : 1;  // elements from the first to the last
+  for (int d = 0; d < rank() && span > 0; ++d) span += (shape()[d] - 1) * strides()[d];
+  const size_t bytes = static_cast<size_t>(span) * size_of(dtype());
+  auto copy = std::make_shared<Storage>(bytes, device);
+  copy_bytes(device, copy->data, this->device(), raw(), bytes);
+  return over(std::move(copy), 0, shape(), strides(), dtype());
 }
 
 Tensor Tensor::detach() const {

@@ -71,6 +71,11 @@ class Tensor {
   template <class T>
   std::vector<T> to_vector() const;
 
+  /// The same values and strides on another device; this tensor itself when it is there already. A
+  /// view brings all the memory between its first and its last element. Without gradients: models
+  /// use heed::to (autograd/ops/layout.h).
+  Tensor to(Device device) const;
+
   /// The same memory without the autograd state.
   Tensor detach() const;
   /// True when both handles are the same tensor (not merely equal).

@@ -39,4 +39,15 @@ StridedLoop::StridedLoop(const Shape& shape, std::span<const Shape> strides)
   }
 }
 
+StridedPlan StridedLoop::plan() const {
+  StridedPlan plan;
+  plan.numel = numel_;
+  plan.dims = extents_.rank();
+  for (int d = 0; d < plan.dims; ++d) {
+    plan.extents[d] = extents_[d];
+    for (int k = 0; k < operands_; ++k) plan.strides[k][d] = strides(k)[d];
+  }
+  return plan;
+}
+
 }  // namespace heed::kernels

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "core/tensor.h"
+#include "kernels/strided_plan.h"
 
 namespace heed::kernels {
 
@@ -28,6 +29,9 @@ class StridedLoop {
   const Shape& strides(int operand) const { return strides_[static_cast<size_t>(operand)]; }
   /// Stride within a row.
   int64_t step(int operand) const { return strides(operand)[-1]; }
+
+  /// The same as plain data.
+  StridedPlan plan() const;
 
   /// Calls fn(offsets, n) for each piece of a row within [begin, end) of the row-major order: n
   /// elements, operand k's first at offsets[k].

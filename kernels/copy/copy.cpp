@@ -10,12 +10,18 @@
 #include <cstring>
 #include <numeric>
 
+#include "core/device_runtime.h"
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/copy/cast_rows.h"
 #include "kernels/copy/convert.h"
+#include "kernels/copy/strided_copy.h"
 #include "kernels/strided.h"
 
 namespace heed::kernels {
+
+DeviceKernel<void(const StridedCopy&)> strided_copy_cuda;
+
 namespace {
 
 constexpr int64_t kGrain = 32768;  // elements of a chunk
@@ -146,11 +152,26 @@ void copy_blocks(const StridedLoop& loop, int dim, const Operation& op, const ch
   });
 }
 
+// At least one of them is no host tensor.
+void copy_on_device(const Tensor& src, const Tensor& dst) {
+  const bool as_bytes = src.dtype() == dst.dtype() && src.shape() == dst.shape() &&
+                        src.is_contiguous() && dst.is_contiguous();
+  if (as_bytes) {
+    copy_bytes(dst.device(), dst.raw(), src.device(), src.raw(), static_cast<size_t>(dst.bytes()));
+  } else if (dst.device().is_cpu()) {
+    return copy(src.to(kCpu), dst);
+  } else if (const StridedLoop loop = plan(src, dst); loop.numel() > 0) {
+    const Tensor from = src.to(dst.device());
+    strided_copy_cuda({"copy", from, dst}, {from.dtype(), dst.dtype(), loop.plan(),
+                                            transposed_dim(loop), from.raw(), dst.raw()});
+  }
+  dst.bump_version();
+}
+
 }  // namespace
 
 void copy(const Tensor& src, const Tensor& dst) {
-  require_cpu(src.device(), "copy");
-  require_cpu(dst.device(), "copy");
+  if (!src.device().is_cpu() || !dst.device().is_cpu()) return copy_on_device(src, dst);
   const StridedLoop loop = plan(src, dst);
   if (loop.numel() == 0) return;
   const Operation op = operation(src.dtype(), dst.dtype());

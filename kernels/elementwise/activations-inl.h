@@ -9,7 +9,9 @@
 #define HEED_KERNELS_ELEMENTWISE_ACTIVATIONS_INL_H_
 #endif
 
+#if !defined(HEED_DEVICE_FUNCTORS)  // kernels/cuda/functors.h brings the functions for a device
 #include "kernels/elementwise/pack-inl.h"
+#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace heed::kernels::HWY_NAMESPACE {

@@ -1,5 +1,6 @@
 #include "kernels/elementwise/binary.h"
 
+#include "core/op_call.h"
 #include "kernels/copy/copy.h"
 #include "kernels/elementwise/map.h"
 #undef HWY_TARGET_INCLUDE
@@ -73,6 +74,9 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace heed::kernels {
 
+DeviceKernel<DeviceMapFn(Binary)> binary_cuda, binary_backward_cuda;
+DeviceKernel<DeviceMapFn()> div_denominator_cuda, swiglu_cuda, swiglu_backward_cuda;
+
 HWY_EXPORT(binary_row_of);
 HWY_EXPORT(div_denominator_row);
 HWY_EXPORT(swiglu_row);
@@ -95,12 +99,18 @@ DType promote(const Tensor& a, const Tensor& b, const char* op) {
 
 namespace {
 
+MapFunction function_of(Binary op, const Tensor& out) {
+  if (out.device().is_cuda()) return binary_cuda({name_of(op), out}, op);
+  return HWY_DYNAMIC_DISPATCH(binary_row_of)(op, out.dtype());
+}
+
 Tensor run(Binary op, const Tensor& a, const Tensor& b, DType dtype) {
-  const RowFn row = HWY_DYNAMIC_DISPATCH(binary_row_of)(op, dtype);
+  // a number on the CPU goes with anything
+  const Device device = a.rank() == 0 && a.device().is_cpu() ? b.device() : a.device();
   const Tensor y =
-      Tensor::empty(broadcast_shapes(a.shape(), b.shape(), name_of(op)), dtype, a.device());
+      Tensor::empty(broadcast_shapes(a.shape(), b.shape(), name_of(op)), dtype, device);
   // a single number is read in its own precision
-  map_rows(name_of(op), row,
+  map_rows(name_of(op), function_of(op, y),
            {a.rank() == 0 ? a : cast(a, dtype), b.rank() == 0 ? b : cast(b, dtype)}, {y});
   return y;
 }
@@ -116,11 +126,13 @@ Tensor binary(Binary op, const Tensor& a, double b) {
 }
 
 void add_into(const Tensor& a, const Tensor& b, const Tensor& out) {
-  map_rows("add", HWY_DYNAMIC_DISPATCH(binary_row_of)(Binary::add, out.dtype()), {a, b}, {out});
+  map_rows("add", function_of(Binary::add, out), {a, b}, {out});
 }
 
 Tensor div_denominator_gradient(const Tensor& dy, const Tensor& y, const Tensor& b) {
-  const RowFn row = HWY_DYNAMIC_DISPATCH(div_denominator_row)(dy.dtype());
+  const MapFunction row = dy.device().is_cuda()
+                              ? MapFunction(div_denominator_cuda({"div", dy}))
+                              : HWY_DYNAMIC_DISPATCH(div_denominator_row)(dy.dtype());
   const Tensor db = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
   map_rows("div", row, {dy, y, b}, {db});
   return db;
@@ -128,7 +140,9 @@ Tensor div_denominator_gradient(const Tensor& dy, const Tensor& y, const Tensor&
 
 std::pair<Tensor, Tensor> binary_backward(Binary op, const Tensor& dy, const Tensor& a,
                                           const Tensor& b) {
-  const RowFn row = HWY_DYNAMIC_DISPATCH(binary_backward_row)(op, dy.dtype());
+  const MapFunction row = dy.device().is_cuda()
+                              ? MapFunction(binary_backward_cuda({name_of(op), dy}, op))
+                              : HWY_DYNAMIC_DISPATCH(binary_backward_row)(op, dy.dtype());
   const Tensor da = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
   const Tensor db = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
   map_rows(name_of(op), row, {dy, a, b}, {da, db});
@@ -138,7 +152,8 @@ std::pair<Tensor, Tensor> binary_backward(Binary op, const Tensor& dy, const Ten
 Tensor swiglu(const Tensor& gate, const Tensor& up) {
   HEED_CHECK(gate.shape() == up.shape() && gate.dtype() == up.dtype(), "swiglu: gate {}, up {}",
              gate, up);
-  const RowFn row = HWY_DYNAMIC_DISPATCH(swiglu_row)(gate.dtype());
+  const MapFunction row = gate.device().is_cuda() ? MapFunction(swiglu_cuda({"swiglu", gate}))
+                                                  : HWY_DYNAMIC_DISPATCH(swiglu_row)(gate.dtype());
   const Tensor y = Tensor::empty(gate.shape(), gate.dtype(), gate.device());
   map_rows("swiglu", row, {gate, up}, {y});
   return y;
@@ -146,7 +161,9 @@ Tensor swiglu(const Tensor& gate, const Tensor& up) {
 
 void swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& up, const Tensor& dgate,
                      const Tensor& dup) {
-  const RowFn row = HWY_DYNAMIC_DISPATCH(swiglu_backward_row)(dy.dtype());
+  const MapFunction row = dy.device().is_cuda()
+                              ? MapFunction(swiglu_backward_cuda({"swiglu", dy}))
+                              : HWY_DYNAMIC_DISPATCH(swiglu_backward_row)(dy.dtype());
   map_rows("swiglu", row, {dy, gate, up}, {dgate, dup});
 }
 

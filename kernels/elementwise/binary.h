@@ -4,10 +4,9 @@
 #include <utility>
 
 #include "core/tensor.h"
+#include "kernels/elementwise/functions.h"
 
 namespace heed::kernels {
-
-enum class Binary { add, sub, mul, div, maximum, minimum, pow };
 
 const char* name_of(Binary op);
 

@@ -2,11 +2,18 @@
 
 #include <functional>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/copy/copy.h"
+#include "kernels/elementwise/compare_map.h"
 #include "kernels/strided.h"
 
 namespace heed::kernels {
+
+DeviceKernel<void(const CompareMap&)> compare_cuda;
+DeviceKernel<void(const LogicalMap&)> logical_cuda;
+DeviceKernel<void(const SelectMap&)> select_cuda;
+
 namespace {
 
 constexpr int64_t kGrain = 32768;  // elements of a chunk
@@ -56,6 +63,22 @@ void for_rows(const char* op, const Tensor& out, std::initializer_list<Tensor> i
   });
 }
 
+// The loop of a map to row-major out, for a device.
+StridedPlan plan_of(const char* op, const Tensor& out, std::initializer_list<Tensor> in) {
+  std::vector<Shape> strides = {out.strides()};
+  for (const Tensor& x : in) strides.push_back(broadcast_strides(x, out.shape(), op));
+  return StridedLoop(out.shape(), strides).plan();
+}
+
+// A number of the host's goes with tensors of any device.
+Tensor beside(const Tensor& x, Device device) {
+  return x.rank() == 0 && x.device().is_cpu() ? x.to(device) : x;
+}
+
+Device device_of(const Tensor& a, const Tensor& b) {
+  return a.rank() == 0 && a.device().is_cpu() ? b.device() : a.device();
+}
+
 }  // namespace
 
 const char* name_of(Compare op) {
@@ -65,8 +88,15 @@ const char* name_of(Compare op) {
 
 Tensor compare(Compare op, const Tensor& a, const Tensor& b) {
   HEED_CHECK(a.dtype() == b.dtype(), "{}: {} beside {}", name_of(op), a, b);
-  const Tensor out = Tensor::empty(broadcast_shapes(a.shape(), b.shape(), name_of(op)),
-                                   DType::boolean, a.device());
+  const Device device = device_of(a, b);
+  const Tensor out =
+      Tensor::empty(broadcast_shapes(a.shape(), b.shape(), name_of(op)), DType::boolean, device);
+  if (device.is_cuda()) {
+    const Tensor x = beside(a, device), y = beside(b, device);
+    compare_cuda({name_of(op), x, y}, {op, a.dtype(), plan_of(name_of(op), out, {x, y}), x.raw(),
+                                       y.raw(), 0.0, out.data<bool>()});
+    return out;
+  }
   dispatch_any(a.dtype(), [&](auto type) {
     using T = decltype(type);
     const T *x = a.data<T>(), *y = b.data<T>();
@@ -83,6 +113,11 @@ Tensor compare(Compare op, const Tensor& a, const Tensor& b) {
 
 Tensor compare(Compare op, const Tensor& a, double b) {
   const Tensor out = Tensor::empty(a.shape(), DType::boolean, a.device());
+  if (a.device().is_cuda()) {
+    compare_cuda({name_of(op), a}, {op, a.dtype(), plan_of(name_of(op), out, {a}), a.raw(), nullptr,
+                                    b, out.data<bool>()});
+    return out;
+  }
   dispatch_any(a.dtype(), [&](auto type) {
     using T = decltype(type);
     using V = std::conditional_t<std::is_same_v<Compared<T>, float>, float, double>;
@@ -105,6 +140,11 @@ Tensor logical(Logical op, const Tensor& a, const Tensor& b) {
              "{}: needs bool operands, got {} and {}", name, a, b);
   const Tensor out =
       Tensor::empty(broadcast_shapes(a.shape(), b.shape(), name), DType::boolean, a.device());
+  if (a.device().is_cuda()) {
+    logical_cuda({name, a, b}, {op, plan_of(name, out, {a, b}), a.data<bool>(), b.data<bool>(),
+                                out.data<bool>()});
+    return out;
+  }
   const bool *x = a.data<bool>(), *y = b.data<bool>();
   bool* z = out.data<bool>();
   for_rows(name, out, {a, b}, [&](const Offsets& at, const Offsets& step, int64_t n) {
@@ -121,7 +161,14 @@ Tensor select(const Tensor& cond, const Tensor& a, const Tensor& b) {
              "where: condition {}, operands {} and {}", cond, a, b);
   const Shape shape =
       broadcast_shapes(broadcast_shapes(cond.shape(), a.shape(), "where"), b.shape(), "where");
-  const Tensor out = Tensor::empty(shape, a.dtype(), a.device());
+  const Tensor out = Tensor::empty(shape, a.dtype(), cond.device());
+  if (cond.device().is_cuda()) {
+    const Tensor x = beside(a, cond.device()), y = beside(b, cond.device());
+    select_cuda({"where", cond, x, y},
+                {static_cast<int64_t>(size_of(a.dtype())), plan_of("where", out, {cond, x, y}),
+                 cond.data<bool>(), x.raw(), y.raw(), out.raw()});
+    return out;
+  }
   const bool* c = cond.data<bool>();
   dispatch_any(a.dtype(), [&](auto type) {
     using T = decltype(type);

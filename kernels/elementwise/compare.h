@@ -2,10 +2,9 @@
 #pragma once
 
 #include "core/tensor.h"
+#include "kernels/elementwise/functions.h"
 
 namespace heed::kernels {
-
-enum class Compare { eq, ne, lt, le, gt, ge };
 
 const char* name_of(Compare op);
 
@@ -13,8 +12,6 @@ const char* name_of(Compare op);
 Tensor compare(Compare op, const Tensor& a, const Tensor& b);
 /// The same with a number, rounded to f32 beside f32, bf16 and f16, exact beside the others.
 Tensor compare(Compare op, const Tensor& a, double b);
-
-enum class Logical { both, either };
 
 /// Of bool tensors, broadcast.
 Tensor logical(Logical op, const Tensor& a, const Tensor& b);

@@ -1,6 +1,8 @@
 #include "kernels/elementwise/map.h"
 
+#include "core/op_call.h"
 #include "core/parallel.h"
+#include "kernels/copy/copy.h"
 #include "kernels/strided.h"
 
 namespace heed::kernels {
@@ -106,20 +108,76 @@ class Map {
   std::array<int64_t, Row::kMaxInputs + Row::kMaxOutputs> size_{};
 };
 
+// The map as plain data for a device, whose inputs of one number are read here when they lie on the
+// CPU.
+ElementMap plan_on_device(const char* op, std::span<const Tensor> in, std::span<const Tensor> out) {
+  std::vector<Shape> strides;
+  for (const Tensor& x : in) strides.push_back(broadcast_strides(x, out[0].shape(), op));
+  for (const Tensor& x : out) strides.push_back(x.strides());
+  ElementMap map{.dtype = out[0].dtype(),
+                 .inputs = static_cast<int>(in.size()),
+                 .outputs = static_cast<int>(out.size()),
+                 .loop = StridedLoop(out[0].shape(), strides).plan()};
+  const int wide = static_cast<int>(16 / size_of(map.dtype)), last = map.loop.dims - 1;
+  bool side_by_side = map.loop.extents[last] % wide == 0;
+  const auto visit = [&](const Tensor& x, size_t operand, bool written) {
+    const auto* s = map.loop.strides[operand];
+    side_by_side = side_by_side && reinterpret_cast<uintptr_t>(x.raw()) % 16 == 0 &&
+                   (s[last] == 1 || (!written && s[last] == 0));
+    for (int d = 0; d < last; ++d)
+      side_by_side = side_by_side && (s[d] % wide == 0 || s[last] == 0);
+  };
+  for (size_t k = 0; k < in.size(); ++k) {
+    if (in[k].device().is_cpu()) {
+      map.number[k] = in[k].item();
+      continue;
+    }
+    map.in[k] = in[k].raw();
+    visit(in[k], k, false);
+  }
+  for (size_t k = 0; k < out.size(); ++k) {
+    map.out[k] = out[k].raw();
+    visit(out[k], in.size() + k, true);
+  }
+  if (!side_by_side) return map;
+  map.lanes = wide;
+  map.loop.numel /= wide;
+  map.loop.extents[last] /= wide;
+  for (auto& s : map.loop.strides) s[last] *= wide;
+  return map;
+}
+
+void map_on_device(const char* op, DeviceMapFn fn, std::span<const Tensor> in,
+                   std::span<const Tensor> out) {
+  std::vector<Tensor> inputs(in.begin(), in.end());
+  for (Tensor& x : inputs) {
+    const bool number = x.rank() == 0 && x.device().is_cpu();
+    HEED_CHECK(number || x.device() == out[0].device(), "{}: {} on {} beside {} on {}", op, x,
+               x.device().to_string(), out[0], out[0].device().to_string());
+    if (!number && x.dtype() != out[0].dtype()) x = cast(x, out[0].dtype());
+  }
+  const OpCall call(op, inputs[0].device().is_cpu() ? out[0] : inputs[0], out[0]);
+  fn(plan_on_device(op, inputs, out));
+}
+
 }  // namespace
 
-void map_rows(const char* op, RowFn fn, std::initializer_list<Tensor> in,
+void map_rows(const char* op, MapFunction fn, std::initializer_list<Tensor> in,
               std::initializer_list<Tensor> out) {
   HEED_CHECK(in.size() <= Row::kMaxInputs && out.size() <= Row::kMaxOutputs,
              "{}: a map of {} inputs and {} outputs", op, in.size(), out.size());
-  for (const Tensor& x : out) require_cpu(x.device(), op);
   for (const Tensor& x : in) {
-    require_cpu(x.device(), op);
     HEED_CHECK(x.rank() == 0 || x.dtype() == out.begin()->dtype(), "{}: {} beside a result of {}",
                op, x, name_of(out.begin()->dtype()));
   }
   if (out.begin()->numel() == 0) return;
-  Map(op, fn, {in.begin(), in.size()}, {out.begin(), out.size()}).run();
+  if (fn.device() != nullptr) {
+    map_on_device(op, fn.device(), {in.begin(), in.size()}, {out.begin(), out.size()});
+  } else {
+    for (const Tensor& x : in) require_cpu(x.device(), op);
+    for (const Tensor& x : out) require_cpu(x.device(), op);
+    Map(op, fn.rows(), {in.begin(), in.size()}, {out.begin(), out.size()}).run();
+  }
   for (const Tensor& x : out) x.bump_version();
 }
 

@@ -6,6 +6,7 @@
 #include <initializer_list>
 
 #include "core/tensor.h"
+#include "kernels/elementwise/element_map.h"
 
 namespace heed::kernels {
 
@@ -22,10 +23,24 @@ struct Row {
 };
 using RowFn = void (*)(const Row& row);
 
+/// The function of a map: for rows on the CPU, or for a device (element_map.h).
+class MapFunction {
+ public:
+  MapFunction(RowFn on_rows) : rows_(on_rows) {}
+  MapFunction(DeviceMapFn on_device) : device_(on_device) {}
+  RowFn rows() const { return rows_; }
+  DeviceMapFn device() const { return device_; }
+
+ private:
+  RowFn rows_ = nullptr;
+  DeviceMapFn device_ = nullptr;
+};
+
 /// out[i] = fn(in[i]...): inputs broadcast to the outputs' shape and have the outputs' dtype, but a
-/// 0-dimensional input may have any. Outputs: equal shapes, rows contiguous; an output may be an
-/// input, element by element. Bumps the outputs' versions.
-void map_rows(const char* op, RowFn fn, std::initializer_list<Tensor> in,
+/// 0-dimensional input may have any (and lie on the CPU where the others do not). Outputs: equal
+/// shapes, rows contiguous; an output may be an input, element by element. `fn` is one for the
+/// outputs' device. Bumps the outputs' versions.
+void map_rows(const char* op, MapFunction fn, std::initializer_list<Tensor> in,
               std::initializer_list<Tensor> out);
 
 }  // namespace heed::kernels

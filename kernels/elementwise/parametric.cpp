@@ -1,6 +1,7 @@
 // The parameters are inputs that are one number each (map.h).
 #include "kernels/elementwise/parametric.h"
 
+#include "core/op_call.h"
 #include "kernels/elementwise/map.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/elementwise/parametric.cpp"
@@ -59,6 +60,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace heed::kernels {
 
+DeviceKernel<DeviceMapFn(Parametric)> parametric_cuda, parametric_backward_cuda;
+
 HWY_EXPORT(parametric_row);
 HWY_EXPORT(parametric_backward_row);
 
@@ -68,16 +71,19 @@ const char* name_of(Parametric op) {
 }
 
 Tensor parametric(Parametric op, const Tensor& x, double a, double b) {
-  const RowFn row = HWY_DYNAMIC_DISPATCH(parametric_row)(op, x.dtype());
+  const MapFunction fn = x.device().is_cuda() ? MapFunction(parametric_cuda({name_of(op), x}, op))
+                                              : HWY_DYNAMIC_DISPATCH(parametric_row)(op, x.dtype());
   const Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  map_rows(name_of(op), row, {x, Tensor::scalar(a), Tensor::scalar(b)}, {y});
+  map_rows(name_of(op), fn, {x, Tensor::scalar(a), Tensor::scalar(b)}, {y});
   return y;
 }
 
 Tensor parametric_backward(Parametric op, const Tensor& dy, const Tensor& x, double a, double b) {
-  const RowFn row = HWY_DYNAMIC_DISPATCH(parametric_backward_row)(op, dy.dtype());
+  const MapFunction fn = dy.device().is_cuda()
+                             ? MapFunction(parametric_backward_cuda({name_of(op), dy}, op))
+                             : HWY_DYNAMIC_DISPATCH(parametric_backward_row)(op, dy.dtype());
   const Tensor dx = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
-  map_rows(name_of(op), row, {dy, x, Tensor::scalar(a), Tensor::scalar(b)}, {dx});
+  map_rows(name_of(op), fn, {dy, x, Tensor::scalar(a), Tensor::scalar(b)}, {dx});
   return dx;
 }
 

@@ -2,11 +2,9 @@
 #pragma once
 
 #include "core/tensor.h"
+#include "kernels/elementwise/functions.h"
 
 namespace heed::kernels {
-
-/// Softplus(beta, threshold), elu(alpha), leaky_relu(slope), clamp(low, high), pow(exponent).
-enum class Parametric { softplus, elu, leaky_relu, clamp, pow };
 
 const char* name_of(Parametric op);
 

@@ -1,5 +1,6 @@
 #include "kernels/elementwise/unary.h"
 
+#include "core/op_call.h"
 #include "kernels/elementwise/map.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/elementwise/unary.cpp"
@@ -90,6 +91,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace heed::kernels {
 
+DeviceKernel<DeviceMapFn(Unary)> unary_cuda, unary_backward_cuda;
+
 HWY_EXPORT(forward_row);
 HWY_EXPORT(backward_row);
 HWY_EXPORT(keeps_output);
@@ -110,16 +113,19 @@ RowFn unary_backward_row(Unary op, DType dtype) {
 }
 
 Tensor unary(Unary op, const Tensor& x) {
-  const RowFn row = unary_row(op, x.dtype());
+  const MapFunction fn = x.device().is_cuda() ? MapFunction(unary_cuda({name_of(op), x}, op))
+                                              : unary_row(op, x.dtype());
   const Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  map_rows(name_of(op), row, {x}, {y});
+  map_rows(name_of(op), fn, {x}, {y});
   return y;
 }
 
 Tensor unary_backward(Unary op, const Tensor& dy, const Tensor& saved) {
-  const RowFn row = unary_backward_row(op, dy.dtype());
+  const MapFunction fn = dy.device().is_cuda()
+                             ? MapFunction(unary_backward_cuda({name_of(op), dy}, op))
+                             : unary_backward_row(op, dy.dtype());
   const Tensor dx = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
-  map_rows(name_of(op), row, {dy, saved}, {dx});
+  map_rows(name_of(op), fn, {dy, saved}, {dx});
   return dx;
 }
 

@@ -2,35 +2,10 @@
 #pragma once
 
 #include "core/tensor.h"
+#include "kernels/elementwise/functions.h"
 #include "kernels/elementwise/map.h"
 
 namespace heed::kernels {
-
-/// The functions of functors-inl.h and activations-inl.h without parameters.
-enum class Unary {
-  neg,
-  exp,
-  log,
-  sqrt,
-  rsqrt,
-  square,
-  tanh,
-  sigmoid,
-  relu,
-  silu,
-  gelu,
-  gelu_tanh,
-  abs,
-  sign,
-  sin,
-  cos,
-  expm1,
-  log1p,
-  erf,
-  relu6,
-  hard_sigmoid,
-  hard_swish
-};
 
 const char* name_of(Unary op);
 

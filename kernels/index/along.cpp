@@ -2,12 +2,20 @@
 
 #include <cstring>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/copy/copy.h"
+#include "kernels/device_bytes.h"
 #include "kernels/index/by_id.h"
+#include "kernels/index/device_index.h"
 #include "kernels/index/index.h"
 
 namespace heed::kernels {
+
+DeviceKernel<void(const GatherAlong&)> gather_along_cuda;
+DeviceKernel<void(const ScatterAlong&)> scatter_along_cuda;
+DeviceKernel<void(const PutRows&)> put_rows_cuda;
+
 namespace {
 
 void check_index(const Shape& shape, int dim, const Tensor& index, const char* op) {
@@ -22,14 +30,23 @@ constexpr int64_t kColumns = 64;  // of inner, a unit of work
 }  // namespace
 
 Tensor gather_along(const Tensor& x, int dim, const Tensor& index, const char* op) {
-  require_cpu(x.device(), op);
   dim = x.shape().dim_index(dim, op);
   check_index(x.shape(), dim, index, op);
   const Extents e = split_at(x.shape(), dim);
   const std::vector<int64_t> ids = read_index(index, e.n, op);
   const int64_t count = index.shape()[dim];
   const Tensor dense = contiguous_as(x, x.dtype());
-  const Tensor out = Tensor::empty(index.shape(), x.dtype());
+  const Tensor out = Tensor::empty(index.shape(), x.dtype(), x.device());
+  if (x.device().is_cuda()) {
+    const Tensor there = device_bytes(std::span(ids), x.device());
+    gather_along_cuda({op, x}, {static_cast<int64_t>(size_of(x.dtype())),
+                                {e.outer, e.n, e.inner, count},
+                                static_cast<const int64_t*>(there.raw()),
+                                dense.raw(),
+                                out.raw()});
+    return out;
+  }
+  require_cpu(x.device(), op);
   dispatch_any(x.dtype(), [&](auto type) {
     using T = decltype(type);
     const T* from = dense.data<T>();
@@ -49,7 +66,6 @@ Tensor gather_along(const Tensor& x, int dim, const Tensor& index, const char* o
 
 Tensor scatter_add_along(const Tensor& base, const Shape& shape, int dim, const Tensor& index,
                          const Tensor& values, const char* op) {
-  require_cpu(values.device(), op);
   dim = shape.dim_index(dim, op);
   check_index(shape, dim, index, op);
   HEED_CHECK(values.shape() == index.shape(), "{}: values are {}, the index is {}", op, values,
@@ -58,13 +74,24 @@ Tensor scatter_add_along(const Tensor& base, const Shape& shape, int dim, const 
   const std::vector<int64_t> ids = read_index(index, e.n, op);
   const int64_t count = index.shape()[dim];
   const Tensor dense = contiguous_as(values, values.dtype());
-  const Tensor sum = Tensor::empty(shape, values.dtype() == DType::f64 ? DType::f64 : DType::f32);
+  const Tensor sum =
+      Tensor::empty(shape, values.dtype() == DType::f64 ? DType::f64 : DType::f32, values.device());
   if (base.defined()) {
     HEED_CHECK(base.shape() == shape && is_floating(base.dtype()), "{}: {} in place of {}", op,
                base, shape);
     copy(base, sum);
   } else {
     fill(sum, 0);
+  }
+  if (values.device().is_cuda()) {
+    const Tensor there = device_bytes(std::span(ids), values.device());
+    scatter_along_cuda({op, values, sum}, {values.dtype(),
+                                           sum.dtype(),
+                                           {e.outer, e.n, e.inner, count},
+                                           static_cast<const int64_t*>(there.raw()),
+                                           dense.raw(),
+                                           sum.raw()});
+    return contiguous_as(sum, values.dtype());
   }
   const int64_t blocks = (e.inner + kColumns - 1) / kColumns;
   dispatch_floating(values.dtype(), op, [&](auto type) {
@@ -91,7 +118,6 @@ Tensor scatter_add_along(const Tensor& base, const Shape& shape, int dim, const 
 
 Tensor put_rows(const Tensor& x, int dim, const Tensor& index, const Tensor& values,
                 const char* op) {
-  require_cpu(x.device(), op);
   dim = x.shape().dim_index(dim, op);
   const Extents e = split_at(x.shape(), dim);
   const std::vector<int64_t> ids = read_index(index, e.n, op);
@@ -99,9 +125,20 @@ Tensor put_rows(const Tensor& x, int dim, const Tensor& index, const Tensor& val
   HEED_CHECK(values.dtype() == x.dtype() && values.numel() == e.outer * count * e.inner,
              "{}: values are {} for {} indices into {}", op, values, count, x);
   const Tensor dense = contiguous_as(x, x.dtype()), rows = contiguous_as(values, x.dtype());
-  const Tensor out = Tensor::empty(x.shape(), x.dtype());
+  const Tensor out = Tensor::empty(x.shape(), x.dtype(), x.device());
   std::vector<int64_t> last(static_cast<size_t>(e.n), -1);
   for (int64_t k = 0; k < count; ++k) last[static_cast<size_t>(ids[static_cast<size_t>(k)])] = k;
+  if (x.device().is_cuda()) {
+    const Tensor there = device_bytes(std::span(last), x.device());
+    put_rows_cuda({op, x, values}, {static_cast<int64_t>(size_of(x.dtype())),
+                                    {e.outer, e.n, e.inner, count},
+                                    static_cast<const int64_t*>(there.raw()),
+                                    dense.raw(),
+                                    rows.raw(),
+                                    out.raw()});
+    return out;
+  }
+  require_cpu(x.device(), op);
   const size_t bytes = static_cast<size_t>(e.inner) * size_of(x.dtype());
   const auto row_of = [&](const Tensor& t, int64_t row) {
     return static_cast<char*>(t.raw()) + static_cast<size_t>(row) * bytes;
@@ -117,6 +154,7 @@ Tensor put_rows(const Tensor& x, int dim, const Tensor& index, const Tensor& val
 }
 
 Tensor put_rows_backward(const Tensor& dy, int dim, const Tensor& index, const char* op) {
+  require_cpu(dy.device(), op);
   dim = dy.shape().dim_index(dim, op);
   const Extents e = split_at(dy.shape(), dim);
   const std::vector<int64_t> ids = read_index(index, e.n, op);

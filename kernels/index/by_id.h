@@ -24,10 +24,9 @@ inline Extents split_at(const Shape& shape, int dim) {
   return e;
 }
 
-/// Indices (i64 or i32) in row-major order; one outside [0, n) is an error that names it and its
-/// position.
+/// Indices (i64 or i32) in row-major order, wherever they lie (a device's are waited for); one
+/// outside [0, n) is an error that names it and its position.
 inline std::vector<int64_t> read_index(const Tensor& index, int64_t n, const char* op) {
-  require_cpu(index.device(), op);
   HEED_CHECK(index.dtype() == DType::i64 || index.dtype() == DType::i32,
              "{}: indices are {}, need i64 or i32", op, index);
   std::vector<int64_t> ids = index.to_vector<int64_t>();

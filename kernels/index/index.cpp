@@ -6,13 +6,20 @@
 #include <cstring>
 #include <vector>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "core/views.h"
 #include "kernels/copy/cast_rows.h"
 #include "kernels/copy/copy.h"
+#include "kernels/device_bytes.h"
 #include "kernels/index/by_id.h"
+#include "kernels/index/device_index.h"
 
 namespace heed::kernels {
+
+DeviceKernel<void(const TakeRows&)> take_cuda;
+DeviceKernel<void(const AddRows&)> take_backward_cuda;
+
 namespace {
 
 template <class From, class To>
@@ -66,10 +73,29 @@ void add_rows(const From* dy, const Extents& e, int64_t count, const ById& by_id
   });
 }
 
+const int64_t* numbers(const Tensor& bytes) { return static_cast<const int64_t*>(bytes.raw()); }
+
+Tensor upload(const std::vector<int64_t>& values, Device device) {
+  return device_bytes(std::span(values), device);
+}
+
+void take_on_device(const Tensor& x, const Extents& e, const std::vector<int64_t>& ids,
+                    const Tensor& out, const char* op) {
+  HEED_CHECK(x.dtype() == out.dtype() || (is_floating(x.dtype()) && is_floating(out.dtype())),
+             "{}: {} as {}", op, x, out);
+  const Tensor dense = contiguous(x), there = upload(ids, x.device());
+  take_cuda({op, x, out}, {x.dtype(),
+                           out.dtype(),
+                           static_cast<int64_t>(size_of(x.dtype())),
+                           {e.outer, e.n, e.inner, std::ssize(ids)},
+                           numbers(there),
+                           dense.raw(),
+                           out.raw()});
+}
+
 }  // namespace
 
 Tensor take(const Tensor& x, int dim, const Tensor& index, DType dtype, const char* op) {
-  require_cpu(x.device(), op);
   dim = x.shape().dim_index(dim, op);
   const Extents e = split_at(x.shape(), dim);
   const std::vector<int64_t> ids = read_index(index, e.n, op);
@@ -77,8 +103,13 @@ Tensor take(const Tensor& x, int dim, const Tensor& index, DType dtype, const ch
   for (int i = 0; i < dim; ++i) shape.push_back(x.shape()[i]);
   for (const int64_t extent : index.shape()) shape.push_back(extent);
   for (int i = dim + 1; i < x.rank(); ++i) shape.push_back(x.shape()[i]);
-  const Tensor out = Tensor::empty(shape, dtype);
+  const Tensor out = Tensor::empty(shape, dtype, x.device());
   if (out.numel() == 0) return out;
+  if (x.device().is_cuda()) {
+    take_on_device(x, e, ids, out, op);
+    return out;
+  }
+  require_cpu(x.device(), op);
   if (x.dtype() == dtype) {
     const Tensor dense = contiguous_as(x, dtype);
     // Bytes are moved, not numbers.
@@ -98,7 +129,6 @@ Tensor take(const Tensor& x, int dim, const Tensor& index, DType dtype, const ch
 
 Tensor take_backward(const Tensor& dy, int dim, const Tensor& index, const Shape& shape,
                      DType dtype, const char* op) {
-  require_cpu(dy.device(), op);
   dim = shape.dim_index(dim, op);
   const Extents e = split_at(shape, dim);
   const std::vector<int64_t> ids = read_index(index, e.n, op);
@@ -106,8 +136,20 @@ Tensor take_backward(const Tensor& dy, int dim, const Tensor& index, const Shape
   HEED_CHECK(dy.numel() == e.outer * count * e.inner, "{}: dy is {} for {} indices into {}", op, dy,
              count, shape);
   const Tensor dense = contiguous_as(dy, dy.dtype());
-  const Tensor sum = Tensor::empty(shape, dtype == DType::f64 ? DType::f64 : DType::f32);
+  const Tensor sum =
+      Tensor::empty(shape, dtype == DType::f64 ? DType::f64 : DType::f32, dy.device());
   const ById by_id(ids, e.n);
+  if (dy.device().is_cuda()) {
+    const Tensor start = upload(by_id.start, dy.device()), order = upload(by_id.order, dy.device());
+    take_backward_cuda({op, dy, sum}, {dy.dtype(),
+                                       sum.dtype(),
+                                       {e.outer, e.n, e.inner, count},
+                                       numbers(start),
+                                       numbers(order),
+                                       dense.raw(),
+                                       sum.raw()});
+    return contiguous_as(sum, dtype);
+  }
   dispatch_floating(dy.dtype(), op, [&](auto from) {
     dispatch_floating(sum.dtype(), op, [&](auto to) {
       using A = accumulate_t<decltype(to)>;

@@ -5,7 +5,8 @@
 namespace heed::kernels {
 
 Tensor one_hot(const Tensor& ids, int64_t classes, DType dtype) {
-  require_cpu(ids.device(), "one_hot");
+  // ids are the host's to check: a device's are fetched, and the result is sent back
+  if (!ids.device().is_cpu()) return one_hot(ids.to(kCpu), classes, dtype).to(ids.device());
   HEED_CHECK((ids.dtype() == DType::i64 || ids.dtype() == DType::i32) && classes > 0,
              "one_hot: ids {}, need i64 or i32, for {} classes", ids, classes);
   Shape shape = ids.shape();

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
+#include "kernels/device_bytes.h"
 #include "kernels/index/position.h"
 #include "kernels/loss/logit_rows.h"
 
@@ -148,11 +150,23 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace heed::kernels {
+
+DeviceKernel<void(const LogitRows&, int64_t)> cross_entropy_cuda;
+
 namespace {
 
 HWY_EXPORT(logit_rows);
 
-void run(const LogitRows& args, int64_t rows) {
+// The targets are the host's; a device gets a copy of those that it needs.
+void run(LogitRows args, const Tensor& logits) {
+  const int64_t rows = logits.size(0);
+  if (logits.device().is_cuda()) {
+    const Tensor targets =
+        device_bytes(std::span(args.targets, static_cast<size_t>(rows)), logits.device());
+    args.targets = static_cast<const int64_t*>(targets.raw());
+    return cross_entropy_cuda({"cross_entropy", logits, targets}, args, rows);
+  }
+  require_cpu(logits.device(), "cross_entropy");
   parallel_for(rows, std::max<int64_t>(1, 8192 / args.classes), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(logit_rows)(args, begin, end);
   });
@@ -161,7 +175,6 @@ void run(const LogitRows& args, int64_t rows) {
 DType accumulation(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 
 void check_logits(const Tensor& logits, const Tensor& losses) {
-  require_cpu(logits.device(), "cross_entropy");
   HEED_CHECK(is_floating(logits.dtype()) && logits.dtype() != DType::f16,
              "cross_entropy: logits are {}, need f32, bf16 or f64", logits);
   HEED_CHECK(logits.rank() == 2 && logits.size(1) > 0 && logits.is_contiguous(),
@@ -173,7 +186,6 @@ void check_logits(const Tensor& logits, const Tensor& losses) {
 }  // namespace
 
 Targets read_targets(const Tensor& targets, int64_t classes, int64_t ignore_index, const char* op) {
-  require_cpu(targets.device(), op);
   HEED_CHECK(targets.dtype() == DType::i64 || targets.dtype() == DType::i32,
              "{}: targets are {}, need i64 or i32", op, targets);
   Targets result{targets.to_vector<int64_t>()};
@@ -204,13 +216,13 @@ void cross_entropy(const Tensor& logits, const Targets& targets, double smoothin
        .losses = losses.raw(),
        .lse = lse.raw(),
        .gradient = nullptr},
-      logits.size(0));
+      logits);
 }
 
 Tensor cross_entropy_backward(const Tensor& logits, const Targets& targets, double smoothing,
                               const Tensor& lse, double scale) {
   check_logits(logits, lse);
-  const Tensor gradient = Tensor::empty(logits.shape(), logits.dtype());
+  const Tensor gradient = Tensor::empty(logits.shape(), logits.dtype(), logits.device());
   run({.dtype = logits.dtype(),
        .gradient_dtype = logits.dtype(),
        .classes = logits.size(1),
@@ -221,7 +233,7 @@ Tensor cross_entropy_backward(const Tensor& logits, const Targets& targets, doub
        .losses = nullptr,
        .lse = lse.raw(),
        .gradient = gradient.raw()},
-      logits.size(0));
+      logits);
   return gradient;
 }
 
@@ -246,12 +258,13 @@ void cross_entropy_in_place(const Tensor& logits, const Targets& targets, int64_
        .losses = loss,
        .lse = nullptr,
        .gradient = gradient.raw()},
-      logits.size(0));
+      logits);
   logits.bump_version();
 }
 
 double mean_loss(const Tensor& losses, const Targets& targets) {
   if (targets.counted == 0) return 0;
+  if (!losses.device().is_cpu()) return mean_loss(losses.to(kCpu), targets);
   double sum = 0;
   dispatch_floating(losses.dtype(), "cross_entropy", [&](auto type) {
     const auto* loss = losses.data<decltype(type)>();

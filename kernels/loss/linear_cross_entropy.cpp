@@ -8,7 +8,9 @@
 #include "core/parallel.h"
 #include "core/views.h"
 #include "kernels/copy/copy.h"
+#include "kernels/elementwise/binary.h"
 #include "kernels/matmul/matmul.h"
+#include "kernels/reduce/reduce.h"
 
 namespace heed::kernels {
 namespace {
@@ -28,6 +30,7 @@ void add_column_sums(const T* gradient, int64_t rows, int64_t classes, A* sum) {
 }
 
 void add_column_sums(const Tensor& gradient, const Tensor& sum) {
+  if (!gradient.device().is_cpu()) return add_into(sum, column_sums(gradient), sum);
   const int64_t rows = gradient.size(0), classes = gradient.size(1);
   dispatch_floating(gradient.dtype(), "linear_cross_entropy", [&](auto type) {
     using T = decltype(type);
@@ -48,7 +51,8 @@ LinearCrossEntropyResult linear_cross_entropy(const Tensor& x, const Tensor& wei
                                               const LinearCrossEntropyWanted& wanted,
                                               const SharedClasses* shared) {
   const char* op = "linear_cross_entropy";
-  require_cpu(x.device(), op);
+  HEED_CHECK(shared == nullptr || x.device().is_cpu(), "{}: classes shared among ranks on {}", op,
+             x.device().to_string());
   HEED_CHECK(x.rank() == 2 && weight.rank() == 2 && x.size(1) == weight.size(1),
              "{}: x is {}, weight is {}, need [R, C] and [V, C]", op, x, weight);
   const int64_t rows = x.size(0), width = x.size(1), classes = weight.size(0);
@@ -61,19 +65,20 @@ LinearCrossEntropyResult linear_cross_entropy(const Tensor& x, const Tensor& wei
   const Tensor w_transposed = views::transpose(w, 0, 1);
 
   LinearCrossEntropyResult result;
-  result.losses = Tensor::empty({rows}, sums);
-  if (wanted.dx) result.dx = Tensor::empty({rows, width}, dtype);
-  if (wanted.dweight) result.dweight = Tensor::zeros({classes, width}, sums);
-  if (wanted.dbias) result.dbias = Tensor::zeros({classes}, sums);
+  result.losses = Tensor::empty({rows}, sums, x.device());
+  if (wanted.dx) result.dx = Tensor::empty({rows, width}, dtype, x.device());
+  if (wanted.dweight) result.dweight = Tensor::zeros({classes, width}, sums, x.device());
+  if (wanted.dbias) result.dbias = Tensor::zeros({classes}, sums, x.device());
 
   // The same on all ranks, whose classes may differ by one.
   const int64_t most = shared ? (shared->classes + shared->parts - 1) / shared->parts : classes;
   const int64_t chunk = std::min(rows, linear_cross_entropy_chunk(most));
-  const Tensor logits_buffer = Tensor::empty({chunk, classes}, sums);
+  const Tensor logits_buffer = Tensor::empty({chunk, classes}, sums, x.device());
   // bf16 products take a bf16 gradient, which cannot lie in the f32 logits.
   Tensor gradient_buffer = logits_buffer;
-  if (dtype != sums && wanted.any()) gradient_buffer = Tensor::empty({chunk, classes}, dtype);
-  const Tensor lse = wanted.any() || shared ? Tensor() : Tensor::empty({chunk}, sums);
+  if (dtype != sums && wanted.any())
+    gradient_buffer = Tensor::empty({chunk, classes}, dtype, x.device());
+  const Tensor lse = wanted.any() || shared ? Tensor() : Tensor::empty({chunk}, sums, x.device());
   const double scale = targets.counted ? 1.0 / static_cast<double>(targets.counted) : 0.0;
 
   for (int64_t first = 0; first < rows; first += chunk) {

@@ -3,7 +3,8 @@
 
 #include <cstdint>
 
-#include "core/dtype.h"
+#include "core/element.h"
+#include "kernels/device_kernel.h"
 
 namespace heed::kernels {
 
@@ -19,5 +20,7 @@ struct LogitRows {
   void* lse;               ///< [R], accumulation type; null when in place
   void* gradient;          ///< [R, V]; null for losses alone
 };
+
+extern DeviceKernel<void(const LogitRows&, int64_t rows)> cross_entropy_cuda;
 
 }  // namespace heed::kernels

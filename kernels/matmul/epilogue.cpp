@@ -9,10 +9,10 @@
 #include "core/parallel.h"
 #include "kernels/elementwise/unary.h"
 #include "kernels/matmul/matmul.h"
+#include "kernels/reduce/reduce.h"
 #include "kernels/reduce/sum_rows.h"
 
 namespace heed::kernels {
-namespace {
 
 Unary unary_of(Activation activation) {
   switch (activation) {
@@ -29,6 +29,8 @@ Unary unary_of(Activation activation) {
   }
   fail("activation: none has no function");
 }
+
+namespace {
 
 // Column sums are kept per chunk of rows and added in chunk order.
 constexpr int64_t kRowsPerChunk = 64;
@@ -63,6 +65,12 @@ ActivationGradients activation_backward(Activation activation, const Tensor& dy,
   HEED_CHECK(!active || (z.shape() == dy.shape() && z.dtype() == dy.dtype() && z.is_contiguous()),
              "activation gradient: dy {} beside z {}", dy, z);
   if (!active && !want_bias) return {dy, {}};
+  if (!dy.device().is_cpu()) {
+    const Unary op = active ? unary_of(activation) : Unary::relu;
+    // relu's gradient is by its result, which is positive where z is
+    const Tensor dz = active ? unary_backward(op, dy, saves_output(op) ? unary(op, z) : z) : dy;
+    return {dz, want_bias ? column_sums(dz) : Tensor()};
+  }
   const RowFn slope = active ? unary_backward_row(unary_of(activation), dy.dtype()) : nullptr;
   const Tensor dz = active ? Tensor::empty(dy.shape(), dy.dtype(), dy.device()) : dy;
   const int64_t rows = dy.size(0), n = dy.size(1);

@@ -4,9 +4,13 @@
 #include <cstdint>
 
 #include "core/dtype.h"
+#include "kernels/elementwise/functions.h"
 #include "kernels/matmul/activation.h"
 
 namespace heed::kernels {
+
+/// The elementwise function of an activation that is not none.
+Unary unary_of(Activation activation);
 
 /// to[r][c] = activation(from[r][c]) for a tile of rows x cols; `from` may be `to`. Strides in
 /// elements.

@@ -2,19 +2,26 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <optional>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "core/views.h"
 #include "core/work.h"
 #include "kernels/elementwise/accumulate.h"
+#include "kernels/elementwise/binary.h"
+#include "kernels/elementwise/unary.h"
+#include "kernels/matmul/device_product.h"
 #include "kernels/matmul/epilogue.h"
 #include "kernels/matmul/onednn.h"
 #include "kernels/matmul/packed.h"
 #include "kernels/matmul/product_f64.h"
+#include "kernels/strided.h"
 
 namespace heed::kernels {
+
+DeviceKernel<bool(const DeviceProduct&)> product_cuda;
+
 namespace {
 
 // How an operand's last two dimensions lie in memory, when they can be read in place.
@@ -172,7 +179,8 @@ Tensor with_batch(const Tensor& x, const Shape& batch) {
 
 void check(const Tensor& a, const Tensor& b, const Tensor& out, const GemmOptions& options) {
   for (const Tensor* x : {&a, &b, &out}) {
-    require_cpu(x->device(), "gemm");
+    HEED_CHECK(x->device() == out.device(), "gemm: {} on {} into {} on {}", *x,
+               x->device().to_string(), out, out.device().to_string());
     HEED_CHECK(x->rank() >= 2, "gemm: {} is no matrix", *x);
   }
   HEED_CHECK(a.dtype() == b.dtype(), "gemm: operands {} and {} differ in dtype", a, b);
@@ -194,6 +202,65 @@ void check(const Tensor& a, const Tensor& b, const Tensor& out, const GemmOption
              "gemm: activated {} beside {}", options.activated, out);
 }
 
+// One call of the library for the last dimension of the batch, a loop over what is before it. False
+// when it has no kernel for what follows the product.
+bool products_on_device(const Job& job, bool follows) {
+  const auto batch_strides = [&](const Tensor& x) {
+    return Shape(std::span(x.strides().begin(), static_cast<size_t>(job.batch.rank())));
+  };
+  const Tensor& target = follows && job.activated.defined() ? job.activated : job.out;
+  const std::array<Shape, 3> strides = {batch_strides(job.a), batch_strides(job.b),
+                                        batch_strides(target)};
+  const StridedLoop loop(job.batch, strides);
+  const bool keeps = follows && job.activated.defined();
+  Tensor bias;
+  if (follows && job.bias.defined()) bias = contiguous_as(job.bias, job.out.dtype());
+  const auto byte = [](const Tensor& x, int64_t offset) {
+    return static_cast<char*>(x.raw()) + offset * static_cast<int64_t>(size_of(x.dtype()));
+  };
+  bool done = true;
+  loop.for_each_row(0, loop.numel(), [&](const StridedLoop::Offsets& at, int64_t count) {
+    done = done && product_cuda({"gemm", job.a, job.b, job.out},
+                                {.in = job.a.dtype(),
+                                 .out = job.out.dtype(),
+                                 .m = job.m,
+                                 .n = job.n,
+                                 .k = job.k,
+                                 .a = job.la,
+                                 .b = job.lb,
+                                 .ldc = job.m == 1 ? job.n : target.stride(-2),
+                                 .batch = count,
+                                 .a_stride = loop.step(0),
+                                 .b_stride = loop.step(1),
+                                 .c_stride = loop.step(2),
+                                 .a_data = byte(job.a, at[0]),
+                                 .b_data = byte(job.b, at[1]),
+                                 .c_data = byte(target, at[2]),
+                                 .accumulate = job.accumulate,
+                                 .bias = bias.defined() ? bias.raw() : nullptr,
+                                 .activation = follows ? job.activation : Activation::none,
+                                 .before = keeps ? byte(job.out, at[2]) : nullptr});
+  });
+  return done;
+}
+
+void gemm_on_device(const Job& job) {
+  const bool more = job.bias.defined() || job.activation != Activation::none;
+  // what follows lies like the result, so that one description serves both
+  const bool alike = !job.activated.defined() || job.activated.strides() == job.out.strides();
+  const bool follows = more && alike && job.batch.numel() == 1 &&
+                       can_follow(job.out.dtype(), job.activation, job.activated.defined());
+  if (follows && products_on_device(job, true)) return;
+  products_on_device(job, false);
+  if (job.bias.defined()) {
+    add_into(job.out, contiguous_as(job.bias, job.out.dtype()), job.out);
+  }
+  if (job.activation != Activation::none) {
+    copy(unary(unary_of(job.activation), job.out),
+         job.activated.defined() ? job.activated : job.out);
+  }
+}
+
 }  // namespace
 
 void gemm(const Tensor& a, const Tensor& b, const Tensor& out, const GemmOptions& options) {
@@ -210,7 +277,7 @@ void gemm(const Tensor& a, const Tensor& b, const Tensor& out, const GemmOptions
     HEED_CHECK(
         !options.bias.defined() && options.activation == Activation::none && out.is_contiguous(),
         "gemm: {} x {} has nothing to sum", a, b);
-    if (!options.accumulate) std::memset(out.raw(), 0, static_cast<size_t>(out.bytes()));
+    if (!options.accumulate) fill(out, 0);
     return;
   }
   job.out = out;
@@ -226,6 +293,12 @@ void gemm(const Tensor& a, const Tensor& b, const Tensor& out, const GemmOptions
   count_flops(2.0 * static_cast<double>(job.batch.numel() * job.m) *
               static_cast<double>(job.n * job.k));
 
+  if (out.device().is_cuda()) {
+    gemm_on_device(job);
+    out.bump_version();
+    return;
+  }
+  require_cpu(out.device(), "gemm");
   if (job.batch.rank() == 0 && a.dtype() == DType::f32 &&
       packed_pays(job.m, job.n, job.k, job.la)) {
     job.whole();

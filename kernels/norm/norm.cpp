@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/copy/copy.h"
 #include "kernels/norm/rows.h"
+#include "kernels/reduce/reduce.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/norm/norm.cpp"
@@ -136,6 +138,10 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace heed::kernels {
+
+DeviceKernel<void(const NormForwardRows&, int64_t)> norm_cuda;
+DeviceKernel<void(const NormBackwardRows&, int64_t, const NormPartials&)> norm_backward_cuda;
+
 namespace {
 
 HWY_EXPORT(norm_forward_rows);
@@ -143,6 +149,7 @@ HWY_EXPORT(norm_backward_rows);
 
 constexpr int64_t kChunkElements = 16384;  // enough work to be worth a thread's while
 constexpr int64_t kMaxPartials = 64;       // partial sums of dweight and dbias
+constexpr int64_t kDevicePartials = 264;   // the same on a device: a few a multiprocessor
 
 DType accumulation(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 
@@ -179,7 +186,6 @@ Tensor sum_partials(const Tensor& partials) {
 NormResult norm(Norm kind, const Tensor& residual, const Tensor& x, const Tensor& weight,
                 const Tensor& bias, double eps) {
   const char* op = kind == Norm::layer ? "layer_norm" : "rms_norm";
-  require_cpu(x.device(), op);
   HEED_CHECK(x.rank() >= 1 && x.size(-1) > 0, "{}: x is {}, needs [..., C] with C > 0", op, x);
   HEED_CHECK(x.dtype() == DType::f32 || x.dtype() == DType::bf16 || x.dtype() == DType::f64,
              "{}: x is {}, needs f32, bf16 or f64", op, x);
@@ -195,10 +201,11 @@ NormResult norm(Norm kind, const Tensor& residual, const Tensor& x, const Tensor
   const Tensor b = row_parameter(bias, "bias", op, width, statistics);
 
   NormResult result;
-  result.out = Tensor::empty(x.shape(), x.dtype());
-  if (residual.defined()) result.sum = Tensor::empty(x.shape(), x.dtype());
-  if (kind == Norm::layer) result.mean = Tensor::empty({rows}, statistics);
-  result.rstd = Tensor::empty({rows}, statistics);
+  const Device device = x.device();
+  result.out = Tensor::empty(x.shape(), x.dtype(), device);
+  if (residual.defined()) result.sum = Tensor::empty(x.shape(), x.dtype(), device);
+  if (kind == Norm::layer) result.mean = Tensor::empty({rows}, statistics, device);
+  result.rstd = Tensor::empty({rows}, statistics, device);
   const NormForwardRows args{x.dtype(),
                              kind == Norm::layer,
                              width,
@@ -211,6 +218,11 @@ NormResult norm(Norm kind, const Tensor& residual, const Tensor& x, const Tensor
                              result.out.raw(),
                              raw_or_null(result.mean),
                              result.rstd.raw()};
+  if (device.is_cuda()) {
+    norm_cuda({op, x, residual, weight, bias}, args, rows);
+    return result;
+  }
+  require_cpu(device, op);
   parallel_for(rows, std::max<int64_t>(1, kChunkElements / width), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(norm_forward_rows)(args, begin, end);
   });
@@ -220,7 +232,6 @@ NormResult norm(Norm kind, const Tensor& residual, const Tensor& x, const Tensor
 NormGradients norm_backward(Norm kind, const Tensor& dy, const Tensor& dsum, const Tensor& x,
                             const Tensor& weight, const Tensor& mean, const Tensor& rstd,
                             const NormWanted& wanted) {
-  require_cpu(x.device(), "norm_backward");
   HEED_CHECK(dy.shape() == x.shape(), "norm_backward: dy is {}, x is {}", dy, x);
   const int64_t width = x.size(-1), rows = x.numel() / width;
   const DType statistics = accumulation(x.dtype());
@@ -230,11 +241,23 @@ NormGradients norm_backward(Norm kind, const Tensor& dy, const Tensor& dsum, con
   const Tensor w = row_parameter(weight, "weight", "norm_backward", width, statistics);
 
   NormGradients result;
-  if (wanted.dx) result.dx = Tensor::empty(x.shape(), x.dtype());
+  if (wanted.dx) result.dx = Tensor::empty(x.shape(), x.dtype(), x.device());
   const NormBackwardRows args{
       x.dtype(),      kind == Norm::layer,     width,          dense.raw(),
       dense_dy.raw(), raw_or_null(dense_dsum), raw_or_null(w), raw_or_null(mean),
       rstd.raw(),     raw_or_null(result.dx)};
+  if (x.device().is_cuda()) {
+    const int64_t chunks = std::clamp<int64_t>(rows / 4, 1, kDevicePartials);
+    const auto partials = [&](bool want) {
+      return want ? Tensor::empty({chunks, width}, statistics, x.device()) : Tensor();
+    };
+    const Tensor dweight = partials(wanted.dweight), dbias = partials(wanted.dbias);
+    norm_backward_cuda({"norm_backward", x, dy, dsum, weight, mean, rstd}, args, rows,
+                       {chunks, raw_or_null(dweight), raw_or_null(dbias)});
+    if (wanted.dweight) result.dweight = column_sums(dweight);
+    if (wanted.dbias) result.dbias = column_sums(dbias);
+    return result;
+  }
   const int64_t grain =
       std::max({int64_t{1}, kChunkElements / width, (rows + kMaxPartials - 1) / kMaxPartials});
   const int64_t chunks = (rows + grain - 1) / grain;

@@ -3,7 +3,8 @@
 
 #include <cstdint>
 
-#include "core/dtype.h"
+#include "core/element.h"
+#include "kernels/device_kernel.h"
 
 namespace heed::kernels {
 
@@ -34,5 +35,17 @@ struct NormBackwardRows {
   const void* rstd;    ///< accumulation type
   void* dx;            ///< dtype, or null
 };
+
+/// On a device: `chunks` blocks share the rows out, and each leaves its sums of dweight and dbias
+/// [chunks, width] (accumulation type, or null).
+struct NormPartials {
+  int64_t chunks;
+  void* dweight;
+  void* dbias;
+};
+
+extern DeviceKernel<void(const NormForwardRows&, int64_t rows)> norm_cuda;
+extern DeviceKernel<void(const NormBackwardRows&, int64_t rows, const NormPartials&)>
+    norm_backward_cuda;
 
 }  // namespace heed::kernels

@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "core/op_call.h"
+#include "kernels/device_bytes.h"
 #include "kernels/optim/adam_rows.h"
 #include "kernels/optim/chunks.h"
 
@@ -58,20 +60,35 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace heed::kernels {
 
+DeviceKernel<void(const AdamRows*, const Chunk*, int64_t)> adam_cuda;
+
 HWY_EXPORT(adam_rows);
+
+namespace {
+
+void update_on_device(const std::vector<AdamRows>& rows, const std::vector<Chunk>& chunks,
+                      const Tensor& any) {
+  const Tensor all = device_bytes(std::span(rows), any.device());
+  const Tensor pieces = device_bytes(std::span(chunks), any.device());
+  adam_cuda({"adam", any, all}, static_cast<const AdamRows*>(all.raw()),
+            static_cast<const Chunk*>(pieces.raw()), std::ssize(chunks));
+}
+
+}  // namespace
 
 void adam(std::span<const AdamUpdate> updates, Decay decay, int64_t step, double grad_scale) {
   HEED_CHECK(step >= 1, "adam: step {} (the first is 1)", step);
   std::vector<AdamRows> rows;
   for (const AdamUpdate& u : updates) {
-    require_cpu(u.parameter.device(), "adam");
+    const Device device = u.parameter.device();
+    HEED_CHECK(device == updates[0].parameter.device(), "adam: parameters on several devices");
     const DType dtype = u.parameter.dtype();
     const DType moments = dtype == DType::f64 ? DType::f64 : DType::f32;
     HEED_CHECK(dtype == DType::f32 || dtype == DType::bf16 || dtype == DType::f64,
                "adam: a parameter of {}", u.parameter);
     for (const Tensor* t : {&u.parameter, &u.gradient, &u.exp_avg, &u.exp_avg_sq}) {
       const bool moment = t == &u.exp_avg || t == &u.exp_avg_sq;
-      HEED_CHECK(t->is_contiguous() && t->shape() == u.parameter.shape() &&
+      HEED_CHECK(t->is_contiguous() && t->device() == device && t->shape() == u.parameter.shape() &&
                      t->dtype() == (moment ? moments : dtype),
                  "adam: {} beside a parameter of {}", *t, u.parameter);
     }
@@ -92,9 +109,13 @@ void adam(std::span<const AdamUpdate> updates, Decay decay, int64_t step, double
                     .eps = u.eps});
   }
   const auto chunks = chunks_of(updates.size(), [&](size_t i) { return updates[i].parameter; });
-  for_each_chunk(chunks, [&](const Chunk& c, int64_t) {
-    HWY_DYNAMIC_DISPATCH(adam_rows)(rows[c.tensor], c.begin, c.end);
-  });
+  if (!updates.empty() && updates[0].parameter.device().is_cuda()) {
+    update_on_device(rows, chunks, updates[0].parameter);
+  } else {
+    for_each_chunk(chunks, [&](const Chunk& c, int64_t) {
+      HWY_DYNAMIC_DISPATCH(adam_rows)(rows[c.tensor], c.begin, c.end);
+    });
+  }
   for (const AdamUpdate& u : updates) {
     for (const Tensor* t : {&u.parameter, &u.exp_avg, &u.exp_avg_sq}) t->bump_version();
   }

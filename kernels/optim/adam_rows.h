@@ -1,7 +1,11 @@
 // What adam.cpp's SIMD functions work on: one tensor's elements and the constants of the step.
 #pragma once
 
-#include "core/dtype.h"
+#include <cstdint>
+
+#include "core/element.h"
+#include "kernels/device_kernel.h"
+#include "kernels/optim/chunk.h"
 
 namespace heed::kernels {
 
@@ -19,5 +23,8 @@ struct AdamRows {
   double correction;  ///< 1 / sqrt(1 - beta2^t)
   double eps;
 };
+
+/// rows [..] and chunks [count] lie on the device.
+extern DeviceKernel<void(const AdamRows* rows, const Chunk* chunks, int64_t count)> adam_cuda;
 
 }  // namespace heed::kernels

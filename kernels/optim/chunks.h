@@ -7,15 +7,9 @@
 
 #include "core/parallel.h"
 #include "core/tensor.h"
+#include "kernels/optim/chunk.h"
 
 namespace heed::kernels {
-
-struct Chunk {
-  size_t tensor;
-  int64_t begin, end;  ///< elements
-};
-
-inline constexpr int64_t kChunkElements = 16384;
 
 /// Chunks in order of tensors and elements: a function of the sizes alone. `tensor_of(i)` is the
 /// i-th of `count` tensors.

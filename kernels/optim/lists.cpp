@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/op_call.h"
+#include "kernels/device_bytes.h"
 #include "kernels/optim/chunks.h"
+#include "kernels/optim/list_pieces.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/optim/lists.cpp"
@@ -106,6 +109,9 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace heed::kernels {
+
+DeviceKernel<void(const ListPieces&)> list_cuda;
+
 namespace {
 
 HWY_EXPORT(squares);
@@ -117,13 +123,43 @@ HWY_EXPORT(average);
 std::vector<Chunk> chunks_of_list(const char* op, std::span<const Tensor> tensors) {
   for (const Tensor& t : tensors) {
     if (!t.defined()) continue;
-    require_cpu(t.device(), op);
     HEED_CHECK(is_floating(t.dtype()) && t.dtype() != DType::f16 && t.is_contiguous(),
                "{}: a tensor of {} (needs row-major f32, bf16 or f64)", op, t);
   }
   const Tensor none = Tensor::empty({0});
   return chunks_of(tensors.size(),
                    [&](size_t i) { return tensors[i].defined() ? tensors[i] : none; });
+}
+
+// The first tensor of a list that lies on a device; undefined where none does.
+Tensor on_device(std::span<const Tensor> tensors) {
+  for (const Tensor& t : tensors) {
+    if (t.defined() && t.device().is_cuda()) return t;
+  }
+  return {};
+}
+
+// One launch over all of them; what it says of each chunk, for the ops that say something.
+std::vector<double> run_on_device(const char* name, ListOp op, std::span<const Tensor> tensors,
+                                  double number, std::span<const Tensor> others = {}) {
+  const Tensor any = on_device(tensors);
+  const auto chunks = chunks_of_list(name, tensors);
+  std::vector<ListTensor> list;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const Tensor& t = tensors[i];
+    HEED_CHECK(!t.defined() || t.device() == any.device(), "{}: tensors on several devices", name);
+    list.push_back(t.defined()
+                       ? ListTensor{t.dtype(), t.raw(), others.empty() ? nullptr : others[i].raw()}
+                       : ListTensor{});
+  }
+  const Tensor all = device_bytes(std::span<const ListTensor>(list), any.device());
+  const Tensor pieces = device_bytes(std::span<const Chunk>(chunks), any.device());
+  const bool tells = op == ListOp::squares || op == ListOp::not_finite;
+  const Tensor result = tells ? Tensor::empty({std::ssize(chunks)}, DType::f64, any.device()) : any;
+  list_cuda({name, any, all}, {op, number, static_cast<const ListTensor*>(all.raw()),
+                               static_cast<const Chunk*>(pieces.raw()), std::ssize(chunks),
+                               tells ? result.data<double>() : nullptr});
+  return tells ? result.to_vector<double>() : std::vector<double>();
 }
 
 size_t length(const Chunk& c) { return static_cast<size_t>(c.end - c.begin); }
@@ -137,6 +173,11 @@ void bump_all(std::span<const Tensor> tensors) {
 }  // namespace
 
 double global_norm(std::span<const Tensor> tensors) {
+  if (on_device(tensors).defined()) {
+    double sum = 0;
+    for (const double p : run_on_device("global_norm", ListOp::squares, tensors, 0)) sum += p;
+    return std::sqrt(sum);
+  }
   const auto chunks = chunks_of_list("global_norm", tensors);
   std::vector<double> partial(chunks.size());
   for_each_chunk(chunks, [&](const Chunk& c, int64_t index) {
@@ -151,6 +192,13 @@ double global_norm(std::span<const Tensor> tensors) {
 
 int64_t first_not_finite(std::span<const Tensor> tensors) {
   const auto chunks = chunks_of_list("first_not_finite", tensors);
+  if (on_device(tensors).defined()) {
+    const auto found = run_on_device("first_not_finite", ListOp::not_finite, tensors, 0);
+    const auto first = std::find(found.begin(), found.end(), 1.0);
+    return first == found.end()
+               ? -1
+               : static_cast<int64_t>(chunks[static_cast<size_t>(first - found.begin())].tensor);
+  }
   std::vector<uint8_t> good(chunks.size());
   for_each_chunk(chunks, [&](const Chunk& c, int64_t index) {
     const Tensor& t = tensors[c.tensor];
@@ -164,6 +212,10 @@ int64_t first_not_finite(std::span<const Tensor> tensors) {
 }
 
 void clamp_inplace(std::span<const Tensor> tensors, double limit) {
+  if (on_device(tensors).defined()) {
+    run_on_device("clamp", ListOp::clamp, tensors, limit);
+    return bump_all(tensors);
+  }
   for_each_chunk(chunks_of_list("clamp", tensors), [&](const Chunk& c, int64_t) {
     const Tensor& t = tensors[c.tensor];
     HWY_DYNAMIC_DISPATCH(clamp)
@@ -173,6 +225,10 @@ void clamp_inplace(std::span<const Tensor> tensors, double limit) {
 }
 
 void scale_inplace(std::span<const Tensor> tensors, double factor) {
+  if (on_device(tensors).defined()) {
+    run_on_device("scale", ListOp::scale, tensors, factor);
+    return bump_all(tensors);
+  }
   for_each_chunk(chunks_of_list("scale", tensors), [&](const Chunk& c, int64_t) {
     const Tensor& t = tensors[c.tensor];
     HWY_DYNAMIC_DISPATCH(multiply)
@@ -189,6 +245,10 @@ void ema_update(std::span<const Tensor> averages, std::span<const Tensor> values
     HEED_CHECK(averages[i].shape() == values[i].shape() && averages[i].dtype() == kept &&
                    averages[i].is_contiguous(),
                "ema: an average of {} for {}", averages[i], values[i]);
+  }
+  if (on_device(values).defined()) {
+    run_on_device("ema", ListOp::average, values, 1.0 - decay, averages);
+    return bump_all(averages);
   }
   for_each_chunk(chunks_of_list("ema", values), [&](const Chunk& c, int64_t) {
     const Tensor& t = values[c.tensor];

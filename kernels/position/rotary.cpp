@@ -4,10 +4,15 @@
 #include <cmath>
 #include <vector>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/elementwise/accumulate.h"
+#include "kernels/position/rotary_rows.h"
 
 namespace heed::kernels {
+
+DeviceKernel<void(const RotaryRows&)> rotary_cuda;
+
 namespace {
 
 // Loops that the compiler vectorises, compiled for each x86-64 level and chosen at load time.
@@ -78,11 +83,43 @@ void rotate_row(const double* __restrict x, double* __restrict y, const double* 
   rotate_pairs(x, y, c, s, sign, interleaved, pairs);
 }
 
+// The table on a device; the last one sent is remembered, since layers share theirs.
+RotaryTable table_on(const RotaryTable& table, Device device) {
+  thread_local Tensor last_cos;
+  thread_local RotaryTable last;
+  if (!last_cos.defined() || !last_cos.is_same(table.cos) || last.cos.device() != device) {
+    last = {table.cos.to(device), table.sin.to(device), table.interleaved};
+    last_cos = table.cos;
+  }
+  return {last.cos, last.sin, table.interleaved};
+}
+
+void rotate_on_device(const Tensor& x, const Tensor& y, const RotaryTable& host, bool inverse,
+                      int64_t rotated_heads) {
+  const RotaryTable table = table_on(host, x.device());
+  const int64_t rows = x.size(2), pairs = table.cos.size(-1);
+  rotary_cuda({"rotary", x, y, table.cos}, {x.dtype(),
+                                            table.interleaved,
+                                            inverse,
+                                            x.size(0),
+                                            x.size(1),
+                                            rows,
+                                            x.size(3),
+                                            pairs,
+                                            rotated_heads < 0 ? x.size(1) : rotated_heads,
+                                            table.cos.rank() == 3 ? rows * pairs : 0,
+                                            {x.stride(0), x.stride(1), x.stride(2)},
+                                            {y.stride(0), y.stride(1), y.stride(2)},
+                                            table.cos.raw(),
+                                            table.sin.raw(),
+                                            x.raw(),
+                                            y.raw()});
+}
+
 }  // namespace
 
 RotaryTable rotary_table(const Tensor& positions, int64_t batch, int64_t rows, int64_t head_dim,
                          int64_t rotary_dim, double base, bool interleaved, DType dtype) {
-  require_cpu(positions.device(), "rotary");
   if (rotary_dim == 0) rotary_dim = head_dim;
   HEED_CHECK(rotary_dim > 0 && rotary_dim <= head_dim && rotary_dim % 2 == 0,
              "rotary: cannot rotate {} of {} features (an even number up to all)", rotary_dim,
@@ -111,10 +148,11 @@ RotaryTable rotary_table(const Tensor& positions, int64_t batch, int64_t rows, i
 
 void rotate(const Tensor& x_in, const Tensor& y, const RotaryTable& table, bool inverse,
             int64_t rotated_heads) {
-  require_cpu(x_in.device(), "rotary");
   const bool rows_contiguous = x_in.size(3) == 1 || x_in.stride(3) == 1;
   const Tensor x = rows_contiguous ? x_in : contiguous_as(x_in, x_in.dtype());
   HEED_CHECK(x.shape() == y.shape() && y.stride(3) == 1, "rotary: from {} to {}", x, y);
+  if (x.device().is_cuda()) return rotate_on_device(x, y, table, inverse, rotated_heads);
+  require_cpu(x.device(), "rotary");
   const int64_t batch = x.size(0), heads = x.size(1), rows = x.size(2), width = x.size(3);
   const int64_t pairs = table.cos.size(-1);
   const int64_t table_batch_stride = table.cos.rank() == 3 ? rows * pairs : 0;

@@ -3,11 +3,16 @@
 #include <algorithm>
 #include <array>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/copy/copy.h"
+#include "kernels/random/dropout_rows.h"
 #include "kernels/random/random_rows.h"
 
 namespace heed::kernels {
+
+DeviceKernel<void(const DropoutRows&)> dropout_cuda;
+
 namespace {
 
 constexpr int64_t kGrain = 16384;  // elements of a chunk: a multiple of 4
@@ -68,11 +73,11 @@ void drop_lines(const Tensor& x, const Tensor& out, double p, const RandomKey& k
 }  // namespace
 
 Tensor dropout(const Tensor& x, double p, const RandomKey& key, const DrawPlace& place) {
-  require_cpu(x.device(), "dropout");
   const Tensor from = contiguous(x);
   const Tensor out = Tensor::empty(x.shape(), x.dtype(), x.device());
   if (x.numel() == 0) return out;
   if (!place.whole_rows()) {
+    require_cpu(x.device(), "dropout of a part");
     HEED_CHECK(x.rank() > 1, "dropout: wants [rows, ..., columns] of a larger tensor, got {}", x);
     HEED_CHECK(place.tokens.empty() || (x.rank() > 2 && std::ssize(place.tokens) == x.size(1)),
                "dropout: {} tokens of a larger tensor do not fit {}", place.tokens.size(), x);
@@ -82,6 +87,12 @@ Tensor dropout(const Tensor& x, double p, const RandomKey& key, const DrawPlace&
   }
   const uint32_t threshold = static_cast<uint32_t>(p * 0x1p32);
   const int64_t rows = x.rank() == 0 ? 1 : x.size(0), width = x.numel() / rows;
+  if (x.device().is_cuda()) {
+    HEED_CHECK(is_floating(x.dtype()), "dropout: of {}", x);
+    dropout_cuda({"dropout", x}, {x.dtype(), rows, width, key, place.first_row, threshold,
+                                  1.0 / (1.0 - p), from.raw(), out.raw()});
+    return out;
+  }
   // Short rows go together, long ones in pieces.
   const int64_t together = std::max<int64_t>(1, kGrain / width);
   const int64_t piece = std::min(kGrain, width), pieces = (width + piece - 1) / piece;

@@ -16,9 +16,8 @@ constexpr int64_t kDraws = 1024;   // drawn at a time; both multiples of 4
 // draw(first, n, float* values), then finish(value) for each.
 template <class Draw, class Finish>
 void fill(const char* op, const Tensor& dst, Draw&& draw, Finish&& finish) {
-  require_cpu(dst.device(), op);
-  if (!dst.is_contiguous()) {
-    const Tensor dense = Tensor::empty(dst.shape(), dst.dtype(), dst.device());
+  if (!dst.is_contiguous() || !dst.device().is_cpu()) {  // a device gets what the host draws
+    const Tensor dense = Tensor::empty(dst.shape(), dst.dtype());
     fill(op, dense, draw, finish);
     copy(dense, dst);
     return;

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/copy/copy.h"
+#include "kernels/reduce/device_reductions.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/reduce/logsumexp.cpp"
@@ -66,6 +68,9 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace heed::kernels {
+
+DeviceKernel<void(const LogSumExpRows&)> logsumexp_cuda;
+
 namespace {
 
 HWY_EXPORT(forward_f32);
@@ -93,13 +98,17 @@ int64_t rows_of_a_chunk(int64_t n) { return std::max<int64_t>(1, 8192 / n); }
 }  // namespace
 
 Tensor logsumexp_rows(const Tensor& x) {
-  require_cpu(x.device(), "logsumexp");
   HEED_CHECK(x.rank() == 2 && x.size(1) > 0, "logsumexp: rows of {}", x);
   const Tensor dense = contiguous(x);
   const int64_t rows = x.size(0), n = x.size(1);
   return dispatch_floating(x.dtype(), "logsumexp", [&](auto type) {
     using T = decltype(type);
     const Tensor y = Tensor::empty({rows}, dtype_of<accumulate_t<T>>(), x.device());
+    if (x.device().is_cuda()) {
+      logsumexp_cuda({"logsumexp", x},
+                     {x.dtype(), rows, n, dense.raw(), y.raw(), nullptr, nullptr});
+      return y;
+    }
     const T* in = dense.data<T>();
     accumulate_t<T>* out = y.data<accumulate_t<T>>();
     parallel_for(rows, rows_of_a_chunk(n), [&](int64_t begin, int64_t end) {
@@ -119,6 +128,11 @@ Tensor logsumexp_rows_backward(const Tensor& dy, const Tensor& x, const Tensor& 
     using T = decltype(type);
     using A = accumulate_t<T>;
     const Tensor gradient = contiguous_as(dy, dtype_of<A>()), sums = contiguous(lse);
+    if (x.device().is_cuda()) {
+      return logsumexp_cuda(
+          {"logsumexp", dense, gradient, sums},
+          {x.dtype(), rows, n, dense.raw(), sums.raw(), gradient.raw(), dx.raw()});
+    }
     const T* in = dense.data<T>();
     const A *g = gradient.data<A>(), *s = sums.data<A>();
     T* out = dx.data<T>();

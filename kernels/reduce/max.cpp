@@ -1,10 +1,16 @@
 #include <cmath>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/copy/copy.h"
+#include "kernels/reduce/device_reductions.h"
 #include "kernels/reduce/reduce.h"
 
 namespace heed::kernels {
+
+DeviceKernel<void(const Extremes&)> extremes_cuda;
+DeviceKernel<void(const ScatterOne&)> scatter_one_cuda;
+
 namespace {
 
 constexpr int64_t kWork = 32768;  // elements of a chunk
@@ -56,7 +62,6 @@ void extreme_rows(const T* x, const Split& split, T* values, int64_t* indices) {
 }
 
 std::pair<Tensor, Tensor> extreme_along(const char* op, const Tensor& x, int dim, bool largest) {
-  require_cpu(x.device(), op);
   dim = x.shape().dim_index(dim, op);
   HEED_CHECK(x.shape()[dim] > 0, "{}: dimension {} of {} is empty", op, dim, x);
   Shape shape = x.shape();
@@ -65,6 +70,12 @@ std::pair<Tensor, Tensor> extreme_along(const char* op, const Tensor& x, int dim
   const Tensor indices = Tensor::empty(shape, DType::i64, x.device());
   if (values.numel() == 0) return {values, indices};
   const Tensor dense = contiguous(x);
+  if (x.device().is_cuda()) {
+    const Split s(x.shape(), dim);
+    extremes_cuda({op, x}, {x.dtype(), largest, s.outer, s.n, s.inner, dense.raw(), values.raw(),
+                            indices.data<int64_t>()});
+    return {values, indices};
+  }
   dispatch_any(x.dtype(), [&](auto type) {
     using T = decltype(type);
     const auto rows = largest ? extreme_rows<true, T> : extreme_rows<false, T>;
@@ -92,6 +103,13 @@ Tensor scatter_along(const Tensor& values, const Tensor& indices, int dim, int64
   const Tensor out = Tensor::zeros(shape, values.dtype(), values.device());
   const Tensor from = contiguous(values), at = contiguous(indices);
   const Split split(shape, dim);
+  if (values.device().is_cuda()) {
+    const Tensor there = at.to(values.device());
+    scatter_one_cuda({"scatter", from, there},
+                     {static_cast<int64_t>(size_of(values.dtype())), split.outer, split.n,
+                      split.inner, from.raw(), there.data<int64_t>(), out.raw()});
+    return out;
+  }
   dispatch_any(values.dtype(), [&](auto type) {
     using T = decltype(type);
     const T* value = from.data<T>();

@@ -13,6 +13,9 @@ namespace heed::kernels {
 /// (floating). The sum of nothing is 0.
 Tensor sum(const Tensor& x, const std::vector<int>& dims, bool keepdim, double scale = 1.0);
 
+/// x [R, N] summed over its rows: [N], f32 (f64 for f64).
+Tensor column_sums(const Tensor& x);
+
 /// Sums x over the dimensions that broadcasting `shape` to x's shape repeated; x itself when there
 /// are none.
 Tensor sum_to(const Tensor& x, const Shape& shape);

@@ -3,14 +3,19 @@
 // blocks of rows; both cuts depend on the shape alone, and their partial sums are added in order.
 #include <algorithm>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "kernels/elementwise/binary.h"
+#include "kernels/reduce/device_reductions.h"
 #include "kernels/reduce/reduce.h"
 #include "kernels/reduce/sum_rows.h"
 
 namespace heed::kernels {
+
+DeviceKernel<void(const SumPieces&)> sum_cuda;
+
 namespace {
 
 constexpr int64_t kWork = 32768;       // elements of a chunk
@@ -66,8 +71,20 @@ void sum_middle(const T* x, int64_t outer, int64_t n, int64_t inner, accumulate_
   if (row_blocks > 1) sum_middle(static_cast<const Sum*>(blocks), outer, row_blocks, inner, out);
 }
 
+// The same on a device, where a sum is cut finer: there are many threads to feed.
+Tensor sum_group_on_device(const Tensor& x, int64_t outer, int64_t n, int64_t inner) {
+  constexpr int64_t kRowPiece = 16384, kColumnPiece = 256;
+  const DType sums = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  SumPieces s{x.dtype(), outer, n, inner, inner == 1 ? kRowPiece : kColumnPiece, x.raw(), nullptr};
+  const Tensor out = Tensor::empty({outer, s.pieces(), inner}, sums, x.device());
+  s.out = out.raw();
+  sum_cuda({"sum", x}, s);
+  return s.pieces() == 1 ? out : sum_group_on_device(out, outer, s.pieces(), inner);
+}
+
 // x [outer, n, inner], row-major, to [outer, inner] of the accumulating type.
 Tensor sum_group(const Tensor& x, int64_t outer, int64_t n, int64_t inner) {
+  if (x.device().is_cuda()) return sum_group_on_device(x, outer, n, inner);
   return dispatch_floating(x.dtype(), "sum", [&](auto type) {
     using T = decltype(type);
     const Tensor out = Tensor::empty({outer, inner}, dtype_of<accumulate_t<T>>(), x.device());
@@ -84,7 +101,6 @@ Tensor sum_group(const Tensor& x, int64_t outer, int64_t n, int64_t inner) {
 }  // namespace
 
 Tensor sum(const Tensor& x, const std::vector<int>& dims, bool keepdim, double scale) {
-  require_cpu(x.device(), "sum");
   HEED_CHECK(is_floating(x.dtype()), "sum: needs a floating tensor, got {}", x);
   std::array<bool, kMaxRank> reduced{};
   for (int d = 0; d < x.rank(); ++d) reduced[static_cast<size_t>(d)] = dims.empty();
@@ -116,6 +132,13 @@ Tensor sum(const Tensor& x, const std::vector<int>& dims, bool keepdim, double s
   if (empty) return Tensor::zeros(shape, x.dtype(), x.device());
   y = views::reshape(y, shape);
   return cast(scale == 1.0 ? y : binary(Binary::mul, y, scale), x.dtype());
+}
+
+Tensor column_sums(const Tensor& x) {
+  HEED_CHECK(x.rank() == 2, "column sums: of {}", x);
+  const DType sums = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  if (x.numel() == 0) return Tensor::zeros({x.size(1)}, sums, x.device());
+  return views::reshape(sum_group(contiguous(x), 1, x.size(0), x.size(1)), {x.size(1)});
 }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {

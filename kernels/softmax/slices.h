@@ -3,7 +3,8 @@
 
 #include <cstdint>
 
-#include "core/dtype.h"
+#include "core/element.h"
+#include "kernels/device_kernel.h"
 
 namespace heed::kernels {
 
@@ -16,5 +17,8 @@ struct SoftmaxSlices {
   const void* y;   ///< the result, backward alone; null forward
   void* out;
 };
+
+/// All `outer` blocks of the slices.
+extern DeviceKernel<void(const SoftmaxSlices&, int64_t outer)> softmax_cuda;
 
 }  // namespace heed::kernels

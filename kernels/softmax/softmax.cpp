@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/copy/copy.h"
 
@@ -155,19 +156,21 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace heed::kernels {
+
+DeviceKernel<void(const SoftmaxSlices&, int64_t)> softmax_cuda;
+
 namespace {
 
 HWY_EXPORT(softmax_slices);
 
 // y is undefined for the forward pass.
 Tensor run(const char* op, const Tensor& in, const Tensor& y, int dim, bool log) {
-  require_cpu(in.device(), op);
   dim = in.shape().dim_index(dim, op);
   const DType dtype = y.defined() ? y.dtype() : in.dtype();
   HEED_CHECK(dtype == DType::f32 || dtype == DType::bf16 || dtype == DType::f64,
              "{}: x is {}, needs f32, bf16 or f64", op, in);
   HEED_CHECK(!y.defined() || y.shape() == in.shape(), "{}: dy is {}, y is {}", op, in, y);
-  const Tensor out = Tensor::empty(in.shape(), dtype);
+  const Tensor out = Tensor::empty(in.shape(), dtype, in.device());
   if (out.numel() == 0) return out;
   const Tensor dense = contiguous_as(in, dtype);
   const Tensor dense_y = y.defined() ? contiguous_as(y, dtype) : y;
@@ -177,6 +180,11 @@ Tensor run(const char* op, const Tensor& in, const Tensor& y, int dim, bool log)
   const int64_t n = in.shape()[dim];
   const SoftmaxSlices slices{
       dtype, log, n, inner, dense.raw(), y.defined() ? dense_y.raw() : nullptr, out.raw()};
+  if (out.device().is_cuda()) {
+    softmax_cuda({op, in, y, out}, slices, outer);
+    return out;
+  }
+  require_cpu(in.device(), op);
   parallel_for(outer, std::max<int64_t>(1, 8192 / (n * inner)), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(softmax_slices)(slices, begin, end);
   });

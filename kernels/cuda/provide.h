@@ -1,0 +1,25 @@
+// Each family's .cu has one function here that hands its kernels to the .cpp beside it
+// (kernels/device_kernel.h).
+#pragma once
+
+namespace heed::kernels::cuda {
+
+void provide_copy();
+void provide_unary();
+void provide_binary();
+void provide_parametric();
+void provide_compare();
+void provide_reduce();
+void provide_softmax();
+void provide_norm();
+void provide_cross_entropy();
+void provide_optim();
+void provide_dropout();
+void provide_index();
+void provide_rotary();
+void provide_product();
+
+/// All of them.
+void provide_kernels();
+
+}  // namespace heed::kernels::cuda

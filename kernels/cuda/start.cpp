@@ -1,0 +1,37 @@
+#include "core/cuda/runtime.h"
+#include "kernels/cuda/provide.h"
+
+namespace heed {
+
+namespace kernels::cuda {
+
+void provide_kernels() {
+  provide_copy();
+  provide_unary();
+  provide_binary();
+  provide_parametric();
+  provide_compare();
+  provide_reduce();
+  provide_softmax();
+  provide_norm();
+  provide_cross_entropy();
+  provide_optim();
+  provide_dropout();
+  provide_index();
+  provide_rotary();
+  provide_product();
+}
+
+}  // namespace kernels::cuda
+
+namespace cuda {
+
+// Called at the first use of a device (core/device_runtime.cpp).
+void start();
+void start() {
+  provide_device_runtime(make_runtime());
+  kernels::cuda::provide_kernels();
+}
+
+}  // namespace cuda
+}  // namespace heed

@@ -1,0 +1,39 @@
+// What compare.cu works on. Operand 0 of the loop is the result, the inputs follow.
+#pragma once
+
+#include "kernels/device_kernel.h"
+#include "kernels/elementwise/functions.h"
+#include "kernels/strided_plan.h"
+
+namespace heed::kernels {
+
+/// out[i] = a[i] op b[i]; b is `number` where it has no memory.
+struct CompareMap {
+  Compare op;
+  DType dtype;
+  StridedPlan loop;
+  const void *a, *b;
+  double number;
+  bool* out;
+};
+extern DeviceKernel<void(const CompareMap&)> compare_cuda;
+
+struct LogicalMap {
+  Logical op;
+  StridedPlan loop;
+  const bool *a, *b;
+  bool* out;
+};
+extern DeviceKernel<void(const LogicalMap&)> logical_cuda;
+
+/// out[i] = cond[i] ? a[i] : b[i]; elements of `size` bytes.
+struct SelectMap {
+  int64_t size;
+  StridedPlan loop;
+  const bool* cond;
+  const void *a, *b;
+  void* out;
+};
+extern DeviceKernel<void(const SelectMap&)> select_cuda;
+
+}  // namespace heed::kernels

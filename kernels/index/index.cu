@@ -1,0 +1,158 @@
+// Rows by index: a thread an element, neighbouring threads neighbouring elements of a row. Sums by
+// index read their rows in a fixed order: no atomics.
+#include "kernels/cuda/launch.h"
+#include "kernels/index/device_index.h"
+
+namespace heed::kernels::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+// Calls fn(i) for every i below n, of the whole grid.
+template <class Fn>
+__device__ void for_each(int64_t n, Fn fn) {
+  const int64_t step = int64_t{gridDim.x} * blockDim.x;
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) fn(i);
+}
+
+template <class From, class To>
+__global__ void take(TakeRows t) {
+  const From* x = static_cast<const From*>(t.x);
+  To* out = static_cast<To*>(t.out);
+  for_each(t.e.outer * t.e.count * t.e.inner, [&](int64_t at) {
+    const int64_t i = at % t.e.inner, row = at / t.e.inner;
+    const int64_t id = t.ids[row % t.e.count];
+    const From value = x[(row / t.e.count * t.e.n + id) * t.e.inner + i];
+    if constexpr (std::is_same_v<From, To>) {
+      out[at] = value;
+    } else {
+      out[at] = static_cast<To>(static_cast<accumulate_t<To>>(value));
+    }
+  });
+}
+
+template <class From, class A>
+__global__ void add_rows(AddRows t) {
+  const From* dy = static_cast<const From*>(t.dy);
+  for_each(t.e.outer * t.e.n * t.e.inner, [&](int64_t at) {
+    const int64_t i = at % t.e.inner, row = at / t.e.inner;
+    const int64_t id = row % t.e.n, block = row / t.e.n * t.e.count;
+    A sum = 0;
+    for (int64_t k = t.start[id]; k < t.start[id + 1]; ++k) {
+      sum += static_cast<A>(dy[(block + t.order[k]) * t.e.inner + i]);
+    }
+    static_cast<A*>(t.sum)[at] = sum;
+  });
+}
+
+template <class T>
+__global__ void gather(GatherAlong t) {
+  for_each(t.e.outer * t.e.count * t.e.inner, [&](int64_t at) {
+    const int64_t i = at % t.e.inner, o = at / (t.e.inner * t.e.count);
+    static_cast<T*>(t.out)[at] =
+        static_cast<const T*>(t.x)[(o * t.e.n + t.ids[at]) * t.e.inner + i];
+  });
+}
+
+template <class From, class A>
+__global__ void scatter(ScatterAlong t) {
+  for_each(t.e.outer * t.e.inner, [&](int64_t c) {
+    const int64_t i = c % t.e.inner, o = c / t.e.inner;
+    for (int64_t k = 0; k < t.e.count; ++k) {
+      const int64_t at = (o * t.e.count + k) * t.e.inner + i;
+      static_cast<A*>(t.sum)[(o * t.e.n + t.ids[at]) * t.e.inner + i] +=
+          static_cast<A>(static_cast<const From*>(t.values)[at]);
+    }
+  });
+}
+
+template <class T>
+__global__ void put(PutRows t) {
+  for_each(t.e.outer * t.e.n * t.e.inner, [&](int64_t at) {
+    const int64_t i = at % t.e.inner, row = at / t.e.inner;
+    const int64_t k = t.last[row % t.e.n];
+    static_cast<T*>(t.out)[at] =
+        k < 0 ? static_cast<const T*>(t.x)[at]
+              : static_cast<const T*>(t.values)[(row / t.e.n * t.e.count + k) * t.e.inner + i];
+  });
+}
+
+unsigned blocks_for(int64_t elements) { return grid_for(ceil_div(elements, kThreads)); }
+
+// Calls fn(T{}) with an unsigned integer of that many bytes.
+template <class Fn>
+void dispatch_size(int64_t size, Fn fn) {
+  if (size == 1) return fn(uint8_t{});
+  if (size == 2) return fn(uint16_t{});
+  if (size == 4) return fn(uint32_t{});
+  fn(uint64_t{});
+}
+
+void run_take(const TakeRows& t) {
+  const unsigned blocks = blocks_for(t.e.outer * t.e.count * t.e.inner);
+  if (t.from == t.to) {
+    dispatch_size(t.size, [&](auto word) {
+      using T = decltype(word);
+      launch(take<T, T>, blocks, kThreads, 0, current_stream(), t);
+    });
+    return;
+  }
+  dispatch_floating(t.from, [&](auto from) {
+    dispatch_floating(t.to, [&](auto to) {
+      using From = decltype(from);
+      using To = decltype(to);
+      if constexpr (!std::is_same_v<From, To>) {
+        launch(take<From, To>, blocks, kThreads, 0, current_stream(), t);
+      }
+    });
+  });
+}
+
+// Calls fn(From{}, A{}) for the types of a sum: f64 into f64, others into either.
+template <class Fn>
+void dispatch_sum(DType from, DType to, Fn fn) {
+  dispatch_floating(from, [&](auto type) {
+    if (to == DType::f64) return fn(type, double{});
+    fn(type, float{});
+  });
+}
+
+void run_add(const AddRows& t) {
+  dispatch_sum(t.from, t.to, [&](auto from, auto sum) {
+    launch(add_rows<decltype(from), decltype(sum)>, blocks_for(t.e.outer * t.e.n * t.e.inner),
+           kThreads, 0, current_stream(), t);
+  });
+}
+
+void run_gather(const GatherAlong& t) {
+  dispatch_size(t.size, [&](auto word) {
+    launch(gather<decltype(word)>, blocks_for(t.e.outer * t.e.count * t.e.inner), kThreads, 0,
+           current_stream(), t);
+  });
+}
+
+void run_scatter(const ScatterAlong& t) {
+  dispatch_sum(t.from, t.to, [&](auto from, auto sum) {
+    launch(scatter<decltype(from), decltype(sum)>, blocks_for(t.e.outer * t.e.inner), kThreads, 0,
+           current_stream(), t);
+  });
+}
+
+void run_put(const PutRows& t) {
+  dispatch_size(t.size, [&](auto word) {
+    launch(put<decltype(word)>, blocks_for(t.e.outer * t.e.n * t.e.inner), kThreads, 0,
+           current_stream(), t);
+  });
+}
+
+}  // namespace
+
+void provide_index() {
+  take_cuda.provide(run_take);
+  take_backward_cuda.provide(run_add);
+  gather_along_cuda.provide(run_gather);
+  scatter_along_cuda.provide(run_scatter);
+  put_rows_cuda.provide(run_put);
+}
+
+}  // namespace heed::kernels::cuda

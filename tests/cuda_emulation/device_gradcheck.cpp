@@ -1,0 +1,131 @@
+// gradcheck() for the emulated device, in place of the library's: instead of central differences it
+// compares the op on device tensors with the op on the CPU, results and gradients, in f64, f32 and
+// bf16, and demands the same bits in whatever order threads run.
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/gradcheck.h"
+#include "core/random.h"
+#include "kernels/copy/copy.h"
+#include "not_yet.h"
+#include "tests/cuda_emulation/include/emulation_order.h"
+
+namespace heed {
+namespace {
+
+using Outputs = std::vector<Tensor>;
+using Function = std::function<Outputs(const std::vector<Tensor>&)>;
+
+constexpr Device kDevice{DeviceType::cuda, 0};
+
+// Results, then gradients of the inputs, on the CPU; undefined where there is none.
+Outputs run(const Function& fn, const std::vector<Tensor>& given, Device device, DType dtype,
+            uint64_t seed) {
+  std::vector<Tensor> inputs;
+  for (const Tensor& x : given) {
+    const bool floating = x.dtype() == DType::f64;
+    // in f64 the strides stay; other types are row-major copies
+    Tensor leaf = floating && dtype != DType::f64 ? kernels::cast(x, dtype) : x;
+    leaf = leaf.is_same(x) ? leaf.to(Device{DeviceType::cuda, 1}).to(device) : leaf.to(device);
+    if (floating) require_grad(leaf);
+    inputs.push_back(leaf);
+  }
+  const WithGrad recorded;
+  Outputs all = fn(inputs);
+  std::vector<Tensor> roots, seeds;
+  for (size_t k = 0; k < all.size(); ++k) {
+    HEED_CHECK(all[k].device() == device, "result {} lies on {}", k, all[k].device().to_string());
+    if (!requires_grad(all[k])) continue;
+    const RandomStream stream(RandomKey{seed, hash_name("gradcheck"), k});
+    std::vector<double> values(static_cast<size_t>(all[k].numel()));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = 2.0 * stream.uniform(i) - 1.0;
+    roots.push_back(all[k]);
+    seeds.push_back(kernels::cast(Tensor::from(values, all[k].shape()), all[k].dtype()).to(device));
+  }
+  if (!roots.empty()) backward(roots, seeds);
+  for (const Tensor& x : inputs) all.push_back(requires_grad(x) ? grad(x) : Tensor());
+  for (Tensor& x : all) {
+    if (x.defined()) x = x.detach().to(kCpu);
+  }
+  return all;
+}
+
+bool same_bits(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
+
+// "" when every element of `got` is within `tolerance` of `want`, beside the largest element.
+std::string compare(const Outputs& got, const Outputs& want, double tolerance, const char* what) {
+  for (size_t k = 0; k < want.size(); ++k) {
+    if (got[k].defined() != want[k].defined())
+      return fmt::format("{} {}: only one is there", what, k);
+    if (!want[k].defined()) continue;
+    if (got[k].to_string() != want[k].to_string()) {
+      return fmt::format("{} {}: {} for {}", what, k, got[k], want[k]);
+    }
+    const std::vector<double> a = got[k].to_vector<double>(), b = want[k].to_vector<double>();
+    double largest = 0;
+    for (const double value : b) {
+      if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
+    }
+    for (size_t i = 0; i < b.size(); ++i) {
+      if (!same_bits(a[i], b[i]) && !(std::abs(a[i] - b[i]) <= tolerance * largest)) {
+        return fmt::format("{} {} ({}), element {}: {} for {}", what, k, want[k], i, a[i], b[i]);
+      }
+    }
+  }
+  return "";
+}
+
+// Sums of up to a thousand terms of one size, in another order, through a few ops: 2^10 units of
+// the last place of the type that sums are kept in, four roundings to the type of the tensor.
+double tolerance_of(DType dtype) {
+  if (dtype == DType::f64) return 0x1p-43;
+  return dtype == DType::f32 ? 0x1p-14 : 0x1p-6;
+}
+
+std::string check(const Function& fn, const std::vector<Tensor>& inputs,
+                  const GradcheckOptions& options) {
+  for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+    Outputs want;
+    try {
+      want = run(fn, inputs, kCpu, dtype, options.seed);
+    } catch (const Error&) {
+      if (dtype == DType::f64) throw;
+      continue;  // f64 tensors that the function holds do not go with this type
+    }
+    const std::string where = fmt::format("{} on the device", name_of(dtype));
+    Outputs got;
+    try {
+      emulation::set_order(emulation::Order::ascending);
+      got = run(fn, inputs, kDevice, dtype, options.seed);
+    } catch (const Error& error) {
+      if (testing::is_not_yet(error.what())) return "";
+      return where + ": " + error.what();
+    }
+    if (const std::string wrong = compare(got, want, tolerance_of(dtype), "tensor");
+        !wrong.empty()) {
+      return where + ", " + wrong;
+    }
+    for (const auto order : {emulation::Order::descending, emulation::Order::shuffled}) {
+      emulation::set_order(order, options.seed);
+      const Outputs again = run(fn, inputs, kDevice, dtype, options.seed);
+      if (const std::string wrong = compare(again, got, 0.0, "tensor"); !wrong.empty()) {
+        return where + ", threads in another order, " + wrong;
+      }
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string gradcheck(const std::function<std::vector<Tensor>(const std::vector<Tensor>&)>& fn,
+                      const std::vector<Tensor>& inputs, const GradcheckOptions& options) {
+  return check(fn, inputs, options);
+}
+
+std::string gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& fn,
+                      const std::vector<Tensor>& inputs, const GradcheckOptions& options) {
+  return check([&fn](const std::vector<Tensor>& x) { return Outputs{fn(x)}; }, inputs, options);
+}
+
+}  // namespace heed
