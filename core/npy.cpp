@@ -201,7 +201,6 @@ Tensor read_npy(const std::string& path) {
 }
 
 void write_npy(const std::string& path, const Tensor& tensor) {
-  require_cpu(tensor.device(), "write_npy");
   const auto known = std::find_if(kDTypes.begin(), kDTypes.end(),
                                   [&](const auto& pair) { return pair.second == tensor.dtype(); });
   HEED_CHECK(known != kDTypes.end(), "'{}': .npy has no {}; convert to f32 first", path,

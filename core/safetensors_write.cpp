@@ -62,7 +62,6 @@ void write_safetensors(const std::string& path, const std::vector<NamedTensor>& 
   std::vector<const NamedTensor*> order;
   for (const NamedTensor& named : tensors) {
     HEED_CHECK(named.second.defined(), "safetensors: tensor '{}' is undefined", named.first);
-    require_cpu(named.second.device(), "write_safetensors");
     order.push_back(&named);
   }
   std::stable_sort(order.begin(), order.end(), [](const NamedTensor* a, const NamedTensor* b) {

@@ -41,6 +41,7 @@ void check_booleans(const std::byte* data, size_t bytes, size_t offset,
 
 void with_row_major_bytes(const Tensor& tensor,
                           const std::function<void(const void* data, size_t bytes)>& use) {
+  if (!tensor.device().is_cpu()) return with_row_major_bytes(tensor.to(kCpu), use);
   const auto size = static_cast<size_t>(tensor.bytes());
   if (tensor.is_contiguous()) return use(tensor.raw(), size);
   dispatch_any(tensor.dtype(), [&](auto type) {

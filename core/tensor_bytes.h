@@ -22,7 +22,8 @@ Tensor tensor_over_bytes(std::byte* data, const Shape& shape, DType dtype,
 void check_booleans(const std::byte* data, size_t bytes, size_t offset,
                     const SourceLocation& where);
 
-/// Calls `use` with the elements in row-major order; a strided tensor is copied for it.
+/// Calls `use` with the elements in row-major order; a strided tensor, or a
+/// device's, is copied for it.
 void with_row_major_bytes(const Tensor& tensor,
                           const std::function<void(const void* data, size_t bytes)>& use);
 

@@ -9,13 +9,14 @@
 
 namespace heed::kernels {
 
-/// The elements' bytes as u8 [bytes] on the device. The tensor must outlive the launches that read
-/// it only until they are on the stream.
-template <class T>
-Tensor device_bytes(std::span<const T> values, Device device) {
-  static_assert(std::is_trivially_copyable_v<T>);
-  const Tensor bytes = Tensor::empty({static_cast<int64_t>(values.size_bytes())}, DType::u8);
-  if (!values.empty()) std::memcpy(bytes.raw(), values.data(), values.size_bytes());
+/// The bytes of a vector's or span's elements as u8 [bytes] on the device. The tensor must outlive
+/// the launches that read it only until they are on the stream.
+template <class Values>
+Tensor device_bytes(const Values& values, Device device) {
+  const std::span all(values);
+  static_assert(std::is_trivially_copyable_v<typename decltype(all)::element_type>);
+  const Tensor bytes = Tensor::empty({static_cast<int64_t>(all.size_bytes())}, DType::u8);
+  if (!all.empty()) std::memcpy(bytes.raw(), all.data(), all.size_bytes());
   return bytes.to(device);
 }
 

@@ -164,6 +164,16 @@ void Module::convert(DType dtype) {
   compute_in(dtype);
 }
 
+void Module::to(Device device) {
+  visit("", [device](const std::string&, Module& module) {
+    for (const Own& own : module.tensors_) {
+      if (!own.tensor->defined() || own.tensor->device() == device) continue;
+      own.tensor->storage()->move_to(device);
+      clear_grad(*own.tensor);
+    }
+  });
+}
+
 std::vector<std::pair<std::string, Tensor>> trained_tensors(Module& module) {
   std::vector<std::pair<std::string, Tensor>> tensors;
   for (const auto& named : module.named_parameters()) {

@@ -79,6 +79,10 @@ class Module {
   /// tensors stay tied. Gradients are dropped. For checks in f64.
   void convert(DType dtype);
 
+  /// Moves every parameter and buffer of this module and all below to a device; whoever holds them
+  /// (an optimiser, a tied tensor) sees them there. Gradients are dropped.
+  void to(Device device);
+
   /// Shares the tokens of every sequence with other ranks, in this module and all below.
   void split_tokens(std::shared_ptr<const TokenSplit> split);
   /// Null: sequences are whole.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/copy/copy.h"
 #include "kernels/optim/lists.h"
 #include "optim/state.h"
 
@@ -10,13 +11,11 @@ namespace {
 
 constexpr const char* kUpdates = "ema.updates";
 
-template <class A, class T>
-void exchange(A* average, T* value, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) {
-    const A kept = average[i];
-    average[i] = static_cast<A>(value[i]);
-    value[i] = static_cast<T>(kept);
-  }
+void exchange(const Tensor& average, const Tensor& value) {
+  const Tensor kept = Tensor::empty(average.shape(), average.dtype(), average.device());
+  kernels::copy(average, kept);
+  kernels::copy(value, average);
+  kernels::copy(kept, value);
 }
 
 }  // namespace
@@ -34,8 +33,8 @@ Ema::Ema(const NamedTensors& parameters, const EmaOptions& options)
   std::vector<Tensor> values;
   for (const auto& [name, tensor] : parameters_) {
     HEED_CHECK(tensor.is_contiguous(), "ema: '{}' is not row-major", name);
-    averages_.push_back(
-        Tensor::zeros(tensor.shape(), tensor.dtype() == DType::f64 ? DType::f64 : DType::f32));
+    averages_.push_back(Tensor::zeros(
+        tensor.shape(), tensor.dtype() == DType::f64 ? DType::f64 : DType::f32, tensor.device()));
     values.push_back(tensor);
   }
   kernels::ema_update(averages_, values, 0.0);  // 0 + (value - 0): exact
@@ -53,13 +52,7 @@ void Ema::update() {
 
 void Ema::swap() {
   for (size_t i = 0; i < averages_.size(); ++i) {
-    const Tensor& value = parameters_[i].second;
-    dispatch_floating(value.dtype(), "ema", [&](auto type) {
-      using T = decltype(type);
-      exchange(averages_[i].data<accumulate_t<T>>(), value.data<T>(), value.numel());
-    });
-    value.bump_version();
-    averages_[i].bump_version();
+    exchange(averages_[i], parameters_[i].second);
   }
   swapped_ = !swapped_;
 }

@@ -34,7 +34,7 @@ void Optimizer::add_state(const std::string& name,
   for (const Parameter& p : parameters_) {
     const std::optional<Shape> shape = shape_of(p.tensor);
     const DType dtype = p.tensor.dtype() == DType::f64 ? DType::f64 : DType::f32;
-    tensors.push_back(shape ? Tensor::zeros(*shape, dtype) : Tensor());
+    tensors.push_back(shape ? Tensor::zeros(*shape, dtype, p.tensor.device()) : Tensor());
   }
 }
 

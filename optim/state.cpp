@@ -1,6 +1,5 @@
 #include "optim/state.h"
 
-#include <cstring>
 #include <unordered_map>
 
 #include "kernels/copy/copy.h"
@@ -31,9 +30,7 @@ void load_tensors(const std::string& what, const NamedTensors& to, const NamedTe
   given.clear();
   for (const auto& [name, tensor] : from) given[name] = &tensor;
   for (const auto& [name, tensor] : to) {
-    const Tensor source = kernels::contiguous_as(*given.at(name), tensor.dtype());
-    std::memcpy(tensor.raw(), source.raw(), static_cast<size_t>(tensor.bytes()));
-    tensor.bump_version();
+    kernels::copy(*given.at(name), tensor);
   }
 }
 

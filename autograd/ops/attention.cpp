@@ -52,20 +52,21 @@ Tensor split_heads(const Tensor& x, int64_t heads) {
 AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v,
                           const AttentionSpec& spec) {
   const kernels::AttentionOutput y = kernels::attention(q, k, v, spec);
-  auto outputs =
-      record_many("attention", with_score({q, k, v}, spec.score), {y.out, y.lse},
-                  [q = save(q), k = save(k), v = save(v), out = save(y.out), lse = save(y.lse),
-                   saved = SavedSpec(spec)](const Gradients& grads, const Wanted& wanted) {
-                    const AttentionSpec how = saved.restore();
-                    const Tensor dout =
-                        grads[0].defined() ? grads[0] : Tensor::zeros(out->shape(), out->dtype());
-                    const auto g = kernels::attention_backward(
-                        dout, grads[1], *q, *k, *v, {*out, *lse}, how, wanted[0],
-                        wanted[1] || wanted[2], {}, score_wants(how.score, wanted, 3));
-                    Gradients all{g.dq, g.dk, g.dv};
-                    append_score(all, g, how.score);
-                    return all;
-                  });
+  auto outputs = record_many(
+      "attention", with_score({q, k, v}, spec.score), {y.out, y.lse},
+      [q = save(q), k = save(k), v = save(v), out = save(y.out), lse = save(y.lse),
+       saved = SavedSpec(spec)](const Gradients& grads, const Wanted& wanted) {
+        const AttentionSpec how = saved.restore();
+        const Tensor dout = grads[0].defined()
+                                ? grads[0]
+                                : Tensor::zeros(out->shape(), out->dtype(), out->device());
+        const auto g = kernels::attention_backward(dout, grads[1], *q, *k, *v, {*out, *lse}, how,
+                                                   wanted[0], wanted[1] || wanted[2], {},
+                                                   score_wants(how.score, wanted, 3));
+        Gradients all{g.dq, g.dk, g.dv};
+        append_score(all, g, how.score);
+        return all;
+      });
   return {outputs[0], outputs[1]};
 }
 
@@ -78,7 +79,7 @@ Tensor attention_qkv(const Tensor& qkv, int64_t heads, int64_t kv_heads,
                  kept = SavedSpec(spec)](const Tensor& dy, const Wanted& wanted) {
                   const AttentionSpec how = kept.restore();
                   const PackedParts saved("attention_qkv", *qkv, heads, kv_heads);
-                  const Tensor dqkv = Tensor::empty(qkv->shape(), qkv->dtype());
+                  const Tensor dqkv = Tensor::empty(qkv->shape(), qkv->dtype(), qkv->device());
                   const PackedParts into("attention_qkv", dqkv, heads, kv_heads);
                   const auto g = kernels::attention_backward(
                       split_heads(dy, heads), Tensor(), saved.q, saved.k, saved.v, {*out, *lse},
@@ -153,7 +154,8 @@ AttentionResult merge_attentions(const std::vector<AttentionResult>& parts,
         std::vector<kernels::AttentionOutput> saved;
         for (const auto& [part_out, part_lse] : kept) saved.push_back({*part_out, *part_lse});
         const Tensor& out = saved[0].out;
-        const Tensor dout = grads[0].defined() ? grads[0] : Tensor::zeros(out.shape(), out.dtype());
+        const Tensor dout =
+            grads[0].defined() ? grads[0] : Tensor::zeros(out.shape(), out.dtype(), out.device());
         Gradients all;
         for (const auto& part :
              kernels::merge_attentions_backward(dout, grads[1], saved, *lse, factors)) {
@@ -171,9 +173,10 @@ Tensor rotary(const Tensor& x, const Tensor& positions, const RotaryOptions& opt
       kernels::rotary_table(positions, x.size(0), x.size(2), x.size(3), options.rotary_dim,
                             options.base, options.interleaved, x.dtype());
   auto rotate = [table](const Tensor& from, bool inverse) {
-    const Tensor to = views::transpose(
-        Tensor::empty({from.size(0), from.size(2), from.size(1), from.size(3)}, from.dtype()), 1,
-        2);
+    const Tensor to =
+        views::transpose(Tensor::empty({from.size(0), from.size(2), from.size(1), from.size(3)},
+                                       from.dtype(), from.device()),
+                         1, 2);
     kernels::rotate(from, to, table, inverse);
     return to;
   };
@@ -189,7 +192,7 @@ Tensor rotary_qkv(const Tensor& qkv, int64_t heads, int64_t kv_heads, const Tens
                             options.base, options.interleaved, qkv.dtype());
   // Query and key heads are neighbours: one rotation covers both; the values are copied.
   auto rotate = [table, heads, kv_heads, head_dim](const Tensor& from, bool inverse) {
-    const Tensor to = Tensor::empty(from.shape(), from.dtype());
+    const Tensor to = Tensor::empty(from.shape(), from.dtype(), from.device());
     const int64_t slots = heads + 2 * kv_heads, rotated = heads + kv_heads;
     auto view = [&](const Tensor& t) {
       return views::as_strided(t, {t.size(0), slots, t.size(1), head_dim},

@@ -68,7 +68,7 @@ Tensor where(const Tensor& cond, const Tensor& a, const Tensor& b) {
 
 Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
   HEED_CHECK(is_floating(x.dtype()), "masked_fill: needs a floating tensor, got {}", x);
-  const Tensor y = kernels::select(mask, Tensor::full({}, value, x.dtype()), x);
+  const Tensor y = kernels::select(mask, Tensor::full({}, value, x.dtype(), x.device()), x);
   HEED_CHECK(y.shape() == x.shape(), "masked_fill: mask {} does not broadcast to {}", mask, x);
   return record("masked_fill", {x}, y, [mask = save(mask)](const Tensor& dy) {
     return Gradients{kernels::select(*mask, zero(dy.dtype()), dy)};

@@ -73,6 +73,10 @@ Tensor swiglu_packed(const Tensor& gate_up);
 /// Another floating dtype; the gradient is cast back. x itself when it has that dtype.
 Tensor cast(const Tensor& x, DType dtype);
 
+/// The same values on another device, row-major; the gradient is brought back. x itself when it is
+/// there.
+Tensor to(const Tensor& x, Device device);
+
 /// x with elements zeroed with probability p and the rest scaled by 1/(1-p). Element i of row b (of
 /// the first dimension) depends on (key, place.first_row + b, i) alone; see DrawPlace for parts of
 /// a larger tensor. p in [0, 1).

@@ -55,11 +55,12 @@ Tensor scatter_mean(const Tensor& source, int dim, const Tensor& index, int64_t 
   Shape shape = source.shape();
   shape[shape.dim_index(dim, op)] = extent;
   const DType sums = source.dtype() == DType::f64 ? DType::f64 : DType::f32;
-  const Tensor ones = Tensor::full(index.shape(), 1, sums);
+  const Tensor ones = Tensor::full(index.shape(), 1, sums, source.device());
   std::vector<double> shares =
       kernels::scatter_add_along({}, shape, dim, index, ones, op).to_vector<double>();
   for (double& share : shares) share = share > 0 ? 1 / (share + eps) : 0;
-  const Tensor share = kernels::cast(Tensor::from(shares, shape), sums);
+  const Tensor share =
+      kernels::cast(Tensor::from(shares, shape), sums).to(source.device());
   const Tensor sum =
       kernels::scatter_add_along({}, shape, dim, index, kernels::cast(source, sums), op);
   const Tensor mean =
@@ -90,9 +91,10 @@ Tensor index_put(const Tensor& x, int dim, const Tensor& index, const Tensor& va
                                                                          const Wanted& wanted) {
         Gradients gradients(2);
         if (wanted[0]) {
-          gradients[0] =
-              accumulate ? dy
-                         : kernels::put_rows(dy, dim, *index, Tensor::zeros(shape, dy.dtype()), op);
+          gradients[0] = accumulate
+                             ? dy
+                             : kernels::put_rows(dy, dim, *index,
+                                                 Tensor::zeros(shape, dy.dtype(), dy.device()), op);
         }
         if (wanted[1]) {
           const Tensor rows = accumulate ? kernels::take(dy, dim, *index, dy.dtype(), op)

@@ -48,10 +48,10 @@ class ReadyGradient {
   // the memory out. The result is a handle of its own, so that storage counts show the sharing.
   Tensor scaled(double seed) {
     if (!gradient_.defined()) return {};
-    if (seed == 0) return Tensor::zeros(gradient_.shape(), gradient_.dtype());
+    if (seed == 0) return Tensor::zeros(gradient_.shape(), gradient_.dtype(), gradient_.device());
     if (seed != seed_) {
       if (gradient_.storage().use_count() > 1) {
-        const Tensor own = Tensor::empty(gradient_.shape(), gradient_.dtype());
+        const Tensor own = Tensor::empty(gradient_.shape(), gradient_.dtype(), gradient_.device());
         kernels::copy(gradient_, own);
         gradient_ = own;
       }
@@ -90,8 +90,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
   auto read = std::make_shared<const Targets>(
       kernels::read_targets(targets, rows.size(1), options.ignore_index, op));
   const DType sums = accumulation(logits.dtype());
-  const Tensor losses = Tensor::empty({rows.size(0)}, sums);
-  const Tensor lse = Tensor::empty({rows.size(0)}, sums);
+  const Tensor losses = Tensor::empty({rows.size(0)}, sums, rows.device());
+  const Tensor lse = Tensor::empty({rows.size(0)}, sums, rows.device());
   kernels::cross_entropy(rows, *read, options.smoothing, losses, lse);
   const double counted = static_cast<double>(read->counted);
   const Reduction reduction = options.reduction;

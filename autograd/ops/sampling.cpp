@@ -15,7 +15,7 @@ Tensor gumbel_softmax(const Tensor& logits, double temperature, bool hard, const
   const Tensor soft = softmax((logits + noise) * (1 / temperature), -1);
   if (!hard) return soft;
   const Tensor largest = kernels::max_along(soft, -1).second;
-  const Tensor ones = Tensor::full(largest.shape(), 1, soft.dtype());
+  const Tensor ones = Tensor::full(largest.shape(), 1, soft.dtype(), soft.device());
   return straight_through(kernels::scatter_along(ones, largest, -1, logits.size(-1)), soft);
 }
 

@@ -77,7 +77,7 @@ Tensor widened(const Tensor& dy, const Tensor& like) {
 
 // dy / y, and 0 where y is 0.
 Tensor divided_unless_zero(const Tensor& dy, const Tensor& y) {
-  const Tensor zero = Tensor::zeros({}, y.dtype());
+  const Tensor zero = Tensor::zeros({}, y.dtype(), y.device());
   return kernels::select(kernels::compare(kernels::Compare::eq, y, 0.0), zero,
                          kernels::binary(Binary::div, widened(dy, y), y));
 }

@@ -3,15 +3,15 @@
 #include "core/views.h"
 #include "core/work.h"
 #include "kernels/attention/call.h"
+#include "kernels/attention/composed.h"
 #include "kernels/attention/fused.h"
 #include "kernels/attention/reference.h"
 #include "kernels/elementwise/accumulate.h"
 
 namespace heed::kernels::attn {
 
-Problem make_problem(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionSpec& spec,
-                     std::optional<int64_t> paged_keys) {
-  require_cpu(q.device(), "attention");
+Extents checked_extents(const Tensor& q, const Tensor& k, const Tensor& v,
+                        const AttentionSpec& spec, std::optional<int64_t> paged_keys) {
   HEED_CHECK(q.rank() == 4 && k.rank() == 4 && v.rank() == 4,
              "attention: q, k, v must be [B, H, N, D], got {}, {}, {}", q, k, v);
   const int64_t keys = paged_keys ? *paged_keys : k.size(2);
@@ -31,19 +31,26 @@ Problem make_problem(const Tensor& q, const Tensor& k, const Tensor& v, const At
              "attention: q, k, v have different dtypes: {}, {}, {}", q, k, v);
   HEED_CHECK(spec.dropout >= 0.0 && spec.dropout < 1.0, "attention: dropout {} is not in [0, 1)",
              spec.dropout);
-  return Problem(e, spec, q.dtype() == DType::f64 ? DType::f64 : DType::f32);
+  return e;
+}
+
+Problem make_problem(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionSpec& spec,
+                     std::optional<int64_t> paged_keys) {
+  require_cpu(q.device(), "attention");
+  return Problem(checked_extents(q, k, v, spec, paged_keys), spec, statistics_dtype(q.dtype()));
 }
 
 Tensor with_contiguous_rows(const Tensor& x) {
   return x.size(3) == 1 || x.stride(3) == 1 ? x : contiguous_as(x, x.dtype());
 }
 
-Tensor token_major(int64_t batch, int64_t heads, int64_t rows, int64_t width, DType dtype) {
-  return views::transpose(Tensor::empty({batch, rows, heads, width}, dtype), 1, 2);
+Tensor token_major(int64_t batch, int64_t heads, int64_t rows, int64_t width, DType dtype,
+                   Device device) {
+  return views::transpose(Tensor::empty({batch, rows, heads, width}, dtype, device), 1, 2);
 }
 
 Tensor token_major(const Tensor& x) {
-  return token_major(x.size(0), x.size(1), x.size(2), x.size(3), x.dtype());
+  return token_major(x.size(0), x.size(1), x.size(2), x.size(3), x.dtype(), x.device());
 }
 
 void count_products(const Problem& problem, int64_t keys, int64_t values) {
@@ -56,7 +63,7 @@ DType statistics_dtype(DType dtype) { return dtype == DType::f64 ? DType::f64 : 
 void prepare_score_gradients(AttentionGradients& g, const AttentionScore& s, const ScoreWants& w,
                              DType dtype) {
   const auto prepare = [&](bool wanted, const Tensor& of, Tensor& gradient) {
-    if (wanted && of.defined()) gradient = Tensor::zeros(of.shape(), dtype);
+    if (wanted && of.defined()) gradient = Tensor::zeros(of.shape(), dtype, of.device());
   };
   prepare(w.query_temperature, s.query_temperature, g.query_temperature);
   prepare(w.key_temperature, s.key_temperature, g.key_temperature);
@@ -98,6 +105,7 @@ int64_t attention_pairs(const AttentionPattern& pattern, const PatternExtents& e
 
 AttentionOutput attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
                           const AttentionSpec& spec) {
+  if (!q_in.device().is_cpu()) return attn::composed_forward(q_in, k_in, v_in, spec);
   const Problem problem = make_problem(q_in, k_in, v_in, spec);
   const Tensor q = with_contiguous_rows(q_in), k = with_contiguous_rows(k_in),
                v = with_contiguous_rows(v_in);
@@ -119,6 +127,10 @@ AttentionGradients attention_backward(const Tensor& dout, const Tensor& dlse, co
                                       const AttentionOutput& forward, const AttentionSpec& spec,
                                       bool want_q, bool want_kv, AttentionGradients into,
                                       const ScoreWants& wants) {
+  if (!q_in.device().is_cpu()) {
+    return attn::composed_backward(dout, dlse, q_in, k_in, v_in, forward, spec, want_q, want_kv,
+                                   std::move(into), wants);
+  }
   const Problem problem = make_problem(q_in, k_in, v_in, spec);
   const Tensor q = with_contiguous_rows(q_in), k = with_contiguous_rows(k_in),
                v = with_contiguous_rows(v_in);

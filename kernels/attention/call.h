@@ -12,11 +12,16 @@ namespace heed::kernels::attn {
 Problem make_problem(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionSpec& spec,
                      std::optional<int64_t> paged_keys = {});
 
+/// The checks of it, for tensors on any device.
+Extents checked_extents(const Tensor& q, const Tensor& k, const Tensor& v,
+                        const AttentionSpec& spec, std::optional<int64_t> paged_keys = {});
+
 /// Counts the products of each pair: `keys` as long as a key, `values` as long as a value.
 void count_products(const Problem& problem, int64_t keys, int64_t values);
 
 /// A new [B, H, N, D] tensor laid out [B, N, H, D], so that heads merge without a copy.
-Tensor token_major(int64_t batch, int64_t heads, int64_t rows, int64_t width, DType dtype);
+Tensor token_major(int64_t batch, int64_t heads, int64_t rows, int64_t width, DType dtype,
+                   Device device = kCpu);
 
 /// One as `x` is, laid out so.
 Tensor token_major(const Tensor& x);

@@ -38,7 +38,7 @@ Tensor gather_along(const Tensor& x, int dim, const Tensor& index, const char* o
   const Tensor dense = contiguous_as(x, x.dtype());
   const Tensor out = Tensor::empty(index.shape(), x.dtype(), x.device());
   if (x.device().is_cuda()) {
-    const Tensor there = device_bytes(std::span(ids), x.device());
+    const Tensor there = device_bytes(ids, x.device());
     gather_along_cuda({op, x}, {static_cast<int64_t>(size_of(x.dtype())),
                                 {e.outer, e.n, e.inner, count},
                                 static_cast<const int64_t*>(there.raw()),
@@ -84,7 +84,7 @@ Tensor scatter_add_along(const Tensor& base, const Shape& shape, int dim, const 
     fill(sum, 0);
   }
   if (values.device().is_cuda()) {
-    const Tensor there = device_bytes(std::span(ids), values.device());
+    const Tensor there = device_bytes(ids, values.device());
     scatter_along_cuda({op, values, sum}, {values.dtype(),
                                            sum.dtype(),
                                            {e.outer, e.n, e.inner, count},
@@ -129,7 +129,7 @@ Tensor put_rows(const Tensor& x, int dim, const Tensor& index, const Tensor& val
   std::vector<int64_t> last(static_cast<size_t>(e.n), -1);
   for (int64_t k = 0; k < count; ++k) last[static_cast<size_t>(ids[static_cast<size_t>(k)])] = k;
   if (x.device().is_cuda()) {
-    const Tensor there = device_bytes(std::span(last), x.device());
+    const Tensor there = device_bytes(last, x.device());
     put_rows_cuda({op, x, values}, {static_cast<int64_t>(size_of(x.dtype())),
                                     {e.outer, e.n, e.inner, count},
                                     static_cast<const int64_t*>(there.raw()),

@@ -76,7 +76,7 @@ void add_rows(const From* dy, const Extents& e, int64_t count, const ById& by_id
 const int64_t* numbers(const Tensor& bytes) { return static_cast<const int64_t*>(bytes.raw()); }
 
 Tensor upload(const std::vector<int64_t>& values, Device device) {
-  return device_bytes(std::span(values), device);
+  return device_bytes(values, device);
 }
 
 void take_on_device(const Tensor& x, const Extents& e, const std::vector<int64_t>& ids,

@@ -68,8 +68,8 @@ namespace {
 
 void update_on_device(const std::vector<AdamRows>& rows, const std::vector<Chunk>& chunks,
                       const Tensor& any) {
-  const Tensor all = device_bytes(std::span(rows), any.device());
-  const Tensor pieces = device_bytes(std::span(chunks), any.device());
+  const Tensor all = device_bytes(rows, any.device());
+  const Tensor pieces = device_bytes(chunks, any.device());
   adam_cuda({"adam", any, all}, static_cast<const AdamRows*>(all.raw()),
             static_cast<const Chunk*>(pieces.raw()), std::ssize(chunks));
 }

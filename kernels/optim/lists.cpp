@@ -152,8 +152,8 @@ std::vector<double> run_on_device(const char* name, ListOp op, std::span<const T
                        ? ListTensor{t.dtype(), t.raw(), others.empty() ? nullptr : others[i].raw()}
                        : ListTensor{});
   }
-  const Tensor all = device_bytes(std::span<const ListTensor>(list), any.device());
-  const Tensor pieces = device_bytes(std::span<const Chunk>(chunks), any.device());
+  const Tensor all = device_bytes(list, any.device());
+  const Tensor pieces = device_bytes(chunks, any.device());
   const bool tells = op == ListOp::squares || op == ListOp::not_finite;
   const Tensor result = tells ? Tensor::empty({std::ssize(chunks)}, DType::f64, any.device()) : any;
   list_cuda({name, any, all}, {op, number, static_cast<const ListTensor*>(all.raw()),

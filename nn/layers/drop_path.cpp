@@ -17,7 +17,7 @@ Tensor DropPath::forward(const Tensor& x) {
   HEED_CHECK(x.rank() >= 1, "drop_path: wants [B, ...], got {}", x);
   Shape shape{x.size(0)};
   for (int i = 1; i < x.rank(); ++i) shape.push_back(1);
-  return mul(x, dropout(Tensor::full(shape, 1.0, x.dtype()), p, current_key(purpose()),
+  return mul(x, dropout(Tensor::full(shape, 1.0, x.dtype(), x.device()), p, current_key(purpose()),
                         {.first_row = first_draw(x.size(0))}));
 }
 

@@ -38,7 +38,7 @@ Tensor ChannelDropout::forward(const Tensor& x) {
   HEED_CHECK(x.rank() >= 2, "channel_dropout: wants [B, ..., C], got {}", x);
   Shape shape = x.shape();
   for (int i = 1; i + 1 < x.rank(); ++i) shape[i] = 1;
-  const Tensor ones = Tensor::full(shape, 1.0, x.dtype());
+  const Tensor ones = Tensor::full(shape, 1.0, x.dtype(), x.device());
   return mul(x, dropout(ones, p, current_key(purpose()), {.first_row = first_draw(x.size(0))}));
 }
 

@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "core/device.h"
+#include "core/device_runtime.h"
 #include "data/registry.h"
 #include "distributed/shard_layout.h"
 #include "nn/registry.h"
@@ -114,7 +114,7 @@ void Recipe::options(Options& o) {
   o.field("name", name, "names the run's folder; the file's name when empty");
   o.field("description", description, "one line for people");
   o.field("seed", seed, "of initial weights, data order and dropout", {.min = 0});
-  o.field("device", device, "where tensors live: cpu");
+  o.field("device", device, "where tensors live: cpu, cuda, cuda:N");
   o.field("task", task, "what is learnt: `type` and its options", {.registry = "tasks"});
   o.field("model", model, "what is trained: `type` and its options",
           {.required = true, .registry = "models"});
@@ -187,8 +187,11 @@ void check_device(const Recipe& recipe, const Config& tree) {
   } catch (const RequestError& error) {
     fail_request(where, error.what());
   }
-  if (!device.is_cpu()) {
-    fail_request(where, "'device': this build runs on the cpu alone, got '" + recipe.device + "'");
+  if (device.is_cpu()) return;
+  try {
+    device_runtime(device, "'device'");
+  } catch (const Error& error) {
+    fail_request(where, error.what());
   }
 }
 

@@ -141,6 +141,7 @@ void Trainer::build(const CheckpointInfo& last) {
     content = read_checkpoint(last.path);
     nn::load_state_dict(module, content.model);
   }
+  module.to(device_from_name(recipe_.device));
   model_ = std::make_unique<SharedModel>(recipe_, module, *mesh_, gathers_.get());
   step_ = std::make_unique<TrainStep>(recipe_, *task_, *model_, *mesh_);
   state_.seed = static_cast<uint64_t>(recipe_.seed);
@@ -238,7 +239,7 @@ void Trainer::report_step(double loss, double norm, double step_seconds) {
   report.step_ms = 1e3 * step_seconds;
   report.items_per_second = static_cast<double>(task_->items_per_step()) / smooth_seconds_;
   report.items = state_.items;
-  report.peak_bytes = allocator::stats().peak_bytes;
+  report.peak_bytes = allocator::stats(device_from_name(recipe_.device)).peak_bytes;
   report.seconds_left = elapsed / done * static_cast<double>(report.steps - report.step);
   report.logged = due(recipe_.train.log_every) || state_.step == 1;
   if (report.logged && log_) log_->step(report, seconds_before_ + elapsed);

@@ -221,13 +221,11 @@ void warp_together(unsigned mask, void* mine, const std::function<void(void**)>&
   const unsigned bit = 1u << t.lane();
   if ((mask & bit) == 0) fail_thread(fmt::format("a mask without the caller at {}", text(site)));
   auto& warp = m.meetings[static_cast<size_t>(t.number / 32)];
-  auto meeting = std::find_if(warp.begin(), warp.end(),
-                              [&](const Meeting& other) { return (other.mask & mask) != 0; });
+  // lanes may come together in smaller parties while others wait for all of them
+  auto meeting = std::find_if(warp.begin(), warp.end(), [&](const Meeting& other) {
+    return other.mask == mask && same(other.site, site);
+  });
   if (meeting == warp.end()) meeting = warp.insert(warp.end(), Meeting{mask, 0, {}, site});
-  if (meeting->mask != mask || !same(meeting->site, site)) {
-    fail_thread(fmt::format("lanes of a warp come together at {} (mask {:#x}) and at {} ({:#x})",
-                            text(meeting->site), meeting->mask, text(site), mask));
-  }
   // lanes outside the mask have no place: a null would say that they hold nothing
   static char nothing;
   meeting->lanes[static_cast<size_t>(t.lane())] = mine != nullptr ? mine : &nothing;

@@ -43,7 +43,8 @@ inline Thread& current() { return *running; }
 int block_barrier(int vote, Site site);
 
 /// Waits for the lanes of `mask`; the last of them to come calls act(mine[32]) for all, null for
-/// lanes outside. All must come from one place in the source.
+/// lanes outside. All must come from one place in the source: lanes that come from two wait for
+/// each other in vain, which is an Error.
 void warp_together(unsigned mask, void* mine, const std::function<void(void**)>& act, Site site);
 
 /// Ends the launch with an Error that names block and thread.

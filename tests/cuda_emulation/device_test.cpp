@@ -1,0 +1,157 @@
+// What the ops' own cases do not reach: moving tensors, all pairs of dtypes, lists, draws.
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "autograd/ops/elementwise.h"
+#include "core/device_runtime.h"
+#include "core/storage_memory.h"
+#include "core/views.h"
+#include "kernels/copy/copy.h"
+#include "kernels/optim/lists.h"
+#include "kernels/random/dropout.h"
+#include "tests/core/raises.h"
+#include "tests/samples.h"
+
+namespace heed {
+namespace {
+
+using testing::normal;
+
+constexpr Device kDevice{DeviceType::cuda, 0}, kOther{DeviceType::cuda, 1};
+
+void expect_same(const Tensor& a, const Tensor& b) {
+  ASSERT_EQ(a.to_string(), b.to_string());
+  const auto x = a.to_vector<double>(), y = b.to_vector<double>();
+  for (size_t i = 0; i < x.size(); ++i) {
+    ASSERT_TRUE(x[i] == y[i] || (std::isnan(x[i]) && std::isnan(y[i])))
+        << a << "[" << i << "]: " << x[i] << " for " << y[i];
+  }
+}
+
+TEST(DeviceTensor, GoesThereAndBackWithItsStrides) {
+  const Tensor x = normal({5, 7}, "x", DType::f32);
+  const Tensor view = views::transpose(views::slice(x, 1, 1, 6, 2), 0, 1);
+  const Tensor there = view.to(kDevice);
+  EXPECT_EQ(there.device(), kDevice);
+  EXPECT_EQ(there.strides(), view.strides());
+  expect_same(there.to(kCpu), view);
+  expect_same(there.to(kOther).to(kCpu), view);
+  EXPECT_TRUE(view.to(kCpu).is_same(view));
+  EXPECT_EQ(Tensor::full({}, 3.0, DType::f32, kDevice).item(), 3.0);
+  EXPECT_EQ(Tensor::zeros({0, 3}, DType::f32, kDevice).to_vector<float>().size(), 0u);
+}
+
+TEST(DeviceTensor, AGradientIsBroughtBack) {
+  Tensor x = normal({3, 5}, "x");
+  require_grad(x);
+  const Tensor y = to(square(to(x, kDevice)), kCpu);
+  EXPECT_EQ(y.device(), kCpu);
+  backward(y, normal({3, 5}, "dy"));
+  EXPECT_EQ(grad(x).device(), kCpu);
+  expect_same(grad(x), mul(mul(normal({3, 5}, "dy"), 2.0), x.detach()));
+}
+
+TEST(DeviceTensor, StorageMovesUnderAllItsViews) {
+  const Tensor x = normal({4, 3}, "x", DType::f32), row = views::select(x, 0, 2);
+  const Tensor kept = normal({4, 3}, "x", DType::f32);
+  x.storage()->move_to(kDevice);
+  EXPECT_EQ(row.device(), kDevice);
+  expect_same(row.to(kCpu), views::select(kept, 0, 2));
+}
+
+TEST(DeviceTensor, OpsOnSeveralDevicesAreErrors) {
+  const Tensor a = normal({2, 3}, "a", DType::f32), b = a.to(kDevice);
+  EXPECT_THROW(add(a, b), Error);
+  EXPECT_THROW(add(b, b.to(kOther)), Error);
+  EXPECT_THROW(Tensor::empty({1}, DType::f32, {DeviceType::cuda, 7}), RequestError);
+  EXPECT_NO_THROW(add(b, Tensor::scalar(2.0f)));
+}
+
+TEST(DeviceTensor, MemoryIsCounted) {
+  const AllocatorStats before = allocator::stats(kDevice);
+  {
+    const Tensor x = Tensor::empty({1000}, DType::f32, kDevice);
+    EXPECT_GE(allocator::stats(kDevice).in_use_bytes - before.in_use_bytes, 4000);
+  }
+  EXPECT_EQ(allocator::stats(kDevice).in_use_bytes, before.in_use_bytes);
+  allocator::reset_peak(kDevice);
+  EXPECT_EQ(allocator::stats(kDevice).peak_bytes, before.in_use_bytes);
+}
+
+TEST(DeviceCopy, ConvertsBetweenAllDTypes) {
+  constexpr double kInf = std::numeric_limits<double>::infinity();
+  const std::vector<double> values = {0.0,     -1.0,         1.5,  -2.5, 255.0,  256.0,
+                                      70000.0, 3e9,          -3e9, 1e19, -1e19,  kInf,
+                                      -kInf,   std::nan(""), 0.1,  1e-8, 65520.0};
+  const Tensor numbers = Tensor::from(values, {17});
+  for (const DType from : {DType::f32, DType::bf16, DType::f16, DType::f64, DType::i32, DType::i64,
+                           DType::u8, DType::boolean}) {
+    const Tensor x = kernels::cast(numbers, from), there = x.to(kDevice);
+    for (const DType to : {DType::f32, DType::bf16, DType::f16, DType::f64, DType::i32, DType::i64,
+                           DType::u8, DType::boolean}) {
+      SCOPED_TRACE(fmt::format("{} to {}", name_of(from), name_of(to)));
+      expect_same(kernels::cast(there, to).to(kCpu), kernels::cast(x, to));
+    }
+  }
+}
+
+// Shapes that take each of the ways of copy.cu, and their edges.
+TEST(DeviceCopy, MovesAnyLayout) {
+  for (const DType dtype : {DType::u8, DType::bf16, DType::f32, DType::f64}) {
+    for (const Shape& shape : {Shape{1, 1}, Shape{3, 5}, Shape{33, 31}, Shape{64, 40},
+                               Shape{2, 35, 16}, Shape{3, 1, 7}}) {
+      SCOPED_TRACE(fmt::format("{}{}", name_of(dtype), shape));
+      const Tensor x = kernels::cast(normal(shape, "x"), dtype), there = x.to(kDevice);
+      const Tensor turned = views::transpose(x, 0, -1);
+      expect_same(kernels::contiguous(views::transpose(there, 0, -1)).to(kCpu),
+                  kernels::contiguous(turned));
+      const Tensor half = views::slice(x, -1, 0, x.size(-1), 2);
+      expect_same(kernels::contiguous(views::slice(there, -1, 0, x.size(-1), 2)).to(kCpu),
+                  kernels::contiguous(half));
+      Shape wide = shape;
+      wide.insert(0, 3);
+      expect_same(kernels::contiguous(views::expand(there, wide)).to(kCpu),
+                  kernels::contiguous(views::expand(x, wide)));
+      const Tensor filled = Tensor::empty(shape, dtype, kDevice);
+      kernels::fill(views::transpose(filled, 0, -1), 3.0);
+      expect_same(filled.to(kCpu), Tensor::full(shape, 3.0, dtype));
+    }
+  }
+}
+
+TEST(DeviceRandom, DropoutIsTheCpus) {
+  const RandomKey key{11, hash_name("drop"), 3};
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const Shape& shape : {Shape{}, Shape{7}, Shape{3, 5}, Shape{2, 3, 17}}) {
+      const Tensor x = normal(shape, "x", dtype);
+      expect_same(kernels::dropout(x.to(kDevice), 0.3, key, {.first_row = 2}).to(kCpu),
+                  kernels::dropout(x, 0.3, key, {.first_row = 2}));
+    }
+  }
+}
+
+TEST(DeviceLists, AreTheCpus) {
+  std::vector<Tensor> host, device;
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f64}) {
+    for (const int64_t n : {1, 7, 16384, 40000}) {
+      host.push_back(normal({n}, "list", dtype));
+      device.push_back(host.back().to(kDevice));
+    }
+  }
+  host.push_back({});
+  device.push_back({});
+  const double norm = kernels::global_norm(host);
+  EXPECT_NEAR(kernels::global_norm(device), norm, 1e-6 * norm);
+  EXPECT_EQ(kernels::first_not_finite(device), -1);
+  kernels::clamp_inplace(host, 0.5);
+  kernels::clamp_inplace(device, 0.5);
+  kernels::scale_inplace(host, 0.75);
+  kernels::scale_inplace(device, 0.75);
+  for (size_t i = 0; i + 1 < host.size(); ++i) expect_same(device[i].to(kCpu), host[i]);
+  kernels::copy(Tensor::scalar(std::nan("")), views::slice(device[6], 0, 16000, 16001));
+  EXPECT_EQ(kernels::first_not_finite(device), 6);
+}
+
+}  // namespace
+}  // namespace heed
