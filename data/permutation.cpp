@@ -2,6 +2,8 @@
 
 #include <bit>
 
+#include "core/error.h"
+
 namespace heed::data {
 
 Permutation::Permutation(const RandomKey& key, uint64_t n)

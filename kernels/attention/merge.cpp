@@ -17,6 +17,7 @@ constexpr int64_t kRowsAtOnce = 64;
 using attn::Rows;
 
 void check(const std::vector<AttentionOutput>& parts, const std::vector<double>& factors) {
+  for (const AttentionOutput& part : parts) require_cpu(part.out.device(), "merge_attentions");
   HEED_CHECK(!parts.empty() && (factors.empty() || factors.size() == parts.size()),
              "merge_attentions: {} parts, {} factors", parts.size(), factors.size());
   const Tensor &out = parts[0].out, &lse = parts[0].lse;

@@ -79,6 +79,11 @@ Device device_of(const Tensor& a, const Tensor& b) {
   return a.rank() == 0 && a.device().is_cpu() ? b.device() : a.device();
 }
 
+// A mask of the host's is sent along, as ids are.
+Tensor mask_on(const Tensor& cond, Device device) {
+  return cond.device().is_cpu() ? cond.to(device) : cond;
+}
+
 }  // namespace
 
 const char* name_of(Compare op) {
@@ -161,12 +166,13 @@ Tensor select(const Tensor& cond, const Tensor& a, const Tensor& b) {
              "where: condition {}, operands {} and {}", cond, a, b);
   const Shape shape =
       broadcast_shapes(broadcast_shapes(cond.shape(), a.shape(), "where"), b.shape(), "where");
-  const Tensor out = Tensor::empty(shape, a.dtype(), cond.device());
-  if (cond.device().is_cuda()) {
-    const Tensor x = beside(a, cond.device()), y = beside(b, cond.device());
-    select_cuda({"where", cond, x, y},
-                {static_cast<int64_t>(size_of(a.dtype())), plan_of("where", out, {cond, x, y}),
-                 cond.data<bool>(), x.raw(), y.raw(), out.raw()});
+  const Device device = device_of(a, b).is_cuda() ? device_of(a, b) : cond.device();
+  const Tensor out = Tensor::empty(shape, a.dtype(), device);
+  if (device.is_cuda()) {
+    const Tensor c = mask_on(cond, device), x = beside(a, device), y = beside(b, device);
+    select_cuda({"where", c, x, y},
+                {static_cast<int64_t>(size_of(a.dtype())), plan_of("where", out, {c, x, y}),
+                 c.data<bool>(), x.raw(), y.raw(), out.raw()});
     return out;
   }
   const bool* c = cond.data<bool>();

@@ -195,6 +195,7 @@ void other_axes(T* y, const Shape& shape, const std::vector<int>& dims, bool inv
 }  // namespace
 
 Tensor fft(const Tensor& x, const std::vector<int>& dims, bool inverse, double scale) {
+  require_cpu(x.device(), "fft");
   const Shape shape = without_pairs("fft", x);
   const std::vector<int> axes = checked_dims("fft", shape, dims);
   const Tensor y = Tensor::empty(x.shape(), x.dtype());
@@ -213,6 +214,7 @@ Tensor fft(const Tensor& x, const std::vector<int>& dims, bool inverse, double s
 }
 
 Tensor real_fft(const Tensor& x, const std::vector<int>& dims, double scale) {
+  require_cpu(x.device(), "fft");
   const std::vector<int> axes = checked_dims("rfft", x.shape(), dims);
   Shape shape = x.shape();
   shape[axes.back()] = x.size(axes.back()) / 2 + 1;
@@ -231,6 +233,7 @@ Tensor real_fft(const Tensor& x, const std::vector<int>& dims, double scale) {
 }
 
 Tensor real_fft_inverse(const Tensor& x, const std::vector<int>& dims, int64_t n, double scale) {
+  require_cpu(x.device(), "fft");
   const Shape spectrum = without_pairs("irfft", x);
   const std::vector<int> axes = checked_dims("irfft", spectrum, dims);
   HEED_CHECK(n > 0 && spectrum[axes.back()] == n / 2 + 1,
@@ -258,6 +261,7 @@ Tensor real_fft_inverse(const Tensor& x, const std::vector<int>& dims, int64_t n
 }
 
 Tensor scale_paired_bins(const Tensor& x, int dim, int64_t n, double factor) {
+  require_cpu(x.device(), "fft");
   const Tensor y = Tensor::empty(x.shape(), x.dtype());
   copy(x, y);
   const Axis axis(x.shape(), without_pairs("fft", x).dim_index(dim, "fft"));

@@ -4,8 +4,10 @@
 
 #include "core/op_call.h"
 #include "core/parallel.h"
+#include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "kernels/device_bytes.h"
+#include "kernels/elementwise/compare.h"
 #include "kernels/index/by_id.h"
 #include "kernels/index/device_index.h"
 #include "kernels/index/index.h"
@@ -154,24 +156,21 @@ Tensor put_rows(const Tensor& x, int dim, const Tensor& index, const Tensor& val
 }
 
 Tensor put_rows_backward(const Tensor& dy, int dim, const Tensor& index, const char* op) {
-  require_cpu(dy.device(), op);
   dim = dy.shape().dim_index(dim, op);
   const Extents e = split_at(dy.shape(), dim);
   const std::vector<int64_t> ids = read_index(index, e.n, op);
-  const Tensor out = take(dy, dim, index, dy.dtype(), op);
-  const size_t bytes = static_cast<size_t>(e.inner) * size_of(dy.dtype());
+  const Tensor rows = take(dy, dim, index, dy.dtype(), op);
+  const int64_t count = static_cast<int64_t>(ids.size());
+  const Tensor wins = Tensor::empty({1, count, 1}, DType::boolean);
   std::vector<bool> seen(static_cast<size_t>(e.n));
-  for (size_t k = ids.size(); k-- > 0;) {
-    const size_t id = static_cast<size_t>(ids[k]);
-    if (seen[id]) {
-      for (int64_t o = 0; o < e.outer; ++o) {
-        const size_t row = static_cast<size_t>(o) * ids.size() + k;
-        std::memset(static_cast<char*>(out.raw()) + row * bytes, 0, bytes);
-      }
-    }
+  for (int64_t k = count; k-- > 0;) {
+    const auto id = static_cast<size_t>(ids[static_cast<size_t>(k)]);
+    wins.data<bool>()[k] = !seen[id];
     seen[id] = true;
   }
-  return out;
+  const Tensor zero = Tensor::zeros({}, dy.dtype(), dy.device());
+  return views::reshape(select(wins, views::reshape(rows, {e.outer, count, e.inner}), zero),
+                        rows.shape());
 }
 
 }  // namespace heed::kernels

@@ -25,7 +25,7 @@ void expect_same(const Tensor& a, const Tensor& b) {
   const auto x = a.to_vector<double>(), y = b.to_vector<double>();
   for (size_t i = 0; i < x.size(); ++i) {
     ASSERT_TRUE(x[i] == y[i] || (std::isnan(x[i]) && std::isnan(y[i])))
-        << a << "[" << i << "]: " << x[i] << " for " << y[i];
+        << a.to_string() << "[" << i << "]: " << x[i] << " for " << y[i];
   }
 }
 

@@ -22,6 +22,13 @@ constexpr size_t kAlignment = 16;
 
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
+int open_pages(void* pages, size_t bytes, [[maybe_unused]] int key) {
+#if defined(__x86_64__) && defined(__linux__)
+  if (key >= 0) return pkey_mprotect(pages, bytes, PROT_READ | PROT_WRITE, key);
+#endif
+  return mprotect(pages, bytes, PROT_READ | PROT_WRITE);  // the host may touch them then
+}
+
 // What went wrong, in words, before the signal ends the process.
 void explain(int signal, siginfo_t* info, void*);
 
@@ -91,12 +98,7 @@ void* allocate_device(size_t bytes) {
   if (m.used + pages + kPage > kRange) return nullptr;
   char* first = m.base + m.used;
   m.used += pages + kPage;
-#if defined(__x86_64__) && defined(__linux__)
-  if (m.key >= 0) {
-    pkey_mprotect(first, pages, PROT_READ | PROT_WRITE, m.key);
-  } else  // the host may touch it then
-#endif
-    mprotect(first, pages, PROT_READ | PROT_WRITE);
+  if (open_pages(first, pages, m.key) != 0) return nullptr;
   char* block = first + pages - round_up(bytes, kAlignment);
   const DeviceAccess access;
   std::memset(block, 0xff, round_up(bytes, kAlignment));
@@ -109,8 +111,8 @@ void free_device(void* block) {
   const auto found = m.blocks.find(block);
   const auto [first, bytes] = found->second;
   const size_t pages = round_up(bytes == 0 ? 1 : bytes, kPage);
-  madvise(first, pages, MADV_DONTNEED);
-  mprotect(first, pages, PROT_NONE);
+  // mapped anew, so that closed pages are one mapping again: their number is limited
+  mmap(first, pages, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
   m.blocks.erase(found);
 }
 
