@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <span>
 
 #include "core/error.h"
 #include "core/op_call.h"
@@ -150,6 +151,37 @@ std::string describe_stuck(const Machine& m) {
   return "its threads wait for each other";
 }
 
+// Gives each of these threads that is ready a turn; whether any was.
+bool give_turns(Machine& m, std::span<const int> threads) {
+  bool any = false;
+  for (const int i : threads) {
+    Thread& t = m.threads[static_cast<size_t>(i)];
+    if (t.state != Thread::State::ready) continue;
+    any = true;
+    running = &t;
+    m.fibers->run(i);
+    if (!m.failure.empty()) fail_launch(m.failure);
+  }
+  return any;
+}
+
+// Runs every thread until it waits at a barrier, ended, or waits in its warp in vain. In order, a
+// warp goes on to the barrier before the next one begins, which is as far apart as warps can be;
+// shuffled, they take turns.
+void run_until_barrier(Machine& m) {
+  const std::span<const int> turn = m.turn;
+  const size_t together = m.order == Order::shuffled ? turn.size() : 32;
+  // descending, the first group may be a last, incomplete warp
+  size_t count = together == 32 && m.order == Order::descending && turn.size() % 32 != 0
+                     ? turn.size() % 32
+                     : std::min(together, turn.size());
+  for (size_t first = 0; first < turn.size();
+       first += count, count = std::min(together, turn.size() - first)) {
+    while (give_turns(m, turn.subspan(first, count))) {
+    }
+  }
+}
+
 void run_block(Machine& m) {
   for (Thread& t : m.threads) {
     t.state = Thread::State::ready;
@@ -162,32 +194,15 @@ void run_block(Machine& m) {
   m.dynamic.poison();
   take_turns(m);
   while (true) {
-    bool progress = false;
-    int waiting = 0, in_warp = 0;
-    for (const int i : m.turn) {
-      Thread& t = m.threads[static_cast<size_t>(i)];
-      if (t.state == Thread::State::ready) {
-        progress = true;
-        running = &t;
-        m.fibers->run(i);
-        if (!m.failure.empty()) fail_launch(m.failure);
-      }
-    }
-    for (const Thread& t : m.threads) {
-      waiting += t.state == Thread::State::at_barrier;
-      in_warp += t.state == Thread::State::in_warp;
-    }
-    const bool some_ready = std::any_of(m.threads.begin(), m.threads.end(), [](const Thread& t) {
-      return t.state == Thread::State::ready;
-    });
-    if (some_ready) continue;
-    if (waiting == 0 && in_warp == 0) break;
-    if (in_warp == 0) {
-      if (const std::string wrong = open_barrier(m); !wrong.empty()) fail_launch(wrong);
-      take_turns(m);
-    } else if (!progress || waiting >= 0) {
-      fail_launch(describe_stuck(m));
-    }
+    run_until_barrier(m);
+    const auto waits = [&](Thread::State state) {
+      return std::any_of(m.threads.begin(), m.threads.end(),
+                         [state](const Thread& t) { return t.state == state; });
+    };
+    if (waits(Thread::State::in_warp)) fail_launch(describe_stuck(m));
+    if (!waits(Thread::State::at_barrier)) break;
+    if (const std::string wrong = open_barrier(m); !wrong.empty()) fail_launch(wrong);
+    take_turns(m);
   }
   running = nullptr;
 }

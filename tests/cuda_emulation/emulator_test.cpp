@@ -49,6 +49,30 @@ TEST(Emulator, AMissingBarrierShows) {
   EXPECT_EQ(reversed(false, emulation::Order::ascending)[63], 0.0f);
 }
 
+// The scratch is written again while other warps may still read it.
+__global__ void runs_ahead(float* out) {
+  Row& row = shared<Row>();
+  const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  if (lane == 0) row.x[warp] = 1.0f;
+  __syncthreads();
+  for (int i = 0; i < 3; ++i) __syncwarp();
+  out[threadIdx.x] = row.x[0] + row.x[1];
+  __syncwarp();
+  if (lane == 0) row.x[warp] = 100.0f;
+}
+
+TEST(Emulator, AWarpThatRunsAheadShows) {
+  const Tensor out = Tensor::empty({64}, DType::f32, kDevice);
+  for (const auto order : {emulation::Order::ascending, emulation::Order::descending}) {
+    emulation::set_order(order);
+    launch(runs_ahead, 1, 64, 0, nullptr, out.data<float>());
+    const auto values = out.to_vector<float>();
+    const size_t first = order == emulation::Order::ascending ? 0 : 32;
+    EXPECT_EQ(values[first], 2.0f);
+    EXPECT_EQ(values[32 - first], 101.0f);
+  }
+}
+
 __global__ void half_waits() {
   if (threadIdx.x < 32) __syncthreads();
 }
