@@ -4,6 +4,7 @@
 #include "core/work.h"
 #include "kernels/attention/call.h"
 #include "kernels/attention/composed.h"
+#include "kernels/attention/cuda/fused.h"
 #include "kernels/attention/fused.h"
 #include "kernels/attention/reference.h"
 #include "kernels/elementwise/accumulate.h"
@@ -105,7 +106,11 @@ int64_t attention_pairs(const AttentionPattern& pattern, const PatternExtents& e
 
 AttentionOutput attention(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
                           const AttentionSpec& spec) {
-  if (!q_in.device().is_cpu()) return attn::composed_forward(q_in, k_in, v_in, spec);
+  if (!q_in.device().is_cpu()) {
+    return attn::fits_fused_cuda(q_in, v_in, spec)
+               ? attn::fused_cuda_forward(q_in, k_in, v_in, spec)
+               : attn::composed_forward(q_in, k_in, v_in, spec);
+  }
   const Problem problem = make_problem(q_in, k_in, v_in, spec);
   const Tensor q = with_contiguous_rows(q_in), k = with_contiguous_rows(k_in),
                v = with_contiguous_rows(v_in);
@@ -127,6 +132,10 @@ AttentionGradients attention_backward(const Tensor& dout, const Tensor& dlse, co
                                       const AttentionOutput& forward, const AttentionSpec& spec,
                                       bool want_q, bool want_kv, AttentionGradients into,
                                       const ScoreWants& wants) {
+  if (!q_in.device().is_cpu() && attn::fits_fused_cuda(q_in, v_in, spec, wants)) {
+    return attn::fused_cuda_backward(dout, dlse, q_in, k_in, v_in, forward, spec, want_q, want_kv,
+                                     std::move(into));
+  }
   if (!q_in.device().is_cpu()) {
     return attn::composed_backward(dout, dlse, q_in, k_in, v_in, forward, spec, want_q, want_kv,
                                    std::move(into), wants);

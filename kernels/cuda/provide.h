@@ -18,6 +18,7 @@ void provide_dropout();
 void provide_index();
 void provide_rotary();
 void provide_product();
+void provide_attention();
 
 /// All of them.
 void provide_kernels();

@@ -20,6 +20,7 @@ void provide_kernels() {
   provide_index();
   provide_rotary();
   provide_product();
+  provide_attention();
 }
 
 }  // namespace kernels::cuda

@@ -146,7 +146,7 @@ struct AttentionOracle {
                 add(rows[a].values[rows[a].at({b, h, i, row_entry(a, i, j)})]);
             if (!score.alibi.empty())
               add(-static_cast<double>(score.alibi[static_cast<size_t>(h)]) *
-                  static_cast<double>(i + offset - j));
+                  static_cast<double>(score.alibi_step * (i + offset - j)));
             logit_size = std::max(logit_size, size);
             s[js] = x;
             max = std::max(max, x);

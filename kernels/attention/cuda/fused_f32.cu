@@ -1,0 +1,22 @@
+#include "kernels/attention/cuda/backward_keys.h"
+#include "kernels/attention/cuda/backward_queries.h"
+#include "kernels/attention/cuda/forward.h"
+#include "kernels/attention/cuda/launches.h"
+
+namespace heed::kernels::cuda {
+
+void forward_f32(const FusedCall& c) {
+  with_f32_instance(c, [&](auto width) { launch_forward<float, decltype(width)::value, true>(c); });
+}
+
+void backward_queries_f32(const FusedCall& c) {
+  with_f32_instance(
+      c, [&](auto width) { launch_backward_queries<float, decltype(width)::value, true>(c); });
+}
+
+void backward_keys_f32(const FusedCall& c) {
+  with_f32_instance(
+      c, [&](auto width) { launch_backward_keys<float, decltype(width)::value, true>(c); });
+}
+
+}  // namespace heed::kernels::cuda
