@@ -23,6 +23,7 @@ template <class T, int kWidth, bool kTerms>
 __global__ void __launch_bounds__(kAttentionThreads)
     attention_backward_keys(const __grid_constant__ FusedCall c) {
   constexpr int kColumns = kWidth > 128 ? 128 : kWidth;
+  constexpr int kHeld = kWidth > 64 ? kUnits / 2 : kUnits;
   using Tile = SharedTile<T, kWidth>;
   T* const memory = dynamic_shared<T>();
   const Tile k{memory}, v{memory + Tile::kElements}, dout{memory + 2 * Tile::kElements};
@@ -67,28 +68,37 @@ __global__ void __launch_bounds__(kAttentionThreads)
     __syncthreads();  // q, its statistics and dout are here, the next q's place is free
     if (walk.more()) load_queries(queries + (turn ^ 1) * Tile::kElements, statistics.of[turn ^ 1]);
     cp_async_commit();
-    Scores s, ds;
-    if (seen.units != 0) {
-      score_products(s, k, row, q, seen.units);
-      score_products(ds, v, row, dout, seen.units);
+    // with wide heads registers hold the scores of half of the queries at a time
+    const auto pass = [&]<int kFirst>(Count<kFirst>) {
+      constexpr bool kLast = kFirst + kHeld == kUnits;
+      const bool any = (seen.units >> kFirst & ((1u << kHeld) - 1)) != 0;
+      Scores<kHeld> s, ds;
+      if (any) {
+        score_products<kFirst>(s, k, row, q, seen.units);
+        score_products<kFirst>(ds, v, row, dout, seen.units);
 #pragma unroll
-      for (int n = 0; n < 2 * kUnits; ++n) {
+        for (int n = 0; n < 2 * kHeld; ++n) {
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          const int of = 8 * n + 2 * t + i % 2;
-          const PairGradient<kTerms> gradient(pair, factor, s.c[n].r[i], ds.c[n].r[i],
-                                              statistics.of[turn][of], seen.all || seen.at(n, i),
-                                              query + of, key + 8 * (i / 2));
-          s.c[n].r[i] = gradient.dropped;
-          ds.c[n].r[i] = gradient.ds;
+          for (int i = 0; i < 4; ++i) {
+            const int of = 8 * (2 * kFirst + n) + 2 * t + i % 2;
+            const PairGradient<kTerms> gradient(
+                pair, factor, s.c[n].r[i], ds.c[n].r[i], statistics.of[turn][of],
+                seen.all || seen.at(2 * kFirst + n, i), query + of, key + 8 * (i / 2));
+            s.c[n].r[i] = gradient.dropped;
+            ds.c[n].r[i] = gradient.ds;
+          }
         }
+        weighted_sums<kFirst>(dv, s, dout, column, seen.units);
       }
-      weighted_sums<T, kWidth, kColumns>(dv, s, dout, column, seen.units);
-    }
-    __syncthreads();  // dout is free
-    if (walk.more()) load_dout();
-    cp_async_commit();
-    if (seen.units != 0) weighted_sums<T, kWidth, kColumns>(dk, ds, q, column, seen.units);
+      if (kLast) {
+        __syncthreads();  // dout is free
+        if (walk.more()) load_dout();
+        cp_async_commit();
+      }
+      if (any) weighted_sums<kFirst>(dk, ds, q, column, seen.units);
+    };
+    pass(Count<0>());
+    if constexpr (kHeld < kUnits) pass(Count<kHeld>());
   }
   cp_async_wait<0>();
   __syncthreads();

@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(kAttentionThreads)
     if (walk.more())
       load_tile(next_k, k_rows, c.plan.keys.order, walk.tile() * kDeviceTile, c.keys);
     cp_async_commit();
-    Scores s, dp;
+    Scores<> s, dp;
     if (seen.units != 0) {
       score_products(s, q, row, k, seen.units);
       score_products(dp, dout, row, v, seen.units);
@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(kAttentionThreads)
     __syncthreads();  // v is free
     if (walk.more()) load_tile(v, v_rows, c.plan.keys.order, walk.tile() * kDeviceTile, c.keys);
     cp_async_commit();
-    if (seen.units != 0) weighted_sums<T, kWidth, kWidth>(dq, s, k, 0, seen.units);
+    if (seen.units != 0) weighted_sums(dq, s, k, 0, seen.units);
   }
   cp_async_wait<0>();
   __syncthreads();

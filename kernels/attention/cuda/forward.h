@@ -34,7 +34,7 @@ __device__ inline float row_sum(float x) {
 /// Products to logits in base 2, up to `factor` where no terms are applied; -infinity where there
 /// is no pair.
 template <bool kTerms>
-__device__ void finish_logits(Scores& s, const SeenPairs& seen, const PairScore& pair, int query,
+__device__ void finish_logits(Scores<>& s, const SeenPairs& seen, const PairScore& pair, int query,
                               int key) {
   if (!kTerms && seen.all) return;
 #pragma unroll
@@ -119,7 +119,7 @@ __global__ void __launch_bounds__(kAttentionThreads)
     __syncthreads();  // k is here, v is free
     load_tile(v, v_rows, c.plan.keys.order, key, c.keys);
     cp_async_commit();
-    Scores s;
+    Scores<> s;
     float rescale[2] = {1, 1};
     if (seen.units != 0) {
       score_products(s, q, row, k, seen.units);
@@ -164,7 +164,7 @@ __global__ void __launch_bounds__(kAttentionThreads)
     __syncthreads();  // v is here, k is free
     if (walk.more()) load_tile(k, k_rows, c.plan.keys.order, walk.tile() * kDeviceTile, c.keys);
     cp_async_commit();
-    if (seen.units != 0) weighted_sums<T, kWidth, kWidth>(out, s, v, 0, seen.units);
+    if (seen.units != 0) weighted_sums(out, s, v, 0, seen.units);
   }
   cp_async_wait<0>();
 

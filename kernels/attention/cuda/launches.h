@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/attention/cuda/fused_call.h"
+#include "kernels/cuda/rows.h"
 
 namespace heed::kernels::cuda {
 
@@ -13,37 +14,32 @@ void forward_f32(const attn::FusedCall& c);
 void backward_queries_f32(const attn::FusedCall& c);
 void backward_keys_f32(const attn::FusedCall& c);
 
-template <int kValue>
-struct Constant {
-  static constexpr int value = kValue;
-};
-
 /// The width of the call's rows as an instance has it.
 inline int widest(const attn::FusedCall& c) {
   return c.head_dim > c.value_dim ? c.head_dim : c.value_dim;
 }
 
-/// Calls fn(Constant<width>, Constant<terms>).
+/// Calls fn(Count<width>, Count<terms>).
 template <class Fn>
 void with_bf16_instance(const attn::FusedCall& c, const Fn& fn) {
   const auto with_terms = [&](auto width) {
     if (c.score.any)
-      fn(width, Constant<1>());
+      fn(width, Count<1>());
     else
-      fn(width, Constant<0>());
+      fn(width, Count<0>());
   };
   const int width = widest(c);
-  if (width <= 32) return with_terms(Constant<32>());
-  if (width <= 64) return with_terms(Constant<64>());
-  if (width <= 128) return with_terms(Constant<128>());
-  with_terms(Constant<256>());
+  if (width <= 32) return with_terms(Count<32>());
+  if (width <= 64) return with_terms(Count<64>());
+  if (width <= 128) return with_terms(Count<128>());
+  with_terms(Count<256>());
 }
 
-/// Calls fn(Constant<width>): f32 has the instances with all terms alone.
+/// Calls fn(Count<width>): f32 has the instances with all terms alone.
 template <class Fn>
 void with_f32_instance(const attn::FusedCall& c, const Fn& fn) {
-  if (widest(c) <= 64) return fn(Constant<64>());
-  fn(Constant<128>());
+  if (widest(c) <= 64) return fn(Count<64>());
+  fn(Count<128>());
 }
 
 }  // namespace heed::kernels::cuda

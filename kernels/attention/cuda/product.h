@@ -4,14 +4,16 @@
 #pragma once
 
 #include "kernels/attention/cuda/tile.h"
+#include "kernels/cuda/rows.h"
 
 namespace heed::kernels::cuda {
 
 inline constexpr int kUnits = kDeviceTile / 16;  // of 16 tokens: two fragments' columns
 
-/// Results of 16 rows by 64 tokens: fragment n holds tokens 8n .. 8n + 7.
+/// Results of 16 rows by kHeld units of tokens: fragment n holds tokens 8n .. 8n + 7 of these.
+template <int kHeld = kUnits>
 struct Scores {
-  FragmentC c[2 * kUnits];
+  FragmentC c[2 * kHeld];
 };
 
 /// How T multiplies. A: 16 rows, 16 deep. B: 16 deep, 16 columns.
@@ -128,21 +130,22 @@ struct Operands<float> {
   }
 };
 
-/// s = a b^T for rows row .. row + 15 of tile a and the units of tile b's tokens that have a bit in
-/// `units`; zero elsewhere.
-template <class T, int kWidth>
-__device__ void score_products(Scores& s, SharedTile<T, kWidth> a, int row, SharedTile<T, kWidth> b,
-                               unsigned units) {
+/// s = a b^T for rows row .. row + 15 of tile a and those units of tile b's tokens, from kFirst on
+/// as many as s holds, that have a bit in `units`; zero elsewhere.
+template <int kFirst = 0, class T, int kWidth, int kHeld>
+__device__ void score_products(Scores<kHeld>& s, SharedTile<T, kWidth> a, int row,
+                               SharedTile<T, kWidth> b, unsigned units) {
   using O = Operands<T>;
+  constexpr unsigned kAll = (1u << kHeld) - 1;
 #pragma unroll
   for (FragmentC& c : s.c) c = {};
-  if (units == (1u << kUnits) - 1) {  // no branches between the products
+  if ((units >> kFirst & kAll) == kAll) {  // no branches between the products
 #pragma unroll
     for (int d = 0; d < kWidth; d += 16) {
       const auto left = O::rows(a, row, d);
 #pragma unroll
-      for (int u = 0; u < kUnits; ++u) {
-        const auto right = O::tokens_across(b, 16 * u, d);
+      for (int u = 0; u < kHeld; ++u) {
+        const auto right = O::tokens_across(b, 16 * (kFirst + u), d);
         O::multiply(s.c[2 * u], left, right, 0);
         O::multiply(s.c[2 * u + 1], left, right, 1);
       }
@@ -150,12 +153,12 @@ __device__ void score_products(Scores& s, SharedTile<T, kWidth> a, int row, Shar
     return;
   }
 #pragma unroll
-  for (int u = 0; u < kUnits; ++u) {
-    if ((units >> u & 1u) == 0) continue;
+  for (int u = 0; u < kHeld; ++u) {
+    if ((units >> (kFirst + u) & 1u) == 0) continue;
 #pragma unroll
     for (int d = 0; d < kWidth; d += 16) {
       const auto left = O::rows(a, row, d);
-      const auto right = O::tokens_across(b, 16 * u, d);
+      const auto right = O::tokens_across(b, 16 * (kFirst + u), d);
       O::multiply(s.c[2 * u], left, right, 0);
       O::multiply(s.c[2 * u + 1], left, right, 1);
     }
@@ -163,17 +166,17 @@ __device__ void score_products(Scores& s, SharedTile<T, kWidth> a, int row, Shar
 }
 
 /// sums += s b[:, first_column ..] over the tokens of the units; kColumns columns of tile b.
-template <class T, int kWidth, int kColumns>
-__device__ void weighted_sums(FragmentC (&sums)[kColumns / 8], const Scores& s,
+template <int kFirst = 0, int kColumns8, class T, int kWidth, int kHeld>
+__device__ void weighted_sums(FragmentC (&sums)[kColumns8], const Scores<kHeld>& s,
                               SharedTile<T, kWidth> b, int first_column, unsigned units) {
   using O = Operands<T>;
 #pragma unroll
-  for (int u = 0; u < kUnits; ++u) {
-    if ((units >> u & 1u) == 0) continue;
+  for (int u = 0; u < kHeld; ++u) {
+    if ((units >> (kFirst + u) & 1u) == 0) continue;
     const auto left = O::scores(s.c[2 * u], s.c[2 * u + 1]);
 #pragma unroll
-    for (int n = 0; n < kColumns / 16; ++n) {
-      const auto right = O::tokens_deep(b, 16 * u, first_column + 16 * n);
+    for (int n = 0; n < kColumns8 / 2; ++n) {
+      const auto right = O::tokens_deep(b, 16 * (kFirst + u), first_column + 16 * n);
       O::multiply(sums[2 * n], left, right, 0);
       O::multiply(sums[2 * n + 1], left, right, 1);
     }
