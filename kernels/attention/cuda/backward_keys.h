@@ -4,6 +4,8 @@
 // up kColumns columns, which is what registers hold, from all of the scores.
 #pragma once
 
+#include <utility>
+
 #include "kernels/attention/cuda/backward.h"
 
 namespace heed::kernels::cuda {
@@ -23,7 +25,7 @@ template <class T, int kWidth, bool kTerms>
 __global__ void __launch_bounds__(kAttentionThreads)
     attention_backward_keys(const __grid_constant__ FusedCall c) {
   constexpr int kColumns = kWidth > 128 ? 128 : kWidth;
-  constexpr int kHeld = kWidth > 64 ? kUnits / 2 : kUnits;
+  constexpr int kHeld = kWidth > 64 ? 1 : kUnits;
   using Tile = SharedTile<T, kWidth>;
   T* const memory = dynamic_shared<T>();
   const Tile k{memory}, v{memory + Tile::kElements}, dout{memory + 2 * Tile::kElements};
@@ -68,7 +70,7 @@ __global__ void __launch_bounds__(kAttentionThreads)
     __syncthreads();  // q, its statistics and dout are here, the next q's place is free
     if (walk.more()) load_queries(queries + (turn ^ 1) * Tile::kElements, statistics.of[turn ^ 1]);
     cp_async_commit();
-    // with wide heads registers hold the scores of half of the queries at a time
+    // with wide heads registers hold the scores of one unit of queries at a time
     const auto pass = [&]<int kFirst>(Count<kFirst>) {
       constexpr bool kLast = kFirst + kHeld == kUnits;
       const bool any = (seen.units >> kFirst & ((1u << kHeld) - 1)) != 0;
@@ -97,8 +99,8 @@ __global__ void __launch_bounds__(kAttentionThreads)
       }
       if (any) weighted_sums<kFirst>(dk, ds, q, column, seen.units);
     };
-    pass(Count<0>());
-    if constexpr (kHeld < kUnits) pass(Count<kHeld>());
+    [&]<int... kPass>(std::integer_sequence<int, kPass...>) { (pass(Count<kPass * kHeld>()), ...); }
+    (std::make_integer_sequence<int, kUnits / kHeld>());
   }
   cp_async_wait<0>();
   __syncthreads();
