@@ -196,6 +196,15 @@ TEST(FusedAttention, DropsTheSamePairsAsTheCpu) {
   }
 }
 
+TEST(FusedAttention, TakesMasksOfTheHost) {
+  const Inputs in({1, 2, 2, 20, 20, 8, 8}, DType::bf16);
+  Draw draw(8);
+  const AttentionSpec spec{.score = {.bias = random_tensor(draw, {1, 1, 20, 20})}};
+  const Tensor q = on_device(in.q), k = on_device(in.k), v = on_device(in.v);
+  const auto here = on_host(fused_cuda_forward(q, k, v, spec).out).to_vector<float>();
+  EXPECT_EQ(here, on_host(fused_cuda_forward(q, k, v, on_device(spec)).out).to_vector<float>());
+}
+
 TEST(FusedAttention, ReadsAndWritesStridedRows) {
   // heads of a packed [B, N, 3, H, D] tensor: aligned to 16 bytes with D = 8, not with D = 5
   for (const int64_t width : {8, 5}) {

@@ -76,6 +76,18 @@ FusedCall call_of(const Problem& p, const Tensor& q, const Tensor& k, const Tens
   return c;
 }
 
+/// The spec with its score's tensors where q is: masks may come from the host.
+AttentionSpec on_device(const AttentionSpec& spec, Device device) {
+  AttentionSpec there = spec;
+  AttentionScore& s = there.score;
+  std::vector<Tensor*> tensors = {&s.query_temperature, &s.key_temperature, &s.bias, &s.table,
+                                  &s.sink};
+  for (RelativeLogits& r : s.relative_logits) tensors.push_back(&r.logits);
+  for (Tensor* t : tensors)
+    if (t->defined()) *t = t->to(device);
+  return there;
+}
+
 /// Parts of the keys: where blocks of queries alone would leave most of a device idle, as when
 /// decoding. Depends on the problem alone, so that results do not depend on the device.
 int64_t splits_of(const Extents& e) {
@@ -102,7 +114,8 @@ AttentionOutput fused_cuda_forward(const Tensor& q_in, const Tensor& k_in, const
                                    const AttentionSpec& spec) {
   const Extents e = checked_extents(q_in, k_in, v_in, spec);
   const OpCall call("attention", q_in, k_in, v_in);
-  const Problem problem(e, spec, DType::f32);
+  const AttentionSpec there = on_device(spec, q_in.device());
+  const Problem problem(e, there, DType::f32);
   const Tensor q = with_contiguous_rows(q_in), k = with_contiguous_rows(k_in),
                v = with_contiguous_rows(v_in);
   count_products(problem, 1, 1);
@@ -129,7 +142,8 @@ AttentionGradients fused_cuda_backward(const Tensor& dout_in, const Tensor& dlse
                                        bool want_q, bool want_kv, AttentionGradients into) {
   const Extents e = checked_extents(q_in, k_in, v_in, spec);
   const OpCall call("attention backward", q_in, k_in, v_in, dout_in, forward.lse);
-  const Problem problem(e, spec, DType::f32);
+  const AttentionSpec there = on_device(spec, q_in.device());
+  const Problem problem(e, there, DType::f32);
   const Tensor q = with_contiguous_rows(q_in), k = with_contiguous_rows(k_in),
                v = with_contiguous_rows(v_in);
   const auto with_rows = [&](const Tensor& x) {
