@@ -20,23 +20,21 @@ struct StridedPlan {
   template <int kOperands>
   HEED_HOST_DEVICE void offsets(int64_t i, int64_t (&at)[kOperands]) const {
     for (int k = 0; k < kOperands; ++k) at[k] = 0;
-    if (numel <= 0x7fffffff) {  // divisions of 32 bits are much faster
-      auto rest = static_cast<uint32_t>(i);
-      for (int d = dims - 1; d > 0; --d) {
-        const auto extent = static_cast<uint32_t>(extents[d]);
-        const uint32_t next = rest / extent, index = rest - next * extent;
-        for (int k = 0; k < kOperands; ++k) at[k] += index * strides[k][d];
-        rest = next;
-      }
-      for (int k = 0; k < kOperands; ++k) at[k] += rest * strides[k][0];
-      return;
-    }
+    const bool fits = numel <= 0x7fffffff;  // divisions of 32 bits are much faster
     int64_t rest = i;
-    for (int d = dims - 1; d >= 0; --d) {
-      const int64_t index = rest % extents[d];
+    // not unrolled: every kernel over strided operands would be several times its size
+#if defined(__CUDA_ARCH__)
+#pragma unroll 1
+#endif
+    for (int d = dims - 1; d > 0; --d) {
+      const int64_t next =
+          fits ? int64_t{static_cast<uint32_t>(rest) / static_cast<uint32_t>(extents[d])}
+               : rest / extents[d];
+      const int64_t index = rest - next * extents[d];
       for (int k = 0; k < kOperands; ++k) at[k] += index * strides[k][d];
-      rest /= extents[d];
+      rest = next;
     }
+    for (int k = 0; k < kOperands; ++k) at[k] += rest * strides[k][0];
   }
 };
 

@@ -1,5 +1,6 @@
 // The kernel of every elementwise function. A thread takes as many elements at a time as 16 bytes
-// hold: side by side where the map allows it, else one of each of several passes of the grid.
+// hold where these lie side by side, else one. There are more than 200 of these kernels: what they
+// do besides their function is written once in each, in few instructions.
 #pragma once
 
 #include "kernels/cuda/functors.h"
@@ -16,53 +17,44 @@ template <class T, int kIn, int kOut, class Fn>
 __global__ void map_elements(ElementMap map) {
   using A = accumulate_t<T>;
   constexpr int kWide = kLanes<T>;
+  const bool wide = map.lanes == kWide;
   const int64_t threads = int64_t{gridDim.x} * blockDim.x;
-  const int64_t thread = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (map.lanes == kWide) {
-    for (int64_t group = thread; group < map.loop.numel; group += threads) {
-      int64_t at[kIn + kOut];
-      map.loop.offsets(group, at);
-      A x[kIn][kWide], y[kOut][kWide];
-#pragma unroll
-      for (int k = 0; k < kIn; ++k) {
-        const T* from = static_cast<const T*>(map.in[k]);
-        const bool one = from == nullptr || map.loop.strides[k][map.loop.dims - 1] == 0;
-        if (!one) {
-          load(from + at[k], x[k]);
-          continue;
-        }
-        const A number =
-            from == nullptr ? static_cast<A>(map.number[k]) : static_cast<A>(from[at[k]]);
-#pragma unroll
-        for (int i = 0; i < kWide; ++i) x[k][i] = number;
-      }
-#pragma unroll
-      for (int i = 0; i < kWide; ++i) {
-        A in[kIn], out[kOut];
-#pragma unroll
-        for (int k = 0; k < kIn; ++k) in[k] = x[k][i];
-        Fn::apply(in, out);
-#pragma unroll
-        for (int k = 0; k < kOut; ++k) y[k][i] = out[k];
-      }
-#pragma unroll
-      for (int k = 0; k < kOut; ++k) store(y[k], static_cast<T*>(map.out[k]) + at[kIn + k]);
-    }
-    return;
-  }
-  for (int64_t i = thread; i < map.loop.numel; i += threads) {
+#pragma unroll 1
+  for (int64_t group = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; group < map.loop.numel;
+       group += threads) {
     int64_t at[kIn + kOut];
-    map.loop.offsets(i, at);
-    A in[kIn], out[kOut];
+    map.loop.offsets(group, at);
+    A x[kIn][kWide], y[kOut][kWide];
 #pragma unroll
     for (int k = 0; k < kIn; ++k) {
       const T* from = static_cast<const T*>(map.in[k]);
-      in[k] = from == nullptr ? static_cast<A>(map.number[k]) : static_cast<A>(from[at[k]]);
+      if (wide && from != nullptr && map.loop.strides[k][map.loop.dims - 1] != 0) {
+        load(from + at[k], x[k]);
+        continue;
+      }
+      const A number =
+          from == nullptr ? static_cast<A>(map.number[k]) : static_cast<A>(from[at[k]]);
+#pragma unroll
+      for (int i = 0; i < kWide; ++i) x[k][i] = number;
     }
-    Fn::apply(in, out);
+#pragma unroll
+    for (int i = 0; i < kWide; ++i) {
+      if (i > 0 && !wide) break;
+      A in[kIn], out[kOut];
+#pragma unroll
+      for (int k = 0; k < kIn; ++k) in[k] = x[k][i];
+      Fn::apply(in, out);
+#pragma unroll
+      for (int k = 0; k < kOut; ++k) y[k][i] = out[k];
+    }
 #pragma unroll
     for (int k = 0; k < kOut; ++k) {
-      static_cast<T*>(map.out[k])[at[kIn + k]] = static_cast<T>(out[k]);
+      T* to = static_cast<T*>(map.out[k]) + at[kIn + k];
+      if (wide) {
+        store(y[k], to);
+      } else {
+        *to = static_cast<T>(y[k][0]);
+      }
     }
   }
 }

@@ -4,8 +4,6 @@
 // up kColumns columns, which is what registers hold, from all of the scores.
 #pragma once
 
-#include <utility>
-
 #include "kernels/attention/cuda/backward.h"
 
 namespace heed::kernels::cuda {
@@ -71,36 +69,34 @@ __global__ void __launch_bounds__(kAttentionThreads)
     if (walk.more()) load_queries(queries + (turn ^ 1) * Tile::kElements, statistics.of[turn ^ 1]);
     cp_async_commit();
     // with wide heads registers hold the scores of one unit of queries at a time
-    const auto pass = [&]<int kFirst>(Count<kFirst>) {
-      constexpr bool kLast = kFirst + kHeld == kUnits;
-      const bool any = (seen.units >> kFirst & ((1u << kHeld) - 1)) != 0;
+#pragma unroll 1
+    for (int unit = 0; unit < kUnits; unit += kHeld) {
+      const bool any = (seen.units >> unit & ((1u << kHeld) - 1)) != 0;
       Scores<kHeld> s, ds;
       if (any) {
-        score_products<kFirst>(s, k, row, q, seen.units);
-        score_products<kFirst>(ds, v, row, dout, seen.units);
+        score_products(s, k, row, q, unit, seen.units);
+        score_products(ds, v, row, dout, unit, seen.units);
 #pragma unroll
         for (int n = 0; n < 2 * kHeld; ++n) {
 #pragma unroll
           for (int i = 0; i < 4; ++i) {
-            const int of = 8 * (2 * kFirst + n) + 2 * t + i % 2;
+            const int of = 8 * (2 * unit + n) + 2 * t + i % 2;
             const PairGradient<kTerms> gradient(
                 pair, factor, s.c[n].r[i], ds.c[n].r[i], statistics.of[turn][of],
-                seen.all || seen.at(2 * kFirst + n, i), query + of, key + 8 * (i / 2));
+                seen.all || seen.at(2 * unit + n, i), query + of, key + 8 * (i / 2));
             s.c[n].r[i] = gradient.dropped;
             ds.c[n].r[i] = gradient.ds;
           }
         }
-        weighted_sums<kFirst>(dv, s, dout, column, seen.units);
+        weighted_sums(dv, s, dout, column, unit, seen.units);
       }
-      if (kLast) {
+      if (unit + kHeld == kUnits) {
         __syncthreads();  // dout is free
         if (walk.more()) load_dout();
         cp_async_commit();
       }
-      if (any) weighted_sums<kFirst>(dk, ds, q, column, seen.units);
-    };
-    [&]<int... kPass>(std::integer_sequence<int, kPass...>) { (pass(Count<kPass * kHeld>()), ...); }
-    (std::make_integer_sequence<int, kUnits / kHeld>());
+      if (any) weighted_sums(dk, ds, q, column, unit, seen.units);
+    }
   }
   cp_async_wait<0>();
   __syncthreads();

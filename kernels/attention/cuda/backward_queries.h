@@ -9,6 +9,7 @@ namespace heed::kernels::cuda {
 template <class T, int kWidth, bool kTerms>
 __global__ void __launch_bounds__(kAttentionThreads)
     attention_backward_queries(const __grid_constant__ FusedCall c) {
+  constexpr int kHeld = kWidth * sizeof(T) > 256 ? 1 : kUnits;
   using Tile = SharedTile<T, kWidth>;
   T* const memory = dynamic_shared<T>();
   const Tile q{memory}, dout{memory + Tile::kElements}, v{memory + 2 * Tile::kElements};
@@ -45,25 +46,33 @@ __global__ void __launch_bounds__(kAttentionThreads)
     if (walk.more())
       load_tile(next_k, k_rows, c.plan.keys.order, walk.tile() * kDeviceTile, c.keys);
     cp_async_commit();
-    Scores<> s, dp;
-    if (seen.units != 0) {
-      score_products(s, q, row, k, seen.units);
-      score_products(dp, dout, row, v, seen.units);
+    // with wide heads registers hold the scores of one unit of keys at a time
+#pragma unroll 1
+    for (int unit = 0; unit < kUnits; unit += kHeld) {
+      const bool any = (seen.units >> unit & ((1u << kHeld) - 1)) != 0;
+      Scores<kHeld> s, dp;
+      if (any) {
+        score_products(s, q, row, k, unit, seen.units);
+        score_products(dp, dout, row, v, unit, seen.units);
 #pragma unroll
-      for (int n = 0; n < 2 * kUnits; ++n) {
+        for (int n = 0; n < 2 * kHeld; ++n) {
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          s.c[n].r[i] = PairGradient<kTerms>(pair, factor, s.c[n].r[i], dp.c[n].r[i],
-                                             statistics[i / 2], seen.all || seen.at(n, i),
-                                             query + 8 * (i / 2), key + 8 * n + 2 * t + i % 2)
-                            .ds;
+          for (int i = 0; i < 4; ++i) {
+            const int of = 2 * unit + n;
+            s.c[n].r[i] = PairGradient<kTerms>(pair, factor, s.c[n].r[i], dp.c[n].r[i],
+                                               statistics[i / 2], seen.all || seen.at(of, i),
+                                               query + 8 * (i / 2), key + 8 * of + 2 * t + i % 2)
+                              .ds;
+          }
         }
       }
+      if (unit + kHeld == kUnits) {
+        __syncthreads();  // v is free
+        if (walk.more()) load_tile(v, v_rows, c.plan.keys.order, walk.tile() * kDeviceTile, c.keys);
+        cp_async_commit();
+      }
+      if (any) weighted_sums(dq, s, k, 0, unit, seen.units);
     }
-    __syncthreads();  // v is free
-    if (walk.more()) load_tile(v, v_rows, c.plan.keys.order, walk.tile() * kDeviceTile, c.keys);
-    cp_async_commit();
-    if (seen.units != 0) weighted_sums(dq, s, k, 0, seen.units);
   }
   cp_async_wait<0>();
   __syncthreads();

@@ -122,7 +122,7 @@ __global__ void __launch_bounds__(kAttentionThreads)
     Scores<> s;
     float rescale[2] = {1, 1};
     if (seen.units != 0) {
-      score_products(s, q, row, k, seen.units);
+      score_products(s, q, row, k, 0, seen.units);
       finish_logits<kTerms>(s, seen, pair, query, key + 2 * t);
       float top[2] = {-infinity(), -infinity()};
 #pragma unroll
@@ -164,7 +164,7 @@ __global__ void __launch_bounds__(kAttentionThreads)
     __syncthreads();  // v is here, k is free
     if (walk.more()) load_tile(k, k_rows, c.plan.keys.order, walk.tile() * kDeviceTile, c.keys);
     cp_async_commit();
-    if (seen.units != 0) weighted_sums(out, s, v, 0, seen.units);
+    if (seen.units != 0) weighted_sums(out, s, v, 0, 0, seen.units);
   }
   cp_async_wait<0>();
 

@@ -1,5 +1,5 @@
-// Which instance of a kernel takes a call. Each kernel's instances for bf16 are a source of their
-// own, those for f32 together: nvcc compiles them side by side.
+// Which instance of a kernel takes a call. Each kernel's instances for a type are a source of their
+// own: nvcc compiles them side by side.
 #pragma once
 
 #include "kernels/attention/cuda/fused_call.h"

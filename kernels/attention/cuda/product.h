@@ -22,6 +22,7 @@ struct Operands;
 
 template <>
 struct Operands<bfloat16> {
+  static constexpr int kUnrolled = 16;  ///< steps of the depth that are written out
   struct A {
     FragmentA f;
   };
@@ -63,8 +64,11 @@ struct Operands<bfloat16> {
   }
 };
 
+// A step is 12 products and the splitting of 32 numbers for each unit: written out for all of the
+// depth it is more than the assembler schedules in minutes.
 template <>
 struct Operands<float> {
+  static constexpr int kUnrolled = 1;
   struct A {
     FragmentA high[2], low[2];  // by 8 deep
   };
@@ -130,22 +134,22 @@ struct Operands<float> {
   }
 };
 
-/// s = a b^T for rows row .. row + 15 of tile a and those units of tile b's tokens, from kFirst on
+/// s = a b^T for rows row .. row + 15 of tile a and the units of tile b's tokens, from `first` on
 /// as many as s holds, that have a bit in `units`; zero elsewhere.
-template <int kFirst = 0, class T, int kWidth, int kHeld>
+template <class T, int kWidth, int kHeld>
 __device__ void score_products(Scores<kHeld>& s, SharedTile<T, kWidth> a, int row,
-                               SharedTile<T, kWidth> b, unsigned units) {
+                               SharedTile<T, kWidth> b, int first, unsigned units) {
   using O = Operands<T>;
   constexpr unsigned kAll = (1u << kHeld) - 1;
 #pragma unroll
   for (FragmentC& c : s.c) c = {};
-  if ((units >> kFirst & kAll) == kAll) {  // no branches between the products
-#pragma unroll
+  if ((units >> first & kAll) == kAll) {  // no branches between the products
+#pragma unroll O::kUnrolled
     for (int d = 0; d < kWidth; d += 16) {
       const auto left = O::rows(a, row, d);
 #pragma unroll
       for (int u = 0; u < kHeld; ++u) {
-        const auto right = O::tokens_across(b, 16 * (kFirst + u), d);
+        const auto right = O::tokens_across(b, 16 * (first + u), d);
         O::multiply(s.c[2 * u], left, right, 0);
         O::multiply(s.c[2 * u + 1], left, right, 1);
       }
@@ -154,29 +158,31 @@ __device__ void score_products(Scores<kHeld>& s, SharedTile<T, kWidth> a, int ro
   }
 #pragma unroll
   for (int u = 0; u < kHeld; ++u) {
-    if ((units >> (kFirst + u) & 1u) == 0) continue;
-#pragma unroll
+    if ((units >> (first + u) & 1u) == 0) continue;
+#pragma unroll O::kUnrolled
     for (int d = 0; d < kWidth; d += 16) {
       const auto left = O::rows(a, row, d);
-      const auto right = O::tokens_across(b, 16 * (kFirst + u), d);
+      const auto right = O::tokens_across(b, 16 * (first + u), d);
       O::multiply(s.c[2 * u], left, right, 0);
       O::multiply(s.c[2 * u + 1], left, right, 1);
     }
   }
 }
 
-/// sums += s b[:, first_column ..] over the tokens of the units; kColumns columns of tile b.
-template <int kFirst = 0, int kColumns8, class T, int kWidth, int kHeld>
+/// sums += s b[:, first_column ..] over the tokens of the units from `first` on; kColumns8 groups
+/// of 8 columns of tile b.
+template <int kColumns8, class T, int kWidth, int kHeld>
 __device__ void weighted_sums(FragmentC (&sums)[kColumns8], const Scores<kHeld>& s,
-                              SharedTile<T, kWidth> b, int first_column, unsigned units) {
+                              SharedTile<T, kWidth> b, int first_column, int first,
+                              unsigned units) {
   using O = Operands<T>;
 #pragma unroll
   for (int u = 0; u < kHeld; ++u) {
-    if ((units >> (kFirst + u) & 1u) == 0) continue;
+    if ((units >> (first + u) & 1u) == 0) continue;
     const auto left = O::scores(s.c[2 * u], s.c[2 * u + 1]);
 #pragma unroll
     for (int n = 0; n < kColumns8 / 2; ++n) {
-      const auto right = O::tokens_deep(b, 16 * (kFirst + u), first_column + 16 * n);
+      const auto right = O::tokens_deep(b, 16 * (first + u), first_column + 16 * n);
       O::multiply(sums[2 * n], left, right, 0);
       O::multiply(sums[2 * n + 1], left, right, 1);
     }

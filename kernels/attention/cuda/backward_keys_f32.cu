@@ -1,0 +1,11 @@
+#include "kernels/attention/cuda/backward_keys.h"
+#include "kernels/attention/cuda/launches.h"
+
+namespace heed::kernels::cuda {
+
+void backward_keys_f32(const FusedCall& c) {
+  with_f32_instance(
+      c, [&](auto width) { launch_backward_keys<float, decltype(width)::value, true>(c); });
+}
+
+}  // namespace heed::kernels::cuda
