@@ -6,6 +6,7 @@
 #include "core/parallel.h"
 #include "kernels/conv/depthwise.h"
 #include "kernels/conv/direct.h"
+#include "kernels/conv/on_device.h"
 #include "kernels/conv/onednn.h"
 #include "kernels/elementwise/accumulate.h"
 
@@ -38,7 +39,6 @@ const std::byte* at(const Tensor& x, int64_t image) {
 std::byte* out(const Tensor& x, int64_t image) { return const_cast<std::byte*>(at(x, image)); }
 
 DType product_dtype(const Tensor& x, const char* op) {
-  require_cpu(x.device(), op);
   HEED_CHECK(x.dtype() == DType::f32 || x.dtype() == DType::bf16 || x.dtype() == DType::f64,
              "{}: {} has no floating dtype that it runs in (f32, bf16, f64)", op, x);
   return x.dtype();
@@ -79,6 +79,10 @@ Tensor conv(const Tensor& x, const Tensor& weight, const Tensor& bias,
   if (y.numel() == 0) return y;
   p.count();
   const Tensor images = plain(x);
+  if (x.device().is_cuda()) {
+    conv_on_device(p, images, weight, bias, y);
+    return y;
+  }
   const Tensor master_bias = bias.defined() ? contiguous_as(bias, master_dtype(dtype)) : Tensor();
   if (dtype == DType::f64) {
     conv_forward_f64(p, images.data<double>(), contiguous_as(weight, dtype).data<double>(),
@@ -112,6 +116,10 @@ Tensor conv_input_gradient(const Tensor& dy, const Tensor& weight, const Shape& 
   if (dx.numel() == 0) return dx;
   p.count();
   const Tensor gradient = plain(dy);
+  if (dy.device().is_cuda()) {
+    conv_input_gradient_on_device(p, gradient, weight, dx);
+    return dx;
+  }
   if (dtype == DType::f64) {
     conv_input_gradient_f64(p, gradient.data<double>(), contiguous_as(weight, dtype).data<double>(),
                             dx.data<double>());
@@ -144,6 +152,11 @@ Tensor conv_weight_gradient(const Tensor& dy, const Tensor& x, const Shape& weig
   const Tensor images = plain(x), gradient = plain(dy);
   if (p.batch == 0) return Tensor::zeros(weight, master_dtype(dtype), x.device());
   p.count();
+  if (x.device().is_cuda()) {
+    const Tensor dw = Tensor::zeros(weight, master_dtype(dtype), x.device());
+    if (gradient.numel() > 0) conv_weight_gradient_on_device(p, gradient, images, dw);
+    return dw;
+  }
   if (dtype == DType::f64) {
     const Tensor dw = Tensor::empty(weight, DType::f64, x.device());
     conv_weight_gradient_f64(p, gradient.data<double>(), images.data<double>(), dw.data<double>());

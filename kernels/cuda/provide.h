@@ -17,6 +17,12 @@ void provide_optim();
 void provide_dropout();
 void provide_index();
 void provide_rotary();
+void provide_scan();
+void provide_pool();
+void provide_channel_norm();
+void provide_sort();
+void provide_conv();
+void provide_separable();
 void provide_product();
 void provide_attention();
 

@@ -19,6 +19,12 @@ void provide_kernels() {
   provide_dropout();
   provide_index();
   provide_rotary();
+  provide_scan();
+  provide_pool();
+  provide_channel_norm();
+  provide_sort();
+  provide_conv();
+  provide_separable();
   provide_product();
   provide_attention();
 }

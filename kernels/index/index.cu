@@ -1,25 +1,16 @@
 // Rows by index: a thread an element, neighbouring threads neighbouring elements of a row. Sums by
 // index read their rows in a fixed order: no atomics.
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/each.h"
 #include "kernels/index/device_index.h"
 
 namespace heed::kernels::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
-// Calls fn(i) for every i below n, of the whole grid.
-template <class Fn>
-__device__ void for_each(int64_t n, Fn fn) {
-  const int64_t step = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) fn(i);
-}
-
 template <class From, class To>
-__global__ void take(TakeRows t) {
+__global__ void take(TakeRows t, int64_t n) {
   const From* x = static_cast<const From*>(t.x);
   To* out = static_cast<To*>(t.out);
-  for_each(t.e.outer * t.e.count * t.e.inner, [&](int64_t at) {
+  for_each(n, [&](int64_t at) {
     const int64_t i = at % t.e.inner, row = at / t.e.inner;
     const int64_t id = t.ids[row % t.e.count];
     const From value = x[(row / t.e.count * t.e.n + id) * t.e.inner + i];
@@ -32,9 +23,9 @@ __global__ void take(TakeRows t) {
 }
 
 template <class From, class A>
-__global__ void add_rows(AddRows t) {
+__global__ void add_rows(AddRows t, int64_t n) {
   const From* dy = static_cast<const From*>(t.dy);
-  for_each(t.e.outer * t.e.n * t.e.inner, [&](int64_t at) {
+  for_each(n, [&](int64_t at) {
     const int64_t i = at % t.e.inner, row = at / t.e.inner;
     const int64_t id = row % t.e.n, block = row / t.e.n * t.e.count;
     A sum = 0;
@@ -46,8 +37,8 @@ __global__ void add_rows(AddRows t) {
 }
 
 template <class T>
-__global__ void gather(GatherAlong t) {
-  for_each(t.e.outer * t.e.count * t.e.inner, [&](int64_t at) {
+__global__ void gather(GatherAlong t, int64_t n) {
+  for_each(n, [&](int64_t at) {
     const int64_t i = at % t.e.inner, o = at / (t.e.inner * t.e.count);
     static_cast<T*>(t.out)[at] =
         static_cast<const T*>(t.x)[(o * t.e.n + t.ids[at]) * t.e.inner + i];
@@ -55,8 +46,8 @@ __global__ void gather(GatherAlong t) {
 }
 
 template <class From, class A>
-__global__ void scatter(ScatterAlong t) {
-  for_each(t.e.outer * t.e.inner, [&](int64_t c) {
+__global__ void scatter(ScatterAlong t, int64_t n) {
+  for_each(n, [&](int64_t c) {
     const int64_t i = c % t.e.inner, o = c / t.e.inner;
     for (int64_t k = 0; k < t.e.count; ++k) {
       const int64_t at = (o * t.e.count + k) * t.e.inner + i;
@@ -67,8 +58,8 @@ __global__ void scatter(ScatterAlong t) {
 }
 
 template <class T>
-__global__ void put(PutRows t) {
-  for_each(t.e.outer * t.e.n * t.e.inner, [&](int64_t at) {
+__global__ void put(PutRows t, int64_t n) {
+  for_each(n, [&](int64_t at) {
     const int64_t i = at % t.e.inner, row = at / t.e.inner;
     const int64_t k = t.last[row % t.e.n];
     static_cast<T*>(t.out)[at] =
@@ -76,8 +67,6 @@ __global__ void put(PutRows t) {
               : static_cast<const T*>(t.values)[(row / t.e.n * t.e.count + k) * t.e.inner + i];
   });
 }
-
-unsigned blocks_for(int64_t elements) { return grid_for(ceil_div(elements, kThreads)); }
 
 // Calls fn(T{}) with an unsigned integer of that many bytes.
 template <class Fn>
@@ -89,11 +78,11 @@ void dispatch_size(int64_t size, Fn fn) {
 }
 
 void run_take(const TakeRows& t) {
-  const unsigned blocks = blocks_for(t.e.outer * t.e.count * t.e.inner);
+  const int64_t n = t.e.outer * t.e.count * t.e.inner;
   if (t.from == t.to) {
     dispatch_size(t.size, [&](auto word) {
       using T = decltype(word);
-      launch(take<T, T>, blocks, kThreads, 0, current_stream(), t);
+      launch_each(take<T, T>, n, t);
     });
     return;
   }
@@ -102,7 +91,7 @@ void run_take(const TakeRows& t) {
       using From = decltype(from);
       using To = decltype(to);
       if constexpr (!std::is_same_v<From, To>) {
-        launch(take<From, To>, blocks, kThreads, 0, current_stream(), t);
+        launch_each(take<From, To>, n, t);
       }
     });
   });
@@ -119,29 +108,25 @@ void dispatch_sum(DType from, DType to, Fn fn) {
 
 void run_add(const AddRows& t) {
   dispatch_sum(t.from, t.to, [&](auto from, auto sum) {
-    launch(add_rows<decltype(from), decltype(sum)>, blocks_for(t.e.outer * t.e.n * t.e.inner),
-           kThreads, 0, current_stream(), t);
+    launch_each(add_rows<decltype(from), decltype(sum)>, t.e.outer * t.e.n * t.e.inner, t);
   });
 }
 
 void run_gather(const GatherAlong& t) {
   dispatch_size(t.size, [&](auto word) {
-    launch(gather<decltype(word)>, blocks_for(t.e.outer * t.e.count * t.e.inner), kThreads, 0,
-           current_stream(), t);
+    launch_each(gather<decltype(word)>, t.e.outer * t.e.count * t.e.inner, t);
   });
 }
 
 void run_scatter(const ScatterAlong& t) {
   dispatch_sum(t.from, t.to, [&](auto from, auto sum) {
-    launch(scatter<decltype(from), decltype(sum)>, blocks_for(t.e.outer * t.e.inner), kThreads, 0,
-           current_stream(), t);
+    launch_each(scatter<decltype(from), decltype(sum)>, t.e.outer * t.e.inner, t);
   });
 }
 
 void run_put(const PutRows& t) {
   dispatch_size(t.size, [&](auto word) {
-    launch(put<decltype(word)>, blocks_for(t.e.outer * t.e.n * t.e.inner), kThreads, 0,
-           current_stream(), t);
+    launch_each(put<decltype(word)>, t.e.outer * t.e.n * t.e.inner, t);
   });
 }
 

@@ -1,14 +1,21 @@
 #include "kernels/index/sort.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <vector>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/copy/copy.h"
 #include "kernels/index/by_id.h"
+#include "kernels/index/device_index.h"
+#include "kernels/index/device_sort.h"
 
 namespace heed::kernels {
+
+DeviceKernel<void(const DeviceSort&)> sort_cuda;
+
 namespace {
 
 // What T is compared as: integers as themselves (an i64 does not fit a double).
@@ -41,10 +48,27 @@ void sort_entries(std::vector<Entry<K>>& entries, bool descending, size_t count)
   std::sort(entries.begin(), end, before);
 }
 
+// x is row-major; what the result has room for is sorted.
+void sort_on_device(const char* op, const Tensor& x, const Extents& e, bool descending,
+                    int64_t count, const Sorted& result) {
+  const auto padded = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(e.n)));
+  const Shape scratch{e.outer * e.inner, padded};
+  const Tensor keys = Tensor::empty(scratch, DType::i64, x.device());
+  const Tensor places = Tensor::empty(scratch, DType::i64, x.device());
+  int64_t* indices = result.indices.data<int64_t>();
+  sort_cuda({op, x, result.indices},
+            {x.dtype(), descending, e.outer, e.n, e.inner, count, padded, x.raw(),
+             static_cast<uint64_t*>(keys.raw()), places.data<int64_t>(), indices});
+  gather_along_cuda({op, x, result.values}, {static_cast<int64_t>(size_of(x.dtype())),
+                                             {e.outer, e.n, e.inner, count},
+                                             indices,
+                                             x.raw(),
+                                             result.values.raw()});
+}
+
 }  // namespace
 
 Sorted sort_along(const Tensor& x, int dim, bool descending, int64_t count, const char* op) {
-  require_cpu(x.device(), op);
   dim = x.shape().dim_index(dim, op);
   const Extents e = split_at(x.shape(), dim);
   if (count < 0) count = e.n;
@@ -52,8 +76,14 @@ Sorted sort_along(const Tensor& x, int dim, bool descending, int64_t count, cons
              dim, x);
   Shape shape = x.shape();
   shape[dim] = count;
-  const Sorted result{Tensor::empty(shape, x.dtype()), Tensor::empty(shape, DType::i64)};
+  const Sorted result{Tensor::empty(shape, x.dtype(), x.device()),
+                      Tensor::empty(shape, DType::i64, x.device())};
   const Tensor dense = contiguous_as(x, x.dtype());
+  if (x.device().is_cuda()) {
+    if (result.indices.numel() > 0) sort_on_device(op, dense, e, descending, count, result);
+    return result;
+  }
+  require_cpu(x.device(), op);
   dispatch_any(x.dtype(), [&](auto type) {
     using T = decltype(type);
     const T* from = dense.data<T>();
@@ -114,6 +144,7 @@ Tensor histogram(const Tensor& x, int64_t bins, double low, double high) {
 }
 
 Unique unique_with_counts(const Tensor& x) {
+  require_cpu(x.device(), "unique_with_counts");
   const Tensor flat =
       Tensor::over(contiguous_as(x, x.dtype()).storage(), contiguous_as(x, x.dtype()).offset(),
                    {x.numel()}, {1}, x.dtype());
@@ -145,6 +176,8 @@ Unique unique_with_counts(const Tensor& x) {
 
 Tensor search_sorted(const Tensor& sorted, const Tensor& values, bool right) {
   const char* op = "search_sorted";
+  require_cpu(sorted.device(), op);
+  require_cpu(values.device(), op);
   HEED_CHECK(sorted.rank() == 1 && sorted.dtype() == values.dtype(),
              "{}: {} in {}, which must be [N] of the same dtype", op, values, sorted);
   const Tensor from = contiguous_as(sorted, sorted.dtype());

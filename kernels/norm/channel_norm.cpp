@@ -7,9 +7,11 @@
 #include <cmath>
 #include <vector>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/copy/copy.h"
 #include "kernels/norm/channels.h"
+#include "kernels/norm/device_channels.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/norm/channel_norm.cpp"
@@ -159,6 +161,9 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace heed::kernels {
+
+DeviceKernel<void(ChannelStep, const ChannelPieces&)> channel_cuda;
+
 namespace {
 
 HWY_EXPORT(channel_moments_rows);
@@ -199,12 +204,30 @@ struct Pieces {
   }
 };
 
+// All pieces of row-major x, for a device.
+ChannelPieces on_device(const Pieces& pieces, const Tensor& x) {
+  return {.dtype = x.dtype(),
+          .samples = pieces.samples,
+          .positions = pieces.positions,
+          .channels = pieces.channels,
+          .rows = pieces.rows,
+          .per_sample = pieces.per_sample,
+          .x = x.raw(),
+          .dy = nullptr,
+          .mean = nullptr,
+          .scale = nullptr,
+          .slope = nullptr,
+          .offset = nullptr,
+          .out = nullptr,
+          .first = nullptr,
+          .second = nullptr};
+}
+
 void* element(const Tensor& t, int64_t index) {
   return static_cast<char*>(t.raw()) + index * static_cast<int64_t>(size_of(t.dtype()));
 }
 
 void check(const Tensor& x, const char* op) {
-  require_cpu(x.device(), op);
   HEED_CHECK(x.dtype() == DType::f32 || x.dtype() == DType::bf16 || x.dtype() == DType::f64,
              "{}: x is {}, needs f32, bf16 or f64", op, x);
   HEED_CHECK(x.rank() == 3 && x.numel() > 0, "{}: x is {}, needs [B, S, C], none of them 0", op, x);
@@ -218,9 +241,10 @@ std::vector<double> channel_values(const Tensor& p, const char* name, const char
   return p.to_vector<double>();
 }
 
-Tensor from_values(const std::vector<double>& values, const Shape& shape, DType dtype) {
+Tensor from_values(const std::vector<double>& values, const Shape& shape, DType dtype,
+                   Device device = kCpu) {
   const Tensor f64 = Tensor::from(values, shape);
-  return contiguous_as(f64, dtype);
+  return contiguous_as(f64, dtype).to(device);
 }
 
 }  // namespace
@@ -233,17 +257,26 @@ ChannelMoments channel_moments(const Tensor& x, int64_t groups, const char* op) 
              groups, channels);
   const DType statistics = accumulation(x.dtype());
   const Tensor dense = contiguous_as(x, x.dtype());
-  const Tensor means = Tensor::empty({pieces.count(), channels}, statistics);
-  const Tensor squares = Tensor::empty({pieces.count(), channels}, statistics);
-  pieces.for_each([&](int64_t piece) {
-    HWY_DYNAMIC_DISPATCH(channel_moments_rows)
-    ({.dtype = x.dtype(),
-      .channels = channels,
-      .rows = pieces.rows_of(piece),
-      .x = element(dense, pieces.begin(piece)),
-      .first = element(means, piece * channels),
-      .second = element(squares, piece * channels)});
-  });
+  Tensor means = Tensor::empty({pieces.count(), channels}, statistics, x.device());
+  Tensor squares = Tensor::empty({pieces.count(), channels}, statistics, x.device());
+  if (x.device().is_cuda()) {
+    ChannelPieces all = on_device(pieces, dense);
+    all.first = means.raw();
+    all.second = squares.raw();
+    channel_cuda({op, dense, means}, ChannelStep::moments, all);
+    means = means.to(kCpu);
+    squares = squares.to(kCpu);
+  } else {
+    pieces.for_each([&](int64_t piece) {
+      HWY_DYNAMIC_DISPATCH(channel_moments_rows)
+      ({.dtype = x.dtype(),
+        .channels = channels,
+        .rows = pieces.rows_of(piece),
+        .x = element(dense, pieces.begin(piece)),
+        .first = element(means, piece * channels),
+        .second = element(squares, piece * channels)});
+    });
+  }
 
   ChannelMoments result{Tensor::empty({pieces.samples, channels}, statistics),
                         Tensor::empty({pieces.samples, channels}, statistics)};
@@ -295,11 +328,20 @@ Tensor channel_norm(const Tensor& x, const Tensor& mean, const Tensor& rstd, con
   channel_values(bias, "bias", op, channels, 0);
   std::vector<double> scales = rstd.to_vector<double>();
   for (size_t i = 0; i < scales.size(); ++i) scales[i] *= w[i % w.size()];
-  const Tensor scale = from_values(scales, rstd.shape(), statistics);
+  const Tensor scale = from_values(scales, rstd.shape(), statistics, x.device());
   const Tensor offset = bias.defined() ? contiguous_as(bias, statistics) : bias;
-  const Tensor centre = contiguous_as(mean, statistics);
+  const Tensor centre = contiguous_as(mean, statistics).to(x.device());
   const Tensor dense = contiguous_as(x, x.dtype());
-  const Tensor out = Tensor::empty(x.shape(), x.dtype());
+  const Tensor out = Tensor::empty(x.shape(), x.dtype(), x.device());
+  if (x.device().is_cuda()) {
+    ChannelPieces all = on_device(pieces, dense);
+    all.mean = centre.raw();
+    all.scale = scale.raw();
+    all.offset = offset.defined() ? offset.raw() : nullptr;
+    all.out = out.raw();
+    channel_cuda({op, dense, offset, out}, ChannelStep::forward, all);
+    return out;
+  }
   pieces.for_each([&](int64_t piece) {
     const int64_t at = pieces.sample(piece) * channels;
     HWY_DYNAMIC_DISPATCH(channel_forward_rows)
@@ -326,7 +368,7 @@ NormGradients channel_norm_backward(const Tensor& dy, const Tensor& x, const Ten
   const int64_t samples = pieces.samples, channels = pieces.channels;
   const DType statistics = accumulation(x.dtype());
   const Tensor dense = contiguous_as(x, x.dtype()), dense_dy = contiguous_as(dy, x.dtype());
-  const Tensor centre = contiguous_as(mean, statistics);
+  const Tensor centre = contiguous_as(mean, statistics).to(x.device());
   const std::vector<double> w = channel_values(weight, "weight", op, channels, 1);
   const std::vector<double> r = rstd.to_vector<double>();
 
@@ -334,19 +376,30 @@ NormGradients channel_norm_backward(const Tensor& dy, const Tensor& x, const Ten
   const size_t size = static_cast<size_t>(samples * channels);
   std::vector<double> sums(size), products(size);
   if (wanted.dweight || wanted.dbias || !constant_statistics) {
-    const Tensor sum = Tensor::empty({pieces.count(), channels}, statistics);
-    const Tensor product = Tensor::empty({pieces.count(), channels}, statistics);
-    pieces.for_each([&](int64_t piece) {
-      HWY_DYNAMIC_DISPATCH(channel_products_rows)
-      ({.dtype = x.dtype(),
-        .channels = channels,
-        .rows = pieces.rows_of(piece),
-        .x = element(dense, pieces.begin(piece)),
-        .dy = element(dense_dy, pieces.begin(piece)),
-        .mean = element(centre, pieces.sample(piece) * channels),
-        .first = element(sum, piece * channels),
-        .second = element(product, piece * channels)});
-    });
+    Tensor sum = Tensor::empty({pieces.count(), channels}, statistics, x.device());
+    Tensor product = Tensor::empty({pieces.count(), channels}, statistics, x.device());
+    if (x.device().is_cuda()) {
+      ChannelPieces all = on_device(pieces, dense);
+      all.dy = dense_dy.raw();
+      all.mean = centre.raw();
+      all.first = sum.raw();
+      all.second = product.raw();
+      channel_cuda({op, dense, dense_dy, centre}, ChannelStep::products, all);
+      sum = sum.to(kCpu);
+      product = product.to(kCpu);
+    } else {
+      pieces.for_each([&](int64_t piece) {
+        HWY_DYNAMIC_DISPATCH(channel_products_rows)
+        ({.dtype = x.dtype(),
+          .channels = channels,
+          .rows = pieces.rows_of(piece),
+          .x = element(dense, pieces.begin(piece)),
+          .dy = element(dense_dy, pieces.begin(piece)),
+          .mean = element(centre, pieces.sample(piece) * channels),
+          .first = element(sum, piece * channels),
+          .second = element(product, piece * channels)});
+      });
+    }
     dispatch_floating(statistics, op, [&](auto type) {
       using A = decltype(type);
       parallel_for(samples, 1, [&](int64_t first, int64_t last) {
@@ -393,15 +446,26 @@ NormGradients channel_norm_backward(const Tensor& dy, const Tensor& x, const Ten
       offsets[i] = -r[i] * mean_g;
     }
   }
-  if (wanted.dweight) result.dweight = from_values(dweight, {channels}, statistics);
-  if (wanted.dbias) result.dbias = from_values(dbias, {channels}, statistics);
+  if (wanted.dweight) result.dweight = from_values(dweight, {channels}, statistics, x.device());
+  if (wanted.dbias) result.dbias = from_values(dbias, {channels}, statistics, x.device());
   if (!wanted.dx) return result;
 
   const Shape shape{samples, channels};
-  const Tensor scale = from_values(scales, shape, statistics),
-               slope = from_values(slopes, shape, statistics),
-               offset = from_values(offsets, shape, statistics);
-  result.dx = Tensor::empty(x.shape(), x.dtype());
+  const Tensor scale = from_values(scales, shape, statistics, x.device()),
+               slope = from_values(slopes, shape, statistics, x.device()),
+               offset = from_values(offsets, shape, statistics, x.device());
+  result.dx = Tensor::empty(x.shape(), x.dtype(), x.device());
+  if (x.device().is_cuda()) {
+    ChannelPieces all = on_device(pieces, dense);
+    all.dy = dense_dy.raw();
+    all.mean = centre.raw();
+    all.scale = scale.raw();
+    all.slope = constant_statistics ? nullptr : slope.raw();
+    all.offset = offset.raw();
+    all.out = result.dx.raw();
+    channel_cuda({op, dense, dense_dy, centre}, ChannelStep::backward, all);
+    return result;
+  }
   pieces.for_each([&](int64_t piece) {
     const int64_t at = pieces.sample(piece) * channels;
     HWY_DYNAMIC_DISPATCH(channel_backward_rows)

@@ -3,7 +3,8 @@
 //   batch norm     [1, B S, C], C groups
 //   instance norm  [B, S, C], C groups
 //   group norm     [B, S, C], G groups of C / G channels
-// Statistics are f32 (f64 for f64) whatever x is.
+// Statistics are f32 (f64 for f64) whatever x is, and lie on the CPU wherever x does: a device is
+// waited for.
 #pragma once
 
 #include <functional>

@@ -3,6 +3,7 @@
 #include "kernels/cuda/rows.h"
 #include "kernels/optim/adam_rows.h"
 #include "kernels/optim/list_pieces.h"
+#include "kernels/optim/sgd_rows.h"
 
 namespace heed::kernels::cuda {
 namespace {
@@ -69,6 +70,41 @@ __global__ void adam(const AdamRows* rows, const Chunk* chunks) {
 }
 
 template <class T>
+__device__ void sgd_chunk(const SgdRows& a, const Chunk& c) {
+  using A = accumulate_t<T>;
+  T* parameter = static_cast<T*>(a.parameter) + c.begin;
+  const T* gradient = static_cast<const T*>(a.gradient) + c.begin;
+  A* buffer = a.buffer == nullptr ? nullptr : static_cast<A*>(a.buffer) + c.begin;
+  const A grad_scale = static_cast<A>(a.grad_scale), decay = static_cast<A>(a.weight_decay);
+  const A lr = static_cast<A>(a.lr), momentum = static_cast<A>(a.momentum);
+  const int64_t n = c.end - c.begin;
+  const bool wide = chunk_is_wide(parameter, n) && chunk_is_wide(gradient, n);
+  for_row<T>(n, wide, [&](int64_t i, auto count) {
+    constexpr int kCount = decltype(count)::value;
+    A p[kCount], g[kCount];
+    load(parameter + i, p);
+    load(gradient + i, g);
+    for (int k = 0; k < kCount; ++k) {
+      g[k] = g[k] * grad_scale + decay * p[k];
+      if (buffer != nullptr) {
+        const A b = momentum * buffer[i + k] + g[k];
+        buffer[i + k] = b;
+        g[k] = a.nesterov ? momentum * b + g[k] : b;
+      }
+      p[k] -= lr * g[k];
+    }
+    store(p, parameter + i);
+  });
+}
+
+__global__ void sgd(const SgdRows* rows, const Chunk* chunks) {
+  const Chunk c = chunks[blockIdx.x];
+  const SgdRows& a = rows[c.tensor];
+  with_type(a.dtype, a.parameter,
+            [&](auto* x) { sgd_chunk<std::remove_cvref_t<decltype(*x)>>(a, c); });
+}
+
+template <class T>
 __device__ void list_chunk(const ListPieces& list, const ListTensor& tensor, const Chunk& c) {
   using A = accumulate_t<T>;
   T* x = static_cast<T*>(tensor.x) + c.begin;
@@ -125,6 +161,10 @@ void run_adam(const AdamRows* rows, const Chunk* chunks, int64_t count) {
   launch(adam, static_cast<unsigned>(count), kThreads, 0, current_stream(), rows, chunks);
 }
 
+void run_sgd(const SgdRows* rows, const Chunk* chunks, int64_t count) {
+  launch(sgd, static_cast<unsigned>(count), kThreads, 0, current_stream(), rows, chunks);
+}
+
 void run_list(const ListPieces& list) {
   launch(list_pieces, static_cast<unsigned>(list.count), kThreads, 0, current_stream(), list);
 }
@@ -133,6 +173,7 @@ void run_list(const ListPieces& list) {
 
 void provide_optim() {
   adam_cuda.provide(run_adam);
+  sgd_cuda.provide(run_sgd);
   list_cuda.provide(run_list);
 }
 

@@ -1,6 +1,8 @@
 // Reads p, g, b and writes p, b: 20 bytes an f32 parameter (12 without momentum), bound by memory.
 #include "kernels/optim/sgd.h"
 
+#include "core/op_call.h"
+#include "kernels/device_bytes.h"
 #include "kernels/optim/chunks.h"
 #include "kernels/optim/sgd_rows.h"
 
@@ -53,12 +55,30 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace heed::kernels {
 
+DeviceKernel<void(const SgdRows*, const Chunk*, int64_t)> sgd_cuda;
+
 HWY_EXPORT(sgd_rows);
+
+namespace {
+
+void update_on_device(const std::vector<SgdRows>& rows, const std::vector<Chunk>& chunks,
+                      const Tensor& any) {
+  const Tensor all = device_bytes(rows, any.device());
+  const Tensor pieces = device_bytes(chunks, any.device());
+  sgd_cuda({"sgd", any, all}, static_cast<const SgdRows*>(all.raw()),
+           static_cast<const Chunk*>(pieces.raw()), std::ssize(chunks));
+}
+
+}  // namespace
 
 void sgd(std::span<const SgdUpdate> updates, bool nesterov, double grad_scale) {
   std::vector<SgdRows> rows;
   for (const SgdUpdate& u : updates) {
-    require_cpu(u.parameter.device(), "sgd");
+    const Device device = u.parameter.device();
+    HEED_CHECK(device == updates[0].parameter.device() && device == u.gradient.device() &&
+                   (!u.momentum_buffer.defined() || device == u.momentum_buffer.device()),
+               "sgd: a gradient or buffer on another device than a parameter of {} on {}",
+               u.parameter, device.to_string());
     const DType dtype = u.parameter.dtype();
     HEED_CHECK(dtype == DType::f32 || dtype == DType::bf16 || dtype == DType::f64,
                "sgd: a parameter of {}", u.parameter);
@@ -77,9 +97,13 @@ void sgd(std::span<const SgdUpdate> updates, bool nesterov, double grad_scale) {
                     u.momentum, u.scale * u.weight_decay, nesterov});
   }
   const auto chunks = chunks_of(updates.size(), [&](size_t i) { return updates[i].parameter; });
-  for_each_chunk(chunks, [&](const Chunk& c, int64_t) {
-    HWY_DYNAMIC_DISPATCH(sgd_rows)(rows[c.tensor], c.begin, c.end);
-  });
+  if (!updates.empty() && updates[0].parameter.device().is_cuda()) {
+    update_on_device(rows, chunks, updates[0].parameter);
+  } else {
+    for_each_chunk(chunks, [&](const Chunk& c, int64_t) {
+      HWY_DYNAMIC_DISPATCH(sgd_rows)(rows[c.tensor], c.begin, c.end);
+    });
+  }
   for (const SgdUpdate& u : updates) {
     u.parameter.bump_version();
     if (u.momentum_buffer.defined()) u.momentum_buffer.bump_version();

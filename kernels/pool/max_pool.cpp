@@ -9,8 +9,10 @@
 #include <limits>
 #include <vector>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/copy/copy.h"
+#include "kernels/pool/device_pool.h"
 #include "kernels/pool/max_rows.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -120,6 +122,9 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace heed::kernels {
+
+DeviceKernel<void(const DeviceMaxPool&)> max_pool_cuda;
+
 namespace {
 
 HWY_EXPORT(window_f32);
@@ -202,6 +207,25 @@ void product(const std::vector<int64_t>& a, const std::vector<int64_t>& b,
 
 size_t at(int64_t i) { return static_cast<size_t>(i); }
 
+// A pooling from `in` to `out`, both [B, spatial..., C], without its operands.
+DeviceMaxPool on_device(DType dtype, const Shape& in, const Shape& out, const PoolGeometry& g) {
+  DeviceMaxPool p{.dtype = dtype,
+                  .batch = in[0],
+                  .channels = in[-1],
+                  .grid = {},
+                  .x = nullptr,
+                  .y = nullptr,
+                  .dy = nullptr,
+                  .dx = nullptr,
+                  .pixel = nullptr};
+  const int rank = in.rank() - 2;
+  for (int d = 0; d < rank; ++d) {
+    p.grid.axis[3 - rank + d] = {in[d + 1],   out[d + 1],   g.kernel[d],
+                                 g.stride[d], g.padding[d], g.dilation[d]};
+  }
+  return p;
+}
+
 }  // namespace
 
 int64_t pooled_extent(int64_t in, const PoolGeometry& g, int d, bool ceil, const char* op) {
@@ -218,7 +242,6 @@ int64_t pooled_extent(int64_t in, const PoolGeometry& g, int d, bool ceil, const
 }
 
 std::pair<Tensor, Tensor> max_pool(const Tensor& x, const PoolGeometry& geometry, bool ceil) {
-  require_cpu(x.device(), "max_pool");
   Shape shape = x.shape();
   for (int d = 1; d + 1 < x.rank(); ++d) {
     shape[d] = pooled_extent(x.shape()[d], geometry, d - 1, ceil, "max_pool");
@@ -231,6 +254,15 @@ std::pair<Tensor, Tensor> max_pool(const Tensor& x, const PoolGeometry& geometry
   const int64_t channels = x.size(-1), image = a0.in * a1.in * a2.in * channels;
   HEED_CHECK(image / channels <= std::numeric_limits<int32_t>::max(), "max_pool: x {}", x);
   const Tensor dense = contiguous(x);
+  if (x.device().is_cuda()) {
+    DeviceMaxPool p = on_device(x.dtype(), x.shape(), shape, geometry);
+    p.x = dense.raw();
+    p.y = y.raw();
+    p.pixel = pixel.data<int32_t>();
+    max_pool_cuda({"max_pool", dense, y}, p);
+    return {y, pixel};
+  }
+  require_cpu(x.device(), "max_pool");
   const int64_t rows = x.size(0) * a0.out * a1.out;
   const int64_t work = a2.out * channels * geometry.kernel.numel();
   dispatch_floating(x.dtype(), "max_pool", [&](auto type) {
@@ -256,7 +288,6 @@ std::pair<Tensor, Tensor> max_pool(const Tensor& x, const PoolGeometry& geometry
 
 Tensor max_pool_backward(const Tensor& dy, const Tensor& pixel, const Shape& shape,
                          const PoolGeometry& geometry) {
-  require_cpu(dy.device(), "max_pool");
   HEED_CHECK(dy.shape() == pixel.shape(), "max_pool: dy {}, windows {}", dy, pixel);
   const Tensor dx = Tensor::empty(shape, dy.dtype(), dy.device());
   if (dx.numel() == 0) return dx;
@@ -264,6 +295,15 @@ Tensor max_pool_backward(const Tensor& dy, const Tensor& pixel, const Shape& sha
   const auto& [a0, a1, a2] = axes;
   const int64_t channels = shape[-1], windows = a0.out * a1.out * a2.out * channels;
   const Tensor gradient = contiguous(dy), winners = contiguous(pixel);
+  if (dy.device().is_cuda()) {
+    DeviceMaxPool p = on_device(dy.dtype(), shape, dy.shape(), geometry);
+    p.dy = gradient.raw();
+    p.dx = dx.raw();
+    p.pixel = winners.data<int32_t>();
+    max_pool_cuda({"max_pool", gradient, winners, dx}, p);
+    return dx;
+  }
+  require_cpu(dy.device(), "max_pool");
   const int64_t rows = shape[0] * a0.in * a1.in;
   const int64_t work = a2.in * channels * (1 + dy.numel() * geometry.kernel.numel() / dx.numel());
   dispatch_floating(dy.dtype(), "max_pool", [&](auto type) {

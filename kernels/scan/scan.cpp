@@ -8,10 +8,18 @@
 #include <limits>
 #include <vector>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/copy/copy.h"
+#include "kernels/index/by_id.h"
+#include "kernels/index/device_index.h"
+#include "kernels/scan/device_scan.h"
 
 namespace heed::kernels {
+
+DeviceKernel<void(const DeviceScan&)> scan_cuda;
+DeviceKernel<void(const DeviceMoving&)> moving_cuda;
+
 namespace {
 
 constexpr int64_t kWork = 16384;  // elements of a chunk
@@ -34,10 +42,9 @@ struct Columns {
 template <class Fn>
 void for_columns(const Shape& shape, int dim, bool reverse, Fn&& fn) {
   if (shape.numel() == 0) return;
-  int64_t outer = 1, inner = 1;
-  for (int d = 0; d < dim; ++d) outer *= shape[d];
-  for (int d = dim + 1; d < shape.rank(); ++d) inner *= shape[d];
-  const int64_t n = shape[dim], blocks = (inner + kColumns - 1) / kColumns;
+  const Extents e = split_at(shape, dim);
+  const int64_t outer = e.outer, n = e.n, inner = e.inner;
+  const int64_t blocks = (inner + kColumns - 1) / kColumns;
   const int64_t work = n * std::min(inner, kColumns);
   parallel_for(outer * blocks, kWork / work, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
@@ -157,6 +164,22 @@ void moving_columns(const Columns& block, int64_t window, const T* x, T* y, cons
   }
 }
 
+// The scan of row-major x along dim, ready for a device.
+DeviceScan on_device(Scan op, const Tensor& x, int dim, bool reverse, const Tensor& y) {
+  const Extents e = split_at(x.shape(), dim);
+  return {.op = op,
+          .dtype = x.dtype(),
+          .outer = e.outer,
+          .n = e.n,
+          .inner = e.inner,
+          .reverse = reverse,
+          .x = x.raw(),
+          .dy = nullptr,
+          .result = nullptr,
+          .y = y.raw(),
+          .index = nullptr};
+}
+
 // fn(T{}, block) for each block of columns of a scan over x.
 template <class Fn>
 void scan(const char* op, const Tensor& x, int dim, bool reverse, Fn&& fn) {
@@ -174,6 +197,17 @@ Tensor moving(const Tensor& x, int dim, int64_t window, bool mean, bool adjoint)
   for (int64_t i = 0; mean && i < x.shape()[dim]; ++i) {
     share.push_back(1.0 / static_cast<double>(std::min(i + 1, window)));
   }
+  if (x.device().is_cuda()) {
+    const Tensor before = Tensor::empty(x.shape(), DType::f64, x.device());
+    const Tensor after = Tensor::empty(x.shape(), DType::f64, x.device());
+    const Extents e = split_at(x.shape(), dim);
+    if (x.numel() > 0) {
+      moving_cuda({"moving_sum", in, y},
+                  {x.dtype(), e.outer, e.n, e.inner, window, mean, adjoint, in.raw(), y.raw(),
+                   before.data<double>(), after.data<double>()});
+    }
+    return y;
+  }
   const double* scale = mean ? share.data() : nullptr;
   scan("moving_sum", x, dim, adjoint, [&](auto type, const Columns& block) {
     using T = decltype(type);
@@ -188,6 +222,10 @@ Tensor moving(const Tensor& x, int dim, int64_t window, bool mean, bool adjoint)
 Tensor cumulative_sum(const Tensor& x, int dim, bool reverse) {
   dim = x.shape().dim_index(dim, "cumsum");
   const Tensor in = contiguous(x), y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  if (x.device().is_cuda()) {
+    if (x.numel() > 0) scan_cuda({"cumsum", in, y}, on_device(Scan::sum, in, dim, reverse, y));
+    return y;
+  }
   scan("cumsum", x, dim, reverse, [&](auto type, const Columns& block) {
     using T = decltype(type);
     sum_columns(block, in.data<T>(), y.data<T>());
@@ -199,6 +237,12 @@ std::pair<Tensor, Tensor> cumulative_max(const Tensor& x, int dim, bool reverse)
   dim = x.shape().dim_index(dim, "cummax");
   const Tensor in = contiguous(x), y = Tensor::empty(x.shape(), x.dtype(), x.device());
   const Tensor index = Tensor::empty(x.shape(), DType::i64, x.device());
+  if (x.device().is_cuda()) {
+    DeviceScan s = on_device(Scan::max, in, dim, reverse, y);
+    s.index = index.data<int64_t>();
+    if (x.numel() > 0) scan_cuda({"cummax", in, y}, s);
+    return {y, index};
+  }
   scan("cummax", x, dim, reverse, [&](auto type, const Columns& block) {
     using T = decltype(type);
     max_columns(block, in.data<T>(), y.data<T>(), index.data<int64_t>());
@@ -210,6 +254,19 @@ Tensor add_along(const Tensor& dy, const Tensor& index, int dim) {
   dim = dy.shape().dim_index(dim, "cummax");
   HEED_CHECK(dy.shape() == index.shape(), "cummax: dy {} and indices {}", dy, index);
   const Tensor in = contiguous(dy), at = contiguous(index);
+  if (dy.device().is_cuda()) {
+    const Tensor sum = Tensor::zeros(dy.shape(), DType::f64, dy.device());
+    const Extents e = split_at(dy.shape(), dim);
+    if (dy.numel() > 0) {
+      scatter_along_cuda({"cummax", in, at, sum}, {dy.dtype(),
+                                                   DType::f64,
+                                                   {e.outer, e.n, e.inner, e.n},
+                                                   at.data<int64_t>(),
+                                                   in.raw(),
+                                                   sum.raw()});
+    }
+    return cast(sum, dy.dtype());
+  }
   const Tensor dx = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
   scan("cummax", dy, dim, false, [&](auto type, const Columns& block) {
     using T = decltype(type);
@@ -236,6 +293,11 @@ Tensor add_along(const Tensor& dy, const Tensor& index, int dim) {
 Tensor log_cumulative_sum_exp(const Tensor& x, int dim) {
   dim = x.shape().dim_index(dim, "logcumsumexp");
   const Tensor in = contiguous(x), y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  if (x.device().is_cuda()) {
+    if (x.numel() > 0)
+      scan_cuda({"logcumsumexp", in, y}, on_device(Scan::log_sum_exp, in, dim, false, y));
+    return y;
+  }
   scan("logcumsumexp", x, dim, false, [&](auto type, const Columns& block) {
     using T = decltype(type);
     log_sum_exp_columns(block, in.data<T>(), y.data<T>());
@@ -250,6 +312,13 @@ Tensor log_cumulative_sum_exp_backward(const Tensor& dy, const Tensor& x, const 
              dy, x, y);
   const Tensor gradient = contiguous_as(dy, x.dtype()), in = contiguous(x), out = contiguous(y);
   const Tensor dx = Tensor::empty(x.shape(), x.dtype(), x.device());
+  if (x.device().is_cuda()) {
+    DeviceScan s = on_device(Scan::log_sum_exp_backward, in, dim, true, dx);
+    s.dy = gradient.raw();
+    s.result = out.raw();
+    if (x.numel() > 0) scan_cuda({"logcumsumexp", in, gradient, out, dx}, s);
+    return dx;
+  }
   scan("logcumsumexp", x, dim, true, [&](auto type, const Columns& block) {
     using T = decltype(type);
     log_sum_exp_backward_columns(block, gradient.data<T>(), in.data<T>(), out.data<T>(),

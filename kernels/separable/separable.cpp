@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <array>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/copy/copy.h"
+#include "kernels/separable/device_separable.h"
 #include "kernels/separable/taps.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -78,6 +80,9 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace heed::kernels {
+
+DeviceKernel<void(const DeviceSeparable&)> separable_cuda;
+
 namespace {
 
 HWY_EXPORT(weighted_f32);
@@ -118,6 +123,35 @@ void result_row(const T* x, const std::array<const AxisMap*, 3>& axes, int64_t r
   weighted_row(image, taps, y + row * a2.out() * channels);
 }
 
+// The lists of all axes go along in two pieces.
+void on_device(const char* op, const Tensor& x, const std::array<const AxisMap*, 3>& axes,
+               const Tensor& y) {
+  std::vector<int64_t> numbers;
+  std::vector<double> weights;
+  for (const AxisMap* axis : axes) {
+    numbers.insert(numbers.end(), axis->start.begin(), axis->start.end());
+    numbers.insert(numbers.end(), axis->index.begin(), axis->index.end());
+    weights.insert(weights.end(), axis->weight.begin(), axis->weight.end());
+  }
+  const Tensor lists = Tensor::from(numbers, {std::ssize(numbers)}).to(x.device());
+  const Tensor factors = Tensor::from(weights, {std::ssize(weights)}).to(x.device());
+  DeviceSeparable s{.dtype = x.dtype(),
+                    .batch = x.size(0),
+                    .channels = x.size(-1),
+                    .axis = {},
+                    .x = x.raw(),
+                    .y = y.raw()};
+  const int64_t* list = lists.data<int64_t>();
+  const double* factor = factors.data<double>();
+  for (size_t d = 0; d < 3; ++d) {
+    const AxisMap& map = *axes[d];
+    s.axis[d] = {map.in, map.out(), list, list + map.start.size(), factor};
+    list += map.start.size() + map.index.size();
+    factor += map.weight.size();
+  }
+  separable_cuda({op, x, y}, s);
+}
+
 }  // namespace
 
 void AxisMap::add(int64_t column, double value) {
@@ -152,7 +186,6 @@ AxisMap identity_map(int64_t extent) {
 }
 
 Tensor separable(const Tensor& x, const std::vector<AxisMap>& axes, const char* op) {
-  require_cpu(x.device(), op);
   HEED_CHECK(!axes.empty() && axes.size() <= 3 && x.rank() == static_cast<int>(axes.size()) + 2,
              "{}: x is {}, needs [B, spatial..., C] with {} spatial dimensions", op, x,
              axes.size());
@@ -171,6 +204,11 @@ Tensor separable(const Tensor& x, const std::vector<AxisMap>& axes, const char* 
   const Tensor y = Tensor::empty(shape, x.dtype(), x.device());
   if (y.numel() == 0) return y;
   const Tensor dense = contiguous(x);
+  if (x.device().is_cuda()) {
+    on_device(op, dense, three, y);
+    return y;
+  }
+  require_cpu(x.device(), op);
   const int64_t channels = x.size(-1), width = three[2]->out();
   const int64_t rows = y.numel() / (width * channels);
   const double work = taps * static_cast<double>(width * channels);
