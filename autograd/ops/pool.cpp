@@ -81,7 +81,7 @@ Tensor masked_mean(const Tensor& x, const Tensor& mask) {
                  mask.dtype() == DType::boolean,
              "masked_mean: x {}, needs [B, N, C], and mask {}, needs bool[B, N]", x, mask);
   const DType wide = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
-  const Tensor held = views::unsqueeze(mask, 2);
+  const Tensor held = views::unsqueeze(mask, 2).to(x.device());
   const Tensor count = kernels::sum(kernels::cast(held, wide), {1}, false);
   // the sum is taken in x's dtype, which rounds a result of bf16 twice
   const Tensor total = sum(masked_fill(x, logical_not(held), 0.0), {1});

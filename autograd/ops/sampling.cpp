@@ -11,7 +11,8 @@ namespace heed {
 
 Tensor gumbel_softmax(const Tensor& logits, double temperature, bool hard, const RandomKey& key) {
   HEED_CHECK(temperature > 0, "gumbel_softmax: temperature {} is not positive", temperature);
-  const Tensor noise = kernels::cast(kernels::gumbel_noise(logits.shape(), key), logits.dtype());
+  const Tensor noise =
+      kernels::cast(kernels::gumbel_noise(logits.shape(), key).to(logits.device()), logits.dtype());
   const Tensor soft = softmax((logits + noise) * (1 / temperature), -1);
   if (!hard) return soft;
   const Tensor largest = kernels::max_along(soft, -1).second;
@@ -39,7 +40,7 @@ Tensor drop_path(const Tensor& x, double p, const RandomKey& key) {
   }
   Shape shape = x.shape();
   for (int i = 1; i < shape.rank(); ++i) shape[i] = 1;
-  const Tensor factor = kernels::cast(Tensor::from(factors, shape),
+  const Tensor factor = kernels::cast(Tensor::from(factors, shape).to(x.device()),
                                       x.dtype() == DType::f64 ? DType::f64 : DType::f32);
   const auto scaled = [](const Tensor& t, const Tensor& by) {
     return kernels::cast(kernels::binary(kernels::Binary::mul, t, by), t.dtype());

@@ -48,7 +48,7 @@ Tensor segment_mean(const Tensor& x, const Tensor& ids, int64_t segments) {
   }
   Shape column = shape;
   for (int i = 1; i < column.rank(); ++i) column[i] = 1;
-  const Tensor share = kernels::cast(Tensor::from(shares, column), sums);
+  const Tensor share = kernels::cast(Tensor::from(shares, column).to(x.device()), sums);
   const Tensor sum = kernels::take_backward(x, 0, ids, shape, sums, op);
   const Tensor mean = kernels::cast(kernels::binary(Binary::mul, sum, share), x.dtype());
   return record(op, {x}, mean, [ids = save(ids), share = save(share), op](const Tensor& dy) {

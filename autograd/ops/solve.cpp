@@ -18,13 +18,13 @@ namespace {
 
 constexpr int64_t kQueries = 128;  // of a block
 
-/// [rows, keys]: 0 where key j is at most first + i, else -infinity.
-Tensor causal_mask(int64_t first, int64_t rows, int64_t keys, DType dtype) {
+/// [rows, keys] beside q: 0 where key j is at most first + i, else -infinity.
+Tensor causal_mask(int64_t first, int64_t rows, int64_t keys, const Tensor& q) {
   std::vector<float> mask;
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < keys; ++j)
       mask.push_back(j <= first + i ? 0.0f : -std::numeric_limits<float>::infinity());
-  return cast(Tensor::from(mask, {rows, keys}), dtype);
+  return cast(Tensor::from(mask, {rows, keys}).to(q.device()), q.dtype());
 }
 
 Tensor local_linear_block(const Tensor& q, const Tensor& k, const Tensor& v, int64_t first,
@@ -32,7 +32,7 @@ Tensor local_linear_block(const Tensor& q, const Tensor& k, const Tensor& v, int
   const double scale = o.scale != 0.0 ? o.scale : 1.0 / std::sqrt(static_cast<double>(q.size(3)));
   const Tensor keys = transpose(k, 2, 3);
   Tensor scores = mul(matmul(q, keys), scale);
-  if (o.causal) scores = add(scores, causal_mask(first, q.size(2), k.size(2), q.dtype()));
+  if (o.causal) scores = add(scores, causal_mask(first, q.size(2), k.size(2), q));
   const Tensor p = softmax(scores, 3);
   const Tensor mean_key = matmul(p, k);
   const Tensor direction = gram_solve(p, k, sub(q, mean_key), mean_key, o.ridge, o.solver);

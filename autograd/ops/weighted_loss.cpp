@@ -28,7 +28,8 @@ Tensor weighted_cross_entropy(const Tensor& logits, const Tensor& targets,
     HEED_CHECK(factors.back() >= 0.0, "{}: the weight of class {} is {}", op, target,
                factors.back());
   }
-  const Tensor scaled = mul(losses, cast(Tensor::from(factors, targets.shape()), losses.dtype()));
+  const Tensor own = Tensor::from(factors, targets.shape()).to(losses.device());
+  const Tensor scaled = mul(losses, cast(own, losses.dtype()));
   if (options.reduction == Reduction::none) return scaled;
   const Tensor total = sum(scaled);
   if (options.reduction == Reduction::sum) return total;

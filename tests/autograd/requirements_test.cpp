@@ -61,7 +61,7 @@ TEST(Requirements, AttentionReadsExpandedQueriesAndKeysInPlace) {
 // iteration, its gradient by the implicit function theorem, dy/da = -y s / (1 + a s), s = sin(a y).
 TEST(Requirements, ANodeMayBringItsOwnGradient) {
   const auto fixed_point = [](const Tensor& a) {
-    Tensor y = Tensor::full(a.shape(), 0.5, DType::f64);
+    Tensor y = Tensor::full(a.shape(), 0.5, a.dtype(), a.device());
     {
       const NoGrad no_grad;
       for (int i = 0; i < 200; ++i) y = cos(mul(a, y));

@@ -87,7 +87,8 @@ TEST(SolveOps, Gradients) {
     const Tensor unit = Tensor::from(ones, {dim, dim});
     expect_gradients(
         [&](const Inputs& in) {
-          return cholesky_solve(add(matmul(in[0], transpose(in[0], 1, 2)), unit), in[1]);
+          return cholesky_solve(add(matmul(in[0], transpose(in[0], 1, 2)), unit.to(in[0].device())),
+                                in[1]);
         },
         {half, sides});
     // an asymmetric part has no influence, and gets no gradient
