@@ -32,7 +32,11 @@ DeviceRuntime* started() {
 
 DeviceRuntime& device_runtime(Device device, const char* what) {
   DeviceRuntime* runtime = provided.load(std::memory_order_acquire);
-  if (runtime == nullptr) runtime = started();
+  try {
+    if (runtime == nullptr) runtime = started();
+  } catch (const RequestError& error) {
+    fail_request("{}: {}: {}", what, device.to_string(), error.what());
+  }
   HEED_CHECK(runtime != nullptr, "{}: {} needs a build with CUDA (see heed doctor)", what,
              device.to_string());
   if (device.index >= runtime->device_count()) {

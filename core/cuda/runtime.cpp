@@ -189,7 +189,7 @@ std::unique_ptr<DeviceRuntime> make_runtime() {
   int devices = 0;
   const cudaError_t code = cudaGetDeviceCount(&devices);
   if (code != cudaSuccess || devices == 0) {
-    fail_request("cuda: there is no device that CUDA can use on this machine ({})",
+    fail_request("this machine has no device that CUDA can use ({})",
                  code == cudaSuccess ? "none found" : cudaGetErrorString(code));
   }
   return std::make_unique<CudaRuntime>(devices);

@@ -120,6 +120,10 @@ void Trainer::check_folder() const {
 }
 
 void Trainer::fit() {
+  if (world_.size() > 1 && !device_from_name(recipe_.device).is_cpu()) {
+    fail_request("'device': {} for {} ranks: several ranks work on the cpu alone so far",
+                 recipe_.device, world_.size());
+  }
   shape_ = fit_mesh(recipe_.parallel.shape(), world_.size());
   check_rows_share_out("train.batch_size", recipe_.train.batch_size, shape_.data);
   check_rows_share_out("evaluation.batch_size", recipe_.evaluation.batch_size, shape_.data);
