@@ -55,8 +55,25 @@ Outputs run(const Function& fn, const std::vector<Tensor>& given, Device device,
 
 bool same_bits(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
 
-// "" when every element of `got` is within `tolerance` of `want`, beside the largest element.
+double largest_of(const std::vector<double>& values) {
+  double largest = 0;
+  for (const double value : values) {
+    if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
+  }
+  return largest;
+}
+
+// A result may be the small difference of large numbers, such as the gradient of a norm over one
+// element: it is not known better than to a unit of the last place of these, 2^-10 of a tolerance.
+constexpr double kUnit = 0x1p-10;
+
+// "" when every element of `got` is within `tolerance` of `want`, beside the largest element of the
+// tensor, or a unit of the largest of all tensors.
 std::string compare(const Outputs& got, const Outputs& want, double tolerance, const char* what) {
+  double of_all = 0;
+  for (const Tensor& x : want) {
+    if (x.defined()) of_all = std::max(of_all, largest_of(x.to_vector<double>()));
+  }
   for (size_t k = 0; k < want.size(); ++k) {
     if (got[k].defined() != want[k].defined())
       return fmt::format("{} {}: only one is there", what, k);
@@ -65,10 +82,7 @@ std::string compare(const Outputs& got, const Outputs& want, double tolerance, c
       return fmt::format("{} {}: {} for {}", what, k, got[k], want[k]);
     }
     const std::vector<double> a = got[k].to_vector<double>(), b = want[k].to_vector<double>();
-    double largest = 0;
-    for (const double value : b) {
-      if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
-    }
+    const double largest = std::max(largest_of(b), kUnit * of_all);
     for (size_t i = 0; i < b.size(); ++i) {
       if (!same_bits(a[i], b[i]) && !(std::abs(a[i] - b[i]) <= tolerance * largest)) {
         return fmt::format("{} {} ({}), element {}: {} for {}", what, k, want[k], i, a[i], b[i]);

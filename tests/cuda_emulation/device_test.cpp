@@ -7,8 +7,12 @@
 #include "core/device_runtime.h"
 #include "core/storage_memory.h"
 #include "core/views.h"
+#include "kernels/attention/paged.h"
+#include "kernels/attention/probabilities.h"
 #include "kernels/copy/copy.h"
+#include "kernels/index/sort.h"
 #include "kernels/optim/lists.h"
+#include "kernels/optim/sgd.h"
 #include "kernels/random/dropout.h"
 #include "tests/core/raises.h"
 #include "tests/samples.h"
@@ -66,6 +70,26 @@ TEST(DeviceTensor, OpsOnSeveralDevicesAreErrors) {
   EXPECT_THROW(add(b, b.to(kOther)), Error);
   EXPECT_THROW(Tensor::empty({1}, DType::f32, {DeviceType::cuda, 7}), RequestError);
   EXPECT_NO_THROW(add(b, Tensor::scalar(2.0f)));
+}
+
+TEST(DeviceTensor, WhatHasNoKernelSaysSo) {
+  const Tensor x = normal({6}, "x", DType::f32).to(kDevice);
+  const auto message = [](const auto& call) -> std::string {
+    try {
+      call();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  const std::string missing = ": no kernel for cuda:0 in this build (see heed doctor)";
+  EXPECT_EQ(message([&] { kernels::search_sorted(x, x); }), "search_sorted" + missing);
+  EXPECT_EQ(message([&] { kernels::unique_with_counts(x); }), "unique_with_counts" + missing);
+  const Tensor q = normal({1, 2, 5, 8}, "q", DType::f32).to(kDevice);
+  const std::vector<int32_t> table = {0};
+  EXPECT_EQ(message([&] { kernels::attention_logit_range(q, q, {}); }), "attention" + missing);
+  EXPECT_EQ(message([&] { kernels::attention_paged(q, {q, q, table}, 5, {}); }),
+            "attention" + missing);
 }
 
 TEST(DeviceTensor, MemoryIsCounted) {
@@ -127,6 +151,45 @@ TEST(DeviceRandom, DropoutIsTheCpus) {
       const Tensor x = normal(shape, "x", dtype);
       expect_same(kernels::dropout(x.to(kDevice), 0.3, key, {.first_row = 2}).to(kCpu),
                   kernels::dropout(x, 0.3, key, {.first_row = 2}));
+    }
+  }
+}
+
+TEST(DeviceSgd, IsTheCpus) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f64}) {
+    for (const double momentum : {0.0, 0.9}) {
+      for (const bool nesterov : {false, true}) {
+        std::vector<Tensor> results;
+        for (const Device device : {kCpu, kDevice}) {
+          std::vector<kernels::SgdUpdate> updates;
+          for (const int64_t n : {1, 37, 16384 + 64}) {
+            const auto own = [&](const char* name, DType type) {
+              return normal({n}, name, type).to(kOther).to(device);
+            };
+            const DType wide = dtype == DType::f64 ? DType::f64 : DType::f32;
+            updates.push_back({.parameter = own("p", dtype),
+                               .gradient = own("g", dtype),
+                               .momentum_buffer = momentum > 0 ? own("b", wide) : Tensor(),
+                               .lr = 0.1,
+                               .momentum = momentum,
+                               .weight_decay = 0.01});
+          }
+          kernels::sgd(updates, nesterov, 0.5);
+          for (const auto& u : updates) {
+            results.push_back(u.parameter.to(kCpu));
+            if (momentum > 0) results.push_back(u.momentum_buffer.to(kCpu));
+          }
+        }
+        // a fused product and sum in place of two roundings, and the rounding of the result
+        const double unit = dtype == DType::f64 ? 0x1p-50 : dtype == DType::f32 ? 0x1p-21 : 0x1p-7;
+        for (size_t i = 0; i < results.size() / 2; ++i) {
+          const auto want = results[i].to_vector<double>();
+          const auto got = results[i + results.size() / 2].to_vector<double>();
+          for (size_t k = 0; k < want.size(); ++k) {
+            ASSERT_NEAR(got[k], want[k], unit * std::max(1.0, std::abs(want[k])));
+          }
+        }
+      }
     }
   }
 }
