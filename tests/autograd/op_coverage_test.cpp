@@ -169,7 +169,7 @@ TEST(OpCoverage, EveryDifferentiableOpHasAGradcheck) {
       {"linear_cross_entropy_rows", "for evaluation, without a gradient"},
       {"stop_gradient", "its gradient is zero by definition"},
       {"cast", "between dtypes, and gradcheck is in f64: see CastKeepsTheChain"},
-      {"to", "between devices: see tests/cuda_emulation/device_test.cpp"},
+      {"to", "between devices: see tests/cuda/device_test.cpp"},
   };
   const std::set<std::string> ops = declared_ops();
   const std::map<std::string, Checked> checked = names_in_gradchecks();

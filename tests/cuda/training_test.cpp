@@ -10,16 +10,18 @@
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/norm.h"
 #include "autograd/ops/view.h"
+#include "core/allocator.h"
 #include "core/storage_memory.h"
-#include "emulation_order.h"
 #include "kernels/optim/adam.h"
 #include "kernels/optim/lists.h"
+#include "tests/cuda/device_under_test.h"
 #include "tests/samples.h"
 
 namespace heed {
 namespace {
 
 using testing::integers;
+using testing::kDevice;
 using testing::normal;
 
 constexpr int64_t kVocab = 37, kDim = 24, kHeads = 3, kKvHeads = 1, kHidden = 40, kTokens = 13;
@@ -100,8 +102,8 @@ class Decoder {
   std::vector<Tensor> parameters_, first_, second_;
 };
 
-std::vector<double> losses(Device device, DType dtype, emulation::Order order) {
-  emulation::set_order(order);
+std::vector<double> losses(Device device, DType dtype, int way = 0) {
+  testing::run_in_way(way);
   Decoder model(device, dtype);
   std::vector<double> all;
   for (int64_t step = 1; step <= 8; ++step) {
@@ -112,13 +114,16 @@ std::vector<double> losses(Device device, DType dtype, emulation::Order order) {
   return all;
 }
 
-TEST(EmulatedTraining, LossesAreTheCpus) {
-  constexpr Device device{DeviceType::cuda, 0};
-  const auto order = emulation::Order::ascending;
+TEST(DeviceTraining, LossesAreTheCpus) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    const int64_t before = emulation::launches();
-    const auto got = losses(device, dtype, order), want = losses(kCpu, dtype, order);
-    EXPECT_GT(emulation::launches() - before, 8 * 20) << "it ran on the device";
+    const auto before = testing::launches();
+    allocator::reset_peak(kDevice);
+    const int64_t held = allocator::stats(kDevice).peak_bytes;
+    const auto got = losses(kDevice, dtype), want = losses(kCpu, dtype);
+    EXPECT_GT(allocator::stats(kDevice).peak_bytes, held) << "its tensors lay on the device";
+    if (before) {
+      EXPECT_GT(*testing::launches() - *before, 8 * 20) << "it ran on the device";
+    }
     EXPECT_LT(want.back(), want.front());
     // sums in another order, f32 through 8 updates of size 0.01; bf16 rounds every activation
     const double tolerance = dtype == DType::f32 ? 1e-4 : 2e-2;
@@ -126,8 +131,10 @@ TEST(EmulatedTraining, LossesAreTheCpus) {
       EXPECT_NEAR(got[i], want[i], tolerance * want[i]) << name_of(dtype) << ", step " << i + 1;
     }
   }
-  EXPECT_EQ(losses(device, DType::f32, emulation::Order::shuffled),
-            losses(device, DType::f32, order));
+  const auto plain = losses(kDevice, DType::f32);
+  for (int way = 1; way < testing::ways_to_run(); ++way) {
+    EXPECT_EQ(losses(kDevice, DType::f32, way), plain) << way;
+  }
 }
 
 }  // namespace

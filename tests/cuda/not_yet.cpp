@@ -1,4 +1,4 @@
-#include "not_yet.h"
+#include "tests/cuda/not_yet.h"
 
 namespace heed::testing {
 namespace {

@@ -15,14 +15,18 @@
 #include "kernels/optim/sgd.h"
 #include "kernels/random/dropout.h"
 #include "tests/core/raises.h"
+#include "tests/cuda/device_under_test.h"
 #include "tests/samples.h"
 
 namespace heed {
 namespace {
 
+using testing::kDevice;
 using testing::normal;
 
-constexpr Device kDevice{DeviceType::cuda, 0}, kOther{DeviceType::cuda, 1};
+constexpr Device kOther{DeviceType::cuda, 1};
+
+int device_count() { return device_runtime(kDevice, "test").device_count(); }
 
 void expect_same(const Tensor& a, const Tensor& b) {
   ASSERT_EQ(a.to_string(), b.to_string());
@@ -40,7 +44,9 @@ TEST(DeviceTensor, GoesThereAndBackWithItsStrides) {
   EXPECT_EQ(there.device(), kDevice);
   EXPECT_EQ(there.strides(), view.strides());
   expect_same(there.to(kCpu), view);
-  expect_same(there.to(kOther).to(kCpu), view);
+  if (device_count() > 1) {
+    expect_same(there.to(kOther).to(kCpu), view);
+  }
   EXPECT_TRUE(view.to(kCpu).is_same(view));
   EXPECT_EQ(Tensor::full({}, 3.0, DType::f32, kDevice).item(), 3.0);
   EXPECT_EQ(Tensor::zeros({0, 3}, DType::f32, kDevice).to_vector<float>().size(), 0u);
@@ -67,8 +73,11 @@ TEST(DeviceTensor, StorageMovesUnderAllItsViews) {
 TEST(DeviceTensor, OpsOnSeveralDevicesAreErrors) {
   const Tensor a = normal({2, 3}, "a", DType::f32), b = a.to(kDevice);
   EXPECT_THROW(add(a, b), Error);
-  EXPECT_THROW(add(b, b.to(kOther)), Error);
-  EXPECT_THROW(Tensor::empty({1}, DType::f32, {DeviceType::cuda, 7}), RequestError);
+  if (device_count() > 1) {
+    EXPECT_THROW(add(b, b.to(kOther)), Error);
+  }
+  const Device none{DeviceType::cuda, device_count()};
+  EXPECT_THROW(Tensor::empty({1}, DType::f32, none), RequestError);
   EXPECT_NO_THROW(add(b, Tensor::scalar(2.0f)));
 }
 

@@ -1,14 +1,14 @@
-// gradcheck() for the emulated device, in place of the library's: instead of central differences it
-// compares the op on device tensors with the op on the CPU, results and gradients, in f64, f32 and
-// bf16, and demands the same bits in whatever order threads run.
+// gradcheck() for a device, in place of the library's: instead of central differences it compares
+// the op on device tensors with the op on the CPU, results and gradients, in f64, f32 and bf16, and
+// demands the same bits in whatever way the device does the work (device_under_test.h).
 #include <algorithm>
 #include <cmath>
 
 #include "autograd/gradcheck.h"
 #include "core/random.h"
 #include "kernels/copy/copy.h"
-#include "not_yet.h"
-#include "tests/cuda_emulation/include/emulation_order.h"
+#include "tests/cuda/device_under_test.h"
+#include "tests/cuda/not_yet.h"
 
 namespace heed {
 namespace {
@@ -16,7 +16,7 @@ namespace {
 using Outputs = std::vector<Tensor>;
 using Function = std::function<Outputs(const std::vector<Tensor>&)>;
 
-constexpr Device kDevice{DeviceType::cuda, 0};
+using testing::kDevice;
 
 // Results, then gradients of the inputs, on the CPU; undefined where there is none.
 Outputs run(const Function& fn, const std::vector<Tensor>& given, Device device, DType dtype,
@@ -26,7 +26,7 @@ Outputs run(const Function& fn, const std::vector<Tensor>& given, Device device,
     const bool floating = x.dtype() == DType::f64;
     // in f64 the strides stay; other types are row-major copies
     Tensor leaf = floating && dtype != DType::f64 ? kernels::cast(x, dtype) : x;
-    leaf = leaf.is_same(x) ? leaf.to(Device{DeviceType::cuda, 1}).to(device) : leaf.to(device);
+    leaf = leaf.is_same(x) ? leaf.to(kDevice).to(device) : leaf.to(device);
     if (floating) require_grad(leaf);
     inputs.push_back(leaf);
   }
@@ -112,7 +112,7 @@ std::string check(const Function& fn, const std::vector<Tensor>& inputs,
     const std::string where = fmt::format("{} on the device", name_of(dtype));
     Outputs got;
     try {
-      emulation::set_order(emulation::Order::ascending);
+      testing::run_in_way(0);
       got = run(fn, inputs, kDevice, dtype, options.seed);
     } catch (const Error& error) {
       if (testing::is_not_yet(error.what())) return "";
@@ -122,11 +122,11 @@ std::string check(const Function& fn, const std::vector<Tensor>& inputs,
         !wrong.empty()) {
       return where + ", " + wrong;
     }
-    for (const auto order : {emulation::Order::descending, emulation::Order::shuffled}) {
-      emulation::set_order(order, options.seed);
+    for (int way = 1; way < testing::ways_to_run(); ++way) {
+      testing::run_in_way(way, options.seed);
       const Outputs again = run(fn, inputs, kDevice, dtype, options.seed);
       if (const std::string wrong = compare(again, got, 0.0, "tensor"); !wrong.empty()) {
-        return where + ", threads in another order, " + wrong;
+        return fmt::format("{}, way {} of doing it, {}", where, way, wrong);
       }
     }
   }
