@@ -15,6 +15,7 @@
 #include "tools/attention_timing.h"
 #include "tools/bench_pattern.h"
 #include "tools/command.h"
+#include "tools/device_timing.h"
 #include "tools/text.h"
 
 namespace heed::tools {
@@ -88,6 +89,7 @@ Measured measure(const AttentionBench& b, const BenchPattern& wanted,
 Config document_of(const AttentionShape& shape, const std::string& pattern) {
   Config document = Config::map();
   document.set("pattern", pattern);
+  document.set("device", shape.device.to_string());
   document.set("threads", thread_count());
   document.set("batch", shape.batch);
   document.set("heads", shape.heads);
@@ -118,6 +120,7 @@ Config document_of(const Measured& m) {
   if (m.naive.forward > 0) add("naive_", m.naive, pairs), add("product_", m.product, pairs);
   if (m.pytorch) {
     document.set("pytorch", m.pytorch->version);
+    if (!m.pytorch->kernel.empty()) document.set("pytorch_kernel", m.pytorch->kernel);
     add("pytorch_", m.pytorch->pattern, pairs);
     add("pytorch_dense_", m.pytorch->dense, m.all_pairs());
   }
@@ -132,10 +135,9 @@ std::string share_of_dense(const Measured& m, double own, double dense) {
 }
 
 void print(const Measured& m) {
-  fmt::print(
-      "{}: {} pairs ({:.2f}% of all), {} full and {} partial tiles of 64 x 64, {} thread{}\n",
-      m.name, grouped(m.pairs), 100 * m.density(), grouped(m.full_tiles), grouped(m.partial_tiles),
-      thread_count(), thread_count() == 1 ? "" : "s");
+  fmt::print("{}: {} pairs ({:.2f}% of all), {} full and {} partial tiles of 64 x 64, {}\n", m.name,
+             grouped(m.pairs), 100 * m.density(), grouped(m.full_tiles), grouped(m.partial_tiles),
+             place_text(m.shape.device));
   Table table({"", "forward", "GFLOP/s", "with backward", "GFLOP/s", "peak memory"},
               {1, 2, 3, 4, 5});
   const auto row = [&](const std::string& name, const AttentionTiming& t, double of) {
@@ -211,8 +213,8 @@ void print_sweep(const AttentionBench& b, const std::vector<Measured>& list) {
     if (m.pytorch) row.insert(row.end(), {ms(m.pytorch->pattern.both), ms(m.pytorch->dense.both)});
     table.row(row);
   }
-  fmt::print("{}, {} thread{}; the last columns with backward\n{}", b.pattern.name, thread_count(),
-             thread_count() == 1 ? "" : "s", table.to_string());
+  fmt::print("{}, {}; the last columns with backward\n{}", b.pattern.name,
+             place_text(b.shape.device), table.to_string());
   if (!list.empty() && !list.back().note.empty()) fmt::print("{}\n", list.back().note);
 }
 
@@ -224,9 +226,9 @@ void plot_sweep(const AttentionBench& b, const std::vector<Measured>& list) {
   recipes::ChartOptions options;
   options.title = fmt::format("Attention, {}", b.pattern.name);
   options.unit = fmt::format(
-      "ms forward and backward by {}; batch {}, {} heads of {}, {}, {} thread{}",
+      "ms forward and backward by {}; batch {}, {} heads of {}, {}, {}",
       by_tokens ? "tokens" : fmt::format("share of pairs, {} tokens", grouped(s.tokens)), s.batch,
-      s.heads, s.head_dim, name_of(s.dtype), thread_count(), thread_count() == 1 ? "" : "s");
+      s.heads, s.head_dim, name_of(s.dtype), place_text(s.device));
   options.log_scale = true;
   std::vector<Line> lines;
   /// A line of what `seconds` gives for each problem; 0: none.
@@ -310,6 +312,11 @@ void bench_attention(AttentionBench b) {
   if (kv_heads > 0 && b.shape.heads % kv_heads != 0)
     fail_request({},
                  fmt::format("--kv-heads {} does not divide --heads {}", kv_heads, b.shape.heads));
+  const bool on_host = b.materialised || b.unfused || (!b.form.empty() && b.form != "fused");
+  if (on_host && !b.shape.device.is_cpu())
+    fail_request({},
+                 "--materialised, --unfused and forms other than fused run on the CPU alone: leave "
+                 "--device out");
   const bool masked = b.pytorch || b.materialised || b.form == "masked";
   if (b.pattern.name == "lengths" && b.shape.batch > 1 && masked)
     fail_request({},
@@ -365,6 +372,8 @@ void add_bench_attention(CLI::App& bench) {
   const auto dtype = std::make_shared<std::string>(name_of(a.shape.dtype));
   option(command, "--dtype", "f32|bf16", *dtype, "of the inputs")
       ->check(CLI::IsMember({"f32", "bf16"}));
+  const auto device = std::make_shared<std::string>(a.shape.device.to_string());
+  option(command, "--device", "DEVICE", *device, "cpu, cuda or cuda:N");
   option(command, "--seconds", "S", a.seconds, "to measure each for")->check(CLI::Range(0.0, 60.0));
   CLI::Option* sweep =
       option(command, "--sweep", "tokens|window", a.sweep,
@@ -394,9 +403,11 @@ void add_bench_attention(CLI::App& bench) {
             {"heed bench attention neighborhood --grid 56x56 --window 7 --materialised", ""},
             {"heed bench attention neighborhood --grid 16x16x16 --window 5 --unfused", ""},
             {"heed bench attention causal --dtype bf16 --pytorch", ""},
+            {"heed bench attention causal --dtype bf16 --device cuda --tokens 16384 --pytorch", ""},
             {"heed bench attention window --tokens 4096 --sweep window --plot times.svg", ""},
             {"heed bench attention power --tokens 2048 --show-pattern", ""}});
-  command->callback([arguments, dtype] {
+  command->callback([arguments, dtype, device] {
+    arguments->shape.device = device_of_option(*device);
     arguments->shape.dtype = *dtype == "bf16" ? DType::bf16 : DType::f32;
     bench_attention(*arguments);
   });

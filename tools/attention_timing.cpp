@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <vector>
 
 #include "core/allocator.h"
@@ -13,33 +12,10 @@
 #include "kernels/matmul/matmul.h"
 #include "kernels/random/fill.h"
 #include "kernels/softmax/softmax.h"
+#include "tools/device_timing.h"
 #include "tools/neighborhood_forms.h"
 
 namespace heed::tools {
-namespace {
-
-/// Seconds on the clock of the measurement: with one thread the process's own, which other
-/// processes do not disturb.
-double now() {
-  timespec time{};
-  clock_gettime(thread_count() == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
-}  // namespace
-
-double best_seconds(double budget, const std::function<void()>& run) {
-  run();
-  double best = HUGE_VAL;
-  const double start = now();
-  for (int i = 0; i < 2 || now() - start < budget; ++i) {
-    const double begin = now();
-    run();
-    best = std::min(best, now() - begin);
-  }
-  return best;
-}
-
 namespace {
 
 struct Inputs {
@@ -49,7 +25,7 @@ struct Inputs {
       const Shape shape{s.batch, s.tokens, heads, s.head_dim};
       const Tensor t = Tensor::empty(shape, s.dtype);
       kernels::fill_normal(t, 0.0, 1.0, {1, purpose, 0});
-      return views::transpose(t, 1, 2);
+      return views::transpose(t.to(s.device), 1, 2);
     };
     q = made(s.heads, 1), dout = made(s.heads, 4);
     k = made(s.key_heads(), 2), v = made(s.key_heads(), 3);
@@ -65,8 +41,9 @@ Tensor repeated(const Tensor& x, int64_t heads) {
   return views::reshape(all, {x.size(0), heads, x.size(2), x.size(3)});
 }
 
-/// [B, H, N, D] -> f32, contiguous [B H, N, D].
-Tensor flat(const Tensor& x) {
+/// [B, H, N, D] -> f32 on the host, contiguous [B H, N, D].
+Tensor flat(const Tensor& given) {
+  const Tensor x = given.to(kCpu);
   const Tensor out = Tensor::empty(x.shape(), DType::f32);
   kernels::copy(kernels::cast(x, DType::f32), out);
   return views::reshape(out, {x.size(0) * x.size(1), x.size(2), x.size(3)});
@@ -152,14 +129,16 @@ Form made(const std::string& name, const Inputs& in, const AttentionPattern& pat
                  grid.neighbours());
 }
 
-AttentionTiming timed(const Form& form, double seconds) {
+AttentionTiming timed(const Form& form, double seconds, Device device) {
   AttentionTiming t;
-  const int64_t before = allocator::stats().in_use_bytes;
-  allocator::reset_peak();
-  t.forward = best_seconds(seconds, [&] { form.forward(); });
-  t.forward_peak_bytes = allocator::stats().peak_bytes - before;
-  t.both = best_seconds(seconds, [&] { form.both(); });
-  t.peak_bytes = allocator::stats().peak_bytes - before;
+  const int64_t before = allocator::stats(device).in_use_bytes;
+  allocator::reset_peak(device);
+  t.forward = best_seconds(
+      seconds, [&] { form.forward(); }, device);
+  t.forward_peak_bytes = allocator::stats(device).peak_bytes - before;
+  t.both = best_seconds(
+      seconds, [&] { form.both(); }, device);
+  t.peak_bytes = allocator::stats(device).peak_bytes - before;
   return t;
 }
 
@@ -188,20 +167,23 @@ const std::vector<std::string>& attention_forms() {
 
 AttentionTiming time_fused(const AttentionShape& shape, const AttentionPattern& pattern,
                            double seconds) {
-  return timed(fused(Inputs(shape), pattern), seconds);
+  return timed(fused(Inputs(shape), pattern), seconds, shape.device);
 }
 
 AttentionTiming time_form(const std::string& form, const AttentionShape& shape,
                           const AttentionPattern& pattern,
                           const std::vector<NeighborhoodAxis>& axes, double seconds) {
-  return timed(made(form, Inputs(shape), pattern, axes), seconds);
+  return timed(made(form, Inputs(shape), pattern, axes), seconds, shape.device);
 }
 
 double form_difference(const std::string& form, const std::string& other,
                        const AttentionShape& shape, const AttentionPattern& pattern,
                        const std::vector<NeighborhoodAxis>& axes) {
   const Inputs in(shape);
-  const Outcome a = made(form, in, pattern, axes).both(), b = made(other, in, pattern, axes).both();
+  AttentionShape host = shape;
+  host.device = kCpu;
+  const Outcome a = made(form, in, pattern, axes).both(),
+                b = made(other, Inputs(host), pattern, axes).both();
   double largest = std::max(distance(a.out, b.out), distance(a.dq, b.dq));
   // A group's shared keys and values have the sum of what repeated ones have each.
   if (shape.key_heads() == shape.heads)

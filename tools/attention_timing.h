@@ -2,11 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "core/device.h"
 #include "core/dtype.h"
 #include "kernels/attention/pattern.h"
 
@@ -16,25 +16,22 @@ struct AttentionShape {
   int64_t batch = 1, heads = 8, tokens = 1024, head_dim = 64;
   int64_t kv_heads = 0;  ///< 0: as many as heads
   DType dtype = DType::f32;
+  Device device = kCpu;
 
   int64_t key_heads() const { return kv_heads > 0 ? kv_heads : heads; }
 };
 
-/// Seconds, the best of some runs; 0: not measured. With one thread, seconds of the processor.
+/// Seconds, the best of some runs (device_timing.h); 0: not measured.
 struct AttentionTiming {
   double forward = 0.0, both = 0.0;
   int64_t forward_peak_bytes = 0, peak_bytes = 0;  ///< beyond the inputs; forward, and of all
 };
 
-/// The best of the runs that fit into `budget` seconds, at least two, after one that is not
-/// counted.
-double best_seconds(double budget, const std::function<void()>& run);
-
 /// The fused kernels, for about `seconds` each direction.
 AttentionTiming time_fused(const AttentionShape& shape, const AttentionPattern& pattern,
                            double seconds);
 /// Ways to compute an attention:
-///   fused     the kernels
+///   fused     the kernels; the others run on the CPU alone
 ///   masked    the scores of all pairs in memory, -infinity added where there is no pair (f32)
 ///   naive     a neighborhood's weights in memory, neighbour by neighbour (neighborhood_forms.h)
 ///   product   a neighborhood's weights in memory, by matrix products
@@ -53,10 +50,12 @@ struct PyTorchTimings {
   std::string version;
   AttentionTiming pattern;  ///< with is_causal or a boolean mask
   AttentionTiming dense;
+  std::string kernel;   ///< that was fastest for the pattern, forward and backward; of a device
   bool masked = false;  ///< whether by a mask
 };
 
-/// scaled_dot_product_attention on as many threads, by a child process of `python`. Nothing, and
+/// scaled_dot_product_attention on the same device (on a GPU the fastest of its kernels: flash,
+/// cuDNN's, memory-efficient) or on as many threads, by a child process of `python`. Nothing, and
 /// the reason in `note`, where that Python or its torch cannot be had. `dense`: of an earlier
 /// measurement, instead of one more; may be null.
 std::optional<PyTorchTimings> time_pytorch(const std::string& python, const AttentionShape& shape,

@@ -21,9 +21,12 @@
 #include "tools/attention_bench.h"
 #include "tools/collectives_bench.h"
 #include "tools/command.h"
+#include "tools/device_bench.h"
+#include "tools/device_timing.h"
 #include "tools/mechanism_bench.h"
 #include "tools/metrics.h"
 #include "tools/op_profile.h"
+#include "tools/ops_bench.h"
 #include "tools/progress.h"
 #include "tools/temporary_folder.h"
 #include "tools/text.h"
@@ -42,20 +45,23 @@ struct BenchArguments {
 
 class StepWatch : public recipes::TrainObserver {
  public:
-  explicit StepWatch(const BenchArguments& arguments)
-      : warmup_(arguments.warmup), total_(arguments.warmup + arguments.steps), progress_(stderr) {
-    if (arguments.profile) profile.emplace();
+  StepWatch(const BenchArguments& arguments, Device device)
+      : device_(device),
+        warmup_(arguments.warmup),
+        total_(arguments.warmup + arguments.steps),
+        progress_(stderr) {
+    if (arguments.profile) profile.emplace(device);
   }
 
   void on_start(const recipes::StartReport&) override { waited_before_ = seconds_waited(); }
   void on_step(const recipes::StepReport& step) override {
     if (profile) profile->mark("data, clipping, optimizer");
     if (step.step == 1) first_step_seconds = seconds_since_start();
-    if (step.step == warmup_) allocator::reset_peak();
+    if (step.step == warmup_) allocator::reset_peak(device_);
     if (step.step > warmup_) {
       milliseconds.push_back(step.step_ms);
       waited_ms.push_back(1e3 * (seconds_waited() - waited_before_));
-      peak_bytes = allocator::stats().peak_bytes;
+      peak_bytes = allocator::stats(device_).peak_bytes;
     } else if (profile) {
       profile->reset();
     }
@@ -71,6 +77,7 @@ class StepWatch : public recipes::TrainObserver {
   std::optional<OpProfile> profile;
 
  private:
+  Device device_;
   int64_t warmup_;
   int64_t total_;
   Progress progress_;
@@ -133,10 +140,11 @@ void bench_step(const BenchArguments& arguments) {
   // Not the recipe's own number of steps where that is larger: the schedule depends on it.
   recipe.train.steps = std::max(recipe.train.steps, arguments.warmup + arguments.steps);
   recipe.train.eval_every = recipe.train.checkpoint_every = recipe.samples.every = 0;
-  allocator::reset_peak();
+  const Device device = device_from_name(recipe.device);
+  allocator::reset_peak(device);
 
   const TemporaryFolder folder;
-  StepWatch watch(arguments);
+  StepWatch watch(arguments, device);
   recipes::train({.recipe = recipe,
                   .run_dir = folder.file("run"),
                   .only_steps = arguments.warmup + arguments.steps},
@@ -157,6 +165,7 @@ void bench_step(const BenchArguments& arguments) {
     milliseconds.set("p90", quantile(watch.milliseconds, 0.9));
     Config document = Config::map();
     document.set("recipe", description.name);
+    document.set("device", device.to_string());
     document.set("precision", recipe.train.precision);
     document.set("ranks", ranks);
     document.set("threads", thread_count());
@@ -176,11 +185,10 @@ void bench_step(const BenchArguments& arguments) {
     if (watch.profile) document.set("ops", profile_config(*watch.profile, arguments.steps));
     return print_json(document);
   }
-  fmt::print("{}: {} parameters, {} {} a step, {} on {}{} {}\n", description.name,
+  fmt::print("{}: {} parameters, {} {} a step, {} on {}{}\n", description.name,
              grouped(description.parameters), grouped(description.items_per_step),
              description.item_name, recipe.train.precision,
-             ranks == 1 ? "" : fmt::format("{} ranks of ", ranks), thread_count(),
-             thread_count() == 1 ? "thread" : "threads");
+             ranks == 1 ? "" : fmt::format("{} ranks of ", ranks), place_text(device));
   Table table;
   table.row({"step", fmt::format("{:.2f} ms (median of {}; a tenth under {:.2f}, a tenth over "
                                  "{:.2f})",
@@ -213,7 +221,9 @@ void add_bench(CLI::App& heed) {
       *bench, "step", "measures a recipe's training step: time, throughput, arithmetic, memory");
   details(command,
           "Trains the recipe for a few steps in a temporary folder and reports the median step, "
-          "data loading and optimiser included. Under mpirun the ranks share it as in training; "
+          "data loading and optimiser included; on a device too, whose work a step waits for. With "
+          "--profile every op is waited for, so that such a step takes longer. Under mpirun the "
+          "ranks share it as in training; "
           "what is shown is rank 0's, with the time that it waited for others.");
   positional(command, "RECIPE", arguments->recipe, "a recipe file (docs/recipes.md)")->required();
   positional(command, "key=value", arguments->overrides,
@@ -229,12 +239,15 @@ void add_bench(CLI::App& heed) {
       command,
       {{"heed bench step recipes/base/shakespeare-char.yaml", ""},
        {"heed bench step recipes/base/shakespeare-small.yaml train.precision=bf16 --profile", ""},
+       {"heed bench step recipes/base/shakespeare-small.yaml device=cuda", ""},
        {"mpirun -np 2 heed bench step recipes/base/shakespeare-char.yaml parallel.sequence=2",
         ""}});
   command->callback([arguments] { bench_step(*arguments); });
   add_bench_attention(*bench);
   add_bench_mechanism(*bench);
   add_bench_collectives(*bench);
+  add_bench_device(*bench);
+  add_bench_ops(*bench);
 }
 
 }  // namespace heed::tools

@@ -5,15 +5,13 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <chrono>
 #include <fstream>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <sstream>
 
 #include "core/machine.h"
 #include "core/parallel.h"
-#include "core/tensor.h"
-#include "kernels/matmul/matmul.h"
+#include "tools/device_rates.h"
 
 namespace heed::tools {
 namespace {
@@ -30,25 +28,6 @@ int64_t group_number(const char* path) {
   std::ifstream file(path);
   int64_t value = 0;
   return file >> value ? value : 0;
-}
-
-double product_rate(DType dtype) {
-  using Clock = std::chrono::steady_clock;
-  constexpr int64_t kSize = 1024;
-  const Tensor a = Tensor::full({kSize, kSize}, 0.5, dtype);
-  const Tensor b = Tensor::full({kSize, kSize}, 0.25, dtype);
-  const Tensor out = Tensor::empty({kSize, kSize}, dtype);
-  double best = 1e30;
-  const auto start = Clock::now();
-  const auto elapsed = [](Clock::time_point from) {
-    return std::chrono::duration<double>(Clock::now() - from).count();
-  };
-  for (int run = 0; run < 3 || elapsed(start) < 0.3; ++run) {
-    const auto begin = Clock::now();
-    kernels::gemm(a, b, out);
-    best = std::min(best, elapsed(begin));
-  }
-  return 2.0 * kSize * kSize * kSize / best * 1e-9;
 }
 
 }  // namespace
@@ -77,7 +56,7 @@ Machine this_machine() {
   return machine;
 }
 
-double product_rate_f32() { return product_rate(DType::f32); }
-double product_rate_bf16() { return product_rate(DType::bf16); }
+double product_rate_f32() { return 1e-9 * product_rate(kCpu, DType::f32, 1024, 0.3); }
+double product_rate_bf16() { return 1e-9 * product_rate(kCpu, DType::bf16, 1024, 0.3); }
 
 }  // namespace heed::tools

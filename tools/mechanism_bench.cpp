@@ -12,6 +12,7 @@
 #include "nn/attention/registry.h"
 #include "tools/attention_timing.h"
 #include "tools/bench_pattern.h"
+#include "tools/device_timing.h"
 #include "tools/text.h"
 
 namespace heed::tools {
@@ -24,6 +25,7 @@ struct MechanismBench {
   std::vector<int64_t> grid;
   bool bidirectional = false, bf16 = false, json = false;
   double seconds = 1.0;
+  Device device = kCpu;
 };
 
 struct MechanismTiming {
@@ -34,20 +36,21 @@ struct MechanismTiming {
 
 const char* dtype_of(const MechanismBench& b) { return b.bf16 ? "bf16" : "f32"; }
 
-Tensor normal(const Shape& shape, uint64_t purpose, DType dtype) {
+Tensor normal(const Shape& shape, uint64_t purpose, DType dtype, Device device) {
   const Tensor t = Tensor::empty(shape, dtype);
   kernels::fill_normal(t, 0.0, 1.0, {1, purpose, 0});
-  return t;
+  return t.to(device);
 }
 
 MechanismTiming measure(const MechanismBench& b, const Config& slot) {
   const auto mechanism = nn::make_attention(slot, b.host);
   mechanism->initialise(1);
+  mechanism->to(b.device);
   const DType dtype = b.bf16 ? DType::bf16 : DType::f32;
   if (b.bf16) mechanism->compute_in(DType::bf16);
   const Shape shape{b.batch, b.tokens, b.host.dim};
-  Tensor x = normal(shape, 1, dtype);
-  const Tensor dy = normal(shape, 2, dtype);
+  Tensor x = normal(shape, 1, dtype, b.device);
+  const Tensor dy = normal(shape, 2, dtype, b.device);
   require_grad(x);
   nn::AttentionContext context;
   for (size_t i = 0; i < b.grid.size(); ++i) context.grid.insert(static_cast<int>(i), b.grid[i]);
@@ -56,18 +59,20 @@ MechanismTiming measure(const MechanismBench& b, const Config& slot) {
   MechanismTiming m;
   m.flops = static_cast<double>(b.batch) * mechanism->flops(b.tokens);
   m.parameters = mechanism->parameter_count();
-  const int64_t before = allocator::stats().in_use_bytes;
-  allocator::reset_peak();
-  m.time.forward = best_seconds(b.seconds, [&] {
+  const int64_t before = allocator::stats(b.device).in_use_bytes;
+  allocator::reset_peak(b.device);
+  const auto forward = [&] {
     const NoGrad none;
     mechanism->forward(x, context);
-  });
-  m.time.both = best_seconds(b.seconds, [&] {
+  };
+  const auto both = [&] {
     backward(mechanism->forward(x, context), dy);
     clear_grad(x);
     for (const auto& p : parameters) clear_grad(*p.tensor);
-  });
-  m.time.peak_bytes = allocator::stats().peak_bytes - before;
+  };
+  m.time.forward = best_seconds(b.seconds, forward, b.device);
+  m.time.both = best_seconds(b.seconds, both, b.device);
+  m.time.peak_bytes = allocator::stats(b.device).peak_bytes - before;
   return m;
 }
 
@@ -86,6 +91,7 @@ void bench_mechanism(const MechanismBench& b) {
   if (b.json) {
     Config document = Config::map();
     document.set("slot", slot);
+    document.set("device", b.device.to_string());
     document.set("threads", thread_count());
     document.set("batch", b.batch);
     document.set("tokens", b.tokens);
@@ -112,10 +118,10 @@ void bench_mechanism(const MechanismBench& b) {
   row(b.slot, own);
   row("softmax", softmax);
   fmt::print(
-      "[{}, {}, {}], {} heads, {}, {} thread{}\n{}{:.2f} times softmax's time forward, {:.2f} with "
+      "[{}, {}, {}], {} heads, {}, {}\n{}{:.2f} times softmax's time forward, {:.2f} with "
       "backward\n",
-      b.batch, b.tokens, b.host.dim, b.host.heads, dtype_of(b), thread_count(),
-      thread_count() == 1 ? "" : "s", table.to_string(), own.time.forward / softmax.time.forward,
+      b.batch, b.tokens, b.host.dim, b.host.heads, dtype_of(b), place_text(b.device),
+      table.to_string(), own.time.forward / softmax.time.forward,
       own.time.both / softmax.time.both);
 }
 
@@ -143,6 +149,8 @@ void add_bench_mechanism(CLI::App& bench) {
   count("--kv-heads", b.host.kv_heads, "heads of keys and values; 0: as many");
   const auto grid = std::make_shared<std::string>();
   option(command, "--grid", "HxW", *grid, "tokens on a map, instead of --tokens", false);
+  const auto device = std::make_shared<std::string>(b.device.to_string());
+  option(command, "--device", "DEVICE", *device, "cpu, cuda or cuda:N");
   option(command, "--position", "none|rotary|alibi", b.host.position, "positions in attention");
   command->add_flag("--bidirectional", b.bidirectional, "every token sees all others");
   command->add_flag("--bf16", b.bf16, "inputs and products in bf16");
@@ -151,8 +159,9 @@ void add_bench_mechanism(CLI::App& bench) {
   examples(command,
            {{"heed bench mechanism '{type: power, block: 64}' --tokens 4096", ""},
             {"heed bench mechanism neighborhood --grid 56x56 --bidirectional --batch 1", ""}});
-  command->callback([arguments, grid] {
+  command->callback([arguments, grid, device] {
     MechanismBench& own = *arguments;
+    own.device = device_of_option(*device);
     own.host.causal = !own.bidirectional;
     if (!grid->empty()) {
       own.grid = grid_lengths(*grid);

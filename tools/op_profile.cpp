@@ -4,6 +4,7 @@
 
 #include "autograd/tape.h"
 #include "core/work.h"
+#include "tools/device_timing.h"
 
 namespace heed::tools {
 namespace {
@@ -16,7 +17,7 @@ int64_t bytes_of(const std::vector<Tensor>& tensors) {
 
 }  // namespace
 
-OpProfile::OpProfile() {
+OpProfile::OpProfile(Device device) : device_(device) {
   set_tape_observer({
       .forward =
           [this](const char* op, const std::vector<Tensor>& inputs,
@@ -37,6 +38,7 @@ OpProfile::OpProfile() {
 OpProfile::~OpProfile() { set_tape_observer({}); }
 
 void OpProfile::mark(const std::string& what, int64_t bytes) {
+  wait_for(device_);
   const Clock::time_point now = Clock::now();
   auto line = std::find_if(lines_.begin(), lines_.end(),
                            [&](const Line& known) { return known.op == what; });

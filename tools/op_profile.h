@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/config.h"
+#include "core/device.h"
 
 namespace heed::tools {
 
@@ -14,7 +15,8 @@ namespace heed::tools {
 /// one, so what runs outside ops is counted with the op that follows it; steps end with mark().
 class OpProfile {
  public:
-  OpProfile();
+  /// Each report waits for what the device has to do.
+  explicit OpProfile(Device device = kCpu);
   ~OpProfile();
   OpProfile(const OpProfile&) = delete;
   OpProfile& operator=(const OpProfile&) = delete;
@@ -38,6 +40,7 @@ class OpProfile {
 
  private:
   using Clock = std::chrono::steady_clock;
+  Device device_;
   std::vector<Line> lines_;
   Clock::time_point last_ = Clock::now();
   double last_flops_ = 0.0;
