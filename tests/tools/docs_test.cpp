@@ -422,6 +422,8 @@ TEST_F(Docs, CommandsShownAreKnown) {
           help[command] += heed({"bench", "attention", "--help"}).out;
           help[command] += heed({"bench", "mechanism", "--help"}).out;
           help[command] += heed({"bench", "collectives", "--help"}).out;
+          help[command] += heed({"bench", "device", "--help"}).out;
+          help[command] += heed({"bench", "ops", "--help"}).out;
         }
       }
       const std::string rest = (*match)[2].str();

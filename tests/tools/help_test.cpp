@@ -40,6 +40,8 @@ TEST_F(Help, OfEveryCommandIsComplete) {
   for (const std::string& command : kCommands) expect_good_help({command});
   expect_good_help({"bench", "step"});
   expect_good_help({"bench", "attention"});
+  expect_good_help({"bench", "device"});
+  expect_good_help({"bench", "ops"});
 }
 
 TEST_F(Help, OfHeedNamesEveryCommand) {
