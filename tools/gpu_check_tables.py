@@ -6,152 +6,16 @@
   gpu_check_tables.py write [--record FILE] --docs FILE  puts them between the page's marks
   gpu_check_tables.py check [--record FILE] --docs FILE  1 unless the page has them already
 
-The page has two stretches that are written here: what was not measured yet, which is what the record lacks, and what was.
-Without a record nothing was. Needs Python 3.8, no packages.
+The page has two stretches that are written here: what was not measured yet, which is what the record
+lacks, and what was. Without a record nothing was. Needs Python 3.8, no packages.
 """
 import argparse
 import json
-import statistics
 import sys
 from pathlib import Path
 
-STEPS = ["tests", "memcheck", "racecheck", "nccl", "train", "ranks", "ceilings", "ops", "attention", "sparse", "step"]
-TESTED = ["tests", "memcheck", "racecheck", "nccl"]
-WIDTHS, LENGTHS, FORMS = (64, 128), (4096, 8192, 16384), ("dense", "causal")
-
-
-def wrong(message):
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
-
-
-# -- results of tools/gpu-check -> a record ---------------------------------------------------------
-
-def pairs_of(path):
-    """{"name": "NVIDIA H100", ...} of lines "name NVIDIA H100"."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    return dict(line.split(" ", 1) for line in lines if " " in line)
-
-
-def documents_of(folder):
-    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
-
-
-def counts_of(tests):
-    """Of a googletest report: how many passed, failed, skipped."""
-    count = {"passed": 0, "failed": 0, "skipped": 0}
-    for suite in tests.get("testsuites", []):
-        for test in suite["testsuite"]:
-            if test.get("status") == "NOTRUN":
-                continue
-            kind = "failed" if test.get("failures") else "skipped" if test["result"] == "SKIPPED" else "passed"
-            count[kind] += 1
-    return count
-
-
-def clocks_of(path):
-    """Medians over the step of the clocks (MHz), power (W) and temperature (C) that were sampled."""
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            rows.append([float(cell) for cell in line.split(",")])
-        except ValueError:
-            continue  # "[N/A]", or cut off
-    rows = [row for row in rows if len(row) == 4]
-    if not rows:
-        return {}
-    names = ("clock_mhz", "memory_clock_mhz", "power_w", "temperature_c")
-    return {name: statistics.median(column) for name, column in zip(names, zip(*rows))}
-
-
-def collect(results):
-    device = pairs_of(results / "device.txt")
-    if not device:
-        wrong(f"{results} holds no results of tools/gpu-check")
-    record = {"device": device, "steps": {}}
-    for name in STEPS:
-        state = pairs_of(results / name / "status.txt")
-        if not state:
-            continue
-        if state.get("build") != device.get("build"):
-            print(f"{name}: left out, of another build ({state.get('build')})", file=sys.stderr)
-            continue
-        step = {"status": state["status"], "seconds": int(state["seconds"])}
-        if state.get("why") and state["status"] == "skipped":
-            step["why"] = state["why"]
-        clocks = clocks_of(results / name / "clocks.csv")
-        if clocks:
-            step["clocks"] = clocks
-        documents = documents_of(results / name)
-        if "tests" in documents:
-            step["tests"] = counts_of(documents.pop("tests"))
-        if documents:
-            step["measured"] = documents
-        record["steps"][name] = step
-    return record
-
-
-# -- what a record holds ----------------------------------------------------------------------------
-
-class Record:
-    def __init__(self, content):
-        self.device = content.get("device", {})
-        self.steps = content.get("steps", {})
-
-    def measured(self, step):
-        return self.steps.get(step, {}).get("measured", {})
-
-    def passed(self, step):
-        found = self.steps.get(step, {})
-        counts = found.get("tests", {})
-        return found.get("status") == "passed" and (step not in TESTED or counts.get("passed", 0) > 0)
-
-    def attention(self):
-        """The measurements of the whole sizes, dense and causal."""
-        found = self.measured("attention")
-        return {(w, n, f): found[f"{f}-{w}-{n}"] for w in WIDTHS for n in LENGTHS for f in FORMS if f"{f}-{w}-{n}" in found}
-
-    def ceiling(self, dtype):
-        """FLOP/s * 1e-12 of the best product; None where none was measured."""
-        rates = [p["tflops"] for p in self.measured("ceilings").get("ceilings", {}).get("products", []) if p["dtype"] == dtype]
-        return max(rates, default=None)
-
-
-def beside_pytorch(record):
-    found = record.attention()
-    return found and all("pytorch_forward_ms" in one for one in found.values())
-
-
-def all_attention(record):
-    return len(record.attention()) == len(WIDTHS) * len(LENGTHS) * len(FORMS)
-
-
-# In the page's order: what it is, and whether the record has it.
-WANTED = [
-    ("the tests of every op and of every kind of attention on a device (`build/test_cuda`)", lambda r: r.passed("tests")),
-    ("the small ones of them under `compute-sanitizer`'s memcheck", lambda r: r.passed("memcheck")),
-    ("the small ones of them under `compute-sanitizer`'s racecheck", lambda r: r.passed("racecheck")),
-    ("NCCL's communicator on one rank (`build/test_nccl`)", lambda r: r.passed("nccl")),
-    ("a recipe's losses on a GPU beside the CPU's", lambda r: r.passed("train")),
-    ("2 to 4 ranks that share one GPU", lambda r: r.passed("ranks")),
-    ("the ceilings: a copy, products in f32 and bf16", lambda r: "ceilings" in r.measured("ceilings")),
-    ("ops that are bound by memory, beside a copy", lambda r: "heed" in r.measured("ops")),
-    ("ops that are bound by memory, beside PyTorch", lambda r: "torch" in r.measured("ops")),
-    ("fused attention, dense and causal, bf16, heads of 64 and 128, 4k to 16k tokens, forward and backward", all_attention),
-    ("the same attention in PyTorch's fused kernels (flash, cuDNN)", lambda r: all_attention(r) and beside_pytorch(r)),
-    ("sparse patterns beside our own dense attention", lambda r: bool(r.measured("sparse"))),
-    ("a training step of GPT-2 124M in bf16", lambda r: "heed" in r.measured("step")),
-    ("that step in PyTorch, compiled", lambda r: "torch" in r.measured("step")),
-]
-
-
-def missing(record):
-    lacking = [text for text, there in WANTED if not there(record)]
-    head = "Of what [`tools/gpu-check`](cuda.md#on-a-machine-with-a-gpu) measures on a GPU "
-    if not lacking:
-        return head + "nothing is missing: see [on a GPU](#on-a-gpu).\n"
-    head += "nothing has been measured:" if len(lacking) == len(WANTED) else "([measured](#on-a-gpu)) there is missing:"
-    return head + "\n\n" + "".join(f"- {text}\n" for text in lacking)
+sys.dont_write_bytecode = True  # of a module in the sources
+from gpu_check_record import STEPS, TESTED, Record, collect, missing, wrong  # noqa: E402
 
 
 # -- tables -----------------------------------------------------------------------------------------
@@ -182,7 +46,8 @@ def machine_text(record):
     if "driver" in d:
         parts.append(f"driver {d['driver']} (CUDA {d.get('cuda', '?')})")
     if "clock_mhz" in d:
-        parts.append(f"clocks up to {d['clock_mhz']} MHz, memory {d.get('memory_clock_mhz', '?')} MHz, {d.get('power_limit_w', '?')} W")
+        memory, power = d.get("memory_clock_mhz", "?"), d.get("power_limit_w", "?")
+        parts.append(f"clocks up to {d['clock_mhz']} MHz, memory {memory} MHz, {power} W")
     text = f"{', '.join(parts)}; {d.get('date', '?')[:10]}; {d.get('build', '?')}"
     if "pytorch" in d:
         text += f"; PyTorch {d['pytorch']}"
@@ -196,13 +61,15 @@ def clocks_text(record):
         if clocks and name not in TESTED:
             rows.append([name, f"{clocks['clock_mhz']:.0f} MHz", f"{clocks['memory_clock_mhz']:.0f} MHz",
                          f"{clocks['power_w']:.0f} W", f"{clocks['temperature_c']:.0f} C"])
-    return table(["while measuring (medians)", "clock", "memory", "power", "temperature"], rows) if rows else ""
+    header = ["while measuring (medians)", "clock", "memory", "power", "temperature"]
+    return table(header, rows) if rows else ""
 
 
 def tests_text(record):
     rows = []
-    names = {"tests": "`test_cuda`", "memcheck": "`test_cuda` under memcheck", "racecheck": "`test_cuda` under racecheck",
-             "nccl": "`test_nccl`, one rank", "train": "ten steps beside the CPU's", "ranks": "2, 3 and 4 ranks on the GPU beside one"}
+    names = {"tests": "`test_cuda`", "memcheck": "`test_cuda` under memcheck",
+             "racecheck": "`test_cuda` under racecheck", "nccl": "`test_nccl`, one rank",
+             "train": "ten steps beside the CPU's", "ranks": "2, 3 and 4 ranks on the GPU beside one"}
     for step, name in names.items():
         found = record.steps.get(step)
         if not found:
@@ -211,7 +78,8 @@ def tests_text(record):
         if "tests" in found:
             text += ": " + ", ".join(f"{count} {kind}" for kind, count in found["tests"].items() if count)
         if step in ("train", "ranks") and found.get("measured"):
-            text += ": losses within " + ", ".join(f"{one['largest_difference']:.1e} ({which})" for which, one in found["measured"].items())
+            text += ": losses within " + ", ".join(f"{one['largest_difference']:.1e} ({which})"
+                                                   for which, one in found["measured"].items())
         rows.append([name, text + (f" ({found['why']})" if found.get("why") else "")])
     return table(["test", "result"], rows) if rows else ""
 
@@ -221,7 +89,8 @@ def ceilings_text(record):
     if not found:
         return ""
     rows = [["copy, read and written", f"{found['copy_gb_s']:.0f} GB/s"]]
-    rows += [[f"product of {p['size']} x {p['size']}, {p['dtype']}", f"{p['tflops']:.1f} TFLOP/s"] for p in found["products"]]
+    for p in found["products"]:
+        rows.append([f"product of {p['size']} x {p['size']}, {p['dtype']}", f"{p['tflops']:.1f} TFLOP/s"])
     for key, name in (("to_device_gb_s", "host to device"), ("from_device_gb_s", "device to host")):
         if key in found:
             rows.append([name, f"{found[key]:.1f} GB/s"])
@@ -236,10 +105,12 @@ def ops_text(record):
     rows = []
     for one in ours["ops"]:
         beside = times.get((one["op"], one["dtype"]))
-        rows.append([one["op"], one["dtype"], f"{milliseconds(one['ms'])} ms", f"{one['gb_s']:.0f}", f"{100 * one['of_copy']:.0f}%",
-                     f"{milliseconds(beside['ms'])} ms, {beside['mode']}" if beside else "", ratio(beside and beside["ms"], one["ms"])])
-    return (f"Ops bound by memory on [{ours['rows']}, {ours['width']}] (`heed bench ops --device cuda`), beside a copy's "
-            f"{ours['copy_gb_s']:.0f} GB/s in the same run; PyTorch's better of eager and compiled:\n\n"
+        rows.append([one["op"], one["dtype"], f"{milliseconds(one['ms'])} ms", f"{one['gb_s']:.0f}",
+                     f"{100 * one['of_copy']:.0f}%",
+                     f"{milliseconds(beside['ms'])} ms, {beside['mode']}" if beside else "",
+                     ratio(beside and beside["ms"], one["ms"])])
+    return (f"Ops bound by memory on [{ours['rows']}, {ours['width']}] (`heed bench ops --device cuda`), beside a "
+            f"copy's {ours['copy_gb_s']:.0f} GB/s in the same run; PyTorch's better of eager and compiled:\n\n"
             + table(["op", "dtype", "heed", "GB/s", "of a copy", "PyTorch", "ratio"], rows))
 
 
@@ -254,12 +125,15 @@ def attention_text(record):
         for key in ("forward", "forward_backward"):
             ms, tflops = one[f"{key}_ms"], one[f"{key}_gflops"] * 1e-3
             theirs = one.get(f"pytorch_{key}_ms")
-            row += [f"{milliseconds(ms)} ms", f"{tflops:.0f}", share(tflops, peak), f"{milliseconds(theirs)} ms" if theirs else "", ratio(theirs, ms)]
+            row += [f"{milliseconds(ms)} ms", f"{tflops:.0f}", share(tflops, peak),
+                    f"{milliseconds(theirs)} ms" if theirs else "", ratio(theirs, ms)]
         rows.append(row + [one.get("pytorch_kernel", "")])
-    text = "Fused attention in bf16 (`heed bench attention --device cuda --dtype bf16 --pytorch`), TFLOP/s of the allowed pairs"
+    text = ("Fused attention in bf16 (`heed bench attention --device cuda --dtype bf16 --pytorch`), TFLOP/s of the "
+            "allowed pairs")
     text += f" and their share of a product's {peak:.0f}" if peak else ""
-    return text + ":\n\n" + table(
-        ["(B, H, N, D)", "", "forward", "TFLOP/s", "share", "PyTorch", "ratio", "with backward", "TFLOP/s", "share", "PyTorch", "ratio", "its kernel"], rows)
+    each = ["TFLOP/s", "share", "PyTorch", "ratio"]
+    header = ["(B, H, N, D)", "", "forward", *each, "with backward", *each, "its kernel"]
+    return text + ":\n\n" + table(header, rows)
 
 
 def sparse_text(record):
@@ -271,11 +145,13 @@ def sparse_text(record):
         row = [f"`{one['pattern']}`", f"{one['tokens']}, {one['head_dim']}", f"{100 * one['density']:.1f}%"]
         for key in ("forward", "forward_backward"):
             own, dense = one[f"{key}_ms"], one[f"dense_{key}_ms"]
-            row += [f"{milliseconds(own)} ms", f"{100 * own / dense:.1f}%", f"{100 * one['density'] * dense / own:.0f}%"]
+            ideal = one["density"] * dense
+            row += [f"{milliseconds(own)} ms", f"{100 * own / dense:.1f}%", f"{100 * ideal / own:.0f}%"]
         rows.append(row)
-    return ("Sparse patterns beside our own dense attention of the same shape: its share of dense's time, and how much of the speed-up "
-            "that the share of pairs alone would give:\n\n"
-            + table(["pattern", "N, D", "pairs", "forward", "of dense", "of ideal", "with backward", "of dense", "of ideal"], rows))
+    each = ["of dense", "of ideal"]
+    return ("Sparse patterns beside our own dense attention of the same shape: the share of dense's time, and of the "
+            "speed-up that the share of pairs alone would give:\n\n"
+            + table(["pattern", "N, D", "pairs", "forward", *each, "with backward", *each], rows))
 
 
 def step_text(record):
@@ -286,23 +162,26 @@ def step_text(record):
     tokens = ours["items_per_second"]
     flops = ours["gflops"] * 1e-3
     per_token = flops / tokens
-    rows = [["heed", str(ours["items_per_step"]), f"{milliseconds(ours['step_ms']['median'])} ms", f"{tokens:.0f}", f"{flops:.0f}", share(flops, peak),
-             f"{ours['peak_tensor_bytes'] / 2**30:.1f} GiB"]]
+    rows = [["heed", str(ours["items_per_step"]), f"{milliseconds(ours['step_ms']['median'])} ms", f"{tokens:.0f}",
+             f"{flops:.0f}", share(flops, peak), f"{ours['peak_tensor_bytes'] / 2**30:.1f} GiB"]]
     if theirs:
         speed = theirs["tokens_per_second"]
         memory = f"{theirs['peak_tensor_mib'] / 1024:.1f} GiB" if "peak_tensor_mib" in theirs else ""
-        rows.append([f"PyTorch {theirs['version']}, {theirs['mode']}", str(theirs["tokens_per_step"]), f"{milliseconds(theirs['ms'])} ms", f"{speed:.0f}",
-                     f"{speed * per_token:.0f}", share(speed * per_token, peak), memory])
+        rows.append([f"PyTorch {theirs['version']}, {theirs['mode']}", str(theirs["tokens_per_step"]),
+                     f"{milliseconds(theirs['ms'])} ms", f"{speed:.0f}", f"{speed * per_token:.0f}",
+                     share(speed * per_token, peak), memory])
     text = "A training step of GPT-2 124M, bf16 with f32 master weights, 1024 tokens, the largest batch that fits each"
-    text += f": heed trains {tokens / theirs['tokens_per_second']:.2f} times as many tokens a second" if theirs else ""
-    return text + ":\n\n" + table(["", "tokens a step", "step", "tokens/s", "TFLOP/s", "of a product", "tensors at most"], rows)
+    if theirs:
+        text += f": heed trains {tokens / theirs['tokens_per_second']:.2f} times as many tokens a second"
+    header = ["", "tokens a step", "step", "tokens/s", "TFLOP/s", "of a product", "tensors at most"]
+    return text + ":\n\n" + table(header, rows)
 
 
 def tables(record):
     if not record.steps:
         return ""
-    parts = [machine_text(record), clocks_text(record), tests_text(record), ceilings_text(record), ops_text(record),
-             attention_text(record), sparse_text(record), step_text(record)]
+    parts = [part(record) for part in (machine_text, clocks_text, tests_text, ceilings_text, ops_text, attention_text,
+                                       sparse_text, step_text)]
     return "## On a GPU\n\n" + "\n".join(part for part in parts if part)
 
 
