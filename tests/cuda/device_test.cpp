@@ -173,7 +173,7 @@ TEST(DeviceSgd, IsTheCpus) {
           std::vector<kernels::SgdUpdate> updates;
           for (const int64_t n : {1, 37, 16384 + 64}) {
             const auto own = [&](const char* name, DType type) {
-              return normal({n}, name, type).to(kOther).to(device);
+              return normal({n}, name, type).to(kDevice).to(device);
             };
             const DType wide = dtype == DType::f64 ? DType::f64 : DType::f32;
             updates.push_back({.parameter = own("p", dtype),
