@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "core/device_runtime.h"
-#include "tests/cuda/device_under_test.h"  // last: above, testing is googletest's namespace
+#include "tests/cuda/device_under_test.h"
 #include "tests/recipes/runs.h"
 
 namespace heed::recipes {

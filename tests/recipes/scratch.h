@@ -14,7 +14,7 @@ namespace heed::recipes {
 class Scratch {
  public:
   Scratch() {
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+    const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
     path_ = std::filesystem::temp_directory_path() /
             (std::string("heed-") + test->test_suite_name() + "-" + test->name() + "-" +
              std::to_string(getpid()) + "-" + std::to_string(count_++));
