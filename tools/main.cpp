@@ -11,6 +11,7 @@
 #include "core/parallel.h"
 #include "distributed/world.h"
 #include "tools/command.h"
+#include "tools/revision.h"
 
 namespace heed::tools {
 namespace {
@@ -45,7 +46,8 @@ void share_cores() {
 }
 
 std::string version() {
-  return fmt::format("heed {} ({}, {})", HEED_VERSION, HEED_BUILD_TYPE, HEED_COMPILER);
+  return fmt::format("heed {} ({}; {}, {})", HEED_VERSION, revision(), HEED_BUILD_TYPE,
+                     HEED_COMPILER);
 }
 
 // The subcommand that the arguments lead to, as far as they do, and its full name.
