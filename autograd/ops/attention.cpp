@@ -7,7 +7,6 @@
 #include "kernels/attention/merge.h"
 #include "kernels/attention/probabilities.h"
 #include "kernels/copy/copy.h"
-#include "kernels/position/rotary.h"
 
 namespace heed {
 namespace {
@@ -171,7 +170,7 @@ Tensor rotary(const Tensor& x, const Tensor& positions, const RotaryOptions& opt
   HEED_CHECK(x.rank() == 4, "rotary: x must be [B, H, N, D], got {}", x);
   const kernels::RotaryTable table =
       kernels::rotary_table(positions, x.size(0), x.size(2), x.size(3), options.rotary_dim,
-                            options.base, options.interleaved, x.dtype());
+                            options.base, options.interleaved, x.dtype(), options.scaling);
   auto rotate = [table](const Tensor& from, bool inverse) {
     const Tensor to =
         views::transpose(Tensor::empty({from.size(0), from.size(2), from.size(1), from.size(3)},
@@ -189,7 +188,7 @@ Tensor rotary_qkv(const Tensor& qkv, int64_t heads, int64_t kv_heads, const Tens
   const int64_t head_dim = PackedParts("rotary_qkv", qkv, heads, kv_heads).q.size(3);
   const kernels::RotaryTable table =
       kernels::rotary_table(positions, qkv.size(0), qkv.size(1), head_dim, options.rotary_dim,
-                            options.base, options.interleaved, qkv.dtype());
+                            options.base, options.interleaved, qkv.dtype(), options.scaling);
   // Query and key heads are neighbours: one rotation covers both; the values are copied.
   auto rotate = [table, heads, kv_heads, head_dim](const Tensor& from, bool inverse) {
     const Tensor to = Tensor::empty(from.shape(), from.dtype(), from.device());

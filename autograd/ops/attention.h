@@ -8,6 +8,7 @@
 
 #include "autograd/tape.h"
 #include "kernels/attention/attention.h"
+#include "kernels/position/rotary.h"
 
 namespace heed {
 
@@ -58,6 +59,7 @@ struct RotaryOptions {
   double base = 10000.0;
   int64_t rotary_dim = 0;
   bool interleaved = false;  ///< pairs (2i, 2i+1) instead of the half-split (i, i + d/2)
+  kernels::RotaryScaling scaling = {};
 };
 Tensor rotary(const Tensor& x, const Tensor& positions, const RotaryOptions& options = {});
 /// The same on the q and k parts of a packed tensor.

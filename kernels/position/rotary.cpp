@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <vector>
 
 #include "core/op_call.h"
@@ -29,6 +30,7 @@ struct TableKey {
   int64_t rotary_dim = 0;
   double base = 0.0;
   DType dtype = DType::f32;
+  RotaryScaling scaling = {};
   bool operator==(const TableKey&) const = default;
 };
 
@@ -38,7 +40,7 @@ void fill_table(const TableKey& key, const Tensor& cos, const Tensor& sin) {
   std::vector<double> frequency(static_cast<size_t>(pairs));
   for (int64_t i = 0; i < pairs; ++i) {
     const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(key.rotary_dim);
-    frequency[static_cast<size_t>(i)] = std::pow(key.base, exponent);
+    frequency[static_cast<size_t>(i)] = key.scaling(std::pow(key.base, exponent));
   }
   A *c = cos.data<A>(), *s = sin.data<A>();
   parallel_for(static_cast<int64_t>(key.positions.size()), 64, [&](int64_t begin, int64_t end) {
@@ -118,8 +120,17 @@ void rotate_on_device(const Tensor& x, const Tensor& y, const RotaryTable& host,
 
 }  // namespace
 
+double RotaryScaling::operator()(double frequency) const {
+  if (kind == Kind::none) return frequency;
+  if (kind == Kind::linear) return frequency / factor;
+  const double turns = static_cast<double>(context) * frequency / (2.0 * std::numbers::pi);
+  const double kept = std::clamp((turns - low) / (high - low), 0.0, 1.0);
+  return (1.0 - kept) * frequency / factor + kept * frequency;
+}
+
 RotaryTable rotary_table(const Tensor& positions, int64_t batch, int64_t rows, int64_t head_dim,
-                         int64_t rotary_dim, double base, bool interleaved, DType dtype) {
+                         int64_t rotary_dim, double base, bool interleaved, DType dtype,
+                         const RotaryScaling& scaling) {
   if (rotary_dim == 0) rotary_dim = head_dim;
   HEED_CHECK(rotary_dim > 0 && rotary_dim <= head_dim && rotary_dim % 2 == 0,
              "rotary: cannot rotate {} of {} features (an even number up to all)", rotary_dim,
@@ -129,7 +140,7 @@ RotaryTable rotary_table(const Tensor& positions, int64_t batch, int64_t rows, i
                  (positions.shape() == Shape{rows} || positions.shape() == Shape{batch, rows}),
              "rotary: positions {} are not i64[{}] or i64[{}, {}]", positions, rows, batch, rows);
   const DType table_dtype = dtype == DType::f64 ? DType::f64 : DType::f32;
-  TableKey key{positions.to_vector<int64_t>(), rotary_dim, base, table_dtype};
+  TableKey key{positions.to_vector<int64_t>(), rotary_dim, base, table_dtype, scaling};
 
   thread_local TableKey last_key;
   thread_local RotaryTable last;

@@ -16,6 +16,7 @@ void AttentionHost::options(Options& o) {
   o.field("rotary_dim", rotary_dim, "rotary: features of a head that rotate; 0 means all",
           {.min = 0});
   o.field("rope_interleaved", rope_interleaved, "rotary: pairs (2i, 2i+1), not (i, i + d/2)");
+  o.field("rope_scaling", rope_scaling, "rotary: other frequencies, for longer contexts");
   o.field("bias", bias, "biases in the projections");
   o.field("qkv_bias", qkv_bias, "biases in the q, k, v projections even without `bias`");
   o.field("out_bias", out_bias, "a bias in the projection back even without `bias`");

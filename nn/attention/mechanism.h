@@ -6,6 +6,7 @@
 #include "core/options.h"
 #include "nn/attention/kv_cache.h"
 #include "nn/layers/feed_forward.h"
+#include "nn/layers/rotary.h"
 #include "nn/module.h"
 #include "nn/tensor_split.h"
 
@@ -22,6 +23,7 @@ struct AttentionHost {
   double rope_base = 10000.0;
   int64_t rotary_dim = 0;
   bool rope_interleaved = false;
+  RopeScaling rope_scaling;
   bool bias = true;
   bool qkv_bias = false;
   bool out_bias = false;

@@ -31,8 +31,10 @@ AttentionHost attention_host(const GptOptions& options, int64_t layer) {
   if (options.position == "rotary" || options.position == "alibi") host.position = options.position;
   host.rope_base = options.rope_base;
   host.rotary_dim = options.rotary_dim;
+  host.rope_scaling = options.rope_scaling;
   host.bias = options.bias;
   host.qkv_bias = options.qkv_bias;
+  host.out_bias = options.out_bias;
   host.qk_norm = options.qk_norm;
   host.norm_eps = options.norm_eps;
   host.dropout = options.attention_dropout.value_or(options.dropout);

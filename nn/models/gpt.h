@@ -20,6 +20,7 @@
 #include "nn/layers/learned_position.h"
 #include "nn/layers/linear.h"
 #include "nn/layers/norm.h"
+#include "nn/layers/rotary.h"
 #include "nn/layers/sinusoidal_position.h"
 #include "nn/models/block_stack.h"
 #include "nn/models/language_model.h"
@@ -51,9 +52,11 @@ struct GptOptions {
   std::string position = "learned";
   double rope_base = 10000.0;
   int64_t rotary_dim = 0;
+  RopeScaling rope_scaling;
   bool parallel_residual = false;
   bool bias = true;
   bool qkv_bias = false;
+  bool out_bias = false;
   bool qk_norm = false;
   bool tied = true;
   double dropout = 0.0;

@@ -138,10 +138,12 @@ void GptOptions::options(Options& o) {
           {.above = 0});
   o.field("rotary_dim", rotary_dim, "rotary: features of a head that rotate; 0 means all",
           {.min = 0});
+  o.field("rope_scaling", rope_scaling, "rotary: other frequencies, for longer contexts");
   o.field("parallel_residual", parallel_residual,
           "attention and feed-forward layer read the same stream, side by side (GPT-NeoX)");
   o.field("bias", bias, "biases in linear layers and layer norms");
   o.field("qkv_bias", qkv_bias, "biases in the q, k, v projections even without `bias`");
+  o.field("out_bias", out_bias, "a bias in attention's projection back even without `bias`");
   o.field("qk_norm", qk_norm, "RMS-normalise each head's queries and keys");
   o.field("tied", tied, "the output projection is the token embedding");
   o.field("dropout", dropout, "dropout after embedding, in attention and before residual additions",

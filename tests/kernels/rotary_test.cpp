@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numbers>
 
 #include "core/random.h"
 #include "core/views.h"
@@ -81,6 +82,29 @@ TEST(Rotary, TheInverseUndoesIt) {
     const auto a = x.to_vector<double>(), b = back.to_vector<double>();
     for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 8 * 0x1p-53);
   }
+}
+
+TEST(Rotary, ScalingDividesFrequenciesByHowOftenTheyTurn) {
+  using Kind = kernels::RotaryScaling::Kind;
+  constexpr double kTurn = 2.0 * std::numbers::pi;
+  const kernels::RotaryScaling llama3{Kind::llama3, 8.0, 1.0, 4.0, 100};
+  const auto turns = [](double count) { return count * kTurn / 100.0; };  // in those 100 tokens
+  EXPECT_DOUBLE_EQ(llama3(turns(0.5)), turns(0.5) / 8.0);
+  EXPECT_DOUBLE_EQ(llama3(turns(5.0)), turns(5.0));
+  EXPECT_DOUBLE_EQ(llama3(turns(2.5)), turns(2.5) * (0.5 / 8.0 + 0.5));  // halfway from 1 to 4
+  EXPECT_DOUBLE_EQ((kernels::RotaryScaling{Kind::linear, 4.0}(0.3)), 0.075);
+  EXPECT_EQ(kernels::RotaryScaling{}(0.3), 0.3);
+}
+
+TEST(Rotary, ATableIsNotTakenForOneOfAnotherScaling) {
+  const Tensor positions = Tensor::from<int64_t>({3, 9}, {2});
+  const auto cosines = [&](const kernels::RotaryScaling& scaling) {
+    return kernels::rotary_table(positions, 1, 2, 4, 0, 10000.0, false, DType::f64, scaling)
+        .cos.to_vector<double>();
+  };
+  const auto plain = cosines({}), halved = cosines({kernels::RotaryScaling::Kind::linear, 2.0});
+  EXPECT_DOUBLE_EQ(plain[0], std::cos(3.0));
+  EXPECT_DOUBLE_EQ(halved[0], std::cos(1.5));
 }
 
 TEST(Rotary, ReadsStridedHeads) {
