@@ -62,6 +62,14 @@ TransformerBlockOptions block_options(const EncoderOptions& o, int64_t layer) {
   return block;
 }
 
+/// Positions that begin at `offset`, not at 0.
+Tensor behind(const Tensor& positions, int64_t offset) {
+  if (offset == 0) return positions;
+  std::vector<int64_t> moved = positions.to_vector<int64_t>();
+  for (int64_t& position : moved) position += offset;
+  return Tensor::from(moved, positions.shape());
+}
+
 const EncoderOptions& checked(const EncoderOptions& o) {
   if (o.vocab <= 0) {
     fail_request("model encoder: `vocab` is not given (a recipe takes it from its tokenizer)");
@@ -91,6 +99,10 @@ void EncoderOptions::options(Options& o) {
           "how the model knows the order of tokens; sinusoidal ones stand beside embeddings times "
           "sqrt(dim)",
           {.one_of = {"learned", "sinusoidal", "rotary", "none"}});
+  o.field("position_offset", position_offset,
+          "learned: the table's row of the first token (RoBERTa, whose rows before it are those of "
+          "padding, has 2)",
+          {.min = 0});
   o.field("token_types", token_types, "kinds of segments with an embedding; 0: none", {.min = 0});
   o.field("pool", pool, "the vector of a sequence: its first state or the mean",
           {.one_of = {"cls", "mean"}});
@@ -107,6 +119,8 @@ void EncoderOptions::options(Options& o) {
           {.above = 0});
   o.field("attention", attention, "the attention mechanism: `type` and its own keys",
           {.registry = "attentions"});
+  o.check(position_offset == 0 || position == "learned", "position_offset",
+          "position_offset is for learned positions");
   o.check(heads < 1 || dim % heads == 0, "heads",
           fmt::format("heads ({}) must divide dim ({})", heads, dim));
   o.check(position != "rotary" || heads < 1 || dim / heads % 2 == 0, "position",
@@ -129,7 +143,7 @@ Encoder::Encoder(const EncoderOptions& o)
   children({{"embed", embed}});
   if (o.position == "learned") {
     position = std::make_unique<LearnedPosition>(
-        LearnedPositionOptions{.context = o.context, .dim = o.dim}, normal);
+        LearnedPositionOptions{.context = o.context + o.position_offset, .dim = o.dim}, normal);
     children({{"position", *position}});
   } else if (o.position == "sinusoidal") {
     sinusoidal = std::make_unique<SinusoidalPosition>(beside_embedding(o.dim));
@@ -180,7 +194,7 @@ Tensor Encoder::own_features(const Tensor& ids, const Tensor& lengths, const Ten
   const auto own = [&](const Tensor& x) { return split ? split->own(x) : x; };
   const auto start = [&] {
     Tensor x = embed(own(ids));
-    if (position) x = position->forward(x, context.positions);
+    if (position) x = position->forward(x, behind(context.positions, options_.position_offset));
     if (sinusoidal) x = sinusoidal->forward(x, context.positions);
     if (token_types) {
       const Tensor first = Tensor::zeros({1, 1}, DType::i64);

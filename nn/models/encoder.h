@@ -33,6 +33,7 @@ struct EncoderOptions {
   double norm_eps = 1e-12;
   bool norm_first = false;
   std::string position = "learned";
+  int64_t position_offset = 0;
   int64_t token_types = 0;
   std::string pool = "cls";
   bool pooler = true;

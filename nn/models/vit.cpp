@@ -66,6 +66,10 @@ Vit::Vit(const VitOptions& o)
     cls = Tensor::empty({1, 1, o.dim});
     parameters({{"cls", cls, init::truncated_normal(kInitStd)}});
   }
+  if (o.registers > 0) {
+    registers = Tensor::empty({1, o.registers, o.dim});
+    parameters({{"registers", registers, init::truncated_normal(kInitStd)}});
+  }
   if (o.position == "learned") {
     position = std::make_unique<LearnedPosition>(
         LearnedPositionOptions{.context = vit_tokens(o), .dim = o.dim},
@@ -88,7 +92,7 @@ Vit::Vit(const VitOptions& o)
 Tensor Vit::resized_table(const std::string& name, const Tensor& given) const {
   if (name != "position.weight") return {};
   const Shape grid = vit_grid(options_);
-  return resized_rows(given, cls.defined() ? 1 : 0, grid[0], grid[1]);
+  return resized_rows(given, vit_globals(options_), grid[0], grid[1]);
 }
 
 ClassifierInput Vit::input() const {
@@ -112,12 +116,14 @@ Tensor Vit::features(const Tensor& images) {
   const AttentionContext context{
       .positions = split ? split->positions(tokens) : position_ids(0, tokens),
       .grid = vit_grid(options_),
-      .globals = cls.defined() ? 1 : 0};
+      .globals = vit_globals(options_)};
   const auto start = [&] {
     Tensor x = patches(cast(images, compute_dtype()));
-    if (cls.defined()) {
-      x = concat({expand(cast(cls, x.dtype()), {batch, 1, options_.dim}), x}, 1);
-    }
+    const auto of_each_image = [&](const Tensor& learned) {
+      return expand(cast(learned, x.dtype()), {batch, learned.size(1), options_.dim});
+    };
+    if (registers.defined()) x = concat({of_each_image(registers), x}, 1);
+    if (cls.defined()) x = concat({of_each_image(cls), x}, 1);
     if (split) x = split->own(x);
     if (position) x = position->forward(x, context.positions);
     if (sinusoidal) x = sinusoidal->forward(x, context.positions);

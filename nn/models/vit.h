@@ -41,6 +41,7 @@ class Vit : public Classifier, public SharesTokens, public ResizesTables {
   std::unique_ptr<PatchEmbed> patch_embed;  // or null, and then:
   std::unique_ptr<ConvTokenizer> tokenizer;
   Tensor cls;                                      // [1, 1, dim], or undefined
+  Tensor registers;                                // [1, registers, dim], or undefined
   std::unique_ptr<LearnedPosition> position;       // or null
   std::unique_ptr<SinusoidalPosition> sinusoidal;  // or null
   Dropout dropout;

@@ -61,6 +61,10 @@ void VitOptions::options(Options& o) {
       "what is classified: a class token's state, the mean of the patches', or their sum weighted "
       "by a learned softmax",
       {.one_of = {"cls", "mean", "attention"}});
+  o.field("registers", registers,
+          "learned tokens between the class token and the patches that are not read out: DeiT's "
+          "distillation token (arXiv 2012.12877), or registers (arXiv 2309.16588)",
+          {.min = 0});
   o.field("dropout", dropout, "dropout of embeddings and branches", {.min = 0, .below = 1});
   o.field("attention_dropout", attention_dropout, "dropout of attention probabilities",
           {.min = 0, .below = 1});
@@ -72,6 +76,7 @@ void VitOptions::options(Options& o) {
           "recompute each block in the backward pass instead of keeping its activations");
   o.field("attention", attention, "the attention mechanism: `type` and its own keys",
           {.registry = "attentions"});
+  o.check(registers == 0 || pool == "cls", "registers", "registers stand beside a class token");
   o.check(heads < 1 || dim % heads == 0, "heads",
           fmt::format("heads ({}) must divide dim ({})", heads, dim));
   o.check(position != "rotary" || heads < 1 || dim / heads % 2 == 0, "position",
@@ -109,6 +114,8 @@ Shape vit_grid(const VitOptions& o) {
   return tokenizer_options(o).grid({o.height, o.width});
 }
 
-int64_t vit_tokens(const VitOptions& o) { return vit_grid(o).numel() + (o.pool == "cls" ? 1 : 0); }
+int64_t vit_globals(const VitOptions& o) { return o.pool == "cls" ? 1 + o.registers : 0; }
+
+int64_t vit_tokens(const VitOptions& o) { return vit_globals(o) + vit_grid(o).numel(); }
 
 }  // namespace heed::nn

@@ -34,6 +34,7 @@ struct VitOptions {
   std::string position = "learned";
   double position_std = 0.02;
   std::string pool = "cls";
+  int64_t registers = 0;
   double dropout = 0.0;
   double attention_dropout = 0.0;
   double drop_path = 0.0;
@@ -53,7 +54,9 @@ VitOptions read_vit_options(const Config& config);
 ConvTokenizerOptions tokenizer_options(const VitOptions& o);
 /// Extents of the map of patches [H', W'] for the options' image.
 Shape vit_grid(const VitOptions& o);
-/// Tokens of an image: its patches and the class token.
+/// Tokens before the patches: the class token and registers.
+int64_t vit_globals(const VitOptions& o);
+/// Tokens of an image: these and its patches.
 int64_t vit_tokens(const VitOptions& o);
 
 }  // namespace heed::nn

@@ -96,13 +96,24 @@ def feed_forward(w, x, kind, prefix=""):
     return linear(w, ACTIVATIONS[kind](linear(w, x, prefix + "up.")), prefix + "down.")
 
 
-def rotate(x, base=10000.0, rotary_dim=0, interleaved=False, positions=None):
+def scaled(frequency, type="none", factor=1.0, low=1.0, high=4.0, context=8192):
+    """Rotary frequencies for a longer context, as Llama 3.1's own code has them."""
+    wavelength = 2 * math.pi / frequency
+    if type == "none":
+        return frequency
+    smooth = (context / wavelength - low) / (high - low)
+    between = (1 - smooth) * frequency / factor + smooth * frequency
+    far = torch.where(wavelength > context / low, frequency / factor, between)
+    return torch.where(wavelength < context / high, frequency, far) if type == "llama3" else frequency / factor
+
+
+def rotate(x, base=10000.0, rotary_dim=0, interleaved=False, positions=None, scaling={}):
     """RoFormer's rotation of x [B, H, N, D], through complex numbers."""
     count = x.shape[-2]
     if positions is None:
         positions = torch.arange(count)
     d = rotary_dim or x.shape[-1]
-    angles = positions[..., None].double() * base ** (-torch.arange(0, d, 2).double() / d)
+    angles = positions[..., None].double() * scaled(base ** (-torch.arange(0, d, 2).double() / d), **scaling)
     turn = torch.polar(torch.ones_like(angles), angles).to(torch.complex128)
     if positions.dim() == 2:
         turn = turn[:, None]
@@ -139,7 +150,8 @@ def attention(w, x, c, prefix="", lengths=None, bias=None, sees=None, terms=None
         q = rms_norm(w, q, prefix + "q_norm.", c.get("norm_eps", 1e-6))
         k = rms_norm(w, k, prefix + "k_norm.", c.get("norm_eps", 1e-6))
     if c.get("position") == "rotary":
-        style = {"rotary_dim": c.get("rotary_dim", 0), "interleaved": c.get("rope_interleaved", False)}
+        style = {"rotary_dim": c.get("rotary_dim", 0), "interleaved": c.get("rope_interleaved", False),
+                 "scaling": c.get("rope_scaling", {})}
         q, k = (rotate(t, c.get("rope_base", 10000.0), **style) for t in (q, k))
     k, v = (t.repeat_interleave(heads // kv_heads, dim=1) for t in (k, v))
     if project is not None:
@@ -246,7 +258,8 @@ def encoder(w, i, c):
     norm = lambda x, name: norms[c.get("norm", "layer_norm")](w, x, name, c["norm_eps"])
     x = w["embed.weight"][ids]
     if c["position"] == "learned":
-        x = x + w["position.weight"][: ids.shape[1]]
+        first = c.get("position_offset", 0)
+        x = x + w["position.weight"][first : first + ids.shape[1]]
     if c["position"] == "sinusoidal":
         x = x * math.sqrt(c["dim"]) + sinusoids(ids.shape[1], c["dim"])
     if c.get("token_types"):
@@ -379,8 +392,9 @@ def vit(w, i, c):
         x = conv_tokenizer(w, i["x"], {"kernel": c.get("stem_kernel", 3)}, "tokenizer.")
     else:
         x = patch_embed(w, i["x"], c, "patch_embed.").flatten(1, 2)
-    if "cls" in w:
-        x = torch.cat([w["cls"].expand(len(x), 1, -1), x], 1)
+    for tokens in "registers", "cls":
+        if tokens in w:
+            x = torch.cat([w[tokens].expand(len(x), -1, -1), x], 1)
     if c["position"] == "learned":
         x = x + w["position.weight"]
     if c["position"] == "sinusoidal":
@@ -1113,7 +1127,9 @@ def position_cases():
     for config in [{"dim": 24}, {"dim": 7, "base": 100.0}]:
         yield Case("sinusoidal_position", config, {"x": normal(2, 40, config["dim"])},
                    lambda w, i, c: [i["x"] + sinusoids(40, c["dim"], c.get("base", 10000.0))], 1, 1)
-    for config in [{}, {"base": 500.0, "rotary_dim": 8}, {"interleaved": True}]:
+    for config in [{}, {"base": 500.0, "rotary_dim": 8}, {"interleaved": True},
+                   {"scaling": {"type": "linear", "factor": 3.0}},
+                   {"scaling": {"type": "llama3", "factor": 8.0, "context": 700}}]:
         yield Case("rotary", config, {"x": normal(2, 3, 20, 16), "positions": ids(4000, 20)},
                    lambda w, i, c: [rotate(i["x"], positions=i["positions"], **c)], 4000**2, 1)
     for heads in (8, 12, 3):
@@ -1130,6 +1146,8 @@ def attention_cases():
         {"dim": 24, "heads": 3, "kv_heads": 1, "position": "alibi", "scale": 0.3},
         {"dim": 20, "heads": 2, "head_dim": 16, "qk_norm": True, "position": "rotary",
          "rope_base": 500.0, "bias": False, "qkv_bias": True},
+        {"dim": 24, "heads": 3, "position": "rotary", "bias": False, "qkv_bias": True, "out_bias": True,
+         "rope_scaling": {"type": "llama3", "factor": 4.0, "low": 0.5, "high": 2.0, "context": 64}},
     ]:
         yield Case("softmax", config, {"x": normal(2, 37, config["dim"])},
                    lambda w, i, c: [attention(w, i["x"], c)], 128, 8)
@@ -1360,6 +1378,7 @@ def model_cases():
         llama,
         dict(llama, head_dim=16, qk_norm=True, rope_base=1e6, norm_eps=1e-6, tied=True),
         dict(llama, kv_heads=1, qkv_bias=True, mlp="gelu"),
+        dict(llama, qkv_bias=True, out_bias=True, rope_scaling={"type": "llama3", "factor": 8.0, "context": 16}),
         dict(gpt2, position="rotary", rotary_dim=4, parallel_residual=True, tied=False),
     ]:
         inputs = {"ids": ids(61, 3, 29), "targets": ids(61, 3, 29)}
@@ -1395,6 +1414,7 @@ def encoder_cases():
     for config, inputs in [
         (bert, sentences),
         (dict(bert, pool="mean", pooler=False, mlm=False), sentences),
+        (dict(bert, position_offset=2), sentences),
         (dict(bert, norm_first=True, position="rotary", norm="rms_norm", norm_eps=1e-6,
               mlp="swiglu", checkpointing=True), {"ids": ids(61, 4, 19)}),
         (dict(bert, position="sinusoidal", token_types=0, classes=0, hidden=50, mlp="relu"),
@@ -1450,6 +1470,7 @@ def vision_model_cases():
         dict(small, position="sinusoidal", norm="rms_norm", mlp="swiglu", channels=1,
              checkpointing=True),
         dict(small, pool="mean", position="none", hidden=50, mlp="silu"),
+        dict(small, registers=2),
         # Compact transformers: CVT and CCT.
         dict(small, pool="attention", normed_stream=True, qkv_bias=False, norm_eps=1e-5, hidden=36),
         dict(small, pool="attention", normed_stream=True, qkv_bias=False, norm_eps=1e-5, hidden=36,
