@@ -2,6 +2,9 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
+#include <span>
+
 #include "core/files.h"
 
 namespace heed {
@@ -38,9 +41,15 @@ std::string sha256(std::string_view bytes) {
 }
 
 std::string sha256_file(const std::string& path) {
+  constexpr size_t kPiece = size_t{1} << 26;  // so that a file may be larger than the memory
   const MappedFile file(path);
   Sha256 sum;
-  sum.update(file.bytes().data(), file.bytes().size());
+  for (std::span<std::byte> rest = file.bytes(); !rest.empty();) {
+    const auto piece = rest.first(std::min(rest.size(), kPiece));
+    sum.update(piece.data(), piece.size());
+    file.release(piece);
+    rest = rest.subspan(piece.size());
+  }
   return sum.finish();
 }
 

@@ -199,6 +199,14 @@ MappedFile::MappedFile(const std::string& path) {
   data_ = static_cast<std::byte*>(data);
 }
 
+void MappedFile::release(std::span<const std::byte> bytes) const {
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = static_cast<size_t>(bytes.data() - data_);
+  const size_t begin = (first + page - 1) / page * page;
+  const size_t end = first + bytes.size() == size_ ? size_ : (first + bytes.size()) / page * page;
+  if (begin < end) ::madvise(data_ + begin, end - begin, MADV_DONTNEED);
+}
+
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(data_, size_);
 }

@@ -76,6 +76,9 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   std::span<std::byte> bytes() const { return {data_, size_}; }
+  /// Gives the memory of these bytes back, as far as they fill whole pages; they are read from the
+  /// file again when touched. What this process wrote there is lost.
+  void release(std::span<const std::byte> bytes) const;
 
  private:
   std::byte* data_ = nullptr;

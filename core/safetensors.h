@@ -9,6 +9,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -19,12 +21,18 @@
 
 namespace heed {
 
+class MappedFile;
+
 struct SafetensorsFile {
   std::vector<std::pair<std::string, Tensor>> tensors;  ///< in the order of their data
   std::vector<std::pair<std::string, std::string>> metadata;
 
+  std::vector<std::shared_ptr<const MappedFile>> files = {};  ///< mapped ones that hold the tensors
+
   /// The tensor of that name, or an undefined one.
   Tensor find(const std::string& name) const;
+  /// Gives the memory of a tensor that lies in a mapped file back, until it is touched again.
+  void release(const Tensor& tensor) const;
 };
 
 /// Opens a file, an index of shards ("model.safetensors.index.json": every tensor that its
@@ -47,5 +55,37 @@ SafetensorsFile parse_safetensors(std::span<std::byte> bytes, const std::string&
 void write_safetensors(const std::string& path,
                        const std::vector<std::pair<std::string, Tensor>>& tensors,
                        const std::vector<std::pair<std::string, std::string>>& metadata = {});
+
+/// A tensor that is made when its turn to be written comes and let go behind it, so that a file may
+/// be larger than the memory.
+struct PendingTensor {
+  std::string name;
+  DType dtype = DType::f32;
+  Shape shape;
+  std::function<Tensor()> make;
+  std::function<void()> written = {};  ///< called behind it; may be empty
+
+  int64_t bytes() const { return shape.numel() * static_cast<int64_t>(size_of(dtype)); }
+};
+/// One that exists already.
+PendingTensor pending(const std::string& name, const Tensor& tensor);
+
+/// write_safetensors of such tensors.
+void write_pending_safetensors(
+    const std::string& path, std::vector<PendingTensor> tensors,
+    const std::vector<std::pair<std::string, std::string>>& metadata = {});
+
+/// Writes them into a folder that exists: as model.safetensors, or, where that would be larger than
+/// `most_bytes`, as model-00001-of-0000N.safetensors and so on, in the order given, with their
+/// index. Returns the files' names. (One larger tensor has a file by itself.)
+std::vector<std::string> write_safetensors_shards(
+    const std::string& folder, std::vector<PendingTensor> tensors, int64_t most_bytes,
+    const std::vector<std::pair<std::string, std::string>>& metadata = {});
+
+/// Writes the index of shards, "model.safetensors.index.json": (tensor, the file beside the index
+/// that holds it) and the bytes of all.
+void write_safetensors_index(const std::string& path,
+                             const std::vector<std::pair<std::string, std::string>>& weight_map,
+                             int64_t total_bytes);
 
 }  // namespace heed

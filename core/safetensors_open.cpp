@@ -13,7 +13,9 @@ namespace {
 
 SafetensorsFile read_one(const std::string& path) {
   const auto file = std::make_shared<MappedFile>(path);
-  return parse_safetensors(file->bytes(), path, file);
+  SafetensorsFile read = parse_safetensors(file->bytes(), path, file);
+  read.files.push_back(file);
+  return read;
 }
 
 // An index lists, for each tensor, the file beside it that holds it.
@@ -39,7 +41,9 @@ SafetensorsFile read_shards(const std::string& path) {
   for (const auto& [shard, wanted] : files) {
     const std::string shard_path = (fs::path(path).parent_path() / shard).string();
     std::set<std::string> missing = wanted;
-    for (auto& [name, tensor] : read_one(shard_path).tensors) {
+    SafetensorsFile read = read_one(shard_path);
+    all.files.push_back(read.files.front());
+    for (auto& [name, tensor] : read.tensors) {
       if (missing.erase(name) > 0) all.tensors.emplace_back(name, std::move(tensor));
     }
     if (!missing.empty()) {
@@ -51,6 +55,15 @@ SafetensorsFile read_shards(const std::string& path) {
 }
 
 }  // namespace
+
+void SafetensorsFile::release(const Tensor& tensor) const {
+  const auto* data = static_cast<const std::byte*>(tensor.raw());
+  const std::span own(data, static_cast<size_t>(tensor.bytes()));
+  for (const auto& file : files) {
+    const auto all = file->bytes();
+    if (data >= all.data() && data < all.data() + all.size()) file->release(own);
+  }
+}
 
 SafetensorsFile read_safetensors(const std::string& path) {
   if (path.ends_with(".json")) return read_shards(path);

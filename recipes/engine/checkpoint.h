@@ -26,6 +26,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/safetensors.h"
 #include "core/tensor.h"
 #include "distributed/communicator.h"
 #include "recipes/engine/train_state.h"
@@ -39,6 +40,8 @@ using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
 struct CheckpointContent {
   NamedTensors model;
+  /// More of the model, made as it is written; none when read.
+  std::vector<PendingTensor> pending = {};
   NamedTensors optimizer;
   NamedTensors ema;  ///< empty for none
   TrainState state;

@@ -5,7 +5,6 @@
 #include "core/checksum.h"
 #include "core/config.h"
 #include "core/files.h"
-#include "core/safetensors.h"
 #include "distributed/world.h"
 #include "recipes/engine/checkpoint.h"
 #include "recipes/engine/checkpoint_files.h"
@@ -23,17 +22,23 @@ void remove_temporaries(const std::string& checkpoints) {
   }
 }
 
+std::vector<PendingTensor> with_pending(const NamedTensors& tensors,
+                                        std::vector<PendingTensor> all = {}) {
+  for (const auto& [name, tensor] : tensors) all.push_back(pending(name, tensor));
+  return all;
+}
+
 // "model.safetensors" where one rank writes it all, "model-00001-of-00002.safetensors" and so on
 // where several share it, with the index that says what is where.
 class SharedFile {
  public:
   /// Every rank calls it with what it could write; of those that offer a tensor the first does.
   /// Without any tensor there is an empty file, or none where it is `optional`.
-  SharedFile(std::string kind, const NamedTensors& offered, Communicator& ranks,
+  SharedFile(std::string kind, const std::vector<PendingTensor>& offered, Communicator& ranks,
              bool optional = false)
       : kind_(std::move(kind)), rank_(ranks.rank()) {
     Config names = Config::map();
-    for (const auto& [name, tensor] : offered) names.add(name, tensor.bytes());
+    for (const PendingTensor& tensor : offered) names.add(tensor.name, tensor.bytes());
     int rank = 0;
     std::map<int, int64_t> numbers;  // of the files, by rank
     for (const std::string& text : ranks.all_gather_text(names.to_json())) {
@@ -51,8 +56,8 @@ class SharedFile {
                                                          number, numbers.size());
     }
     if (files_.empty() && !optional) files_[0] = kind_ + ".safetensors";
-    for (const auto& [name, tensor] : offered) {
-      if (writers_.at(name) == rank_) own_.emplace_back(name, tensor);
+    for (const PendingTensor& tensor : offered) {
+      if (writers_.at(tensor.name) == rank_) own_.push_back(tensor);
     }
   }
 
@@ -60,29 +65,24 @@ class SharedFile {
   std::string write(const std::string& folder) const {
     if (!files_.contains(rank_)) return "";
     const std::string& file = files_.at(rank_);
-    write_safetensors(join(folder, file), own_);
+    write_pending_safetensors(join(folder, file), own_);
     return sha256_file(join(folder, file)) + "  " + file + "\n";
   }
 
   /// The same of the index, if there is one.
   std::string write_index(const std::string& folder) const {
     if (files_.size() < 2) return "";
-    Config weight_map = Config::map();
-    for (const auto& [name, writer] : writers_) weight_map.add(name, files_.at(writer));
-    Config metadata = Config::map();
-    metadata.add("total_size", total_bytes_);
-    Config index = Config::map();
-    index.add("metadata", std::move(metadata));
-    index.add("weight_map", std::move(weight_map));
+    std::vector<std::pair<std::string, std::string>> weight_map;
+    for (const auto& [name, writer] : writers_) weight_map.emplace_back(name, files_.at(writer));
     const std::string file = kind_ + ".safetensors" + kIndex;
-    write_file_atomically(join(folder, file), index.to_json() + "\n");
+    write_safetensors_index(join(folder, file), weight_map, total_bytes_);
     return sha256_file(join(folder, file)) + "  " + file + "\n";
   }
 
  private:
   std::string kind_;
   int rank_;
-  NamedTensors own_;
+  std::vector<PendingTensor> own_;
   std::map<std::string, int> writers_;  // of the tensors
   std::map<int, std::string> files_;    // of the ranks
   int64_t total_bytes_ = 0;
@@ -141,9 +141,9 @@ std::string write_checkpoint(const std::string& run_dir, const CheckpointContent
     fs::create_directory(folder);
   });
   try {
-    const SharedFile model("model", content.model, ranks);
-    const SharedFile optimizer("optimizer", content.optimizer, ranks);
-    const SharedFile ema("ema", content.ema, ranks, /*optional=*/true);
+    const SharedFile model("model", with_pending(content.model, content.pending), ranks);
+    const SharedFile optimizer("optimizer", with_pending(content.optimizer), ranks);
+    const SharedFile ema("ema", with_pending(content.ema), ranks, /*optional=*/true);
     std::string sums;
     agree(ranks, [&] {
       for (const SharedFile* file : {&model, &optimizer, &ema}) sums += file->write(folder);

@@ -254,6 +254,60 @@ TEST(Safetensors, ShardsAreReadThroughTheirIndex) {
   EXPECT_THAT(with("3"), HasSubstr("expected a map"));
 }
 
+TEST(Safetensors, PendingTensorsAreMadeOneByOne) {
+  int alive = 0, most = 0;
+  std::vector<PendingTensor> tensors;
+  for (const char* name : {"c", "a", "b"}) {
+    tensors.push_back({name,
+                       DType::f32,
+                       {5},
+                       [&, name] {
+                         most = std::max(most, ++alive);
+                         return Tensor::full({5}, name[0]);
+                       },
+                       [&] { --alive; }});
+  }
+  write_pending_safetensors(temp("pending"), tensors);
+  EXPECT_EQ(alive, 0);
+  EXPECT_EQ(most, 1);
+  write_safetensors(temp("whole"), {{"a", Tensor::full({5}, 'a')},
+                                    {"b", Tensor::full({5}, 'b')},
+                                    {"c", Tensor::full({5}, 'c')}});
+  EXPECT_EQ(read_file(temp("pending")), read_file(temp("whole")));
+  tensors[1].shape = {6};
+  EXPECT_THROW(write_pending_safetensors(temp("pending"), tensors), Error);
+}
+
+TEST(Safetensors, ShardsAreOfTheSizeAskedForAndReadAsOne) {
+  const std::string dir = temp("cut");
+  make_directories(dir);
+  std::vector<PendingTensor> tensors;
+  for (const char* name : {"x", "large", "y", "z"}) {
+    tensors.push_back(pending(name, Tensor::full({name[0] == 'l' ? 30 : 10}, name[0])));
+  }
+  EXPECT_THAT(
+      write_safetensors_shards(dir, tensors, 80, {{"format", "pt"}}),
+      testing::ElementsAre("model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors",
+                           "model-00003-of-00003.safetensors", "model.safetensors.index.json"));
+  const SafetensorsFile file = read_safetensors(dir);
+  EXPECT_EQ(file.files.size(), 3u);
+  EXPECT_EQ(file.metadata[0].second, "240");
+  for (const PendingTensor& tensor : tensors)
+    expect_same(file.find(tensor.name), tensor.make(), "");
+  EXPECT_THAT(write_safetensors_shards(temp(""), tensors, 240),
+              testing::ElementsAre("model.safetensors"));
+}
+
+TEST(Safetensors, PagesThatWereGivenBackAreReadAgain) {
+  write_safetensors(temp("pages"), {{"a", Tensor::full({5000}, 3.0)}});
+  const SafetensorsFile file = read_safetensors(temp("pages"));
+  const Tensor a = file.find("a");
+  EXPECT_EQ(a.to_vector<float>()[4321], 3.0f);
+  file.release(a);
+  EXPECT_EQ(a.to_vector<float>()[4321], 3.0f);
+  file.release(Tensor::full({3}, 1.0));  // of no file: stays as it is
+}
+
 // Runs a script of tests/interop with the interpreter named by HEED_PYTHON ("python3" by default).
 int run_python(const std::string& script, const std::string& arguments) {
   const char* python = std::getenv("HEED_PYTHON");
