@@ -1,28 +1,45 @@
 #include "data/bpe.h"
 
 #include <algorithm>
-#include <limits>
-#include <queue>
 #include <unordered_map>
 
 #include "data/byte_level.h"
 #include "data/pretokenize.h"
+#include "data/tokenizer_layout.h"
+#include "data/unicode.h"
 
 namespace heed::data {
 namespace {
 
-constexpr size_t kShortWord = 48;  // up to here a scan for the best pair beats a heap
-
-uint64_t pair_key(TokenId left, TokenId right) {
-  return (static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32) | static_cast<uint32_t>(right);
+// As `tokenizers` writes them: an expression of its own in front of ByteLevel, which has GPT-2's.
+template <class ByteLevel>
+Config pre_tokenizer(const WordSplit& words, const ByteLevel& byte_level) {
+  Config::List parts;
+  if (words.single_digits) {
+    parts.push_back(Config::Map{{"type", "Digits"}, {"individual_digits", true}});
+  }
+  const char* regex = regex_of(words.pattern);
+  if (regex != nullptr) {
+    parts.push_back(Config::Map{{"type", "Split"},
+                                {"pattern", Config::Map{{"Regex", regex}}},
+                                {"behavior", "Isolated"},
+                                {"invert", false}});
+  }
+  if (parts.empty()) return byte_level();
+  parts.push_back(byte_level(regex == nullptr));
+  return Config::Map{{"type", "Sequence"}, {"pretokenizers", parts}};
 }
 
 }  // namespace
 
 BpeTokenizer::BpeTokenizer(std::vector<std::string> tokens, std::vector<Pair> merges,
-                           std::vector<SpecialToken> specials)
-    : tokens_(std::move(tokens)), merges_(std::move(merges)), by_pair_(merges_.size()) {
+                           std::vector<SpecialToken> specials, BpeStyle style)
+    : tokens_(std::move(tokens)),
+      merges_(std::move(merges)),
+      by_pair_(merges_.size()),
+      style_(std::move(style)) {
   specials_ = std::move(specials);
+  start_ = style_.start;
   std::unordered_map<std::string_view, TokenId> by_bytes;
   for (size_t id = 0; id < tokens_.size(); ++id) {
     if (is_special(static_cast<TokenId>(id))) continue;
@@ -36,6 +53,9 @@ BpeTokenizer::BpeTokenizer(std::vector<std::string> tokens, std::vector<Pair> me
     if (found == by_bytes.end()) fail_request("bpe: the vocabulary has no token for byte {}", b);
     byte_tokens_.push_back(found->second);
   }
+  if (style_.ignore_merges) {
+    for (const auto& [bytes, id] : by_bytes) whole_words_.emplace(bytes, id);
+  }
   for (size_t rank = 0; rank < merges_.size(); ++rank) {
     const auto [left, right] = merges_[rank];
     const std::string whole = std::string(token(left)).append(token(right));
@@ -44,13 +64,8 @@ BpeTokenizer::BpeTokenizer(std::vector<std::string> tokens, std::vector<Pair> me
       fail_request("bpe: merge {} makes '{}', which is not in the vocabulary", rank + 1,
                    to_byte_level(whole));
     }
-    Merge& merge = by_pair_[pair_key(left, right)];
-    merge = {static_cast<int32_t>(rank), found->second};  // of a merge listed twice the last counts
+    by_pair_.add({left, right}, found->second);
   }
-}
-
-const BpeTokenizer::Merge* BpeTokenizer::find_merge(TokenId left, TokenId right) const {
-  return by_pair_.find(pair_key(left, right));
 }
 
 std::string_view BpeTokenizer::token(TokenId id) const {
@@ -61,14 +76,16 @@ std::string_view BpeTokenizer::token(TokenId id) const {
 }
 
 // Text repeats its words: each different one is merged once a call.
-void BpeTokenizer::encode(std::string_view text, std::vector<TokenId>& ids) const {
+void BpeTokenizer::encode(std::string_view given, std::vector<TokenId>& ids) const {
+  const std::string composed = style_.composed ? compose(given) : std::string();
+  const std::string_view text = style_.composed ? composed : given;
   struct Span {
     size_t begin, size;
   };
   std::unordered_map<std::string_view, Span> known;
   const size_t before = ids.size();
   ids.reserve(before + text.size() / 4);
-  for_each_word(text, [&](std::string_view word) {
+  for_each_word(text, style_.words, [&](std::string_view word) {
     const auto [at, fresh] = known.try_emplace(word, Span{ids.size(), 0});
     if (fresh) {
       encode_word(word, ids);
@@ -81,86 +98,22 @@ void BpeTokenizer::encode(std::string_view text, std::vector<TokenId>& ids) cons
 }
 
 void BpeTokenizer::encode_word(std::string_view word, std::vector<TokenId>& ids) const {
+  if (style_.ignore_merges) {
+    const auto whole = whole_words_.find(std::string(word));
+    if (whole != whole_words_.end()) {
+      ids.push_back(whole->second);
+      return;
+    }
+  }
   std::vector<TokenId> symbols;
   symbols.reserve(word.size());
   for (const char b : word) symbols.push_back(byte_tokens_[static_cast<unsigned char>(b)]);
-  if (symbols.size() <= kShortWord) {
-    merge_short(symbols);
-  } else {
-    merge_long(symbols);
-  }
+  by_pair_.apply(symbols);
   ids.insert(ids.end(), symbols.begin(), symbols.end());
 }
 
-void BpeTokenizer::merge_short(std::vector<TokenId>& symbols) const {
-  while (symbols.size() > 1) {
-    const Merge* best = nullptr;
-    size_t best_at = 0;
-    for (size_t i = 0; i + 1 < symbols.size(); ++i) {
-      const Merge* merge = find_merge(symbols[i], symbols[i + 1]);
-      if (merge != nullptr && (best == nullptr || merge->rank < best->rank)) {
-        best = merge;
-        best_at = i;
-      }
-    }
-    if (best == nullptr) return;
-    symbols[best_at] = best->id;
-    symbols.erase(symbols.begin() + static_cast<std::ptrdiff_t>(best_at) + 1);
-  }
-}
-
-// The same merges in O(n log n): a heap of candidate pairs over a linked list of symbols.
-void BpeTokenizer::merge_long(std::vector<TokenId>& symbols) const {
-  struct Candidate {
-    int32_t rank;
-    size_t at;
-    TokenId left, right;
-    bool operator<(const Candidate& other) const {  // the lowest rank, leftmost, comes first
-      return rank != other.rank ? rank > other.rank : at > other.at;
-    }
-  };
-  const size_t count = symbols.size();
-  std::vector<size_t> next(count), previous(count);
-  std::priority_queue<Candidate> heap;
-  const auto offer = [&](size_t at) {
-    if (next[at] >= count) return;
-    const TokenId left = symbols[at], right = symbols[next[at]];
-    if (const Merge* merge = find_merge(left, right)) heap.push({merge->rank, at, left, right});
-  };
-  for (size_t i = 0; i < count; ++i) {
-    next[i] = i + 1;
-    previous[i] = i - 1;
-  }
-  for (size_t i = 0; i < count; ++i) offer(i);
-
-  constexpr TokenId kGone = -1;
-  while (!heap.empty()) {
-    const Candidate top = heap.top();
-    heap.pop();
-    const size_t right = next[top.at];
-    if (symbols[top.at] != top.left || right >= count || symbols[right] != top.right) continue;
-    symbols[top.at] = find_merge(top.left, top.right)->id;
-    symbols[right] = kGone;
-    next[top.at] = next[right];
-    if (next[right] < count) previous[next[right]] = top.at;
-    offer(top.at);
-    if (top.at > 0) offer(previous[top.at]);
-  }
-  std::erase(symbols, kGone);
-}
-
 Config BpeTokenizer::to_config() const {
-  Config added = Config::list(), merges = Config::list();
-  for (const SpecialToken& special : specials_) {
-    Config::Map entry{{"id", int64_t{special.id}},
-                      {"content", special.text},
-                      {"single_word", false},
-                      {"lstrip", false},
-                      {"rstrip", false},
-                      {"normalized", false},
-                      {"special", true}};
-    added.append(std::move(entry));
-  }
+  Config merges = Config::list();
   Config::Map entries;
   for (size_t id = 0; id < tokens_.size(); ++id) {
     const bool special = is_special(static_cast<TokenId>(id));
@@ -170,11 +123,11 @@ Config BpeTokenizer::to_config() const {
   for (const auto& [left, right] : merges_) {
     merges.append(to_byte_level(token(left)) + " " + to_byte_level(token(right)));
   }
-  const auto byte_level = [] {
+  const auto byte_level = [](bool use_regex = true) {
     return Config::Map{{"type", "ByteLevel"},
                        {"add_prefix_space", false},
                        {"trim_offsets", true},
-                       {"use_regex", true}};
+                       {"use_regex", use_regex}};
   };
   Config::Map model{{"type", "BPE"},
                     {"dropout", Config()},
@@ -183,18 +136,19 @@ Config BpeTokenizer::to_config() const {
                     {"end_of_word_suffix", ""},
                     {"fuse_unk", false},
                     {"byte_fallback", false},
-                    {"ignore_merges", false},
+                    {"ignore_merges", style_.ignore_merges},
                     {"vocab", std::move(entries)},
                     {"merges", std::move(merges)}};
-  return Config::Map{{"version", "1.0"},
-                     {"truncation", Config()},
-                     {"padding", Config()},
-                     {"added_tokens", std::move(added)},
-                     {"normalizer", Config()},
-                     {"pre_tokenizer", byte_level()},
-                     {"post_processor", byte_level()},
-                     {"decoder", byte_level()},
-                     {"model", std::move(model)}};
+  return Config::Map{
+      {"version", "1.0"},
+      {"truncation", Config()},
+      {"padding", Config()},
+      {"added_tokens", layout::added_tokens(*this)},
+      {"normalizer", style_.composed ? Config(Config::Map{{"type", "NFC"}}) : Config()},
+      {"pre_tokenizer", pre_tokenizer(style_.words, byte_level)},
+      {"post_processor", start_.empty() ? Config(byte_level()) : layout::starting_with(*this)},
+      {"decoder", byte_level()},
+      {"model", std::move(model)}};
 }
 
 }  // namespace heed::data

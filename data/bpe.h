@@ -4,23 +4,33 @@
 
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "data/flat_map.h"
+#include "data/merges.h"
+#include "data/pretokenize.h"
 #include "data/tokenizer.h"
 
 namespace heed::data {
 
+/// In what families of tokenizers differ.
+struct BpeStyle {
+  WordSplit words = {};
+  bool ignore_merges = false;  ///< a word that is a token is that token, however merges would end
+  bool composed = false;       ///< text is brought to NFC first
+  std::vector<TokenId> start = {};  ///< Tokenizer::start()
+};
+
 class BpeTokenizer : public Tokenizer {
  public:
-  using Pair = std::pair<TokenId, TokenId>;
+  using Pair = Merges::Pair;
 
   /// `tokens[id]` are the token's bytes (a special token's name); every single byte must be among
   /// those that are not special. `merges` in order of rank; the two parts and their concatenation
   /// must be tokens. Throws RequestError otherwise.
   BpeTokenizer(std::vector<std::string> tokens, std::vector<Pair> merges,
-               std::vector<SpecialToken> specials);
+               std::vector<SpecialToken> specials, BpeStyle style = {});
 
   const char* type() const override { return "bpe"; }
   int64_t vocab_size() const override { return static_cast<int64_t>(tokens_.size()); }
@@ -33,20 +43,14 @@ class BpeTokenizer : public Tokenizer {
   const std::vector<Pair>& merges() const { return merges_; }
 
  private:
-  struct Merge {
-    int32_t rank;
-    TokenId id;
-  };
-
   void encode_word(std::string_view word, std::vector<TokenId>& ids) const;
-  void merge_short(std::vector<TokenId>& symbols) const;
-  void merge_long(std::vector<TokenId>& symbols) const;
-  const Merge* find_merge(TokenId left, TokenId right) const;
 
   std::vector<std::string> tokens_;
   std::vector<Pair> merges_;
   std::vector<TokenId> byte_tokens_;  ///< of the 256 bytes
-  FlatMap<Merge> by_pair_;
+  Merges by_pair_;
+  BpeStyle style_;
+  std::unordered_map<std::string, TokenId> whole_words_;  ///< every token, with ignore_merges
 };
 
 struct BpeTrainOptions {

@@ -36,6 +36,7 @@ std::vector<TokenId> Tokenizer::encode_with_specials(std::string_view text) cons
 std::string Tokenizer::decode(std::span<const TokenId> ids) const {
   std::string text;
   for (const TokenId id : ids) text += token(id);
+  if (leading_space_ && text.starts_with(' ')) text.erase(0, 1);
   return text;
 }
 
@@ -45,8 +46,11 @@ bool Tokenizer::is_special(TokenId id) const {
 }
 
 std::optional<TokenId> Tokenizer::end_of_text() const {
-  for (const SpecialToken& special : specials_) {
-    if (special.text == kEndOfText) return special.id;
+  // GPT-2's and Qwen's name, Llama 3's, Llama 2's and Mistral's, Gemma's.
+  for (const char* name : {kEndOfText, "<|end_of_text|>", "</s>", "<eos>"}) {
+    for (const SpecialToken& special : specials_) {
+      if (special.text == name) return special.id;
+    }
   }
   return {};
 }

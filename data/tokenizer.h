@@ -1,10 +1,11 @@
-// Tokenizer: text to token ids and back. Three kinds, one file format:
+// Tokenizer: text to token ids and back, by kinds with one file format:
 //
 //   bytes   256 byte values, then the end-of-text token: any file, nothing to train
 //   chars   the code points of a text in ascending order, as nanoGPT's character models
 //   bpe     byte-level byte-pair encoding (GPT-2; Sennrich et al., arXiv 1508.07909)
+//   sentence_bpe   the same over characters of a whole text (Llama 2)
 //
-// All three are lossless: decode(encode(text)) == text for arbitrary bytes (for chars: for bytes
+// All are lossless: decode(encode(text)) == text for arbitrary bytes (for chars: for bytes
 // whose characters are in the vocabulary).
 #pragma once
 
@@ -32,7 +33,7 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  /// "bytes", "chars" or "bpe".
+  /// "bytes", "chars", "bpe", ...
   virtual const char* type() const = 0;
   /// Ids are in [0, vocab_size()), special tokens included.
   virtual int64_t vocab_size() const = 0;
@@ -53,8 +54,11 @@ class Tokenizer {
 
   const std::vector<SpecialToken>& specials() const { return specials_; }
   bool is_special(TokenId id) const;
-  /// The token between documents; none for chars, whose vocabulary is the text's alone.
+  /// The token between documents: "<|endoftext|>", or what other families call it ("</s>"); none
+  /// for chars, whose vocabulary is the text's alone.
   std::optional<TokenId> end_of_text() const;
+  /// What a text to go on from begins with (a begin-of-text token); mostly nothing.
+  const std::vector<TokenId>& start() const { return start_; }
   /// Bytes of text that the ids stand for; special tokens count none.
   int64_t text_bytes(std::span<const TokenId> ids) const;
 
@@ -63,14 +67,16 @@ class Tokenizer {
 
  protected:
   std::vector<SpecialToken> specials_;
+  std::vector<TokenId> start_;
+  bool leading_space_ = false;  ///< encode() puts one in front of a text, decode() takes it away
 };
 
 /// The name of the end-of-text token.
 inline constexpr const char* kEndOfText = "<|endoftext|>";
 
-/// Reads a tokenizer.json: ours, or a byte-level BPE in the Hugging Face `tokenizers` layout. A
-/// folder stands for the tokenizer.json in it, or for a pair vocab.json and merges.txt (GPT-2).
-/// Anything else is a RequestError that says what was found.
+/// Reads a tokenizer.json: ours, or a BPE, byte-level or with byte fallback, in the Hugging Face
+/// `tokenizers` layout. A folder stands for the tokenizer.json in it, or for a pair vocab.json and
+/// merges.txt (GPT-2). Anything else is a RequestError that says what was found.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path);
 /// The same from a parsed document; `name` stands for the file in errors.
 std::unique_ptr<Tokenizer> parse_tokenizer(const Config& document, const std::string& name);

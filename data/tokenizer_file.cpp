@@ -1,187 +1,126 @@
-// Reading tokenizer.json: our own "bytes", "chars" and "words", and byte-level BPE as `tokenizers`
-// writes it. Whatever would make another tokenization than the file's author meant is refused by
-// name.
+// Reading tokenizer.json: our own "bytes", "chars" and "words", byte-level BPE as `tokenizers`
+// writes it, and the BPE of whole texts (sentence_bpe.h). Whatever would make another tokenization
+// than the file's author meant is refused by name.
 #include <algorithm>
 #include <filesystem>
 #include <limits>
-#include <unordered_map>
 
 #include "core/files.h"
 #include "data/bpe.h"
 #include "data/byte_level.h"
 #include "data/byte_tokenizer.h"
 #include "data/char_tokenizer.h"
+#include "data/sentence_bpe.h"
 #include "data/tokenizer.h"
+#include "data/tokenizer_layout.h"
 #include "data/word_tokenizer.h"
 
 namespace heed::data {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace layout;
 
-constexpr int64_t kLargestVocab = int64_t{1} << 24;
-
-using Ids = std::unordered_map<std::string, TokenId>;  // by the written form of a token
-
-TokenId read_id(const Config& value) {
-  const int64_t id = value.as_integer();
-  if (id < 0 || id >= kLargestVocab) {
-    fail_request(value.where(), fmt::format("token id {} is outside [0, {})", id, kLargestVocab));
-  }
-  return static_cast<TokenId>(id);
-}
-
-// The member when it is there and not null.
-const Config* given(const Config& config, const char* key) {
-  const Config* value = config.find(key);
-  return value == nullptr || value->is_null() ? nullptr : value;
-}
-
-// Refuses a member that is there with another value than the one that changes nothing.
-void expect_neutral(const Config& config, const char* key, const Config& neutral) {
-  const Config* value = given(config, key);
-  if (value != nullptr && !(*value == neutral)) {
-    fail_request(value->where(),
-                 fmt::format("tokenizer: \"{}\": {} is not supported (byte-level BPE has {})", key,
-                             value->to_json(), neutral.to_json()));
-  }
-}
-
-void expect_byte_level(const Config& document, const char* key, bool required) {
+void expect_byte_level(const Config& document, const char* key) {
   const Config* part = given(document, key);
   if (part == nullptr) {
-    if (!required) return;
     fail_request(document.where(), fmt::format("tokenizer: a byte-level BPE needs \"{}\": "
                                                "{{\"type\": \"ByteLevel\"}}, here it is null",
                                                key));
   }
-  const std::string& type = part->at("type").as_string();
-  if (type != "ByteLevel") {
-    fail_request(part->where(), fmt::format("tokenizer: \"{}\" of type {} is not supported "
-                                            "(known: ByteLevel)",
-                                            key, type));
-  }
+  if (!is_of_type(*part, "ByteLevel")) refuse(*part, key, "ByteLevel");
 }
 
-std::vector<SpecialToken> read_specials(const Config& document) {
-  std::vector<SpecialToken> specials;
-  const Config* added = given(document, "added_tokens");
-  if (added == nullptr) return specials;
-  for (const Config& entry : added->as_list()) {
-    for (const char* flag : {"single_word", "lstrip", "rstrip"}) {
-      expect_neutral(entry, flag, false);
-    }
-    const std::string& text = entry.at("content").as_string();
-    if (text.empty()) fail_request(entry.where(), "tokenizer: an added token is empty");
-    const TokenId id = read_id(entry.at("id"));
-    for (const SpecialToken& other : specials) {
-      if (other.id == id || other.text == text) {
-        fail_request(entry.where(),
-                     fmt::format("tokenizer: the added token '{}' is there twice", text));
+// ByteLevel, with an expression or a cut at digits before it.
+WordSplit read_words(const Config& document) {
+  constexpr const char* kKey = "pre_tokenizer";
+  const Config* whole = given(document, kKey);
+  if (whole == nullptr || !is_of_type(*whole, "Sequence")) {
+    expect_byte_level(document, kKey);
+    expect_neutral(*whole, "add_prefix_space", false);
+    expect_neutral(*whole, "use_regex", true);
+    return {};
+  }
+  const Config::List& parts = whole->at("pretokenizers").as_list();
+  WordSplit words;
+  bool own_regex = false;
+  for (size_t i = 0; i + 1 < parts.size(); ++i) {
+    const Config& part = parts[i];
+    if (is_of_type(part, "Digits") && i == 0) {
+      words.single_digits = part.at("individual_digits").as_bool();
+      if (!words.single_digits) refuse(part, kKey, "Digits with individual_digits");
+    } else if (is_of_type(part, "Split") && !own_regex) {
+      const Config* regex = part.at("pattern").find("Regex");
+      for (const WordPattern pattern : {WordPattern::llama3, WordPattern::qwen2}) {
+        if (regex == nullptr || *regex != Config(regex_of(pattern))) continue;
+        words.pattern = pattern;
+        own_regex = true;
       }
+      if (!own_regex) {
+        fail_request(part.where(), fmt::format("tokenizer: the expression {} is not supported; "
+                                               "known are GPT-2's, Llama 3's and Qwen's",
+                                               part.at("pattern").to_json()));
+      }
+      if (part.at("behavior") != Config("Isolated") || part.at("invert").as_bool()) {
+        refuse(part, kKey, "Split with behavior Isolated");
+      }
+    } else {
+      refuse(part, kKey, "Digits, Split, ByteLevel");
     }
-    specials.push_back({text, id});
   }
-  return specials;
+  if (parts.empty() || !is_of_type(parts.back(), "ByteLevel")) {
+    refuse(parts.empty() ? *whole : parts.back(), kKey, "ByteLevel at the end");
+  }
+  expect_neutral(parts.back(), "add_prefix_space", false);
+  expect_neutral(parts.back(), "use_regex", !own_regex);
+  return words;
 }
 
-Ids read_vocab(const Config& vocab) {
-  Ids ids;
-  for (const auto& [text, id] : vocab.as_map()) ids.emplace(text, read_id(id));
-  return ids;
+bool is_composed(const Config& document) {
+  const Config* normalizer = given(document, "normalizer");
+  if (normalizer == nullptr) return false;
+  for (const Config& part : parts_of(*normalizer, "normalizers")) {
+    if (!is_of_type(part, "NFC")) refuse(part, "normalizer", "NFC");
+  }
+  return true;
 }
 
-// The tokens' bytes in the order of their ids, which must leave no hole.
-std::vector<std::string> tokens_in_order(const Ids& vocab,
-                                         const std::vector<SpecialToken>& specials,
-                                         const SourceLocation& where) {
-  TokenId largest = -1;
-  for (const auto& [text, id] : vocab) largest = std::max(largest, id);
-  for (const SpecialToken& special : specials) largest = std::max(largest, special.id);
-  const size_t size = static_cast<size_t>(largest) + 1;
-  if (size > vocab.size() + specials.size()) {
-    fail_request(where, fmt::format("tokenizer: ids go up to {}, but there are only {} tokens",
-                                    largest, vocab.size() + specials.size()));
-  }
-  std::vector<std::string> tokens(size);
-  std::vector<char> known(size, 0);
-  const auto put = [&](TokenId id, std::string bytes) {
-    tokens[static_cast<size_t>(id)] = std::move(bytes);
-    known[static_cast<size_t>(id)] = 1;
-  };
-  for (const auto& [text, id] : vocab) {
-    if (known[static_cast<size_t>(id)] != 0) {
-      fail_request(where, fmt::format("tokenizer: two tokens have the id {}", id));
+// The bytes of written tokens.
+std::vector<std::string> bytes_of(std::vector<std::string> tokens,
+                                  const std::vector<SpecialToken>& specials,
+                                  const SourceLocation& where) {
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    std::optional<std::string> bytes = from_byte_level(tokens[id]);
+    const bool special = std::any_of(specials.begin(), specials.end(), [id](const auto& s) {
+      return s.id == static_cast<TokenId>(id);
+    });
+    if (special) continue;
+    if (!bytes) {
+      fail_request(where, fmt::format("tokenizer: the token '{}' is not byte-level", tokens[id]));
     }
-    std::optional<std::string> bytes = from_byte_level(text);
-    const bool special = std::any_of(specials.begin(), specials.end(),
-                                     [id = id](const auto& s) { return s.id == id; });
-    if (!bytes && !special) {
-      fail_request(where, fmt::format("tokenizer: the token '{}' is not byte-level", text));
-    }
-    put(id, special ? text : std::move(*bytes));
-  }
-  for (const SpecialToken& special : specials) {
-    const auto in_vocab = vocab.find(special.text);
-    const bool same = in_vocab != vocab.end() && in_vocab->second == special.id;
-    const bool clash = in_vocab != vocab.end() || known[static_cast<size_t>(special.id)] != 0;
-    if (clash && !same) {
-      fail_request(where, fmt::format("tokenizer: the added token '{}' with id {} contradicts the "
-                                      "vocabulary",
-                                      special.text, special.id));
-    }
-    put(special.id, special.text);
-  }
-  for (size_t id = 0; id < size; ++id) {
-    if (known[id] == 0) fail_request(where, fmt::format("tokenizer: no token has the id {}", id));
+    tokens[id] = std::move(*bytes);
   }
   return tokens;
 }
 
-TokenId find_part(const Ids& vocab, const std::string& text, const SourceLocation& where) {
-  const auto found = vocab.find(text);
-  if (found == vocab.end()) {
-    fail_request(
-        where, fmt::format("tokenizer: a merge needs '{}', which is not in the vocabulary", text));
+void check_start(const std::vector<TokenId>& start, size_t tokens, const SourceLocation& where) {
+  for (const TokenId id : start) {
+    if (static_cast<size_t>(id) < tokens) continue;
+    fail_request(where, fmt::format("tokenizer: texts start with the token {}, and there are {}",
+                                    id, tokens));
   }
-  return found->second;
-}
-
-BpeTokenizer::Pair parse_merge(const Ids& vocab, const std::string& text,
-                               const SourceLocation& where) {
-  const size_t space = text.find(' ');
-  if (space == std::string::npos || text.find(' ', space + 1) != std::string::npos) {
-    fail_request(where,
-                 fmt::format("tokenizer: a merge is two tokens and a space, not '{}'", text));
-  }
-  return {find_part(vocab, text.substr(0, space), where),
-          find_part(vocab, text.substr(space + 1), where)};
-}
-
-std::vector<BpeTokenizer::Pair> read_merges(const Ids& vocab, const Config& merges) {
-  std::vector<BpeTokenizer::Pair> pairs;
-  for (const Config& merge : merges.as_list()) {
-    if (merge.is_string()) {
-      pairs.push_back(parse_merge(vocab, merge.as_string(), merge.where()));
-      continue;
-    }
-    const Config::List& parts = merge.as_list();
-    if (parts.size() != 2) {
-      fail_request(merge.where(),
-                   fmt::format("tokenizer: a merge has two parts, not {}", parts.size()));
-    }
-    pairs.emplace_back(find_part(vocab, parts[0].as_string(), merge.where()),
-                       find_part(vocab, parts[1].as_string(), merge.where()));
-  }
-  return pairs;
 }
 
 // Reports what the constructor finds wrong at the place of the model.
 BpeTokenizer make_bpe(const Ids& vocab, std::vector<BpeTokenizer::Pair> merges,
-                      std::vector<SpecialToken> specials, const SourceLocation& where) {
-  std::vector<std::string> tokens = tokens_in_order(vocab, specials, where);
+                      std::vector<SpecialToken> specials, BpeStyle style,
+                      const SourceLocation& where) {
+  std::vector<std::string> tokens =
+      bytes_of(tokens_in_order(vocab, specials, where), specials, where);
+  check_start(style.start, tokens.size(), where);
   try {
-    return BpeTokenizer(std::move(tokens), std::move(merges), std::move(specials));
+    return BpeTokenizer(std::move(tokens), std::move(merges), std::move(specials),
+                        std::move(style));
   } catch (const RequestError& error) {
     fail_request(where, error.what());
   }
@@ -189,32 +128,73 @@ BpeTokenizer make_bpe(const Ids& vocab, std::vector<BpeTokenizer::Pair> merges,
 
 std::unique_ptr<Tokenizer> parse_bpe(const Config& document) {
   const Config& model = document.at("model");
-  const Config* type = given(model, "type");  // files older than 2021 leave it out
-  if (type != nullptr && type->as_string() != "BPE") {
-    fail_request(type->where(), fmt::format("tokenizer: a model of type {} is not supported "
-                                            "(known: BPE)",
-                                            type->as_string()));
+  expect_neutral(model, "dropout", 0.0);
+  expect_neutral(model, "continuing_subword_prefix", "");
+  expect_neutral(model, "end_of_word_suffix", "");
+  expect_byte_level(document, "decoder");
+  BpeStyle style;
+  style.words = read_words(document);
+  style.composed = is_composed(document);
+  style.start = read_start(document);
+  const Config* whole_words = given(model, "ignore_merges");
+  style.ignore_merges = whole_words != nullptr && whole_words->as_bool();
+
+  const Config& vocab = model.at("vocab");
+  const Ids ids = read_vocab(vocab);
+  return std::make_unique<BpeTokenizer>(make_bpe(ids, read_merges(ids, model.at("merges")),
+                                                 read_specials(document), std::move(style),
+                                                 vocab.where()));
+}
+
+// Llama 2's and Mistral's: a Prepend and a Replace normalizer, or Metaspace in their place.
+bool is_sentence_bpe(const Config& document) {
+  const Config* fallback = given(document.at("model"), "byte_fallback");
+  return fallback != nullptr && fallback->as_bool();
+}
+
+void read_spaces(const Config& document, SentenceBpeStyle& style) {
+  constexpr const char* kSpace = "\xE2\x96\x81";
+  const Config* normalizer = given(document, "normalizer");
+  const Config* metaspace = given(document, "pre_tokenizer");
+  if (metaspace != nullptr) {
+    if (normalizer != nullptr) refuse(*normalizer, "normalizer", "null beside Metaspace");
+    const Config* scheme = given(*metaspace, "prepend_scheme");
+    if (!is_of_type(*metaspace, "Metaspace") || metaspace->at("replacement") != Config(kSpace) ||
+        scheme == nullptr || *scheme == Config("never")) {
+      refuse(*metaspace, "pre_tokenizer", "Metaspace that prepends");
+    }
+    expect_neutral(*metaspace, "split", false);
+    style.always_prefixed = false;
+    return;
   }
+  const Config expected = Config::List{
+      Config::Map{{"type", "Prepend"}, {"prepend", kSpace}},
+      Config::Map{
+          {"type", "Replace"}, {"pattern", Config::Map{{"String", " "}}}, {"content", kSpace}}};
+  if (normalizer == nullptr || Config(parts_of(*normalizer, "normalizers")) != expected) {
+    refuse(normalizer == nullptr ? document : *normalizer, "normalizer",
+           "Prepend and Replace of spaces");
+  }
+  style.always_prefixed = true;
+}
+
+std::unique_ptr<Tokenizer> parse_sentence_bpe(const Config& document) {
+  const Config& model = document.at("model");
   expect_neutral(model, "dropout", 0.0);
   expect_neutral(model, "continuing_subword_prefix", "");
   expect_neutral(model, "end_of_word_suffix", "");
   expect_neutral(model, "ignore_merges", false);
-  if (const Config* normalizer = given(document, "normalizer")) {
-    fail_request(normalizer->where(),
-                 "tokenizer: a normalizer is not supported: text must come "
-                 "back as it was");
-  }
-  expect_byte_level(document, "pre_tokenizer", true);
-  expect_byte_level(document, "post_processor", false);
-  expect_byte_level(document, "decoder", true);
-  const Config& split = document.at("pre_tokenizer");
-  expect_neutral(split, "add_prefix_space", false);
-  expect_neutral(split, "use_regex", true);
-
+  SentenceBpeStyle style;
+  read_spaces(document, style);
+  style.start = read_start(document);
   const Config& vocab = model.at("vocab");
   const Ids ids = read_vocab(vocab);
-  return std::make_unique<BpeTokenizer>(
-      make_bpe(ids, read_merges(ids, model.at("merges")), read_specials(document), vocab.where()));
+  std::vector<SpecialToken> specials = read_specials(document);
+  std::vector<std::string> tokens = tokens_in_order(ids, specials, vocab.where());
+  check_start(style.start, tokens.size(), vocab.where());
+  return std::make_unique<SentenceBpeTokenizer>(std::move(tokens),
+                                                read_merges(ids, model.at("merges")),
+                                                std::move(specials), std::move(style));
 }
 
 std::unique_ptr<Tokenizer> parse_chars(const Config& document) {
@@ -256,7 +236,7 @@ std::unique_ptr<Tokenizer> load_pair(const std::string& vocab_path,
     merges.push_back(parse_merge(ids, entry, {merges_path, line, 1}));
   }
   return std::make_unique<BpeTokenizer>(
-      make_bpe(ids, std::move(merges), std::move(specials), vocab.where()));
+      make_bpe(ids, std::move(merges), std::move(specials), {}, vocab.where()));
 }
 
 }  // namespace
@@ -266,7 +246,11 @@ std::unique_ptr<Tokenizer> parse_tokenizer(const Config& document, const std::st
     fail_request(SourceLocation{name},
                  fmt::format("tokenizer: expected a map, got {}", document.kind()));
   }
-  if (document.has("model")) return parse_bpe(document);
+  if (document.has("model")) {
+    const Config* type = given(document.at("model"), "type");  // files before 2021 leave it out
+    if (type != nullptr && *type != Config("BPE")) refuse(document.at("model"), "model", "BPE");
+    return is_sentence_bpe(document) ? parse_sentence_bpe(document) : parse_bpe(document);
+  }
   const Config* type = document.find("type");
   if (type == nullptr) {
     fail_request(SourceLocation{name},

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 
 namespace heed::data {
 namespace {
@@ -76,6 +77,36 @@ std::string describe_code_point(int32_t value) {
   std::string text;
   append_code_point(text, value);
   return fmt::format("'{}' (U+{:04X})", text, value);
+}
+
+std::string compose(std::string_view text) {
+  std::string composed;
+  for (size_t begin = 0; begin < text.size();) {
+    size_t end = begin;
+    bool plain = true;  // ASCII, which composes with nothing behind it that is valid and not ASCII
+    while (end < text.size()) {
+      const CodePoint c = code_point_at(text, end);
+      if (c.value >= 0xDC80 && c.value <= 0xDCFF) break;
+      plain = plain && c.value < 0x80;
+      end += static_cast<size_t>(c.bytes);
+    }
+    const std::string_view valid = text.substr(begin, end - begin);
+    utf8proc_uint8_t* made = nullptr;
+    const auto length = static_cast<utf8proc_ssize_t>(valid.size());
+    const utf8proc_ssize_t written =
+        plain ? -1
+              : utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(valid.data()), length, &made,
+                             static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+    if (written >= 0) {
+      composed.append(reinterpret_cast<const char*>(made), static_cast<size_t>(written));
+    } else {
+      composed += valid;
+    }
+    std::free(made);
+    if (end < text.size()) composed += text[end++];
+    begin = end;
+  }
+  return composed;
 }
 
 int32_t to_lower(int32_t code_point) { return utf8proc_tolower(code_point); }

@@ -30,6 +30,9 @@ size_t floor_to_character(std::string_view text, size_t offset);
 /// 'x' (U+0078), for messages.
 std::string describe_code_point(int32_t value);
 
+/// Canonical composition (NFC) of the valid parts of a text; other bytes stay as they are.
+std::string compose(std::string_view text);
+
 /// The lower-case form of a code point, where it is one code point; else itself.
 int32_t to_lower(int32_t code_point);
 

@@ -49,7 +49,9 @@ class Decoder {
 };
 
 std::vector<data::TokenId> prompt_ids(const data::Tokenizer& tokenizer, const std::string& prompt) {
-  if (!prompt.empty()) return tokenizer.encode(prompt);
+  std::vector<data::TokenId> ids = tokenizer.start();
+  tokenizer.encode(prompt, ids);
+  if (!ids.empty()) return ids;
   if (const auto end = tokenizer.end_of_text()) return {*end};
   for (data::TokenId id = 0; id < tokenizer.vocab_size(); ++id) {
     if (tokenizer.token(id) == "\n") return {id};
@@ -75,6 +77,7 @@ void TextWriter::show(const std::string& piece) {
 
 bool TextWriter::push(data::TokenId id) {
   ++result_.tokens;
+  result_.ids.push_back(id);
   if (end_ && id == *end_) {
     result_.stopped_by = "end";
     return false;

@@ -9,6 +9,7 @@
 #include "core/random.h"
 #include "data/byte_level.h"
 #include "data/pretokenize.h"
+#include "data/sentence_bpe.h"
 #include "tests/data/test_data.h"
 
 namespace heed::data {
@@ -171,6 +172,72 @@ TEST(BpeFile, TakesMergesAsListsToo) {
   EXPECT_EQ(parse_tokenizer(document, "x")->encode(kVerse), bpe.encode(kVerse));
 }
 
+TEST(BpeFile, KeepsItsStyle) {
+  const BpeTokenizer plain = train_bpe({kVerse}, {.vocab_size = 300});
+  std::vector<std::string> tokens;
+  for (TokenId id = 0; id < plain.vocab_size(); ++id) tokens.emplace_back(plain.token(id));
+  for (const WordSplit& words : {WordSplit{WordPattern::llama3}, WordSplit{WordPattern::qwen2},
+                                 WordSplit{WordPattern::gpt2, true}}) {
+    const BpeTokenizer bpe(
+        tokens, plain.merges(), plain.specials(),
+        {words, /*ignore_merges=*/true, /*composed=*/true, {*plain.end_of_text()}});
+    const auto read = parse_tokenizer(bpe.to_config(), "x");
+    EXPECT_EQ(read->to_config(), bpe.to_config());
+    const std::string text = "Don't 2026.  \n\n e\xCC\x81";
+    EXPECT_EQ(read->encode(text), bpe.encode(text));
+    EXPECT_EQ(read->decode(read->encode(text)), "Don't 2026.  \n\n \xC3\xA9");
+    EXPECT_THAT(read->start(), ElementsAre(*plain.end_of_text()));
+  }
+}
+
+TEST(BpeFile, AWholeWordNeedsNoMerges) {
+  const BpeTokenizer plain = train_bpe({kVerse}, {.vocab_size = 300});
+  std::vector<std::string> tokens;
+  for (TokenId id = 0; id < plain.vocab_size(); ++id) tokens.emplace_back(plain.token(id));
+  tokens.emplace_back("zqx");  // of no merge
+  const auto id = static_cast<TokenId>(tokens.size() - 1);
+  EXPECT_THAT(BpeTokenizer(tokens, plain.merges(), plain.specials(), {{}, true}).encode("zqx"),
+              ElementsAre(id));
+  EXPECT_EQ(BpeTokenizer(tokens, plain.merges(), plain.specials()).encode("zqx").size(), 3u);
+}
+
+// A vocabulary in SentencePiece's writing: special tokens, bytes, some characters, merges of two.
+SentenceBpeTokenizer sentence_bpe(const SentenceBpeStyle& style) {
+  std::vector<std::string> tokens = {"<unk>", "<s>", "</s>"};
+  for (int byte = 0; byte < 256; ++byte) tokens.push_back(fmt::format("<0x{:02X}>", byte));
+  for (const char* text : {"\xE2\x96\x81", "t", "h", "e", "th", "the", "\xE2\x96\x81the"}) {
+    tokens.emplace_back(text);
+  }
+  const TokenId first = 259;
+  return {tokens,
+          {{first + 1, first + 2}, {first + 4, first + 3}, {first, first + 5}},
+          {{"<unk>", 0}, {"<s>", 1}, {"</s>", 2}},
+          style};
+}
+
+TEST(SentenceBpe, MergesOverAWholeTextAndFallsBackToBytes) {
+  const SentenceBpeTokenizer bpe = sentence_bpe({true, {1}});
+  EXPECT_THAT(bpe.encode("the the"), ElementsAre(265, 265));
+  EXPECT_THAT(bpe.encode("e\xC3\xA9"), ElementsAre(259, 262, 3 + 0xC3, 3 + 0xA9));
+  EXPECT_EQ(bpe.decode(bpe.encode("the \n\xC3\xA9  th")), "the \n\xC3\xA9  th");
+  EXPECT_EQ(bpe.end_of_text(), 2);
+  EXPECT_THAT(bpe.start(), ElementsAre(1));
+}
+
+TEST(SentenceBpe, ASpaceInFrontMayStandForTheOneThatIsAdded) {
+  EXPECT_THAT(sentence_bpe({true}).encode(" the"), ElementsAre(259, 265));
+  EXPECT_THAT(sentence_bpe({false}).encode(" the"), ElementsAre(265));
+}
+
+TEST(SentenceBpe, TheFileIsReadAsItWasWritten) {
+  for (const bool always : {true, false}) {
+    const SentenceBpeTokenizer bpe = sentence_bpe({always, {1}});
+    const auto read = parse_tokenizer(bpe.to_config(), "x");
+    EXPECT_EQ(read->to_config(), bpe.to_config());
+    EXPECT_EQ(read->encode(" the et"), bpe.encode(" the et"));
+  }
+}
+
 struct BadEdit {
   const char* name;
   void (*edit)(Config& document);
@@ -184,7 +251,7 @@ TEST(BpeFile, RefusesWhatItWouldGetWrong) {
       {"dropout", [](Config& d) { d.find("model")->set("dropout", 0.1); }, "dropout"},
       {"normalizer",
        [](Config& d) {
-         d.set("normalizer", Config::Map{{"type", "NFC"}});
+         d.set("normalizer", Config::Map{{"type", "Lowercase"}});
        },
        "normalizer"},
       {"prefix", [](Config& d) { d.find("pre_tokenizer")->set("add_prefix_space", true); },

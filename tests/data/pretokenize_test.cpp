@@ -46,6 +46,31 @@ TEST(Pretokenize, UnicodeLettersAndSpaces) {
       << "only U+0020 joins a word";
 }
 
+std::vector<std::string> words(std::string_view text, const WordSplit& split) {
+  std::vector<std::string> found;
+  for_each_word(text, split, [&](std::string_view word) { found.emplace_back(word); });
+  return found;
+}
+
+TEST(Pretokenize, Llama3TakesOneSignBeforeAWordAndThreeDigits) {
+  const WordSplit llama3{WordPattern::llama3};
+  EXPECT_THAT(words("a.com (b) I'LL 12345", llama3),
+              ElementsAre("a", ".com", " (", "b", ")", " I", "'LL", " ", "123", "45"));
+  EXPECT_THAT(words("\tx  = y;\n\n  z", llama3),
+              ElementsAre("\tx", " ", " =", " y", ";\n\n", " ", " z"));
+  EXPECT_THAT(words("a \n \n  b\n", llama3), ElementsAre("a", " \n \n", " ", " b", "\n"));
+  EXPECT_THAT(words("'\xC5\xBF", llama3), ElementsAre("'\xC5\xBF"));
+}
+
+TEST(Pretokenize, QwenTakesOneDigit) {
+  EXPECT_THAT(words("x 123", WordSplit{WordPattern::qwen2}), ElementsAre("x", " ", "1", "2", "3"));
+}
+
+TEST(Pretokenize, DigitsMayBeCutOutFirst) {
+  EXPECT_THAT(words("see 42 !", WordSplit{WordPattern::gpt2, true}),
+              ElementsAre("see", " ", "4", "2", " !"));
+}
+
 TEST(Pretokenize, CoversArbitraryBytes) {
   const RandomStream stream({3, hash_name("words"), 0});
   const std::string alphabet = "ab1 \n'st\x80\xC3\xA9.\xE2";

@@ -16,10 +16,10 @@ import time
 
 try:
     import tokenizers
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 except ImportError:
     print("skipped: the Python package 'tokenizers' is not importable")
-    sys.exit(0)
+    sys.exit(77)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 END = "<|endoftext|>"
@@ -49,6 +49,53 @@ def byte_level(model):
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
+
+
+LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+          r"|\s+(?!\S)|\s+")
+
+
+def styles():
+    """Splits into words and normalisers of other families, by name."""
+    level = lambda regex: pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=regex)
+    split = lambda regex: pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(regex), "isolated"), level(False)])
+    yield "llama3", split(LLAMA3), None, True
+    yield "qwen2", split(LLAMA3.replace("{1,3}", "")), normalizers.NFC(), False
+    yield "smollm", pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), level(True)]), None, False
+
+
+def in_style(trained, style):
+    """The vocabulary of a trained tokenizer, split in another way."""
+    name, split, normalizer, ignore_merges = style
+    document = json.loads(trained.to_str())
+    document["model"]["ignore_merges"] = ignore_merges
+    made = Tokenizer.from_str(json.dumps(document))
+    made.pre_tokenizer = split
+    if normalizer:
+        made.normalizer = normalizer
+    return made
+
+
+def sentences(text, metaspace):
+    """Llama 2's layout, or Mistral's later one: merges across words, bytes for unknown characters."""
+    normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    learner = Tokenizer(models.BPE())
+    learner.normalizer = normalizer
+    learner.train_from_iterator(text.splitlines()[:4000], trainers.BpeTrainer(vocab_size=1500, show_progress=False))
+    learned = json.loads(learner.to_str())["model"]
+    specials = ["<unk>", "<s>", "</s>"]
+    tokens = specials + [f"<0x{b:02X}>" for b in range(256)] + sorted(learned["vocab"], key=learned["vocab"].get)
+    merges = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in learned["merges"]]
+    made = Tokenizer(models.BPE({t: i for i, t in enumerate(tokens)}, merges, unk_token="<unk>", fuse_unk=True,
+                                byte_fallback=True))
+    if metaspace:
+        made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    else:
+        made.normalizer = normalizer
+    made.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(),
+                                      decoders.Strip(" ", 1, 0)])
+    made.add_special_tokens(specials)
+    return made
 
 
 def training_text(data):
@@ -93,8 +140,23 @@ def main():
             vocabularies.append((str(gpt2), model))
         else:
             print("skipped: GPT-2's vocabulary (tokenizers/gpt2 below HEED_DATA)")
-        cases = [{"tokenizer": path, "text": t, "ids": model.encode(t).ids}
-                 for path, model in vocabularies for t in texts + [text[:300000]]]
+        for style in styles():
+            model = in_style(theirs, style)
+            path = str(folder / f"{style[0]}.json")
+            model.save(path)
+            vocabularies.append((path, model))
+        for metaspace in (False, True):
+            model = sentences(text, metaspace)
+            path = str(folder / f"sentences{int(metaspace)}.json")
+            model.save(path)
+            vocabularies.append((path, model))
+        cases = []
+        for path, model in vocabularies:
+            for t in texts + [text[:300000]]:
+                ids = model.encode(t).ids
+                cases.append({"tokenizer": path, "text": t, "ids": ids})
+                if model.normalizer or model.decoder.__class__ is decoders.Sequence:
+                    cases[-1]["decoded"] = model.decode(ids, skip_special_tokens=False)
         (folder / "cases.json").write_text(json.dumps(cases, ensure_ascii=False))
         (folder / "train.txt").write_text(text)
         (folder / "vocab_size").write_text(str(args.vocab_size))
