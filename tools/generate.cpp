@@ -82,6 +82,7 @@ void generate(const GenerateArguments& arguments) {
     document.set("text", generated.text);
     document.set("prompt_tokens", generated.prompt_tokens);
     document.set("tokens", generated.tokens);
+    document.set("ids", Config::List(generated.ids.begin(), generated.ids.end()));
     document.set("prompt_seconds", generated.prompt_seconds);
     document.set("seconds", generated.seconds);
     document.set("tokens_per_second", rate);

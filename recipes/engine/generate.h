@@ -30,6 +30,7 @@ struct Generated {
   std::string text;  ///< what was written, without the prompt and the stop string
   int64_t prompt_tokens = 0;
   int64_t tokens = 0;
+  std::vector<int64_t> ids;     ///< those tokens, the one that ended the text included
   double prompt_seconds = 0.0;  ///< reading the prompt; 0 where that is timed with the writing
   double seconds = 0.0;         ///< writing the text
   std::string stopped_by;       ///< "max_tokens", "stop", "end", or "context": no room for more
