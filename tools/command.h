@@ -64,6 +64,7 @@ void add_train(CLI::App& heed);
 void add_eval(CLI::App& heed);
 void add_generate(CLI::App& heed);
 void add_export(CLI::App& heed);
+void add_import(CLI::App& heed);
 void add_describe(CLI::App& heed);
 void add_plan(CLI::App& heed);
 void add_probe(CLI::App& heed);

@@ -16,6 +16,7 @@ struct ExportArguments {
   std::string run;
   std::string destination;
   std::string format = "safetensors";
+  double shard = 5.0;
   bool json = false;
 };
 
@@ -26,8 +27,10 @@ std::string joined(const std::vector<std::string>& words) {
 }
 
 void export_run(const ExportArguments& arguments) {
+  constexpr double kGigabyte = 1e9;
   const recipes::Exported exported =
-      recipes::export_model(arguments.run, arguments.destination, arguments.format, print_warning);
+      recipes::export_model(arguments.run, arguments.destination, arguments.format, print_warning,
+                            static_cast<int64_t>(arguments.shard * kGigabyte));
   if (arguments.json) {
     Config files = Config::list();
     for (const std::string& file : exported.files) files.append(file);
@@ -49,16 +52,26 @@ void add_export(CLI::App& heed) {
   auto arguments = std::make_shared<ExportArguments>();
   CLI::App* command = add_command(
       heed, "export", "writes a trained model in a form that others open", "train and use");
+  details(
+      command,
+      "safetensors: the weights under heed's own names, with a config.json of heed's options. "
+      "hf: a folder that transformers opens (Llama, Mistral, Qwen2, Qwen3, GPT-2, BERT, RoBERTa "
+      "and ViT shapes); of what it has not, such as a paper's attention in a decoder, "
+      "config.json says so.");
   positional(command, "RUN", arguments->run,
              "a run's folder (its latest good checkpoint) or a checkpoint's folder")
       ->required();
   positional(command, "FOLDER", arguments->destination,
-             "where the files go; made if need be, files of the same names are replaced")
+             "where the files go; made if need be, files of the same names are replaced (hf: it "
+             "must be new)")
       ->required();
   option(command, "--format", "NAME", arguments->format,
          "one of: " + joined(recipes::export_formats()));
+  option(command, "--shard", "GB", arguments->shard, "hf: largest file of weights")
+      ->check(CLI::PositiveNumber);
   command->add_flag("--json", arguments->json, "print one JSON document");
-  examples(command, {{"heed export runs/quickstart exported", ""}});
+  examples(command, {{"heed export runs/quickstart exported", ""},
+                     {"heed export runs/quickstart for-transformers --format hf", ""}});
   command->callback([arguments] { export_run(*arguments); });
 }
 

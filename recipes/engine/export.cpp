@@ -7,23 +7,25 @@
 #include "core/safetensors.h"
 #include "recipes/engine/adapt.h"
 #include "recipes/engine/evaluate.h"
+#include "recipes/engine/hf/export.h"
 
 namespace heed::recipes {
 
 namespace fs = std::filesystem;
 
 const std::vector<std::string>& export_formats() {
-  static const std::vector<std::string> formats = {"safetensors"};
+  static const std::vector<std::string> formats = {"safetensors", "hf"};
   return formats;
 }
 
 Exported export_model(const std::string& run_or_checkpoint, const std::string& destination,
-                      const std::string& format, const Warning& warn) {
+                      const std::string& format, const Warning& warn, int64_t most_bytes) {
   const auto& formats = export_formats();
   if (std::find(formats.begin(), formats.end(), format) == formats.end()) {
     fail_request("export: unknown format '{}'{}; this build writes: {}", format,
                  did_you_mean(format, formats), fmt::join(formats, ", "));
   }
+  if (format == "hf") return export_to_hub(run_or_checkpoint, destination, most_bytes, warn);
   if (fs::exists(destination) && !fs::is_directory(destination)) {
     fail_request("export: '{}' is a file; give a folder", destination);
   }

@@ -27,8 +27,8 @@ using nlohmann::ordered_json;
 using ::testing::HasSubstr;
 
 constexpr const char* kDocuments[] = {
-    "README.md",           "docs/architecture.md", "docs/recipes.md",       "docs/modules.md",
-    "docs/parallelism.md", "docs/papers.md",       "docs/adding-a-paper.md"};
+    "README.md",       "docs/architecture.md", "docs/recipes.md", "docs/modules.md",
+    "docs/interop.md", "docs/parallelism.md",  "docs/papers.md",  "docs/adding-a-paper.md"};
 
 std::string slurp(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

@@ -1,0 +1,160 @@
+#include "recipes/engine/hf/import.h"
+
+#include <filesystem>
+
+#include "core/files.h"
+#include "data/tokenizer.h"
+#include "nn/registry.h"
+#include "recipes/engine/hf/config_map.h"
+#include "recipes/engine/hf/described.h"
+#include "recipes/engine/hf/files.h"
+#include "recipes/engine/hf/import_tensors.h"
+#include "recipes/engine/recipe.h"
+
+namespace heed::recipes {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace hf;
+
+std::string in(const std::string& folder, const std::string& name) {
+  return (fs::path(folder) / name).string();
+}
+
+void check_source(const std::string& folder) {
+  if (!fs::is_directory(folder)) {
+    fail_request("{}: no such folder; give one with config.json and model.safetensors", folder);
+  }
+  if (!fs::exists(in(folder, kConfig))) fail_request("{}: holds no {}", folder, kConfig);
+  const std::string weights = in(folder, "model.safetensors");
+  if (!fs::exists(weights) && !fs::exists(weights + ".index.json")) {
+    const bool pickled = fs::exists(in(folder, "pytorch_model.bin")) ||
+                         fs::exists(in(folder, "pytorch_model.bin.index.json"));
+    fail_request("{}: holds neither model.safetensors nor model.safetensors.index.json{}", folder,
+                 pickled ? "; pickled weights (pytorch_model.bin) are not read" : "");
+  }
+}
+
+// A bare encoder whose folder says how the states of a text become one vector.
+void read_pooling(const std::string& folder, Config& model) {
+  const std::string path = in(folder, kPooling);
+  const Config* masked = model.find("mlm");
+  if (!fs::exists(path) || masked == nullptr || masked->as_bool() ||
+      model.at("classes") != Config(0)) {
+    return;
+  }
+  const Config pooling = read_json_file(path);
+  const auto is_on = [&](const char* key) {
+    const Config* value = pooling.find(key);
+    return value != nullptr && value->is_bool() && value->as_bool();
+  };
+  const bool mean = is_on("pooling_mode_mean_tokens"), first = is_on("pooling_mode_cls_token");
+  if (mean == first) {
+    fail_request(SourceLocation{path},
+                 "pooling other than by the mean or the first token is not supported");
+  }
+  model.set("pool", mean ? "mean" : "cls");
+  model.set("pooler", false);  // which sentence vectors are made without
+}
+
+// tokenizer.json, or GPT-2's pair that is as good.
+bool has_tokenizer_files(const std::string& folder) {
+  return fs::exists(in(folder, kTokenizer)) ||
+         (fs::exists(in(folder, "vocab.json")) && fs::exists(in(folder, "merges.txt")));
+}
+
+// What the model is for, as far as its heads say.
+Config task_of(const Config& model) {
+  const std::string& type = model.at("type").as_string();
+  const Config* classes = model.find("classes");
+  const bool classifies = classes != nullptr && classes->as_integer() > 0;
+  if (type == "gpt") return Config::Map{{"type", "language_modeling"}};
+  if (type == "vit" || classifies) return Config::Map{{"type", "classification"}};
+  return Config::Map{{"type", "masked_language_modeling"}};
+}
+
+// The recipe that heed exported with the model, or one that knows no more than the model and where
+// the tokenizer is: the files of `data` are the user's.
+std::string recipe_of(const std::string& folder, const std::string& name, const Config& model) {
+  if (const std::string own = in(folder, kRecipe); fs::exists(own)) {
+    const std::string text = read_file(own);
+    Config tree = parse_yaml(text, own);
+    if (tree.is_map() && tree.has("model") && tree.at("model") == model) return text;
+    tree.set("model", model);
+    return tree.to_yaml();
+  }
+  const Config task = task_of(model);
+  const bool images = model.at("type").as_string() == "vit";
+  const bool classifies = task.at("type") == Config("classification");
+  Config data = images       ? Config::Map{{"type", "image-folder"}, {"train", ""}}
+                : classifies ? Config::Map{{"type", "text-table"}, {"train", Config::list()}}
+                             : Config::Map{{"type", "text"}, {"files", Config::list()}};
+  if (has_tokenizer_files(folder)) {
+    data.set("tokenizer", Config::Map{{"file", kTokenizer}});
+  }
+  const Config recipe = Config::Map{{"name", name},
+                                    {"description", "imported from the Hugging Face format"},
+                                    {"task", task},
+                                    {"model", model},
+                                    {"data", data}};
+  return to_config(recipe_from_config(recipe)).to_yaml();
+}
+
+// Copies the tokenizer and what else the folder holds; the former must be of use to heed.
+void keep_files(const std::string& folder, const std::string& checkpoint, const Warning& warn) {
+  const std::string tokenizer = in(folder, kTokenizer);
+  if (has_tokenizer_files(folder)) {
+    const bool own = fs::exists(tokenizer);
+    if (own) write_file_atomically(in(checkpoint, kTokenizer), read_file(tokenizer));
+    try {
+      const auto loaded = data::load_tokenizer(own ? tokenizer : folder);
+      if (!own) loaded->save(in(checkpoint, kTokenizer));
+    } catch (const RequestError& error) {
+      if (warn) {
+        warn(fmt::format("the tokenizer is kept, but heed cannot use it: {}", error.what()));
+      }
+    }
+  }
+  for (const auto& [path, name] : kept_files(folder)) {
+    write_file_atomically(in(checkpoint, fmt::format("{}{}", kKept, name)), read_file(path));
+  }
+}
+
+}  // namespace
+
+Imported import_model(const std::string& folder, const std::string& destination,
+                      const Warning& warn) {
+  check_source(folder);
+  const Config config = read_json_file(in(folder, kConfig));
+  const auto file = std::make_shared<const SafetensorsFile>(read_safetensors(folder));
+  Described described = describe_config(config, *file);
+  read_pooling(folder, described.model);
+  const nn::ModuleEntry& entry = nn::find_module(described.model.at("type").as_string(), "model");
+
+  CheckpointContent content;
+  Imported result;
+  result.model_type = described.model_type;
+  result.model = entry.name;
+  {
+    const auto module = entry.make(described.model);
+    result.parameters = module->parameter_count();
+    content.pending = import_tensors(described, *module, file, folder, warn);
+  }
+  result.tensors = static_cast<int64_t>(content.pending.size());
+  for (const PendingTensor& tensor : content.pending) result.bytes += tensor.bytes();
+
+  const std::string name = fs::path(fs::absolute(destination).lexically_normal()).filename();
+  content.recipe_yaml = recipe_of(folder, name, described.model);
+  content.assets = [&](const std::string& checkpoint) { keep_files(folder, checkpoint, warn); };
+  appear_whole(destination, [&](const std::string& started) {
+    const std::string written = write_checkpoint(started, content);
+    result.checkpoint = in(destination, fs::relative(written, started).string());
+    write_file_atomically(in(started, "recipe.yaml"), content.recipe_yaml);
+    if (fs::exists(in(written, kTokenizer))) {
+      write_file_atomically(in(started, kTokenizer), read_file(in(written, kTokenizer)));
+    }
+  });
+  return result;
+}
+
+}  // namespace heed::recipes

@@ -1,0 +1,96 @@
+#include "recipes/engine/hf/tensor_map.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/views.h"
+
+namespace heed::recipes::hf {
+namespace {
+
+// "blocks.12.norm1.weight" as "blocks.{}.norm1.weight" and "12".
+std::pair<std::string, std::string> without_number(const std::string& name) {
+  constexpr std::string_view kBlocks = "blocks.";
+  if (!name.starts_with(kBlocks)) return {name, ""};
+  const size_t end = name.find('.', kBlocks.size());
+  return {std::string(kBlocks) + "{}" + name.substr(end),
+          name.substr(kBlocks.size(), end - kBlocks.size())};
+}
+
+std::string with_number(std::string pattern, const std::string& number) {
+  const size_t at = pattern.find("{}");
+  return at == std::string::npos ? pattern : pattern.replace(at, 2, number);
+}
+
+// Row of the table for a name, and what is left of the name behind its pattern.
+std::pair<const TensorRow*, std::string> row_of(const Naming& naming, const std::string& name) {
+  const std::string stem = name.substr(0, name.rfind('.'));
+  for (const auto* rows : {naming.architecture != nullptr ? &naming.architecture->tensors : nullptr,
+                           &naming.family->tensors}) {
+    if (rows == nullptr) continue;
+    for (const TensorRow& row : *rows) {
+      if (row.ours == name) return {&row, ""};
+      if (row.ours == stem) return {&row, name.substr(stem.size())};
+    }
+  }
+  return {nullptr, ""};
+}
+
+std::vector<int64_t> rows_of(const TensorRow& row, const Config& model, int64_t rows) {
+  const auto parts = static_cast<int64_t>(row.theirs.size());
+  if (!row.heads) return std::vector<int64_t>(row.theirs.size(), rows / parts);
+  const int64_t heads = model.at("heads").as_integer();
+  const Config* grouped = model.find("kv_heads");
+  const int64_t kv_heads = grouped == nullptr ? heads : grouped->as_integer();
+  const int64_t width = rows / (heads + 2 * kv_heads);
+  return {heads * width, kv_heads * width, kv_heads * width};
+}
+
+Shape their_shape(Shape shape, Layout layout) {
+  if (layout == Layout::transposed && shape.rank() == 2) return {shape[1], shape[0]};
+  if (layout == Layout::channels) return {shape[0], shape[3], shape[1], shape[2]};
+  if (layout == Layout::row) {
+    Shape wider = {1};
+    for (const int64_t extent : shape) wider.push_back(extent);
+    return wider;
+  }
+  return shape;
+}
+
+}  // namespace
+
+Placement placement_of(const Naming& naming, const std::string& ours, const Shape& shape) {
+  const auto [canonical, number] = without_number(ours);
+  const auto [row, leaf] = row_of(naming, canonical);
+  if (row == nullptr) return {{{ours, shape.rank() == 0 ? 1 : shape[0], shape}}};
+  Placement placement;
+  // Biases and norms have nothing to transpose; a convolution's bias no channels to move.
+  const bool whole = row->layout == Layout::channels ? shape.rank() == 4 : true;
+  placement.layout = whole ? row->layout : Layout::same;
+  const std::vector<int64_t> rows = rows_of(*row, naming.model, shape[0]);
+  for (size_t i = 0; i < row->theirs.size(); ++i) {
+    std::string name = with_number(row->theirs[i], number) + leaf;
+    const std::string& prefix = naming.family->prefix;
+    if (naming.bare && name.starts_with(prefix)) name = name.substr(prefix.size());
+    Shape own = shape;
+    own[0] = rows[i];
+    placement.parts.push_back({name, rows[i], their_shape(own, placement.layout)});
+  }
+  return placement;
+}
+
+Tensor to_ours(const Tensor& theirs, Layout layout) {
+  if (layout == Layout::transposed && theirs.rank() == 2) return views::transpose(theirs, 0, 1);
+  if (layout == Layout::channels) return views::permute(theirs, {0, 2, 3, 1});
+  if (layout == Layout::row) return views::select(theirs, 0, 0);
+  return theirs;
+}
+
+Tensor to_theirs(const Tensor& ours, Layout layout) {
+  if (layout == Layout::transposed && ours.rank() == 2) return views::transpose(ours, 0, 1);
+  if (layout == Layout::channels) return views::permute(ours, {0, 3, 1, 2});
+  if (layout == Layout::row) return views::unsqueeze(ours, 0);
+  return ours;
+}
+
+}  // namespace heed::recipes::hf

@@ -1,0 +1,40 @@
+// Tensors of a hub's file to those of heed's module and back, by a family's table.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "core/tensor.h"
+#include "recipes/engine/hf/family.h"
+
+namespace heed::recipes::hf {
+
+/// One of heed's tensors as a file of the hub has it: its rows, in parts with names of their own.
+struct Placement {
+  struct Part {
+    std::string name;
+    int64_t rows = 0;  ///< of heed's tensor
+    Shape shape;       ///< in the file
+  };
+  std::vector<Part> parts;
+  Layout layout = Layout::same;
+};
+
+/// How a model's tensors are named.
+struct Naming {
+  const Family* family = nullptr;
+  const Architecture* architecture = nullptr;  ///< or null: the family's names alone
+  bool bare = false;                           ///< without the family's prefix
+  Config model = {};                           ///< its meaning_of()
+};
+
+/// Where a file has the tensor `ours` of `shape`. One that the tables lack (of a mechanism that
+/// heed adds) keeps its own name.
+Placement placement_of(const Naming& naming, const std::string& ours, const Shape& shape);
+
+/// Views of the same memory in the other side's layout.
+Tensor to_ours(const Tensor& theirs, Layout layout);
+Tensor to_theirs(const Tensor& ours, Layout layout);
+
+}  // namespace heed::recipes::hf

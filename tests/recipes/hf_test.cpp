@@ -1,0 +1,236 @@
+// Import and export of model folders in the Hugging Face format, without another package: round
+// trips, and requests that must fail. tests/interop/hf_check.py compares with transformers.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "core/files.h"
+#include "core/safetensors.h"
+#include "core/views.h"
+#include "recipes/engine/export.h"
+#include "recipes/engine/generate.h"
+#include "recipes/engine/hf/config_map.h"
+#include "recipes/engine/hf/import.h"
+#include "recipes/engine/hf/tensor_map.h"
+#include "tests/core/raises.h"
+#include "tests/recipes/runs.h"
+
+namespace heed::recipes {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr const char* kLlama =
+    "model={type: gpt, layers: 2, dim: 16, heads: 4, kv_heads: 2, context: 8, mlp: swiglu, norm: "
+    "rms_norm, position: rotary, bias: false, tied: false}";
+
+class HuggingFace : public testing::Test {
+ protected:
+  HuggingFace() { write_tiny(folder); }
+
+  /// Trains a moment, exports, and imports what came out.
+  void there_and_back(const std::vector<std::string>& overrides) {
+    std::vector<std::string> all = {"train.steps=2", "train.ema=0"};
+    all.insert(all.end(), overrides.begin(), overrides.end());
+    train_tiny(folder, "run", all);
+    export_model(folder.path("run"), folder.path("hub"), "hf");
+    import_model(folder.path("hub"), folder.path("back"));
+  }
+
+  Config config() const { return read_json_file(folder.path("hub/config.json")); }
+  CheckpointContent content(const std::string& run) const {
+    return read_checkpoint(find_checkpoint(folder.path(run)).path);
+  }
+  void expect_nothing_lost() const {
+    expect_same_bits(content("run").model, content("back").model);
+    EXPECT_EQ(content("run").recipe_yaml, content("back").recipe_yaml);
+  }
+  /// Exports a model of Llama's shape, and writes its config.json anew with a change.
+  void llama_with(const std::string& key, const Config& value) {
+    if (!fs::exists(folder.path("hub"))) there_and_back({kLlama});
+    Config changed = config();
+    changed.erase("heed");
+    changed.set(key, value);
+    write_file_atomically(folder.path("hub/config.json"), changed.to_json(2));
+  }
+  std::string refusal() const {
+    const std::string message =
+        request_error([&] { import_model(folder.path("hub"), folder.path("new")); });
+    EXPECT_FALSE(fs::exists(folder.path("new")));
+    EXPECT_FALSE(fs::exists(folder.path(".writing-new")));
+    return message;
+  }
+
+  Scratch folder;
+};
+
+TEST_F(HuggingFace, ModelsOfEachFamilyComeBackAsTheyWere) {
+  there_and_back({});
+  EXPECT_EQ(config().at("model_type"), Config("gpt2"));
+  expect_nothing_lost();
+}
+
+TEST_F(HuggingFace, LlamasComeBackAsTheyWere) {
+  there_and_back({kLlama});
+  EXPECT_EQ(config().at("model_type"), Config("llama"));
+  EXPECT_EQ(config().at("num_key_value_heads"), Config(2));
+  expect_nothing_lost();
+}
+
+TEST_F(HuggingFace, WhatNoFamilyHasIsOfHeedsOwnType) {
+  there_and_back({kLlama, "model.attention={type: power, block: 2, window: 1}"});
+  EXPECT_EQ(config().at("model_type"), Config("heed"));
+  EXPECT_EQ(config().at("heed").at("names"), Config("llama"));
+  const SafetensorsFile file = read_safetensors(folder.path("hub"));
+  EXPECT_TRUE(file.find("model.layers.1.self_attn.k_proj.weight").defined());
+  expect_nothing_lost();
+}
+
+TEST_F(HuggingFace, QueriesKeysAndValuesAreApart) {
+  there_and_back({kLlama});
+  const SafetensorsFile file = read_safetensors(folder.path("hub"));
+  Tensor packed;
+  for (const auto& [name, tensor] : content("run").model) {
+    if (name == "blocks.1.attn.qkv.weight") packed = tensor;
+  }
+  const Tensor keys = file.find("model.layers.1.self_attn.k_proj.weight");
+  EXPECT_EQ(keys.shape(), (Shape{8, 16}));  // two heads of four
+  EXPECT_EQ(keys.to_vector<float>(), views::slice(packed, 0, 16, 24).to_vector<float>());
+}
+
+TEST_F(HuggingFace, Gpt2sMatricesLieTransposed) {
+  there_and_back({});
+  const SafetensorsFile file = read_safetensors(folder.path("hub"));
+  const Tensor theirs = file.find("transformer.h.0.attn.c_attn.weight");
+  EXPECT_EQ(theirs.shape(), (Shape{16, 48}));
+  for (const auto& [name, tensor] : content("run").model) {
+    if (name != "blocks.0.attn.qkv.weight") continue;
+    EXPECT_EQ(theirs.to_vector<float>(), views::transpose(tensor, 0, 1).to_vector<float>());
+  }
+}
+
+TEST_F(HuggingFace, ShardsHoldWhatOneFileDoes) {
+  there_and_back({});
+  export_model(folder.path("run"), folder.path("shards"), "hf", {}, 4000);
+  EXPECT_TRUE(fs::exists(folder.path("shards/model.safetensors.index.json")));
+  EXPECT_FALSE(fs::exists(folder.path("shards/model.safetensors")));
+  import_model(folder.path("shards"), folder.path("again"));
+  expect_same_bits(content("back").model, content("again").model);
+}
+
+TEST_F(HuggingFace, AnImportedModelGeneratesAsTheOneItWas) {
+  there_and_back({kLlama});
+  GenerateOptions options;
+  options.greedy = true;
+  options.max_tokens = 20;
+  EXPECT_EQ(generate(folder.path("back"), "line 4", options).ids,
+            generate(folder.path("run"), "line 4", options).ids);
+}
+
+TEST_F(HuggingFace, AnImportedModelCanBeTrainedOn) {
+  there_and_back({});
+  const EndReport end = train_tiny(folder, "tuned", {"train.from=" + folder.path("back")});
+  EXPECT_EQ(end.step, 12);
+}
+
+TEST_F(HuggingFace, KeysThatMightChangeTheMathematicsAreRefused) {
+  llama_with("logit_scale", 0.5);
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("hub/config.json:"), HasSubstr("'logit_scale'")));
+}
+
+TEST_F(HuggingFace, HarmlessKeysComeBack) {
+  llama_with("bos_token_id", 7);
+  import_model(folder.path("hub"), folder.path("kept"));
+  export_model(folder.path("kept"), folder.path("again"), "hf");
+  EXPECT_EQ(read_file(folder.path("again/config.json")), read_file(folder.path("hub/config.json")));
+}
+
+TEST_F(HuggingFace, WrongRequestsAreNamed) {
+  llama_with("model_type", "gemma9");
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("'gemma9'"), HasSubstr("known: llama, mistral")));
+  llama_with("model_type", "llama");
+  llama_with("architectures", Config::List{"LlamaForTea"});
+  EXPECT_THAT(refusal(), HasSubstr("known: LlamaForCausalLM"));
+  llama_with("architectures", Config::List{"LlamaForCausalLM"});
+  llama_with("rope_scaling", Config::Map{{"rope_type", "yarn"}, {"factor", 2.0}});
+  EXPECT_THAT(refusal(), HasSubstr("'yarn'"));
+  llama_with("rope_scaling", Config());
+  llama_with("intermediate_size", 40);
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("'model.layers.0.mlp.gate_proj.weight' has shape"),
+                               HasSubstr("expected")));
+  fs::remove(folder.path("hub/model.safetensors"));
+  EXPECT_THAT(refusal(), HasSubstr("holds neither model.safetensors nor"));
+}
+
+TEST_F(HuggingFace, EditedKeysThatContradictTheOwnPartAreRefused) {
+  there_and_back({kLlama});
+  Config changed = config();
+  ASSERT_TRUE(changed.has("heed"));  // for its dropout, which Llama has no word for
+  changed.set("rms_norm_eps", 0.25);
+  write_file_atomically(folder.path("hub/config.json"), changed.to_json(2));
+  EXPECT_THAT(refusal(), HasSubstr("norm_eps"));
+}
+
+TEST_F(HuggingFace, AFolderThatHoldsSomethingStaysAsItIs) {
+  there_and_back({});
+  folder.write("hub/notes.txt", "mine");
+  EXPECT_THAT(request_error([&] { export_model(folder.path("run"), folder.path("hub"), "hf"); }),
+              HasSubstr("exists already"));
+  EXPECT_EQ(read_file(folder.path("hub/notes.txt")), "mine");
+}
+
+TEST(HuggingFaceTables, EachFamilyReadsWhatItWrites) {
+  const std::map<std::string, std::string> models = {
+      {"llama",
+       "{type: gpt, vocab: 9, norm: rms_norm, position: rotary, mlp: swiglu, bias: false, "
+       "hidden: 8, rope_scaling: {type: llama3, factor: 2.0}}"},
+      {"mistral",
+       "{type: gpt, vocab: 9, norm: rms_norm, position: rotary, mlp: swiglu, bias: "
+       "false, hidden: 8, attention: {type: window, window: 3}}"},
+      {"qwen2",
+       "{type: gpt, vocab: 9, norm: rms_norm, position: rotary, mlp: swiglu, bias: false, "
+       "qkv_bias: true, hidden: 8, layers: 3, attentions: [{layers: 1, attention: {type: "
+       "softmax}}, {layers: 2, attention: {type: window, window: 5}}]}"},
+      {"qwen3",
+       "{type: gpt, vocab: 9, norm: rms_norm, position: rotary, mlp: swiglu, bias: false, "
+       "qk_norm: true, hidden: 8, head_dim: 32}"},
+      {"gpt2", "{type: gpt, vocab: 9, hidden: 8}"},
+      {"bert", "{type: encoder, vocab: 9, hidden: 8, token_types: 2, mlm: true, pooler: false}"},
+      {"roberta",
+       "{type: encoder, vocab: 9, hidden: 8, token_types: 1, classes: 3, "
+       "position_offset: 2}"},
+      {"vit", "{type: vit, height: 8, width: 12, channels: 1, patch: 4, classes: 3, hidden: 8}"},
+      {"deit", "{type: vit, height: 8, width: 8, patch: 4, classes: 2, hidden: 8, registers: 1}"},
+  };
+  for (const auto& [name, yaml] : models) {
+    const Config model = parse_yaml(yaml, "test");
+    const hf::Family* family = hf::find_family(name);
+    ASSERT_NE(family, nullptr) << name;
+    EXPECT_TRUE(hf::expresses(*family, model)) << name;
+    for (const hf::Family& other : hf::families()) {
+      if (other.model_type == "xlm-roberta" && name == "roberta") continue;  // of the same shape
+      EXPECT_EQ(hf::expresses(other, model), other.model_type == name)
+          << name << " as " << other.model_type;
+    }
+  }
+}
+
+TEST(HuggingFaceTables, TensorsGoBackToWhereTheyCameFrom) {
+  const Tensor image = Tensor::from<float>({0, 1, 2, 3, 4, 5, 6, 7}, {1, 2, 2, 2});
+  const Tensor matrix = Tensor::from<float>({0, 1, 2, 3, 4, 5}, {2, 3});
+  const auto back = [](const Tensor& x, hf::Layout layout) {
+    return hf::to_ours(hf::to_theirs(x, layout), layout).to_vector<float>();
+  };
+  EXPECT_EQ(back(image, hf::Layout::channels), image.to_vector<float>());
+  EXPECT_EQ(back(matrix, hf::Layout::transposed), matrix.to_vector<float>());
+  EXPECT_EQ(back(matrix, hf::Layout::row), matrix.to_vector<float>());
+  EXPECT_THAT(hf::to_theirs(image, hf::Layout::channels).to_vector<float>(),
+              ElementsAre(0, 2, 4, 6, 1, 3, 5, 7));
+}
+
+}  // namespace
+}  // namespace heed::recipes
