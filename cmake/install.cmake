@@ -1,7 +1,8 @@
 # Installation: library, headers, command and a CMake package, so that find_package(heed) works.
 include(CMakePackageConfigHelpers)
 
-install(TARGETS heed heed_warnings EXPORT heedTargets)
+install(TARGETS heed heed_c heed_warnings EXPORT heedTargets)
+install(FILES recipes/engine/c/heed.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 if(TARGET heed_command)
   install(TARGETS heed_command)
 endif()
