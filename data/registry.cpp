@@ -1,5 +1,6 @@
 #include "data/registry.h"
 
+#include "data/aspect_texts.h"
 #include "data/image_formats.h"
 #include "data/image_pairs.h"
 #include "data/listops.h"
@@ -64,6 +65,8 @@ const std::vector<DatasetEntry>& dataset_registry() {
   static const std::vector<DatasetEntry> entries = {
       labelled<ArrayOptions, open_arrays>("arrays", "images",
                                           "images and labels in .npy, .npz or safetensors files"),
+      labelled<AspectTextsOptions, open_aspect_texts>(
+          "aspect-texts", "texts", "made reviews: whether each of three aspects is praised"),
       labelled<CifarOptions, open_cifar>("cifar", "images", "CIFAR-10 or -100, binary version"),
       labelled<ColourCopyOptions, open_colour_copy>(
           "colour-copy", "masks", "grids of colours, to be copied from a distance"),

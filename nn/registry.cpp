@@ -50,6 +50,7 @@
 #include "nn/models/sequential_recommender.h"
 #include "nn/models/unet.h"
 #include "nn/models/vit.h"
+#include "nn/pooling/registry.h"
 
 namespace heed::nn {
 namespace {
@@ -60,13 +61,18 @@ ModuleEntry layer(const Description& d) {
 }
 
 ModuleEntry attention(const AttentionEntry& mechanism) {
-  ModuleEntry e{mechanism.name, "attention", mechanism.summary, mechanism.source, {"x"}};
-  e.aliases = mechanism.aliases;
-  e.schema = mechanism.schema;
-  e.make = mechanism.probe_make;
-  e.resolve = mechanism.probe_resolve;
+  ModuleEntry e = slot_module<AttentionMechanism, AttentionHost>("attention", mechanism, {"x"});
   e.forward = [](Module& module, const Inputs& inputs) {
     return std::vector<Tensor>{static_cast<AttentionMechanism&>(module).forward(inputs.at("x"))};
+  };
+  return e;
+}
+
+ModuleEntry pooling(const PoolingEntry& given) {
+  ModuleEntry e = slot_module("pooling", given, {"x", "lengths?"});
+  e.forward = [](Module& module, const Inputs& inputs) {
+    return std::vector<Tensor>{
+        static_cast<Pooling&>(module).forward(inputs.at("x"), input(inputs, "lengths"))};
   };
   return e;
 }
@@ -356,6 +362,7 @@ std::vector<ModuleEntry> all_entries() {
   for (const AttentionEntry& mechanism : attention_registry()) {
     entries.push_back(attention(mechanism));
   }
+  for (const PoolingEntry& given : pooling_registry()) entries.push_back(pooling(given));
   std::sort(entries.begin(), entries.end(), [](const ModuleEntry& a, const ModuleEntry& b) {
     return std::tie(a.kind, a.name) < std::tie(b.kind, b.name);
   });

@@ -1,5 +1,5 @@
-// The registry of modules: every layer, attention mechanism, model and loss that a recipe can name
-// and that `heed probe` can run by itself.
+// The registry of modules: every layer, attention mechanism, pooling, model and loss that a recipe
+// can name and that `heed probe` can run by itself.
 #pragma once
 
 #include <functional>
@@ -18,7 +18,7 @@ using Inputs = std::map<std::string, Tensor>;
 
 struct ModuleEntry {
   std::string name;     ///< "linear", "gpt", ...
-  std::string kind;     ///< "layer", "attention", "model" or "loss"
+  std::string kind;     ///< "layer", "attention", "pooling", "model" or "loss"
   std::string summary;  ///< one line
   std::string source;   ///< paper or standard, with equation; may be empty
   std::vector<std::string>

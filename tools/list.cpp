@@ -132,6 +132,7 @@ const std::vector<Kind>& kinds() {
       {"claims", "experiments that `heed reproduce NAME` runs", claims},
       {"models", "what a recipe's `model: {type: NAME}` can be", [] { return modules("model"); }},
       {"attentions", "what a model's `attention: {type: NAME}` can be", attentions},
+      {"poolings", "what a model's `pool: {type: NAME}` can be", [] { return modules("pooling"); }},
       {"layers", "parts that models are made of", [] { return modules("layer"); }},
       {"losses", "what is minimised", [] { return modules("loss"); }},
       {"datasets", "what a recipe's `data: {type: NAME}` can be", datasets},
@@ -213,9 +214,8 @@ void add_list(CLI::App& heed) {
       add_command(heed, "list", "shows the models, layers, datasets, tasks and recipes there are",
                   "what there is");
   positional(command, "KIND", arguments->kind,
-             "papers, claims, models, attentions, layers, losses, datasets, tasks or recipes; all "
-             "in short "
-             "when left out");
+             "papers, claims, models, attentions, poolings, layers, losses, datasets, tasks or "
+             "recipes; all in short when left out");
   command->add_flag("--json", arguments->json, "print one JSON document");
   examples(command, {{"heed list", ""}, {"heed list layers", ""}});
   command->callback([arguments] { list(arguments->kind, arguments->json); });

@@ -13,22 +13,9 @@
 #include "nn/attention/selective_attention.h"
 #include "nn/attention/softmax_attention.h"
 #include "nn/attention/window_attention.h"
-#include "nn/defaults.h"
 
 namespace heed::nn {
 namespace {
-
-// The host's options and the mechanism's own in one map, for running a mechanism by itself.
-template <class Own>
-struct Standalone {
-  AttentionHost host;
-  Own own;
-
-  void options(Options& o) {
-    host.options(o);
-    own.options(o);
-  }
-};
 
 struct Description {
   const char* name;
@@ -42,19 +29,15 @@ struct Description {
 
 template <class Mechanism, class Own>
 AttentionEntry entry(const Description& d) {
-  const std::string what = std::string("attention ") + d.name;
-  AttentionEntry e{d.name, d.aliases, d.summary, d.source, d.causal, d.bidirectional, d.unsuited};
-  e.schema = [] { return describe_options<Own>(); };
-  e.make = [what](const Config& slot, const AttentionHost& host) {
-    return std::make_unique<Mechanism>(host, read_options<Own>(slot, what));
-  };
-  e.probe_make = [what](const Config& config) {
-    const auto all = read_options<Standalone<Own>>(config, what);
-    return std::make_unique<Mechanism>(all.host, all.own);
-  };
-  e.probe_resolve = [what](const Config& config) {
-    return with_defaults(config, read_options<Standalone<Own>>(config, what));
-  };
+  AttentionEntry e;
+  e.name = d.name;
+  e.aliases = d.aliases;
+  e.summary = d.summary;
+  e.source = d.source;
+  e.causal = d.causal;
+  e.bidirectional = d.bidirectional;
+  e.unsuited = d.unsuited;
+  made_of<Mechanism, Own>(e, "attention");
   return e;
 }
 
@@ -153,34 +136,17 @@ const std::vector<AttentionEntry>& attention_registry() {
 }
 
 const AttentionEntry& find_attention(const std::string& name, const SourceLocation& where) {
-  std::vector<std::string> names;
-  for (const AttentionEntry& e : attention_registry()) {
-    if (e.name == name) return e;
-    names.push_back(e.name);
-    for (const std::string& alias : e.aliases) {
-      if (alias == name) return e;
-      names.push_back(alias);
-    }
-  }
-  fail_request(where, "unknown attention '" + name + "'" + did_you_mean(name, names));
+  return find_slot(attention_registry(), "attention", name, where);
 }
 
 std::unique_ptr<AttentionMechanism> make_attention(const Config& slot, const AttentionHost& host) {
-  std::string name = "softmax";
-  Config own = Config::map().set_where(slot.where());
-  if (slot.is_string()) {
-    name = slot.as_string();
-  } else if (!slot.is_null() && !slot.as_map().empty()) {  // any other kind is an error here
-    own = slot;
-    if (const Config* type = own.find("type")) name = type->as_string();
+  const auto [entry, own] = read_slot(attention_registry(), "attention", slot, "softmax");
+  if (host.causal ? !entry->causal : !entry->bidirectional) {
+    fail_request(slot.where(),
+                 fmt::format("attention '{}' does not suit a {} model: {}", entry->name,
+                             host.causal ? "causal" : "bidirectional", entry->unsuited));
   }
-  const Config* type = own.find("type");
-  const AttentionEntry& e = find_attention(name, type ? type->where() : slot.where());
-  if (host.causal ? !e.causal : !e.bidirectional) {
-    fail_request(slot.where(), fmt::format("attention '{}' does not suit a {} model: {}", e.name,
-                                           host.causal ? "causal" : "bidirectional", e.unsuited));
-  }
-  return e.make(own, host);
+  return entry->make(own, host);
 }
 
 }  // namespace heed::nn

@@ -2,29 +2,19 @@
 // header, a source and a line in registry.cpp.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "nn/attention/mechanism.h"
+#include "nn/slot.h"
 
 namespace heed::nn {
 
-struct AttentionEntry {
-  std::string name;
-  std::vector<std::string> aliases;
-  std::string summary;             ///< one line
-  std::string source;              ///< paper, with equation
-  bool causal = true;              ///< fits models in which a token sees only the past
-  bool bidirectional = true;       ///< fits models in which every token sees every other
-  std::string unsuited;            ///< why not, where one of the two is false
-  std::function<Config()> schema;  ///< JSON Schema of the slot's own keys
-  std::function<std::unique_ptr<AttentionMechanism>(const Config& slot, const AttentionHost& host)>
-      make;
-  /// By itself, without a model around it: the keys are the host's and its own together.
-  std::function<std::unique_ptr<AttentionMechanism>(const Config&)> probe_make;
-  std::function<Config(const Config&)> probe_resolve;  ///< its defaults filled in
+struct AttentionEntry : SlotEntry<AttentionMechanism, AttentionHost> {
+  bool causal = true;         ///< fits models in which a token sees only the past
+  bool bidirectional = true;  ///< fits models in which every token sees every other
+  std::string unsuited;       ///< why not, where one of the two is false
 };
 
 /// All mechanisms, sorted by name.

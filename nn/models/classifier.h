@@ -38,6 +38,10 @@ class Classifier : public Module {
   virtual Tensor forward(const Tensor& x, const Tensor& lengths) = 0;
   Tensor forward(const Tensor& x) { return forward(x, Tensor()); }
 
+  /// Whether its pooling weighs tokens, and how: [B, heads, N], rows that sum to 1.
+  virtual bool weighs_tokens() const { return false; }
+  virtual Tensor token_weights(const Tensor& /*ids*/, const Tensor& /*lengths*/) { return {}; }
+
   /// Forward floating-point operations of one example of the full size (a multiply-add counts as
   /// two). A training step costs three times that.
   virtual double flops() const = 0;

@@ -1,8 +1,9 @@
 #include "nn/models/gru_classifier.h"
 
-#include "nn/attention/lengths.h"
+#include "autograd/ops/elementwise.h"
 #include "nn/defaults.h"
 #include "nn/init.h"
+#include "nn/pooling/registry.h"
 
 namespace heed::nn {
 namespace {
@@ -35,8 +36,10 @@ void GruClassifierOptions::options(Options& o) {
   o.field("layers", layers, "recurrent layers", {.min = 1});
   o.field("bidirectional", bidirectional, "read the text in both directions");
   o.field("cell", cell, "the recurrence", {.one_of = {"gru", "lstm"}});
-  o.field("pool", pool, "what is classified: the last states or the mean over the tokens",
-          {.one_of = {"last", "mean"}});
+  o.field("pool", pool, "how the states become what is classified: `type` and its own keys",
+          {.registry = "poolings"});
+  o.field("head_hidden", head_hidden,
+          "hidden features, with ReLU, before the last layer; 0: it stands alone", {.min = 0});
   o.field("dropout", dropout, "dropout of embeddings, between layers and before the last layer",
           {.min = 0, .below = 1});
 }
@@ -50,9 +53,14 @@ GruClassifier::GruClassifier(const GruClassifierOptions& o)
       embed_dropout(o.dropout),
       head_dropout(o.dropout),
       rnn(o.cell == "lstm" ? Recurrent::Kind::lstm : Recurrent::Kind::gru, recurrent_options(o)),
-      head(rnn.width(), o.classes),
+      pool(make_pooling(o.pool, {rnn.width(), o.bidirectional})),
+      head(o.head_hidden > 0 ? o.head_hidden : pool->width(), o.classes),
       options_(o) {
-  children({{"embed", embed}, {"embed_dropout", embed_dropout}, {"rnn", rnn}});
+  children({{"embed", embed}, {"embed_dropout", embed_dropout}, {"rnn", rnn}, {"pool", *pool}});
+  if (o.head_hidden > 0) {
+    hidden = std::make_unique<Linear>(pool->width(), o.head_hidden);
+    children({{"hidden", *hidden}});
+  }
   children({{"head_dropout", head_dropout}, {"head", head}});
 }
 
@@ -64,16 +72,25 @@ Config GruClassifier::config() const {
   return with_defaults(Config(Config::Map{{"type", "gru_classifier"}}), options_);
 }
 
-Tensor GruClassifier::forward(const Tensor& ids, const Tensor& lengths) {
+Tensor GruClassifier::states(const Tensor& ids, const Tensor& lengths) {
   HEED_CHECK(ids.rank() == 2 && ids.numel() > 0, "gru_classifier: ids must be [B, N], got {}", ids);
-  const Recurrent::Result states = rnn.run(embed_dropout(embed(ids)), lengths);
-  return head(
-      head_dropout(options_.pool == "last" ? states.state : mean_of_lengths(states.out, lengths)));
+  return rnn.run(embed_dropout(embed(ids)), lengths).out;
+}
+
+Tensor GruClassifier::forward(const Tensor& ids, const Tensor& lengths) {
+  Tensor x = pool->forward(states(ids, lengths), lengths);
+  if (hidden) x = relu(hidden->forward(x));
+  return head(head_dropout(x));
+}
+
+Tensor GruClassifier::token_weights(const Tensor& ids, const Tensor& lengths) {
+  return pool->weights(states(ids, lengths), lengths);
 }
 
 double GruClassifier::flops() const {
   return static_cast<double>(options_.context) * rnn.flops_per_token() +
-         2.0 * static_cast<double>(head.weight.numel());
+         pool->flops(options_.context) +
+         2.0 * static_cast<double>(head.weight.numel() + (hidden ? hidden->weight.numel() : 0));
 }
 
 }  // namespace heed::nn

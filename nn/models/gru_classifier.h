@@ -1,5 +1,5 @@
-// A recurrent text classifier: embedding, GRU or LSTM layers, and a linear layer on the last states
-// or on their mean.
+// A recurrent text classifier: embedding, GRU or LSTM layers, a pooling of their states (the
+// `pool:` slot), and one or two linear layers.
 #pragma once
 
 #include <memory>
@@ -10,6 +10,7 @@
 #include "nn/layers/linear.h"
 #include "nn/layers/recurrent.h"
 #include "nn/models/classifier.h"
+#include "nn/pooling/pooling.h"
 
 namespace heed::nn {
 
@@ -22,7 +23,8 @@ struct GruClassifierOptions {
   int64_t layers = 1;
   bool bidirectional = true;
   std::string cell = "gru";
-  std::string pool = "last";
+  Config pool = Config(Config::Map{{"type", "last"}});
+  int64_t head_hidden = 0;
   double dropout = 0.2;
 
   void options(Options& o);
@@ -39,14 +41,20 @@ class GruClassifier : public Classifier {
   Config config() const override;
   using Classifier::forward;
   Tensor forward(const Tensor& ids, const Tensor& lengths) override;
+  bool weighs_tokens() const override { return pool->heads() > 0; }
+  Tensor token_weights(const Tensor& ids, const Tensor& lengths) override;
   double flops() const override;
 
   Embedding embed;
   Dropout embed_dropout, head_dropout;
   Recurrent rnn;
+  std::unique_ptr<Pooling> pool;
+  std::unique_ptr<Linear> hidden;  // or null
   Linear head;
 
  private:
+  Tensor states(const Tensor& ids, const Tensor& lengths);
+
   GruClassifierOptions options_;
 };
 

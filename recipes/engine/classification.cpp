@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "autograd/ops/distribution_loss.h"
 #include "autograd/ops/loss.h"
+#include "core/files.h"
 #include "recipes/engine/measures/confusion.h"
 #include "recipes/engine/measures/ranking.h"
 #include "recipes/engine/task_data.h"
+#include "recipes/engine/weighed_words.h"
 
 namespace heed::recipes {
 namespace {
@@ -115,6 +118,37 @@ Metrics Classification::baselines(const EvaluationOptions& options) {
     confusion.add(data_->label(evaluated_part(), i), majority);
   }
   return {{"majority.accuracy", confusion.accuracy()}, {"majority.macro_f1", confusion.macro_f1()}};
+}
+
+std::vector<std::string> Classification::write_samples(const std::string& folder,
+                                                       const std::string& prefix,
+                                                       const SampleOptions& options, int64_t seed) {
+  if (!data_ || data_->size(evaluated_part()) == 0) {
+    fail_request("task classification: no held-out texts to show");
+  }
+  const NoGrad no_grad;
+  const int64_t held_out = data_->size(evaluated_part());
+  std::vector<std::string> paths;
+  for (int64_t n = 0; n < options.count; ++n) {
+    const data::ExampleRow row{(seed + n) % held_out, {}, false};
+    const auto text =
+        std::get<data::TextBatch>(data_->gather(evaluated_part(), std::span(&row, 1)));
+    const Tensor logits = model_->forward(text.ids, text.lengths);
+    WeighedWords sample;
+    sample.label = class_names()[static_cast<size_t>(text.labels.to_vector<int64_t>()[0])];
+    sample.predicted = class_names()[static_cast<size_t>(best_of(logits.to_vector<float>()))];
+    for (const int64_t id : text.ids.to_vector<int64_t>())
+      sample.words.emplace_back(data_->tokenizer()->token(static_cast<data::TokenId>(id)));
+    const Tensor weights = model_->token_weights(text.ids, text.lengths);
+    const std::vector<double> values = weights.to_vector<double>();
+    const int64_t words = weights.size(2);
+    for (int64_t head = 0; head < weights.size(1); ++head)
+      sample.heads.emplace_back(values.begin() + head * words, values.begin() + (head + 1) * words);
+    paths.push_back(
+        (std::filesystem::path(folder) / fmt::format("{}-{}.json", prefix, n)).string());
+    write_file_atomically(paths.back(), to_config(sample).to_json() + "\n");
+  }
+  return paths;
 }
 
 TaskEntry classification_entry() {

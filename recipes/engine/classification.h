@@ -33,6 +33,13 @@ class Classification : public LabelledTask {
   /// majority.accuracy and majority.macro_f1: always the training part's most frequent class.
   Metrics baselines(const EvaluationOptions& options) override;
   std::vector<std::string> known_baselines() const override { return {"majority"}; }
+  /// Of models that weigh the tokens of texts: held-out texts with the weights of their words.
+  Samples samples() const override {
+    return model_->weighs_tokens() ? Samples::files : Samples::none;
+  }
+  const char* sample_extension() const override { return ".json"; }
+  std::vector<std::string> write_samples(const std::string& folder, const std::string& prefix,
+                                         const SampleOptions& options, int64_t seed) override;
 
  protected:
   /// For a task that is classification with something added: reads its own options.

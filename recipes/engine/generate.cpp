@@ -50,8 +50,11 @@ std::vector<std::string> generate_files(const std::string& run_or_checkpoint,
                                         const std::vector<std::string>& overrides,
                                         const Warning& warn) {
   const std::filesystem::path file(path);
-  if (file.extension() != ".png") fail_request("{}: pictures are written as .png files", path);
   const LoadedRun run = load_run(run_or_checkpoint, TaskUse::generate, overrides, warn);
+  if (file.extension() != run.task->sample_extension()) {
+    fail_request("{}: the task '{}' writes {} files", path, run.task->name(),
+                 run.task->sample_extension());
+  }
   SampleOptions options = run.recipe.samples;
   if (count > 0) options.count = count;
   const std::string folder = file.has_parent_path() ? file.parent_path().string() : ".";

@@ -56,7 +56,7 @@ Config with_type(const Choice& choice) {
 
 Config reference_to(const std::string& registry, Config& definitions) {
   Config options = Config::list();
-  if (registry == "attentions") {  // the slot takes a bare name as well
+  if (registry == "attentions" || registry == "poolings") {  // slots that take a bare name as well
     Config names = Config::list();
     for (const Choice& choice : choices_of(registry)) names.append(choice.name);
     Config name = Config::map();

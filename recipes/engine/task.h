@@ -92,6 +92,7 @@ class Task {
   /// Writes `options.count` samples, drawn by `seed`, into an existing folder, each file's name
   /// beginning with `prefix`; returns the paths. A RequestError for tasks whose samples are no
   /// files.
+  virtual const char* sample_extension() const { return ".png"; }
   virtual std::vector<std::string> write_samples(const std::string& folder,
                                                  const std::string& prefix,
                                                  const SampleOptions& options, int64_t seed);

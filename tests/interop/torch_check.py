@@ -329,11 +329,54 @@ def recurrent(w, x, lengths, kind, prefix=""):
     return torch.stack(outs), torch.stack(states)
 
 
+def weighted_sums(scores, x, counts):
+    """scores [B, N, heads] -> the heads' sums of x by their softmax over the tokens, flattened."""
+    if counts is not None:
+        padding = torch.arange(x.shape[1]) >= counts[:, None]
+        scores = scores.masked_fill(padding[..., None], -math.inf)
+    return torch.einsum("bnh,bnc->bhc", scores.softmax(1), x).flatten(1)
+
+
+def mean_of_tokens(x, counts):
+    if counts is None:
+        return x.mean(1)
+    kept = torch.arange(x.shape[1]) < counts[:, None]
+    return (x * kept[..., None]).sum(1) / counts[:, None]
+
+
+def lama(w, x, counts, c, p=""):
+    """Heads whose bilinear forms have rank one (arXiv 1912.00835)."""
+    u = torch.tanh(linear(w, x, p + "annotation.")) if c.get("annotation", True) else x
+    mean = c.get("context", "learned") == "mean"
+    context = mean_of_tokens(x, counts)[:, None] if mean else w[p + "context"]
+    forms = torch.einsum("hi,hj->hij", w[p + "p.weight"], w[p + "q.weight"])
+    f = torch.einsum("i,hij,bnj->bnh" if not mean else "bti,hij,bnj->bnh", context, forms, u)
+    if c.get("activation", "tanh") == "tanh":
+        f = torch.tanh(f)
+    f = f / (f.square().sum(-1, keepdim=True) + 1e-8).sqrt()
+    return weighted_sums(c.get("scale", 1.0) * f, x, counts)
+
+
+def additive(w, x, counts, p=""):
+    return weighted_sums(linear(w, torch.tanh(linear(w, x, p + "hidden.")), p + "score."), x, counts)
+
+
+def last_states(x, counts, both):
+    ends = x[:, -1] if counts is None else x[torch.arange(len(x)), counts - 1]
+    half = x.shape[2] // 2
+    return torch.cat([ends[:, :half], x[:, 0, half:]], 1) if both else ends
+
+
 def gru_classifier(w, i, c):
     x, counts = w["embed.weight"][i["ids"]], i.get("lengths")
     out, state = recurrent(w, x, counts, c.get("cell", "gru"), "rnn.")
-    if c.get("pool") == "mean":
-        state = out.sum(1) / (out.shape[1] if counts is None else counts[:, None])
+    pool = c.get("pool", "last")
+    if pool == "mean":
+        state = mean_of_tokens(out, counts)
+    elif pool != "last":
+        state = lama(w, out, counts, pool, "pool.")
+    if c.get("head_hidden"):
+        state = F.relu(linear(w, state, "hidden."))
     return [linear(w, state, "head.")]
 
 
@@ -1115,8 +1158,27 @@ def recurrent_cases():
     small = {"vocab": 31, "classes": 5, "dim": 9, "hidden": 8}
     texts = {"ids": ids(31, 4, 13), "lengths": lengths(1, 13, 4)}
     for config, inputs in [(small, texts), (dict(small, cell="lstm", pool="mean", layers=2), texts),
+                           (dict(small, head_hidden=9, pool={"type": "lama", "heads": 3}), texts),
                            (dict(small, bidirectional=False, layers=2), {"ids": ids(31, 4, 13)})]:
         yield Case("gru_classifier", config, inputs, gru_classifier, 52, 26 * config.get("layers", 1))
+
+
+def pooling_cases():
+    for more in ({}, {"lengths": lengths(1, 13, 4)}):
+        x = {"x": normal(4, 13, 18), **more}
+        for config in [{}, {"heads": 3, "context": "mean"}, {"annotation": False, "scale": 4.0},
+                       {"heads": 2, "activation": "identity"}]:
+            yield Case("lama", dict(config, dim=18), x,
+                       lambda w, i, c: [lama(w, i["x"], i.get("lengths"), c)], 18 * 18, 12)
+        for config in [{}, {"heads": 4, "hidden": 7, "bias": False}]:
+            yield Case("additive", dict(config, dim=18), x,
+                       lambda w, i, c: [additive(w, i["x"], i.get("lengths"))], 36, 6)
+        yield Case("mean", {"dim": 18}, x,
+                   lambda w, i, c: [mean_of_tokens(i["x"], i.get("lengths"))], 13, 1)
+        for both in (False, True):
+            yield Case("last", {"dim": 18, "bidirectional": both}, x,
+                       lambda w, i, c: [last_states(i["x"], i.get("lengths"), c["bidirectional"])],
+                       1, 1)
 
 
 def position_cases():
@@ -1676,7 +1738,7 @@ def metric_loss_cases():
 
 
 def all_cases():
-    return list(itertools.chain(layer_cases(), vision_layer_cases(), position_cases(),
+    return list(itertools.chain(layer_cases(), vision_layer_cases(), position_cases(), pooling_cases(),
                                 recurrent_cases(), attention_cases(), pattern_cases(), selective_cases(),
                                 state_cases(), model_cases(),
                                 encoder_cases(), recommender_cases(), sequence_to_sequence_cases(),

@@ -238,7 +238,7 @@ TEST_F(Docs, ModuleTablesAreThoseOfTheRegistry) {
   const std::string document = slurp(path);
   const std::vector<Region> regions = regions_of(document, "modules");
   std::map<std::string, std::string> contents;
-  for (const char* kind : {"layers", "losses", "attentions", "models"}) {
+  for (const char* kind : {"layers", "losses", "attentions", "poolings", "models"}) {
     const Outcome outcome = heed({"list", kind, "--json"});
     ASSERT_EQ(outcome.status, 0) << outcome.err;
     const ordered_json items = ordered_json::parse(outcome.out)[kind];

@@ -157,10 +157,10 @@ std::string samples_part(const std::vector<RunData>& runs) {
     for (size_t i = 0; i < run.samples.size(); ++i) {
       const RunSample& sample = run.samples[run.samples.size() - 1 - i];
       const std::string prompt = fmt::format("<b>{}</b>", escaped(sample.prompt));
-      const std::string content =
-          sample.image.empty()
-              ? fmt::format("<pre>{}{}</pre>", sample.answers ? "" : prompt, escaped(sample.text))
-              : picture(sample.image);
+      std::string content =
+          fmt::format("<pre>{}{}</pre>", sample.answers ? "" : prompt, escaped(sample.text));
+      if (!sample.image.empty()) content = picture(sample.image);
+      if (sample.words) content = heat_map(*sample.words);
       const std::string box =
           fmt::format("<div class=\"box sample\"><header>{}step {}{}</header>{}</div>\n",
                       runs.size() > 1 ? escaped(run.label) + ", " : "", grouped(sample.step),

@@ -35,11 +35,12 @@ void add_numbers(const Config& line, std::map<std::string, Series>& series,
   }
 }
 
-// The bytes of a sample's PNG file; empty for other files and ones that are gone.
-std::string picture(const std::string& folder, const std::string& file) {
+// What a sample's file holds; nothing of other files and ones that are gone.
+void read_sample_file(const std::string& folder, const std::string& file, RunSample& sample) {
   const fs::path path = fs::path(folder) / file;
-  if (path.extension() != ".png" || !fs::is_regular_file(path)) return "";
-  return read_file(path.string());
+  if (file.empty() || !fs::is_regular_file(path)) return;
+  if (path.extension() == ".png") sample.image = read_file(path.string());
+  if (path.extension() == ".json") sample.words = read_weighed_words(read_json_file(path.string()));
 }
 
 void add_line(const Config& line, RunData& run) {
@@ -59,9 +60,10 @@ void add_line(const Config& line, RunData& run) {
     }
   } else if (kind == "sample") {
     const Config* answers = line.find("answers");
-    run.samples.push_back({static_cast<int64_t>(number_of(line, "step")), text_of(line, "prompt"),
-                           text_of(line, "text"), answers != nullptr && answers->as_bool(),
-                           picture(run.folder, text_of(line, "file"))});
+    RunSample sample{static_cast<int64_t>(number_of(line, "step")), text_of(line, "prompt"),
+                     text_of(line, "text"), answers != nullptr && answers->as_bool()};
+    read_sample_file(run.folder, text_of(line, "file"), sample);
+    run.samples.push_back(std::move(sample));
   } else if (kind == "end") {
     run.finished = true;
   }

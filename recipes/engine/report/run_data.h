@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/config.h"
 #include "recipes/engine/task.h"
+#include "recipes/engine/weighed_words.h"
 
 namespace heed::recipes {
 
@@ -25,8 +27,9 @@ struct RunSample {
   int64_t step = 0;
   std::string prompt;
   std::string text;
-  bool answers = false;  ///< the text answers the prompt; else it goes on from there
-  std::string image;     ///< instead: the bytes of a PNG file
+  bool answers = false;    ///< the text answers the prompt; else it goes on from there
+  std::string image = {};  ///< instead: the bytes of a PNG file
+  std::optional<WeighedWords> words = {};  ///< or a text's weighed words
 };
 
 struct RunData {

@@ -74,6 +74,8 @@ td .swatch { display: inline-block; width: 10px; height: 10px; border-radius: 50
 .bar { height: 16px; border-radius: 4px; background: var(--stroke); min-width: 2px; }
 .sample { padding: 10px 16px 12px; margin-bottom: 10px; }
 .sample img { display: block; margin-top: 8px; max-width: 100%; image-rendering: pixelated; }
+.words td { vertical-align: top; white-space: pre-wrap; padding: 1px 8px 1px 0; }
+.words span { border-radius: 3px; }
 .sample header { font-size: 12.5px; color: var(--soft); }
 pre { margin: 6px 0 0; white-space: pre-wrap; overflow-wrap: anywhere;
   font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; }
