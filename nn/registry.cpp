@@ -45,7 +45,9 @@
 #include "nn/models/gpt.h"
 #include "nn/models/gru_classifier.h"
 #include "nn/models/mobilenet.h"
+#include "nn/models/multi_query_recommender.h"
 #include "nn/models/pyramid.h"
+#include "nn/models/recurrent_recommender.h"
 #include "nn/models/resnet.h"
 #include "nn/models/sequential_recommender.h"
 #include "nn/models/unet.h"
@@ -140,20 +142,13 @@ UnetOptions read_unet_options(const Config& config) {
   return read_options<UnetOptions>(config, "model unet");
 }
 
-SequentialRecommenderOptions read_recommender_options(const Config& config) {
-  return read_options<SequentialRecommenderOptions>(config, "model sequential_recommender");
-}
-
 // Scores of all items after each row, then the losses that targets and negatives allow.
-ModuleEntry recommender() {
-  ModuleEntry e = model<SequentialRecommender, SequentialRecommenderOptions>(
-      {"sequential_recommender",
-       "a user's next item from those before, SASRec style",
-       "arXiv 1808.09781",
-       {"items", "targets?", "negatives?"}},
-      read_recommender_options);
+template <class M, class O>
+ModuleEntry recommender(Description d) {
+  d.inputs = {"items", "targets?", "negatives?"};
+  ModuleEntry e = entry<M, O>("model", d);
   e.forward = [](Module& module, const Inputs& inputs) {
-    auto& model = static_cast<SequentialRecommender&>(module);
+    auto& model = static_cast<Recommender&>(module);
     const Tensor items = inputs.at("items"), targets = input(inputs, "targets");
     const Tensor negatives = input(inputs, "negatives");
     std::vector<Tensor> outputs{model.forward(items)};
@@ -315,7 +310,15 @@ std::vector<ModuleEntry> all_entries() {
                            "Radford et al. 2019; arXiv 2302.13971"},
                           read_gpt_options),
       encoder(),
-      recommender(),
+      recommender<SequentialRecommender, SequentialRecommenderOptions>(
+          {"sequential_recommender", "a user's next item from those before, SASRec style",
+           "arXiv 1808.09781"}),
+      recommender<MultiQueryRecommender, MultiQueryRecommenderOptions>(
+          {"multi_query_recommender",
+           "a user's next item, looked up by the newest item and by the mean of the last ones",
+           "arXiv 2311.01056"}),
+      recommender<RecurrentRecommender, RecurrentRecommenderOptions>(
+          {"recurrent_recommender", "a user's next item, GRU4Rec style", "arXiv 1511.06939"}),
       cross_attention(),
       encoder_decoder(),
       text_classifier<GruClassifier, GruClassifierOptions>(

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "nn/attention/averaged_query_attention.h"
 #include "nn/attention/gated_linear_attention.h"
 #include "nn/attention/grid_attention.h"
 #include "nn/attention/large_kernel_attention.h"
@@ -66,6 +67,14 @@ std::vector<AttentionEntry> all_entries() {
            {},
            "softmax attention with temperatures of queries and values by token and position",
            "arXiv 2411.12892"}),
+      entry<AveragedQueryAttention, AveragedQueryOptions>(
+          {"averaged_query",
+           {"l_query"},
+           "softmax attention that looks up what the mean of the last tokens asks for",
+           "arXiv 2311.01056",
+           true,
+           false,
+           "its mean is of the past"}),
       entry<LargeKernelAttention, LargeKernelOptions>(
           {"large_kernel",
            {"lka"},

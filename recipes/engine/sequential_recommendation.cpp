@@ -5,7 +5,9 @@
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/view.h"
 #include "core/parallel.h"
+#include "data/permutation.h"
 #include "data/registry.h"
+#include "data/transitions.h"
 
 namespace heed::recipes {
 namespace {
@@ -46,26 +48,35 @@ data::UserItems open_data(const Recipe& recipe) {
   return entry.open_sequences(recipe.data);
 }
 
-std::unique_ptr<nn::SequentialRecommender> make_model(const Recipe& recipe, int64_t items) {
-  const Config& type = recipe.model.at("type");
-  if (type.as_string() != "sequential_recommender") {
-    fail_request(type.where(),
-                 "task sequential_recommendation: it trains the model "
-                 "'sequential_recommender', not '" +
-                     type.as_string() + "'");
+/// The counts of the data's transitions; `shuffled`: of each item another one's, drawn by `seed`.
+nn::TransitionCounts read_transitions(const data::UserItems& data, const TransitionOptions& o,
+                                      int64_t length, uint64_t seed) {
+  const data::ItemTransitions found = data::item_transitions(data, o.span, length);
+  if (!o.shuffled) return {found.begin, found.next, found.count};
+  nn::TransitionCounts counts{{0}, {}, {}};
+  const data::Permutation order(RandomKey{seed, hash_name("data/transitions"), 0},
+                                static_cast<uint64_t>(data.items));
+  for (int64_t item = 0; item < data.items; ++item) {
+    const auto other = static_cast<size_t>(order(static_cast<uint64_t>(item)));
+    for (int64_t k = found.begin[other]; k < found.begin[other + 1]; ++k) {
+      counts.next.push_back(found.next[static_cast<size_t>(k)]);
+      counts.count.push_back(found.count[static_cast<size_t>(k)]);
+    }
+    counts.begin.push_back(std::ssize(counts.next));
   }
-  auto options =
-      read_options<nn::SequentialRecommenderOptions>(recipe.model, "model sequential_recommender");
-  if (options.items == 0) options.items = items;
-  if (options.items < items) {
-    const Config* given = recipe.model.find("items");
-    fail_request(given->where(),
-                 fmt::format("model: {} items, but the data have {}", options.items, items));
-  }
-  return std::make_unique<nn::SequentialRecommender>(options);
+  return counts;
 }
 
 }  // namespace
+
+void TransitionOptions::options(Options& o) {
+  o.field("weight", weight, "of this loss in the whole; 0: not taught", {.min = 0});
+  o.field("temperature", temperature, "of both softmaxes, the counts' and the embeddings'",
+          {.above = 0});
+  o.field("span", span, "places between an item and one that counts as following it, at most",
+          {.min = 1});
+  o.field("shuffled", shuffled, "teach each item another one's successors: a control");
+}
 
 void SequentialRecommendationOptions::options(Options& o) {
   o.field("loss", loss,
@@ -75,6 +86,8 @@ void SequentialRecommendationOptions::options(Options& o) {
   o.field("k", k, "lengths of the lists that recall and ndcg are measured of", {.min = 1});
   o.field("part", part, "what evaluation predicts: each user's last item but one, or the last",
           {.one_of = {"validation", "test"}});
+  o.field("transitions", transitions,
+          "teach the embeddings which item follows which, by counts over all users");
   o.check(!k.empty(), "k", "'k' needs a number at least");
 }
 
@@ -83,8 +96,15 @@ SequentialRecommendation::SequentialRecommendation(const Recipe& recipe, TaskUse
       options_(read_options<SequentialRecommendationOptions>(recipe.task,
                                                              "task sequential_recommendation")),
       data_(std::make_shared<const data::UserItems>(open_data(recipe))),
-      model_(make_model(recipe, data_->items)) {
+      model_(nn::make_recommender(recipe.model, data_->items)) {
   if (use != TaskUse::train) return;
+  if (options_.transitions.weight > 0.0) {
+    if (model_->items() != data_->items) {
+      fail_request(recipe.model.where(),
+                   "task sequential_recommendation: transitions want a model of the data's items");
+    }
+    transitions_ = read_transitions(*data_, options_.transitions, model_->context(), seed());
+  }
   data::SequenceOptions options;
   options.batch = rows_per_step();
   options.length = model_->context();
@@ -107,10 +127,14 @@ SequentialRecommendation::SequentialRecommendation(const Recipe& recipe, TaskUse
 }
 
 Tensor SequentialRecommendation::loss(const Batch& batch) {
-  if (options_.loss == "bce") {
-    return model_->sampled_loss(batch["items"], batch["targets"], batch["negatives"]);
-  }
-  return model_->loss(batch["items"], batch["targets"]);
+  const Tensor &items = batch["items"], &targets = batch["targets"];
+  const Tensor next = options_.loss == "bce"
+                          ? model_->sampled_loss(items, targets, batch["negatives"])
+                          : model_->loss(items, targets);
+  const TransitionOptions& taught = options_.transitions;
+  if (taught.weight == 0.0) return next;
+  const Tensor beside = model_->transition_loss(items, transitions_, taught.temperature);
+  return add(next, mul(beside, taught.weight));
 }
 
 data::Part SequentialRecommendation::part() const {
@@ -189,7 +213,8 @@ double SequentialRecommendation::flops_per_row() {
   places /= static_cast<double>(data_->users.size());
   const double candidates = options_.loss == "bce" ? 1.0 + static_cast<double>(options_.negatives)
                                                    : static_cast<double>(model_->items());
-  return model_->flops() + 2.0 * places * candidates * static_cast<double>(model_->options().dim);
+  return model_->flops() +
+         2.0 * places * candidates * static_cast<double>(model_->embed.weight.size(1));
 }
 
 TaskEntry sequential_recommendation_entry() {

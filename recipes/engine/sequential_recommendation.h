@@ -9,17 +9,28 @@
 #include <vector>
 
 #include "data/user_items.h"
-#include "nn/models/sequential_recommender.h"
+#include "nn/models/recommender.h"
 #include "recipes/engine/indexed_task.h"
 #include "recipes/engine/measures/recommendation.h"
 
 namespace heed::recipes {
+
+/// What the embeddings are taught beside (MQSA-TED, arXiv 2311.01056): which item follows which, by
+/// counts over all users. loss + weight * distillation.
+struct TransitionOptions {
+  double weight = 0.0;
+  double temperature = 0.1;
+  int64_t span = 1;
+  bool shuffled = false;
+  void options(Options& o);
+};
 
 struct SequentialRecommendationOptions {
   std::string loss = "cross_entropy";
   int64_t negatives = 1;
   std::vector<int64_t> k = {5, 10, 20};
   std::string part = "validation";
+  TransitionOptions transitions;
   void options(Options& o);
 };
 
@@ -58,7 +69,8 @@ class SequentialRecommendation : public IndexedTask {
 
   SequentialRecommendationOptions options_;
   std::shared_ptr<const data::UserItems> data_;
-  std::unique_ptr<nn::SequentialRecommender> model_;
+  std::unique_ptr<nn::Recommender> model_;
+  nn::TransitionCounts transitions_;  // empty where they are not taught
 };
 
 /// The task's line in the registry.

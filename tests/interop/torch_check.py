@@ -139,13 +139,16 @@ def alibi_bias(heads, queries, keys):
     return -alibi_slopes(heads)[:, None, None] * (i - torch.arange(keys)).double()
 
 
-def attention(w, x, c, prefix="", lengths=None, bias=None, sees=None, terms=None, project=None):
+def attention(w, x, c, prefix="", lengths=None, bias=None, sees=None, terms=None, project=None,
+              ask=None):
     batch, count, _ = x.shape
     heads = c["heads"]
     kv_heads = c.get("kv_heads") or heads
     width = c.get("head_dim") or c["dim"] // heads
     packed = linear(w, x, prefix + "qkv.").reshape(batch, count, -1, width).transpose(1, 2)
     q, k, v = packed.split([heads, kv_heads, kv_heads], dim=1)
+    if ask is not None:
+        q = ask(q)
     if c.get("qk_norm"):
         q = rms_norm(w, q, prefix + "q_norm.", c.get("norm_eps", 1e-6))
         k = rms_norm(w, k, prefix + "k_norm.", c.get("norm_eps", 1e-6))
@@ -239,6 +242,53 @@ def recommender(w, i, c):
         x = x + attention(w, norm(w, x, p + "norm1.", c["norm_eps"]), c, p + "attn.")
         x = x + feed_forward(w, norm(w, x, p + "norm2.", c["norm_eps"]), c["mlp"], p + "mlp.")
     x = norm(w, x, "norm.", c["norm_eps"])
+    return recommendations(w, i, x)
+
+
+def mean_of_last(x, window):
+    """Of places [.., N, C]: the mean of so many up to each one."""
+    count = x.shape[-2]
+    back = torch.arange(count)[:, None] - torch.arange(count)
+    near = ((back >= 0) & (back < window)).to(x.dtype)
+    return near / near.sum(1, keepdim=True) @ x
+
+
+def window_query_branch(w, x, window, heads, layers, p):
+    for n in range(layers):
+        b = f"{p}blocks.{n}."
+        asked = layer_norm(w, mean_of_last(x, window), b + "norm1.", 1e-8)
+        q, k, v = (linear(w, t, b + name).unflatten(2, (heads, -1)).transpose(1, 2)
+                   for t, name in ((asked, "q."), (x, "k."), (x, "v.")))
+        found = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
+        o = layer_norm(w, asked + found, b + "norm2.", 1e-8)
+        x = o + linear(w, F.relu(linear(w, o, b + "up.")), b + "down.")
+    return layer_norm(w, x, p + "norm.", 1e-8)
+
+
+def multi_query_recommender(w, i, c):
+    items = i["items"]
+    slots = c["context"] - (items > 0).sum(1)[:, None] + torch.arange(items.shape[1])
+    x = w["embed.weight"][(items - 1).clamp(min=0)] * math.sqrt(c["dim"])
+    x = x + w["position.weight"][slots.clamp(max=c["context"] - 1)]
+    branch = lambda window, p: window_query_branch(w, x, window, c.get("heads", 1),
+                                                   c.get("layers", 1), p)
+    alpha = c.get("alpha", 0.5)
+    h = 0
+    if alpha > 0:
+        h = h + alpha * branch(1, "short_query.")
+    if alpha < 1:
+        h = h + (1 - alpha) * branch(c.get("window", 3), "long_query.")
+    return recommendations(w, i, h)
+
+
+def recurrent_recommender(w, i, c):
+    x = w["embed.weight"][(i["items"] - 1).clamp(min=0)]
+    return recommendations(w, i, linear(w, recurrent(w, x, None, "gru", "gru.")[0], "out."))
+
+
+def recommendations(w, i, x):
+    """Scores after each row's last item, then the losses that targets and negatives allow."""
+    lengths = (i["items"] > 0).sum(1)
     out = [x[torch.arange(len(x)), lengths - 1] @ w["embed.weight"].T]
     if "targets" in i:
         wanted = i["targets"] > 0
@@ -1200,6 +1250,12 @@ def position_cases():
 
 
 def attention_cases():
+    for config in [{"dim": 24, "heads": 3}, {"dim": 32, "heads": 4, "kv_heads": 2, "window": 5,
+                                             "position": "rotary", "qk_norm": True}]:
+        yield Case("averaged_query", config, {"x": normal(2, 37, config["dim"])},
+                   lambda w, i, c: [attention(w, i["x"], c,
+                                              ask=lambda q: mean_of_last(q, c.get("window", 3)))],
+                   128, 8)
     for config in [
         {"dim": 24, "heads": 3},
         {"dim": 24, "heads": 3, "causal": False, "bias": False},
@@ -1467,6 +1523,12 @@ def recommender_cases():
     ):
         yield Case("sequential_recommender", config, {name: inputs[name] for name in names}, recommender,
                    48, 24)
+    small = {"items": 11, "context": 9, "dim": 16, "dropout": 0.3, "init_std": 0.5}
+    for more in ({}, {"alpha": 1.0, "layers": 2}, {"alpha": 0.0, "window": 5, "heads": 4},
+                 {"alpha": 0.3, "window": 2}):
+        yield Case("multi_query_recommender", dict(small, **more), inputs, multi_query_recommender, 48, 24)
+    for more in ({"hidden": 12}, {"hidden": 16, "layers": 2}):
+        yield Case("recurrent_recommender", dict(small, **more), inputs, recurrent_recommender, 48, 40)
 
 
 def encoder_cases():

@@ -139,11 +139,39 @@ TEST(SequentialRecommendation, SmokeRecipeBeatsPopularity) {
             1.5 * *find_metric(end.baselines, "popularity.ndcg@10"));
 }
 
+TEST(SequentialRecommendation, EveryRecommenderLearns) {
+  const Scratch folder;
+  const std::string recipe = write_ring(folder);
+  for (const char* model :
+       {"model={type: multi_query_recommender, context: 8, dim: 16, dropout: 0.1}",
+        "model={type: recurrent_recommender, context: 8, dim: 16, hidden: 16, dropout: 0.0}"}) {
+    const EndReport end = train_file(recipe, folder.path(model), {model});
+    EXPECT_GT(*find_metric(end.metrics, "recall@1"), 0.8) << model;
+  }
+}
+
+TEST(SequentialRecommendation, TransitionsAreTaughtOnTop) {
+  const Scratch folder;
+  const std::string recipe = write_ring(folder);
+  const auto loss_at = [&](const char* name, std::vector<std::string> overrides) {
+    overrides.insert(overrides.end(), {"train.steps=40", "optimizer.lr=0.003"});
+    return *find_metric(train_file(recipe, folder.path(name), overrides).metrics, "loss");
+  };
+  const double plain = loss_at("plain", {});
+  const double taught = loss_at("taught", {"task.transitions={weight: 0.3}"});
+  const double wrong = loss_at("wrong", {"task.transitions={weight: 0.3, shuffled: true}"});
+  EXPECT_LT(taught, 0.95 * plain) << "in a ring, transitions tell all";
+  EXPECT_LT(taught, 0.95 * wrong);
+  expect_exact_resume(
+      recipe, folder.path("resumed"), 7,
+      {"train.steps=12", "train.checkpoint_every=4", "task.transitions={weight: 0.3, span: 2}"});
+}
+
 TEST(SequentialRecommendation, RefusesWhatDoesNotFit) {
   const Scratch folder;
   const std::string recipe = write_ring(folder);
   EXPECT_THAT(build_error(recipe, {"model={type: gpt}"}),
-              HasSubstr("trains the model 'sequential_recommender', not 'gpt'"));
+              HasSubstr("model 'gpt' is not a recommender"));
   EXPECT_THAT(build_error(recipe, {"data={type: cpp-headers}"}),
               HasSubstr("'cpp-headers' holds no users' items"));
   EXPECT_THAT(build_error(recipe, {"model.items=5"}), HasSubstr("5 items, but the data have 12"));
