@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "nn/layers/batch_norm.h"
+#include "nn/sums_over_ranks.h"
 
 namespace heed {
 
@@ -19,7 +19,9 @@ SumOverRanks sum_over(Communicator& ranks) {
 void share_batch_statistics(nn::Module& module, Communicator& ranks) {
   if (ranks.size() == 1) return;
   for (const auto& [path, part] : module.named_modules()) {
-    if (auto* norm = dynamic_cast<nn::BatchNorm*>(part)) norm->sum_over_ranks = sum_over(ranks);
+    if (auto* keeps = dynamic_cast<nn::SumsOverRanks*>(part)) {
+      keeps->sum_over_ranks = sum_over(ranks);
+    }
   }
 }
 

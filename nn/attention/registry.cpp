@@ -11,6 +11,7 @@
 #include "nn/attention/local_linear_attention.h"
 #include "nn/attention/neighborhood_attention.h"
 #include "nn/attention/power_attention.h"
+#include "nn/attention/routing_attention.h"
 #include "nn/attention/selective_attention.h"
 #include "nn/attention/softmax_attention.h"
 #include "nn/attention/window_attention.h"
@@ -62,6 +63,12 @@ std::vector<AttentionEntry> all_entries() {
            true,
            false,
            "it looks into the past alone"}),
+      entry<RoutingAttention, RoutingOptions>({"routing",
+                                               {},
+                                               "tokens see those of their cluster, by online "
+                                               "k-means of each head's queries; some heads "
+                                               "may look at near blocks",
+                                               "arXiv 2003.05997, algorithm 1"}),
       entry<SelectiveAttention, SelectiveOptions>(
           {"selective",
            {},

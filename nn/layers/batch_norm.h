@@ -6,6 +6,7 @@
 #include "autograd/ops/channel_norm.h"
 #include "core/options.h"
 #include "nn/layers/norm.h"
+#include "nn/sums_over_ranks.h"
 
 namespace heed::nn {
 
@@ -18,7 +19,7 @@ struct BatchNormOptions {
   void options(Options& o);
 };
 
-struct BatchNorm : Norm {
+struct BatchNorm : Norm, SumsOverRanks {
   /// `weight_init` fills the weight (ones without it); zeros for the last norm of a residual branch
   /// let it start as the identity.
   explicit BatchNorm(const BatchNormOptions& options, Init weight_init = {});
@@ -31,8 +32,6 @@ struct BatchNorm : Norm {
   Tensor weight, bias;               // [C], or undefined
   Tensor running_mean, running_var;  // [C], buffers
   double eps, momentum;
-  /// Where ranks share a batch: the statistics are then those of all of it, as on one rank.
-  SumOverRanks sum_over_ranks;
 };
 
 }  // namespace heed::nn

@@ -1460,7 +1460,64 @@ def local_linear(w, x, c):
     return linear(w, y.transpose(1, 2).flatten(2), "out.")
 
 
+def clustered(w, q, k, v, c, causal):
+    """Every cluster's best tokens attend to each other; a token's results are averaged."""
+    count, clusters = q.shape[2], c.get("clusters", 8)
+    width = min(count, c.get("window") or -(-count // clusters))
+    scores = q @ w["kmeans.centroids"].transpose(1, 2)
+    if c.get("select") == "own":
+        of_key = (k @ w["kmeans.centroids"].transpose(1, 2)).argmax(-1)
+        of_query = scores.argmax(-1)
+        same = of_query[..., :, None] == of_key[..., None, :]
+        if causal:
+            same = same & torch.ones(count, count, dtype=torch.bool).tril()
+        newer = same.flip(-1).cumsum(-1).flip(-1)  # how many of them are not before this one
+        logits = (q @ k.transpose(2, 3)).masked_fill(~(same & (newer <= width)), -math.inf)
+        return torch.nan_to_num(logits.softmax(-1)) @ v
+    total, times = torch.zeros_like(v), torch.zeros(*v.shape[:3], 1, dtype=v.dtype) + 0.01
+    pick = lambda s: s.topk(width, dim=2).indices.sort(2).values[..., None]
+    for n in range(clusters):
+        mine = pick(scores[..., n])
+        keys = mine if causal else pick((k @ w["kmeans.centroids"].transpose(1, 2))[..., n])
+        take = lambda x, at: x.gather(2, at.expand(-1, -1, -1, x.shape[3]))
+        logits = take(q, mine) @ take(k, keys).transpose(2, 3)
+        if causal:
+            logits = logits.masked_fill(torch.ones(width, width, dtype=torch.bool).triu(1), -math.inf)
+        out = logits.softmax(-1) @ take(v, keys)
+        total = total.scatter_add(2, mine.expand(-1, -1, -1, v.shape[3]), out)
+        times = times.scatter_add(2, mine, torch.ones_like(mine, dtype=v.dtype))
+    return total / times
+
+
+def routing(w, x, c):
+    heads, causal, count = c["heads"], c.get("causal", True), x.shape[1]
+    near = c.get("local_heads", 0)
+    q, k, v = linear(w, x, "qkv.").unflatten(2, (3 * heads, -1)).transpose(1, 2).split(heads, 1)
+    unit = lambda t: F.layer_norm(t[:, : heads - near], t.shape[-1:], eps=1e-6)
+    asked = unit(q)
+    y = clustered(w, asked, asked if causal else unit(k), v[:, : heads - near], c, causal)
+    if near:
+        if c.get("position") == "rotary":
+            q, k = rotate(q), rotate(k)
+        block = torch.arange(count) // c["local_block"]
+        gap = block[:, None] - block
+        sees = (gap >= 0) & (gap <= 1) if causal else gap.abs() <= 1
+        if causal:
+            sees = sees & torch.ones(count, count, dtype=torch.bool).tril()
+        logits = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])
+        local = logits.masked_fill(~sees, -math.inf).softmax(-1) @ v
+        y = torch.cat([y, local[:, heads - near:]], 1)
+    return [linear(w, y.transpose(1, 2).flatten(2), "out.")]
+
+
 def state_cases():
+    for config in [{"clusters": 3}, {"clusters": 4, "window": 15, "causal": False},
+                   {"clusters": 4, "select": "own", "window": 6},
+                   {"clusters": 4, "select": "own", "causal": False},
+                   {"clusters": 3, "local_heads": 1, "local_block": 5, "position": "rotary"},
+                   {"clusters": 3, "local_heads": 2, "local_block": 4, "causal": False}]:
+        yield Case("routing", dict(config, dim=24, heads=3), {"x": normal(2, 37, 24)},
+                   lambda w, i, c: routing(w, i["x"], c), 128, 12, frozen="^kmeans")
     small = {"dim": 24, "heads": 3}
     for module, config in [
         ("linear_attention", small),

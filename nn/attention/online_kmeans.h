@@ -1,0 +1,45 @@
+// Online k-means of the vectors that pass by (Roy et al., "Efficient Content-Based Sparse Attention
+// with Routing Transformers", arXiv 2003.05997, section 4.1): centroids are running means of their
+// members, buffers without gradients, one set a head.
+//   N_k <- decay N_k + (1 - decay) members;   M_k <- decay M_k + (1 - decay) sum of members
+//   centroid_k = M_k / N_k, with N smoothed: (N_k + eps) / (sum N + K eps) sum N
+#pragma once
+
+#include <string>
+
+#include "nn/module.h"
+#include "nn/sums_over_ranks.h"
+
+namespace heed::nn {
+
+struct OnlineKMeansOptions {
+  int64_t heads = 0;
+  int64_t clusters = 0;
+  int64_t dim = 0;
+  double decay = 0.999;
+  bool from_one = true;      ///< N starts at 1, not at 0
+  bool renormalise = false;  ///< centroids keep the norm sqrt(dim)
+};
+
+struct OnlineKMeans : Module, SumsOverRanks {
+  explicit OnlineKMeans(const OnlineKMeansOptions& options);
+
+  /// x [B, H, N, D] -> its products with the centroids, f32 [B, H, K, N] (f64 for f64); not
+  /// recorded.
+  Tensor scores(const Tensor& x) const;
+  /// The cluster of each vector, that of the largest score (of equal ones the first): i64 [B, H,
+  /// N].
+  static Tensor members(const Tensor& scores);
+  /// Moves the centroids towards their members of x: after the forward pass, with the old ones,
+  /// has used them.
+  void update(const Tensor& x, const Tensor& members);
+
+  Tensor centroids;  // [H, K, D]
+  Tensor counts;     // [H, K]: N
+  Tensor sums;       // [H, K, D]: M
+
+ private:
+  OnlineKMeansOptions options_;
+};
+
+}  // namespace heed::nn
