@@ -163,13 +163,7 @@ class Maker {
 
   // Every key asks for its value: the first time for what is usual, the second for what was seen.
   void needle() {
-    const int64_t keys = (o_.length - 1) / 4;
-    if (keys < 1 || o_.length != 4 * keys + 1 || keys > o_.symbols || o_.values < 2) {
-      fail_request(
-          "synthetic needle: a length of 4 n + 1 for n keys of {}, and two values or more; "
-          "got length {} and {} values",
-          o_.symbols, o_.length, o_.values);
-    }
+    const int64_t keys = needle_keys();
     const Permutation ids = shuffle(o_.symbols, "keys"), order = shuffle(2 * keys, "order");
     std::vector<int64_t> values = {1 + below(o_.values - 1)};  // key 0 is the needle
     for (int64_t i = 1; i < keys; ++i) {
@@ -177,14 +171,37 @@ class Maker {
       const int64_t any = below(o_.values);
       values.push_back(first ? 0 : any);
     }
-    const auto pair = [&](int64_t key, bool asked) {
-      const int64_t value = value_token(values[static_cast<size_t>(key)]);
-      put(kFirstSymbol + at(ids, key));
-      if (asked) ask(value);
-      return value;
+    const auto value_of = [&](int64_t key) {
+      return value_token(values[static_cast<size_t>(key)]);
     };
-    for (int64_t i = 0; i < 2 * keys; ++i) put(pair(at(order, i) % keys, o_.asked == "every"));
-    pair(0, true);
+    const auto put_key = [&](int64_t key, bool asked) {
+      put(kFirstSymbol + at(ids, key));
+      if (asked) ask(value_of(key));
+    };
+    const bool every = o_.asked == "every";
+    for (int64_t i = 0; i < 2 * keys; ++i) {
+      const int64_t key = at(order, i) % keys;
+      put_key(key, every && !o_.paired);
+      if (o_.paired) {
+        example_.second.push_back(value_of(key));
+      } else {
+        put(value_of(key));
+      }
+    }
+    const int64_t questions = o_.paired ? o_.queries : 1;
+    for (int64_t key = questions - 1; key >= 0; --key) put_key(key, every || key == 0);
+  }
+
+  int64_t needle_keys() const {
+    if (o_.values < 2) fail_request("synthetic needle: two values or more, not {}", o_.values);
+    const int64_t keys = o_.paired ? (o_.length - o_.queries) / 2 : (o_.length - 1) / 4;
+    const int64_t needed = o_.paired ? 2 * keys + o_.queries : 4 * keys + 1;
+    if (keys < 1 || o_.length != needed || keys > o_.symbols || (o_.paired && o_.queries > keys)) {
+      fail_request("synthetic needle: a length of {} for n keys of {}{}, got {}",
+                   o_.paired ? fmt::format("2 n + {} (queries)", o_.queries) : "4 n + 1",
+                   o_.symbols, o_.paired ? ", no more queries than keys" : "", o_.length);
+    }
+    return keys;
   }
 
   void induction() {
@@ -278,19 +295,23 @@ void SyntheticOptions::options(Options& o) {
   o.field("length", length, "places of an example", {.min = 2, .max = 1 << 24});
   o.field("symbols", symbols, "different symbols; listops has its own", {.min = 2, .max = 1 << 20});
   o.field("pairs", pairs, "key-value pairs of recall and two_channel", {.min = 1});
-  o.field("queries", queries, "keys asked for in recall and two_channel", {.min = 1});
+  o.field("queries", queries, "keys asked for in recall, two_channel and paired needle",
+          {.min = 1});
   o.field("digits", digits, "symbols of a passkey", {.min = 1});
   o.field("depth", depth, "nesting of listops, at most", {.min = 1, .max = 64});
   o.field("values", values, "values of carry and needle, beside the symbols", {.min = 1});
   o.field("asked", asked, "carry, needle: every place asks, or the last alone",
           {.one_of = {"every", "last"}});
+  o.field("paired", paired, "needle: a key and its value side by side in one place");
   o.field("places", places, "carry: where the key may stand; empty: anywhere but the last 8 places",
           {.min = 0});
   const SyntheticOptions usual;
   const bool keyed = task == "recall" || task == "two_channel";
+  o.check(!paired || task == "needle", "paired",
+          fmt::format("the task '{}' has no `paired`", task));
   check_read(o, task != "listops", task, "symbols", symbols, usual.symbols);
   check_read(o, keyed, task, "pairs", pairs, usual.pairs);
-  check_read(o, keyed, task, "queries", queries, usual.queries);
+  check_read(o, keyed || paired, task, "queries", queries, usual.queries);
   check_read(o, task == "passkey", task, "digits", digits, usual.digits);
   check_read(o, task == "listops", task, "depth", depth, usual.depth);
   check_read(o, has_values(task), task, "values", values, usual.values);
@@ -327,7 +348,7 @@ SyntheticBatch synthetic_batch(const SyntheticOptions& options, int64_t batch, u
   const Shape shape{rows.end - rows.begin, options.length};
   SyntheticBatch out;
   out.tokens = {Tensor::empty(shape, DType::i64), Tensor::empty(shape, DType::i64), index, 0};
-  if (options.task == "two_channel") out.second = Tensor::empty(shape, DType::i64);
+  if (options.two_channels()) out.second = Tensor::empty(shape, DType::i64);
   for (int64_t row = rows.begin; row < rows.end; ++row) {
     const SyntheticExample example = synthetic_example(options, seed, index * batch + row);
     const int64_t at = (row - rows.begin) * options.length;

@@ -18,7 +18,9 @@
 //                  the pairs with the same value: the first value with probability 0.6, else any.
 //                  The last place is a key whose value is not the first, and asks for it; the
 //                  longer the text, the more of it looks alike (selective attention, arXiv
-//                  2411.12892)
+//                  2411.12892). `paired`: a key and its value stand side by side, as in
+//                  two_channel, half as many keys as places before the `queries`, of which the last
+//                  asks for the rare value
 //   induction      noise in which one marker symbol occurs twice: what followed it the first time
 //                  is to be predicted after the second (arXiv 2209.11895)
 //   markov         a chain of first order whose transition table is drawn anew for each example:
@@ -50,8 +52,11 @@ struct SyntheticOptions {
   int64_t depth = 4;
   int64_t values = 8;                ///< of carry and needle, beside the other symbols
   std::string asked = "every";       ///< carry, needle: "every" place or the "last" alone
+  bool paired = false;               ///< needle: keys and values in two channels
   std::vector<int64_t> places = {};  ///< carry: where the key may stand; empty: any but the last 8
 
+  /// Whether examples have a second channel.
+  bool two_channels() const { return task == "two_channel" || paired; }
   void options(Options& o);
 };
 
@@ -62,7 +67,7 @@ void check_read(Options& o, bool read, const std::string& task, const char* name
 /// One example: `length` places.
 struct SyntheticExample {
   std::vector<int64_t> inputs;
-  std::vector<int64_t> second;   ///< two_channel's values, 0 where there is none; else empty
+  std::vector<int64_t> second;   ///< values side by side, 0 where there is none; else empty
   std::vector<int64_t> targets;  ///< kIgnoreTarget where nothing is asked
 };
 
@@ -82,7 +87,7 @@ struct SyntheticDataOptions {
 
 struct SyntheticBatch {
   Batch tokens;   ///< inputs and targets [B, length]
-  Tensor second;  ///< two_channel: i64 [B, length]; else undefined
+  Tensor second;  ///< of two channels: i64 [B, length]; else undefined
 };
 
 /// The rank's rows of batch `index`: examples index * batch + row. Other seeds give other examples:

@@ -95,6 +95,11 @@ Gpt::Gpt(const GptOptions& options)
       norm(make_norm(options.norm, options.dim, options.norm_eps, options.bias)),
       options_(options) {
   children({{"embed", embed}});
+  if (options.channels == 2) {
+    second =
+        std::make_unique<Embedding>(options.vocab, options.dim, init::normal(options.init_std));
+    children({{"second", *second}});
+  }
   if (options.position == "learned") {
     position = std::make_unique<LearnedPosition>(
         LearnedPositionOptions{.context = options.context, .dim = options.dim},
@@ -116,7 +121,8 @@ Gpt::Gpt(const GptOptions& options)
 Config Gpt::config() const { return with_defaults(Config(Config::Map{{"type", "gpt"}}), options_); }
 
 Tensor Gpt::run(const Tensor& ids, KvCache* cache) {
-  HEED_CHECK(ids.rank() == 2 && ids.numel() > 0, "gpt: ids must be [B, N], got {}", ids);
+  HEED_CHECK(ids.numel() > 0 && (second ? ids.rank() == 3 && ids.size(2) == 2 : ids.rank() == 2),
+             "gpt: ids must be {}, got {}", second ? "[B, N, 2]" : "[B, N]", ids);
   const int64_t first = cache ? cache->length() : 0, tokens = ids.size(1);
   HEED_CHECK(!position || first + tokens <= options_.context,
              "gpt: {} tokens, but the model's learned positions end at its context of {}",
@@ -125,7 +131,9 @@ Tensor Gpt::run(const Tensor& ids, KvCache* cache) {
   const AttentionContext context{
       .positions = split ? split->positions(tokens) : position_ids(first, tokens), .cache = cache};
   const auto start = [&] {
-    Tensor x = embed(split ? split->own(ids) : ids);
+    const Tensor own = split ? split->own(ids) : ids;
+    Tensor x = embed(second ? select(own, 2, 0) : own);
+    if (second) x = add(x, second->forward(select(own, 2, 1)));
     if (position) x = position->forward(x, context.positions);
     if (sinusoidal) x = sinusoidal->forward(x, context.positions);
     return dropout(x);
@@ -141,6 +149,7 @@ Tensor Gpt::logits(const Tensor& hidden) {
 
 void Gpt::split_vocabulary(const TensorSplitPointer& split) {
   embed.split_rows(split);
+  if (second) second->split_rows(split);
   if (head) head->split_columns(split);
   vocabulary_ = split;
 }

@@ -39,6 +39,7 @@ struct LayerAttention {
 struct GptOptions {
   std::string preset;
   int64_t vocab = 0;
+  int64_t channels = 1;
   int64_t context = 256;
   int64_t layers = 6;
   int64_t dim = 384;
@@ -122,6 +123,7 @@ class Gpt : public LanguageModel, public SharesTokens, public SharesVocabulary {
   const GptOptions& options() const { return options_; }
 
   Embedding embed;
+  std::unique_ptr<Embedding> second;  // of the second channel, or null
   std::unique_ptr<LearnedPosition> position;       // or null
   std::unique_ptr<SinusoidalPosition> sinusoidal;  // or null
   Dropout dropout;

@@ -116,6 +116,10 @@ void GptOptions::options(Options& o) {
   o.field("preset", preset, "a published model's configuration, which the other keys change",
           {.one_of = gpt_presets()});
   o.field("vocab", vocab, "number of token ids; 0 takes the tokenizer's", {.min = 0});
+  o.field("channels", channels,
+          "ids of a token, each with a table of its own; two: ids are [B, N, 2], and the rows are "
+          "added",
+          {.min = 1, .max = 2});
   o.field("context", context, "tokens in a training sequence", {.min = 1});
   o.field("layers", layers, "blocks", {.min = 1});
   o.field("dim", dim, "width of the residual stream", {.min = 1});

@@ -2,22 +2,28 @@
 
 #include <algorithm>
 
+#include "autograd/ops/view.h"
 #include "recipes/engine/measures/answers.h"
 
 namespace heed::recipes {
+namespace {
+
+/// [B, N], or [B, N, 2] where tokens have two channels.
+Tensor inputs_of(const data::SyntheticBatch& batch) {
+  return batch.second.defined() ? stack({batch.tokens.inputs, batch.second}, 2)
+                                : batch.tokens.inputs;
+}
+
+}  // namespace
 
 SequenceModeling::SequenceModeling(const Recipe& recipe, TaskUse use)
     : IndexedTask(recipe),
       data_(read_options<data::SyntheticDataOptions>(recipe.data, "dataset synthetic")) {
   const data::SyntheticOptions& sequences = data_.sequences;
-  if (sequences.task == "two_channel") {
-    fail_request(recipe.data.where(),
-                 "dataset synthetic: two_channel has a second channel of inputs, which a language "
-                 "model does not take");
-  }
   data::synthetic_example(sequences, 0, 0);  // refuses what does not fit
-  model_ =
-      nn::make_language_model(recipe.model, data::synthetic_vocab(sequences), sequences.length);
+  Config model = recipe.model;
+  if (sequences.two_channels()) model.set("channels", 2);
+  model_ = nn::make_language_model(model, data::synthetic_vocab(sequences), sequences.length);
   if (model_->context() < sequences.length) {
     fail_request(recipe.model.where(), fmt::format("model: a context of {} for sequences of {}",
                                                    model_->context(), sequences.length));
@@ -25,8 +31,8 @@ SequenceModeling::SequenceModeling(const Recipe& recipe, TaskUse use)
   if (use != TaskUse::train) return;
   start_batches([sequences, rows = rows_per_step(), seed = seed()](
                     int64_t step, const data::RowSlice& part) -> Batch {
-    const data::Batch batch = data::synthetic_batch(sequences, rows, seed, step, part).tokens;
-    return {{{"inputs", batch.inputs}, {"targets", batch.targets}}, batch.count};
+    const data::SyntheticBatch batch = data::synthetic_batch(sequences, rows, seed, step, part);
+    return {{{"inputs", inputs_of(batch)}, {"targets", batch.tokens.targets}}, batch.tokens.count};
   });
 }
 
@@ -49,11 +55,12 @@ Metrics SequenceModeling::evaluate(const EvaluationOptions& options, Communicato
   const data::RowSlice slice{communicator.rank(), communicator.size()};
   Answers answers;
   for (int64_t i = 0; i < batches; ++i) {
-    const data::Batch batch =
-        data::synthetic_batch(data_.sequences, rows, hash_name("data/held-out"), i, slice).tokens;
+    const data::SyntheticBatch batch =
+        data::synthetic_batch(data_.sequences, rows, hash_name("data/held-out"), i, slice);
+    const Tensor inputs = inputs_of(batch);
     const int64_t first = i * rows + data::rows_of(slice, rows).begin;
-    const int64_t kept = std::clamp<int64_t>(data_.validation - first, 0, batch.inputs.size(0));
-    answers.add(model_->forward(batch.inputs), batch.targets, kept);
+    const int64_t kept = std::clamp<int64_t>(data_.validation - first, 0, inputs.size(0));
+    answers.add(model_->forward(inputs), batch.tokens.targets, kept);
     if (progress) progress(i + 1, batches);
   }
   return answers.metrics(communicator);

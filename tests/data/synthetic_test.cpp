@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace heed::data {
 namespace {
@@ -114,6 +115,41 @@ TEST(Synthetic, CarryAsksForItsKeyFromItsPlaceOn) {
     EXPECT_EQ(std::count(e.targets.begin(), e.targets.end(), kIgnoreTarget), 39);
     EXPECT_EQ(e.targets.back(), std::max(e.inputs[3], e.inputs[5]));
   }
+}
+
+TEST(Synthetic, PairedNeedleHasKeysAndValuesSideBySide) {
+  const SyntheticOptions options{
+      .task = "needle", .length = 40, .symbols = 64, .queries = 8, .values = 5, .paired = true};
+  for (int64_t i = 0; i < 100; ++i) {
+    const SyntheticExample e = synthetic_example(options, 1, i);
+    ASSERT_EQ(e.second.size(), 40u);
+    std::map<int64_t, Numbers> pairs;
+    for (size_t p = 0; p < 32; ++p) {
+      pairs[e.inputs[p]].push_back(e.second[p]);
+      EXPECT_EQ(e.targets[p], kIgnoreTarget);
+    }
+    ASSERT_EQ(pairs.size(), 16u);
+    for (const auto& [key, both] : pairs) {
+      ASSERT_EQ(both.size(), 2u);
+      ASSERT_EQ(both[0], both[1]);
+      ASSERT_TRUE(both[0] >= 67 && both[0] < 72);
+    }
+    std::set<int64_t> asked;
+    for (size_t p = 32; p < 40; ++p) {
+      EXPECT_EQ(e.second[p], 0);
+      EXPECT_EQ(e.targets[p], pairs.at(e.inputs[p])[0]);
+      asked.insert(e.inputs[p]);
+    }
+    EXPECT_EQ(asked.size(), 8u);
+    EXPECT_NE(e.targets.back(), 67);
+  }
+  SyntheticOptions last = options;
+  last.asked = "last";
+  const SyntheticExample e = synthetic_example(last, 1, 0);
+  EXPECT_EQ(std::count(e.targets.begin(), e.targets.end(), kIgnoreTarget), 39);
+  SyntheticOptions odd = options;
+  odd.length = 41;
+  EXPECT_THROW(synthetic_example(odd, 1, 0), RequestError);
 }
 
 TEST(Synthetic, NeedleAsksForTheRareValueOfAKeySeenTwice) {

@@ -192,7 +192,9 @@ def gpt(w, inputs, c):
     norms = {"layer_norm": layer_norm, "rms_norm": rms_norm}
     norm = lambda x, prefix: norms[c.get("norm", "layer_norm")](w, x, prefix, eps)
     position = c.get("position", "learned")
-    x = w["embed.weight"][ids]
+    x = w["embed.weight"][ids[..., 0] if ids.dim() == 3 else ids]
+    if ids.dim() == 3:
+        x = x + w["second.weight"][ids[..., 1]]
     if position == "learned":
         x = x + w["position.weight"][: ids.shape[1]]
     if position == "sinusoidal":
@@ -1560,6 +1562,8 @@ def model_cases():
         # Two blocks of two sub-blocks, each some eight sums deep, there and back.
         yield Case("gpt", config, inputs, gpt, 144, 64)
     yield Case("gpt", gpt2, {"ids": ids(61, 1, 1)}, gpt, 144, 64)
+    yield Case("gpt", dict(gpt2, channels=2), {"ids": ids(61, 3, 29, 2), "targets": ids(61, 3, 29)}, gpt,
+               144, 64)
 
 
 def recommender_cases():

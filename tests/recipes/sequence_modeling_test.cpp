@@ -26,6 +26,20 @@ std::vector<std::string> tiny(const std::vector<std::string>& more) {
   return all;
 }
 
+TEST(SequenceModeling, ReadsKeysAndValuesSideBySide) {
+  const Scratch folder;
+  const EndReport end = train_file(
+      kRecipe, folder.path("run"),
+      {"data={type: synthetic, task: two_channel, length: 16, symbols: 8, pairs: 8, queries: 8, "
+       "validation: 64}",
+       "model={type: gpt, layers: 1, dim: 32, heads: 2, context: 16, position: none, init_std: "
+       "0.2, tied: false}",
+       "train.steps=300", "train.batch_size=32", "optimizer.lr=0.005"});
+  EXPECT_GT(*find_metric(end.metrics, "accuracy"), 0.95) << "one layer looks a value up";
+  const Recipe recipe = load_recipe(folder.path("run/recipe.yaml"));
+  EXPECT_EQ(recipe.model.at("channels").as_integer(), 2);
+}
+
 TEST(SequenceModeling, LearnsToCopy) {
   const Scratch folder;
   Recorder recorder;
@@ -91,7 +105,8 @@ TEST(SequenceModeling, ListOpsIsClassifiedToo) {
 }
 
 TEST(SequenceModeling, SaysWhatDoesNotFit) {
-  EXPECT_THAT(build_error(kRecipe, {"data.task=two_channel"}), HasSubstr("second channel"));
+  EXPECT_THAT(build_error(kRecipe, {"data.task=two_channel", "model={type: gru_classifier}"}),
+              HasSubstr("gru_classifier"));
   EXPECT_THAT(build_error(kRecipe, {"data.length=10"}), HasSubstr("24 places are needed"));
   EXPECT_THAT(build_error(kRecipe, {"model.context=10"}), HasSubstr("context of 10"));
   EXPECT_THAT(build_error(kRecipe, {"task.sampling=epochs"}), HasSubstr("the data are synthetic"));
