@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unicodedata
 
 try:
     import tokenizers
@@ -62,6 +63,12 @@ def styles():
     yield "llama3", split(LLAMA3), None, True
     yield "qwen2", split(LLAMA3.replace("{1,3}", "")), normalizers.NFC(), False
     yield "smollm", pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), level(True)]), None, False
+
+
+def newer_than_tables(model, text):
+    """Whether NFC knows marks of the text that the package, whose tables are of an older Unicode, does not."""
+    composes = isinstance(model.normalizer, normalizers.NFC)
+    return composes and model.normalizer.normalize_str(text) != unicodedata.normalize("NFC", text)
 
 
 def in_style(trained, style):
@@ -150,13 +157,17 @@ def main():
             path = str(folder / f"sentences{int(metaspace)}.json")
             model.save(path)
             vocabularies.append((path, model))
-        cases = []
+        cases, newer = [], 0
         for path, model in vocabularies:
             for t in texts + [text[:300000]]:
+                if newer_than_tables(model, t):
+                    newer += 1
+                    continue
                 ids = model.encode(t).ids
                 cases.append({"tokenizer": path, "text": t, "ids": ids})
                 if model.normalizer or model.decoder.__class__ is decoders.Sequence:
                     cases[-1]["decoded"] = model.decode(ids, skip_special_tokens=False)
+        print(f"left out: {newer} texts with marks that this version of tokenizers does not know")
         (folder / "cases.json").write_text(json.dumps(cases, ensure_ascii=False))
         (folder / "train.txt").write_text(text)
         (folder / "vocab_size").write_text(str(args.vocab_size))
@@ -181,6 +192,7 @@ def main():
         vocab = {k: v for k, v in a["vocab"].items() if k != END}
         ok &= check("... with the same ids", vocab == {k: v for k, v in b["vocab"].items() if k != END})
         ok &= check("the end-of-text token is the last", ours.token_to_id(END) == ours.get_vocab_size() - 1)
+    print(f"{'all' if ok else 'NOT all'} comparisons with tokenizers {tokenizers.__version__} agree; {len(cases)} texts")
     sys.exit(0 if ok else 1)
 
 
