@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "autograd/ops/loss.h"
+#include "core/views.h"
+#include "kernels/copy/copy.h"
 #include "nn/models/gpt.h"
 #include "nn/models/vit.h"
 #include "tests/nn/support.h"
@@ -61,6 +63,25 @@ TEST(Encoder, GradientsAgreeWithDifferences) {
                                   "checkpointing: true, norm: rms_norm, mlp: swiglu}"),
                              sentences()),
             "");
+}
+
+TEST(Encoder, PositionsMayBeginBehindTheRowsOfPadding) {
+  Encoder plain(read_encoder_options(yaml(std::string(kSmall) + "}")));
+  Encoder moved(read_encoder_options(yaml(std::string(kSmall) + "position_offset: 2}")));
+  plain.initialise(1);
+  moved.initialise(2);
+  auto state = state_dict(plain);
+  for (auto& [name, tensor] : state) {
+    if (name != "position.weight") continue;
+    Tensor longer = Tensor::full({9, 8}, 1e9);  // the first two rows are of no token
+    kernels::copy(tensor, views::slice(longer, 0, 2, 9));
+    tensor = longer;
+  }
+  load_state_dict(moved, state);
+  plain.eval();
+  moved.eval();
+  const Tensor ids = random_ids({3, 7}, 19, "ids");
+  EXPECT_TRUE(bitwise_equal(plain.features(ids), moved.features(ids)));
 }
 
 // The counts of the published checkpoints: BertModel of transformers for google's
@@ -145,6 +166,22 @@ TEST(Vit, GradientsAgreeWithDifferences) {
 
 // arXiv 2012.12877, table 1, to the last digit as in timm's and torchvision's checkpoints
 // (deit_tiny/small/base_patch16_224, vit_b_16, vit_l_16).
+TEST(Vit, RegistersAreTokensThatAreNotReadOut) {
+  const std::string options = "{height: 8, width: 8, patch: 4, classes: 3, dim: 8, heads: 2, ";
+  Vit plain(read_vit_options(yaml(options + "layers: 1}")));
+  Vit three(read_vit_options(yaml(options + "layers: 1, registers: 3}")));
+  EXPECT_EQ(three.parameter_count(), plain.parameter_count() + 2 * 3 * 8);  // with their positions
+  three.initialise(1);
+  three.eval();
+  const Tensor image = random_tensor({2, 8, 8, 3}, "image");
+  EXPECT_EQ(three.features(image).shape(), (Shape{2, 1 + 3 + 4, 8}));
+  const auto before = three.forward(image).to_vector<float>();
+  kernels::fill(three.registers, 5.0);
+  EXPECT_NE(three.forward(image).to_vector<float>(), before);  // but the class token sees them
+  EXPECT_THAT(message_of([&] { read_vit_options(yaml(options + "registers: 1, pool: mean}")); }),
+              HasSubstr("class token"));
+}
+
 TEST(Vit, PublishedSizes) {
   EXPECT_EQ(count_of("vit", "{preset: deit-tiny}"), 5717416);
   EXPECT_EQ(count_of("vit", "{preset: deit-small}"), 22050664);

@@ -34,7 +34,7 @@ class HuggingFace : public testing::Test {
 
   /// Trains a moment, exports, and imports what came out.
   void there_and_back(const std::vector<std::string>& overrides) {
-    std::vector<std::string> all = {"train.steps=2", "train.ema=0"};
+    std::vector<std::string> all = {"train.steps=4", "train.ema=0"};
     all.insert(all.end(), overrides.begin(), overrides.end());
     train_tiny(folder, "run", all);
     export_model(folder.path("run"), folder.path("hub"), "hf");
@@ -211,11 +211,10 @@ TEST(HuggingFaceTables, EachFamilyReadsWhatItWrites) {
     const hf::Family* family = hf::find_family(name);
     ASSERT_NE(family, nullptr) << name;
     EXPECT_TRUE(hf::expresses(*family, model)) << name;
-    for (const hf::Family& other : hf::families()) {
-      if (other.model_type == "xlm-roberta" && name == "roberta") continue;  // of the same shape
-      EXPECT_EQ(hf::expresses(other, model), other.model_type == name)
-          << name << " as " << other.model_type;
-    }
+    const auto first =
+        std::find_if(hf::families().begin(), hf::families().end(),
+                     [&](const hf::Family& any) { return hf::expresses(any, model); });
+    EXPECT_EQ(first->model_type, name);  // others may have such models too
   }
 }
 

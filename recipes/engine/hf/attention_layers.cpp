@@ -52,7 +52,8 @@ void read_all_layers(const Config& config, Config& model, int64_t standard) {
 void read_upper_layers(const Config& config, Config& model) {
   const int64_t layers = model.at("layers").as_integer();
   const Config* use = given(config, "use_sliding_window");
-  const Config* width = given(config, "sliding_window");
+  const Config standard = 4096;
+  const Config* width = config.has("sliding_window") ? given(config, "sliding_window") : &standard;
   const Config* from = given(config, "max_window_layers");
   const Config* types = given(config, "layer_types");
   if (types != nullptr && static_cast<int64_t>(types->as_list().size()) != layers) {

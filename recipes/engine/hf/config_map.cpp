@@ -145,8 +145,12 @@ const nn::ModuleEntry& entry_of(const Config& model) {
 
 bool is_positive(const Config* value) { return value != nullptr && value->as_integer() > 0; }
 
-// Zeros that stand for numbers that follow from others.
+// Zeros that stand for numbers that follow from others, and what a section leaves out.
 void complete(Config& model) {
+  if (const Config* scaling = model.find("rope_scaling")) {
+    model.set("rope_scaling",
+              write_options(read_options<nn::RopeScaling>(*scaling, "rope_scaling", {})));
+  }
   if (model.has("kv_heads") && !is_positive(model.find("kv_heads"))) {
     model.set("kv_heads", model.at("heads"));
   }

@@ -44,6 +44,7 @@ std::vector<Family> gpt2_families() {
   f.rules = {inner_width()};
   // The reordering is about the rounding of f16 alone; the summaries are of a head of its own.
   f.carried = {"n_ctx",
+               "predict_special_tokens",
                "reorder_and_upcast_attn",
                "summary_activation",
                "summary_first_dropout",

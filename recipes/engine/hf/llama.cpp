@@ -65,7 +65,8 @@ Family llama() {
   f.options = Config::Map{{"norm", "rms_norm"}, {"position", "rotary"}};
   f.keys = keys_of_all(0, 2048);
   f.rules = {rope_rule(), biases(/*of_mlp=*/true)};
-  f.carried = {"pretraining_tp"};
+  f.keys.push_back({"rope_interleaved", "", false, {{false, Config()}}});
+  f.carried = {"is_llama_config", "pretraining_tp", "transformers.js_config"};
   f.prefix = "model.";
   f.block = "layers.";
   f.tensors = {
