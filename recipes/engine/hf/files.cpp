@@ -63,6 +63,8 @@ Files files_kept_in(const std::string& checkpoint) {
   return files;
 }
 
+std::string name_of_folder(const std::string& folder) { return parent_and_name(folder).second; }
+
 std::string start_folder(const std::string& destination) {
   if (fs::exists(destination) && (!fs::is_directory(destination) || !fs::is_empty(destination))) {
     fail_request("{}: exists already; give a new folder", destination);

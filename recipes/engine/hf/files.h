@@ -23,10 +23,8 @@ std::vector<std::pair<std::string, std::string>> kept_files(const std::string& f
 /// Those that a checkpoint has kept: (path, the name that they had below their folder).
 std::vector<std::pair<std::string, std::string>> files_kept_in(const std::string& checkpoint);
 
-/// Makes a folder beside `destination`, has it filled and gives it that name; when that fails
-/// nothing is left. A RequestError where `destination` holds something.
-template <class Fill>
-void appear_whole(const std::string& destination, Fill&& fill);
+/// The last part of a folder's path, also where a slash ends it.
+std::string name_of_folder(const std::string& folder);
 
 /// The folder beside `destination`, empty.
 std::string start_folder(const std::string& destination);
@@ -34,6 +32,8 @@ std::string start_folder(const std::string& destination);
 void finish_folder(const std::string& started, const std::string& destination);
 void drop_folder(const std::string& started);
 
+/// Makes a folder beside `destination`, has it filled and gives it that name; when that fails
+/// nothing is left. A RequestError where `destination` holds something.
 template <class Fill>
 void appear_whole(const std::string& destination, Fill&& fill) {
   const std::string started = start_folder(destination);

@@ -143,7 +143,7 @@ Imported import_model(const std::string& folder, const std::string& destination,
   result.tensors = static_cast<int64_t>(content.pending.size());
   for (const PendingTensor& tensor : content.pending) result.bytes += tensor.bytes();
 
-  const std::string name = fs::path(fs::absolute(destination).lexically_normal()).filename();
+  const std::string name = name_of_folder(destination);
   content.recipe_yaml = recipe_of(folder, name, described.model);
   content.assets = [&](const std::string& checkpoint) { keep_files(folder, checkpoint, warn); };
   appear_whole(destination, [&](const std::string& started) {
