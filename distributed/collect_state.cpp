@@ -47,7 +47,8 @@ std::vector<std::pair<std::string, Tensor>> collect(const std::vector<HeldTensor
       if (share_of(rank).size() > 0) all.join(ranks.start_send(held.tensor, owners[i]));
       continue;
     }
-    const Tensor whole = Tensor::empty(held.shape, held.dtype);
+    const Tensor whole =
+        Tensor::empty(held.shape, held.dtype, held.tensor.defined() ? held.tensor.device() : kCpu);
     for (int r = 0; r < ranks.size(); ++r) {
       if (share_of(r).size() == 0) continue;
       const Tensor part = flat_range(whole, share_of(r));

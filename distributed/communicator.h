@@ -124,6 +124,8 @@ class Communicator {
   void count_sent(int64_t bytes) { bytes_sent_ += bytes; }
 
  private:
+  friend class StagedCommunicator;  // hands tensors on to another's begin_...
+
   // How an implementation does each: under way once the rank waits for it or goes on beside it.
   virtual Work begin_all_reduce(const Tensor& tensor, ReduceOp op) = 0;
   virtual Work begin_all_gather(const Tensor& tensor, const Tensor& out) = 0;

@@ -80,9 +80,9 @@ void GradientReducer::ready(const Tensor& leaf) {
 
 // Packs the gradients, lets go of the originals and sends the bucket on its way.
 void GradientReducer::launch(Bucket& bucket) {
-  const DType dtype = parameters_[bucket.parameters[0]].tensor.dtype();
+  const Tensor& first = parameters_[bucket.parameters[0]].tensor;
   const auto count = static_cast<int64_t>(bucket.parameters.size());
-  bucket.flat = Tensor::empty({bucket.elements + count}, dtype);
+  bucket.flat = Tensor::empty({bucket.elements + count}, first.dtype(), first.device());
   int64_t at = 0;
   for (int64_t k = 0; k < count; ++k) {
     const Tensor& parameter = parameters_[bucket.parameters[static_cast<size_t>(k)]].tensor;

@@ -3,6 +3,7 @@
 #include <deque>
 #include <map>
 
+#include "core/device_runtime.h"
 #include "distributed/communicator.h"
 
 namespace heed {
@@ -17,7 +18,11 @@ void copy(const Tensor& from, const Tensor& to, const char* op) {
              "{}: one rank copies {} into {}: they must be alike", op, from, to);
   HEED_CHECK(from.is_contiguous() && to.is_contiguous(), "{}: needs contiguous tensors", op);
   if (from.numel() == 0) return;
-  std::memmove(to.raw(), from.raw(), static_cast<size_t>(from.bytes()));
+  if (from.device().is_cpu() && to.device().is_cpu()) {
+    std::memmove(to.raw(), from.raw(), static_cast<size_t>(from.bytes()));  // they may overlap
+  } else {
+    copy_bytes(to.device(), to.raw(), from.device(), from.raw(), static_cast<size_t>(from.bytes()));
+  }
   to.bump_version();
 }
 
@@ -68,7 +73,7 @@ class SelfCommunicator final : public Communicator {
   }
   Work begin_send(const Tensor& tensor, int to, int tag) override {
     check_only(to, "send");
-    const Tensor message = Tensor::empty(tensor.shape(), tensor.dtype());
+    const Tensor message = Tensor::empty(tensor.shape(), tensor.dtype(), tensor.device());
     copy(tensor, message, "send");  // the sender may write into its own at once
     boxes_[tag].sent.push_back(message);
     deliver(boxes_[tag]);

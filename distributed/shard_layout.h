@@ -64,6 +64,10 @@ class ShardLayout {
   int64_t ranks() const { return ranks_; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
   const std::vector<Bucket>& buckets() const { return buckets_; }
+  /// Where a bucket's parameters lie.
+  Device device_of(const Bucket& bucket) const {
+    return parameters_[bucket.parameters.front()].tensor.device();
+  }
   size_t bucket_of(size_t parameter) const { return bucket_of_[parameter]; }
 
   /// What the rank holds of a parameter; empty for nothing.

@@ -1,9 +1,9 @@
 #include "distributed/sharded_parameters.h"
 
-#include <cstring>
 #include <utility>
 
 #include "autograd/tape.h"
+#include "core/device_runtime.h"
 #include "core/storage_memory.h"
 #include "core/views.h"
 #include "kernels/copy/copy.h"
@@ -15,7 +15,8 @@ namespace {
 constexpr size_t kUnderWay = 2;
 
 void copy_bytes(const Tensor& from, const Tensor& to) {
-  std::memcpy(to.raw(), from.raw(), static_cast<size_t>(from.bytes()));
+  heed::copy_bytes(to.device(), to.raw(), from.device(), from.raw(),
+                   static_cast<size_t>(from.bytes()));
 }
 
 }  // namespace
@@ -44,7 +45,9 @@ ShardedParameters::ShardedParameters(Sharding sharding,
     if (keeps_shares_alone()) {
       const size_t b = layout_.bucket_of(i);
       const ShardLayout::Bucket& bucket = layout_.buckets()[b];
-      if (!chunks_[b].defined()) chunks_[b] = Tensor::zeros({bucket.chunk}, bucket.dtype);
+      if (!chunks_[b].defined()) {
+        chunks_[b] = Tensor::zeros({bucket.chunk}, bucket.dtype, layout_.device_of(bucket));
+      }
       const int64_t at = layout_.place_in_chunk(i, rank_);
       const Tensor own = views::slice(chunks_[b], 0, at, at + held.size());
       copy_bytes(shares_[i], own);
@@ -66,7 +69,7 @@ void ShardedParameters::start(size_t b) {
   const ShardLayout::Bucket& bucket = layout_.buckets()[b];
   Tensor own = chunks_[b];
   if (!own.defined()) {
-    own = Tensor::zeros({bucket.chunk}, bucket.dtype);
+    own = Tensor::zeros({bucket.chunk}, bucket.dtype, layout_.device_of(bucket));
     for (const size_t i : bucket.parameters) {
       if (!shares_[i].defined()) continue;
       const int64_t at = layout_.place_in_chunk(i, rank_);
@@ -74,7 +77,8 @@ void ShardedParameters::start(size_t b) {
     }
   }
   Fetch& fetch = fetches_[b];
-  fetch.flat = Tensor::empty({layout_.ranks() * bucket.chunk}, bucket.dtype);
+  fetch.flat =
+      Tensor::empty({layout_.ranks() * bucket.chunk}, bucket.dtype, layout_.device_of(bucket));
   fetch.work = gathers_.start_all_gather(own, fetch.flat);
   fetch.under_way = true;
 }

@@ -58,7 +58,7 @@ void ShardedReducer::launch(size_t b) {
   const auto count = static_cast<int64_t>(bucket.parameters.size());
   const int64_t width = bucket.chunk + count;
   State& state = states_[b];
-  state.flat = Tensor::zeros({ranks * width}, bucket.dtype);
+  state.flat = Tensor::zeros({ranks * width}, bucket.dtype, layout_.device_of(bucket));
   for (int64_t k = 0; k < count; ++k) {
     const size_t i = bucket.parameters[static_cast<size_t>(k)];
     const Tensor& parameter = layout_.parameters()[i].tensor;
@@ -78,7 +78,7 @@ void ShardedReducer::launch(size_t b) {
     }
     clear_grad(parameter);
   }
-  state.received = Tensor::empty({width}, bucket.dtype);
+  state.received = Tensor::empty({width}, bucket.dtype, layout_.device_of(bucket));
   state.work = mesh_.data().start_reduce_scatter(state.flat, state.received);
 }
 

@@ -3,8 +3,11 @@
 #include <cstdlib>
 #include <exception>
 
+#include "core/device_runtime.h"
+
 #ifdef HEED_WITH_MPI
 #include "distributed/mpi_communicator.h"
+#include "distributed/staged_communicator.h"
 #else
 #include <cstdio>
 #endif
@@ -53,7 +56,7 @@ Communicator& world() {
   static const std::unique_ptr<Communicator> all = [] {
     if (launch().size == 1) return self_communicator();
 #ifdef HEED_WITH_MPI
-    return mpi_world();
+    return staged(mpi_world());
 #else
     throw AgreedRequestError(fmt::format(
         "{} ranks were started, but this heed was built without MPI: build it where OpenMPI is "
@@ -62,6 +65,14 @@ Communicator& world() {
 #endif
   }();
   return *all;
+}
+
+Device device_of_rank(const std::string& name) {
+  Device device = device_from_name(name);
+  const bool any = device.is_cuda() && name.find(':') == std::string::npos;
+  if (any && launch().size > 1)
+    device.index = launch().local_rank % device_runtime(device, "device").device_count();
+  return device;
 }
 
 #ifndef HEED_WITH_MPI

@@ -22,6 +22,10 @@ const Launch& launch();
 /// first use. A RequestError where several ranks were started and heed was built without MPI.
 Communicator& world();
 
+/// The device that a rank works on: "cuda" is one of the host's for each rank in turn (several
+/// ranks share one where there are fewer), "cuda:1" that one for all, "cpu" itself.
+Device device_of_rank(const std::string& name);
+
 /// A rank that waits longer than this for the others ends the run on all ranks with one message
 /// that says who is missing and what it does. 0 waits for ever.
 void set_watchdog(double seconds);

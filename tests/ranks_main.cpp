@@ -4,9 +4,18 @@
 
 #include "distributed/world.h"
 
+#ifdef HEED_EMULATED_DEVICE
+namespace heed::cuda {
+void start();  // kernels/cuda/start.cpp
+}
+#endif
+
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   heed::set_watchdog(120.0);
+#ifdef HEED_EMULATED_DEVICE
+  heed::cuda::start();
+#endif
   heed::Communicator& ranks = heed::world();
   testing::TestEventListeners& listeners = testing::UnitTest::GetInstance()->listeners();
   if (ranks.rank() != 0) {

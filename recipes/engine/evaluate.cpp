@@ -26,7 +26,7 @@ LoadedRun load_run(const std::string& run_or_checkpoint, TaskUse use,
   const CheckpointContent content = read_checkpoint(run.checkpoint.path);
   nn::load_state_dict(run.task->module(),
                       inference_weights(content, run.recipe.evaluation.use_ema));
-  run.task->module().to(device_from_name(run.recipe.device));
+  run.task->module().to(device_of_rank(run.recipe.device));
   run.task->module().eval();
   return run;
 }

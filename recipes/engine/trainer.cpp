@@ -71,6 +71,7 @@ class Trainer {
   void report_step(double loss, double norm, double step_seconds);
   bool evaluate();
   void sample();
+  void check_device_axes() const;
   void checkpoint();
 
   bool due(int64_t every) const {
@@ -120,13 +121,21 @@ void Trainer::check_folder() const {
 }
 
 void Trainer::fit() {
-  if (world_.size() > 1 && !device_from_name(recipe_.device).is_cpu()) {
-    fail_request("'device': {} for {} ranks: several ranks work on the cpu alone so far",
-                 recipe_.device, world_.size());
-  }
   shape_ = fit_mesh(recipe_.parallel.shape(), world_.size());
+  if (!device_from_name(recipe_.device).is_cpu()) check_device_axes();
   check_rows_share_out("train.batch_size", recipe_.train.batch_size, shape_.data);
   check_rows_share_out("evaluation.batch_size", recipe_.evaluation.batch_size, shape_.data);
+}
+
+/// What ranks share on devices so far.
+void Trainer::check_device_axes() const {
+  const char* unsuited = shape_.sequence > 1   ? "the axis sequence"
+                         : shape_.pipeline > 1 ? "the axis pipeline"
+                         : shape_.data > 1 && recipe_.parallel.shard == "parameters"
+                             ? "parallel.shard: parameters"
+                             : nullptr;
+  if (unsuited == nullptr) return;
+  fail_request("'device': {}: {} works on the cpu alone so far", recipe_.device, unsuited);
 }
 
 /// Anew, or as the checkpoint has it where there is one.
@@ -145,7 +154,7 @@ void Trainer::build(const CheckpointInfo& last) {
     content = read_checkpoint(last.path);
     nn::load_state_dict(module, content.model);
   }
-  module.to(device_from_name(recipe_.device));
+  module.to(device_of_rank(recipe_.device));
   model_ = std::make_unique<SharedModel>(recipe_, module, *mesh_, gathers_.get());
   step_ = std::make_unique<TrainStep>(recipe_, *task_, *model_, *mesh_);
   state_.seed = static_cast<uint64_t>(recipe_.seed);
@@ -243,7 +252,7 @@ void Trainer::report_step(double loss, double norm, double step_seconds) {
   report.step_ms = 1e3 * step_seconds;
   report.items_per_second = static_cast<double>(task_->items_per_step()) / smooth_seconds_;
   report.items = state_.items;
-  report.peak_bytes = allocator::stats(device_from_name(recipe_.device)).peak_bytes;
+  report.peak_bytes = allocator::stats(device_of_rank(recipe_.device)).peak_bytes;
   report.seconds_left = elapsed / done * static_cast<double>(report.steps - report.step);
   report.logged = due(recipe_.train.log_every) || state_.step == 1;
   if (report.logged && log_) log_->step(report, seconds_before_ + elapsed);

@@ -1,0 +1,111 @@
+// Several ranks that share a device, by way of the staged communicator; started by mpirun. The
+// device is the emulated one.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "distributed/world.h"
+#include "tests/cuda/device_under_test.h"
+#include "tests/recipes/rank_runs.h"
+#include "tests/recipes/runs.h"
+
+namespace heed {
+namespace {
+
+using testing::kDevice;
+
+/// Numbers that tell ranks and places apart.
+Tensor numbers(int64_t count, int rank) {
+  std::vector<float> values;
+  for (int64_t i = 0; i < count; ++i) values.push_back(static_cast<float>(100 * (rank + 1) + i));
+  return Tensor::from(values, {count});
+}
+
+TEST(StagedRanks, CollectivesAreThoseOfTheHost) {
+  Communicator& ranks = world();
+  const int size = ranks.size(), rank = ranks.rank();
+  constexpr int64_t kCount = 7;
+  const auto both = [&](int64_t in, int64_t out, const auto& collective) {
+    const Tensor host_in = numbers(in, rank), host_out = Tensor::zeros({out});
+    const Tensor device_in = host_in.to(kDevice), device_out = host_out.to(kDevice);
+    const int64_t before = ranks.bytes_sent();
+    collective(host_in, host_out);
+    const int64_t bytes = ranks.bytes_sent() - before;
+    collective(device_in, device_out);
+    EXPECT_EQ(ranks.bytes_sent() - before, 2 * bytes);
+    EXPECT_EQ(device_in.to(kCpu).to_vector<float>(), host_in.to_vector<float>());
+    EXPECT_EQ(device_out.to(kCpu).to_vector<float>(), host_out.to_vector<float>());
+  };
+  for (const ReduceOp op : {ReduceOp::sum, ReduceOp::mean, ReduceOp::max, ReduceOp::min})
+    both(kCount, 0, [&](const Tensor& t, const Tensor&) { ranks.all_reduce(t, op); });
+  both(kCount, 0, [&](const Tensor& t, const Tensor&) { ranks.broadcast(t, size - 1); });
+  both(kCount, kCount * size,
+       [&](const Tensor& t, const Tensor& out) { ranks.all_gather(t, out); });
+  both(kCount * size, kCount,
+       [&](const Tensor& t, const Tensor& out) { ranks.reduce_scatter(t, out); });
+  both(kCount * size, kCount * size,
+       [&](const Tensor& t, const Tensor& out) { ranks.all_to_all(t, out); });
+  both(kCount, kCount,
+       [&](const Tensor& t, const Tensor& out) { ranks.start_ring_shift(t, out, 1).wait(); });
+  both(kCount, kCount, [&](const Tensor& t, const Tensor& out) {
+    Work sent = ranks.start_send(t, (rank + 1) % size, 3);
+    ranks.receive(out, (rank + size - 1) % size, 3);
+    sent.wait();
+  });
+}
+
+TEST(StagedRanks, WhatIsBegunGoesOnWhileOthersAre) {
+  Communicator& ranks = world();
+  std::vector<Tensor> tensors;
+  std::vector<Work> works;
+  for (int64_t i = 0; i < 5; ++i) {
+    tensors.push_back(numbers(1000 + i, ranks.rank()).to(kDevice));
+    works.push_back(ranks.start_all_reduce(tensors.back()));
+  }
+  for (Work& work : works) work.wait();
+  double first = 0.0;
+  for (int r = 0; r < ranks.size(); ++r) first += 100.0 * (r + 1);
+  for (const Tensor& tensor : tensors) EXPECT_EQ(tensor.to(kCpu).to_vector<double>()[0], first);
+}
+
+}  // namespace
+}  // namespace heed
+
+namespace heed::recipes {
+namespace {
+
+const std::string kSmoke = std::string(HEED_SOURCE_DIR) + "/recipes/base/smoke.yaml";
+const std::vector<std::string> kShort = {
+    "train.steps=4",      "train.eval_every=4",      "train.checkpoint_every=4", "samples.every=0",
+    "train.batch_size=4", "evaluation.batch_size=4", "evaluation.max_batches=1"};
+
+TEST(StagedTraining, RanksThatShareADeviceTrainAsOneOnTheCpu) {
+  const SharedScratch folder;
+  const std::string all = fmt::format("data: {}", world().size());
+  std::vector<std::string> meshes = {all, all + ", shard: optimizer", all + ", shard: gradients"};
+  if (world().size() == 2) meshes.push_back("tensor: 2");
+  for (const std::string& mesh : meshes) {
+    SCOPED_TRACE(mesh);
+    expect_like_one_rank(folder, kSmoke, kShort,
+                         {"device=cuda", fmt::format("parallel={{{}}}", mesh)}, "f32");
+  }
+}
+
+TEST(StagedTraining, WhatDevicesDoNotShareIsRefused) {
+  const SharedScratch folder;
+  const auto error = [&](const std::string& parallel) -> std::string {
+    std::vector<std::string> overrides = kShort;
+    overrides.insert(overrides.end(), {"device=cuda", "parallel=" + parallel});
+    try {
+      train_file(kSmoke, folder.path("refused"), overrides);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "no error";
+  };
+  EXPECT_THAT(error(fmt::format("{{sequence: {}}}", world().size())),
+              ::testing::HasSubstr("axis sequence"));
+  EXPECT_THAT(error("{shard: parameters}"), ::testing::HasSubstr("shard: parameters"));
+}
+
+}  // namespace
+}  // namespace heed::recipes
