@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "data/registry.h"
+
 namespace heed::recipes {
 
 namespace fs = std::filesystem;
@@ -15,7 +17,13 @@ bool has_tokenizer(const std::string& assets) {
 }
 
 Config with_saved_tokenizer(Config data, const std::string& assets) {
-  if (has_tokenizer(assets)) {
+  if (!has_tokenizer(assets)) return data;
+  const Config* type = data.find("type");
+  const bool chosen = type == nullptr || data::find_dataset(type->as_string(), type->where())
+                                             .schema()
+                                             .at("properties")
+                                             .has("tokenizer");
+  if (chosen) {
     data.set("tokenizer", Config(Config::Map{{"file", tokenizer_file(assets)}}));
   }
   return data;

@@ -14,7 +14,8 @@ std::string tokenizer_file(const std::string& assets);
 /// Whether the assets (none where empty) hold one.
 bool has_tokenizer(const std::string& assets);
 /// A recipe's `data`; where the assets hold a tokenizer, with that instead of its own, so that a
-/// run keeps the vocabulary that it began with.
+/// run keeps the vocabulary that it began with. Data that are made have one vocabulary, and no
+/// choice.
 Config with_saved_tokenizer(Config data, const std::string& assets);
 
 /// "The option `part`" of a task: what is evaluated.

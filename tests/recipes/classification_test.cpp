@@ -9,6 +9,8 @@
 #include "recipes/engine/evaluate.h"
 #include "recipes/engine/export.h"
 #include "recipes/engine/generate.h"
+#include "recipes/engine/report.h"
+#include "recipes/engine/weighed_words.h"
 #include "tests/recipes/runs.h"
 #include "tests/recipes/tiny_images.h"
 
@@ -56,6 +58,43 @@ TEST(Classification, LearnsTexts) {
     EXPECT_EQ(*find_metric(end.metrics, "auc"), 1.0) << model;
     EXPECT_TRUE(fs::exists(end.checkpoint + "/tokenizer.json"));
   }
+}
+
+TEST(Classification, TextsThatAreMadeGoOnAndAreMeasuredAgain) {
+  const Scratch folder;
+  const std::string recipe = write_tiny_texts(folder);
+  for (const char* data : {"data={type: listops, length: 12, depth: 2, train: 20, validation: 10}",
+                           "data={type: aspect-texts, train: 20, validation: 10}"}) {
+    const std::vector<std::string> overrides = {
+        data, "model={type: gru_classifier, dim: 8, hidden: 8, pool: lama}", "train.steps=6",
+        "train.checkpoint_every=3", "evaluation.baselines=[]"};
+    const std::string run = folder.path(std::string(data).substr(12, 7));
+    expect_exact_resume(recipe, run, 4, overrides);
+    const EndReport end = train_file(recipe, folder.path("again"), overrides);
+    EXPECT_EQ(evaluate(folder.path("again")).metrics, end.metrics) << data;
+    fs::remove_all(folder.path("again"));
+  }
+}
+
+TEST(Classification, ShowsWhichWordsItsHeadsWeigh) {
+  const Scratch folder;
+  Recorder recorder;
+  train_file(write_tiny_texts(folder), folder.path("run"),
+             {"model={type: gru_classifier, dim: 8, hidden: 8, pool: {type: lama, heads: 2}}",
+              "train.steps=2", "samples={every: 2, count: 2}"},
+             false, &recorder);
+  ASSERT_EQ(recorder.samples.size(), 2u);
+  const WeighedWords sample =
+      read_weighed_words(read_json_file(folder.path("run/" + recorder.samples[0].file)));
+  ASSERT_EQ(sample.heads.size(), 2u);
+  double all = 0.0;
+  for (const double weight : sample.heads[0]) all += weight;
+  EXPECT_NEAR(all, 1.0, 1e-5);
+  const std::string html = report_page({folder.path("run")});
+  EXPECT_THAT(html, HasSubstr("table class=\"words\""));
+  EXPECT_THAT(html, HasSubstr(sample.words.back() + "</span>"));
+  EXPECT_THAT(build_error(write_tiny_texts(folder), {"samples.every=2"}),
+              HasSubstr("draws no samples"));
 }
 
 TEST(Classification, TheBestCheckpointIsThatOfTheHighestAccuracy) {
