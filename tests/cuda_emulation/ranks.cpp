@@ -75,18 +75,20 @@ namespace {
 
 const std::string kSmoke = std::string(HEED_SOURCE_DIR) + "/recipes/base/smoke.yaml";
 const std::vector<std::string> kShort = {
-    "train.steps=4",      "train.eval_every=4",      "train.checkpoint_every=4", "samples.every=0",
-    "train.batch_size=4", "evaluation.batch_size=4", "evaluation.max_batches=1"};
+    "train.steps=6",      "train.eval_every=6",      "train.checkpoint_every=6", "samples.every=0",
+    "train.batch_size=6", "evaluation.batch_size=6", "evaluation.max_batches=1"};
 
-TEST(StagedTraining, RanksThatShareADeviceTrainAsOneOnTheCpu) {
-  const SharedScratch folder;
+TEST(StagedTraining, RanksOnDevicesTrainAsOneOnTheCpu) {
   const std::string all = fmt::format("data: {}", world().size());
-  std::vector<std::string> meshes = {all, all + ", shard: optimizer", all + ", shard: gradients"};
-  if (world().size() == 2) meshes.push_back("tensor: 2");
-  for (const std::string& mesh : meshes) {
-    SCOPED_TRACE(mesh);
-    expect_like_one_rank(folder, kSmoke, kShort,
-                         {"device=cuda", fmt::format("parallel={{{}}}", mesh)}, "f32");
+  for (const char* device : {"cuda", "cuda:0"}) {  // one each, one for all
+    for (const std::string shard : {"none", "optimizer", "gradients"}) {
+      SCOPED_TRACE(device + (", shard: " + shard));
+      const SharedScratch folder;
+      expect_like_one_rank(
+          folder, kSmoke, kShort,
+          {fmt::format("device={}", device), fmt::format("parallel={{{}, shard: {}}}", all, shard)},
+          "f32");
+    }
   }
 }
 
@@ -104,6 +106,8 @@ TEST(StagedTraining, WhatDevicesDoNotShareIsRefused) {
   };
   EXPECT_THAT(error(fmt::format("{{sequence: {}}}", world().size())),
               ::testing::HasSubstr("axis sequence"));
+  EXPECT_THAT(error(fmt::format("{{tensor: {}}}", world().size())),
+              ::testing::HasSubstr("axis tensor"));
   EXPECT_THAT(error("{shard: parameters}"), ::testing::HasSubstr("shard: parameters"));
 }
 
