@@ -35,9 +35,9 @@ std::vector<std::string> write_safetensors_shards(
   std::vector<std::string> files;
   std::vector<std::pair<std::string, std::string>> weight_map;
   for (size_t i = 0; i < shards.size(); ++i) {
-    files.push_back(shards.size() == 1 ? "model.safetensors"
-                                       : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1,
-                                                     shards.size()));
+    files.push_back(shards.size() == 1
+                        ? "model.safetensors"
+                        : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size()));
     for (const PendingTensor& tensor : shards[i]) weight_map.emplace_back(tensor.name, files[i]);
     write_pending_safetensors(folder + "/" + files[i], std::move(shards[i]), metadata);
   }

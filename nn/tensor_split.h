@@ -63,7 +63,8 @@ class TensorSplit {
   /// All n features of which x [..., own] holds this rank's part, on every rank.
   virtual Tensor whole(const Tensor& x, int64_t n) const = 0;
   /// What this rank shares with its neighbours, of `count` that stand together: parts 0 ... count -
-  /// 1, the next `count`, and so on. Like whole() it is for a pass, in which every rank asks for it.
+  /// 1, the next `count`, and so on. Like whole() it is for a pass, in which every rank asks for
+  /// it.
   virtual const TensorSplit& neighbours(int64_t count) const = 0;
   /// For the cross-entropy of n classes, of which this rank's part are the rows of its head.
   virtual std::shared_ptr<const SharedClasses> classes(int64_t n) const = 0;

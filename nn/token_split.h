@@ -2,8 +2,8 @@
 // where they talk to each other.
 //
 // A model that is split takes whole sequences and gives whole results on every rank; in between it
-// holds its own tokens alone. Each of these functions has its adjoint as its gradient, by the rule of
-// distributed/held_parts.h.
+// holds its own tokens alone. Each of these functions has its adjoint as its gradient, by the rule
+// of distributed/held_parts.h.
 #pragma once
 
 #include <functional>

@@ -194,9 +194,10 @@ Tensor swiglu_packed(const Tensor& gate_up) {
 
 Tensor to(const Tensor& x, Device device) {
   if (x.device() == device) return x;
-  return record("to", {x}, kernels::contiguous(x).to(device), [from = x.device()](const Tensor& dy) {
-    return Gradients{kernels::contiguous(dy).to(from)};
-  });
+  return record("to", {x}, kernels::contiguous(x).to(device),
+                [from = x.device()](const Tensor& dy) {
+                  return Gradients{kernels::contiguous(dy).to(from)};
+                });
 }
 
 Tensor cast(const Tensor& x, DType dtype) {

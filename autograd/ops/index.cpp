@@ -59,8 +59,7 @@ Tensor scatter_mean(const Tensor& source, int dim, const Tensor& index, int64_t 
   std::vector<double> shares =
       kernels::scatter_add_along({}, shape, dim, index, ones, op).to_vector<double>();
   for (double& share : shares) share = share > 0 ? 1 / (share + eps) : 0;
-  const Tensor share =
-      kernels::cast(Tensor::from(shares, shape), sums).to(source.device());
+  const Tensor share = kernels::cast(Tensor::from(shares, shape), sums).to(source.device());
   const Tensor sum =
       kernels::scatter_add_along({}, shape, dim, index, kernels::cast(source, sums), op);
   const Tensor mean =

@@ -26,7 +26,7 @@ struct RnnScan {
   RnnCell cell = RnnCell::gru;
   std::vector<int64_t> lengths;  ///< steps of each row; empty: all. Past its length a row's output
                                  ///< is 0 and its state stays as it was
-  bool reverse = false;  ///< from a row's last step to its first
+  bool reverse = false;          ///< from a row's last step to its first
 };
 
 /// What a scan gives and its gradient needs. f32 or f64; [N, B, ...] is step-major.

@@ -43,8 +43,7 @@ Tensor ProjectedAttention::positions(const Tensor& x, const AttentionContext& co
 }
 
 RotaryOptions ProjectedAttention::rotation() const {
-  return {host_.rope_base, host_.rotary_dim, host_.rope_interleaved,
-          host_.rope_scaling.resolved()};
+  return {host_.rope_base, host_.rotary_dim, host_.rope_interleaved, host_.rope_scaling.resolved()};
 }
 
 Tensor ProjectedAttention::projected(const Tensor& x) {

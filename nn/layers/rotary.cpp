@@ -18,9 +18,7 @@ void RopeScaling::options(Options& o) {
 
 kernels::RotaryScaling RopeScaling::resolved() const {
   using Kind = kernels::RotaryScaling::Kind;
-  const Kind kind = type == "linear"   ? Kind::linear
-                    : type == "llama3" ? Kind::llama3
-                                       : Kind::none;
+  const Kind kind = type == "linear" ? Kind::linear : type == "llama3" ? Kind::llama3 : Kind::none;
   return {kind, factor, low, high, context};
 }
 

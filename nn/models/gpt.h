@@ -123,7 +123,7 @@ class Gpt : public LanguageModel, public SharesTokens, public SharesVocabulary {
   const GptOptions& options() const { return options_; }
 
   Embedding embed;
-  std::unique_ptr<Embedding> second;  // of the second channel, or null
+  std::unique_ptr<Embedding> second;               // of the second channel, or null
   std::unique_ptr<LearnedPosition> position;       // or null
   std::unique_ptr<SinusoidalPosition> sinusoidal;  // or null
   Dropout dropout;

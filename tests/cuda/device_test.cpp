@@ -97,7 +97,9 @@ TEST(DeviceTensor, WhatHasNoKernelSaysSo) {
   const Tensor q = normal({1, 2, 5, 8}, "q", DType::f32).to(kDevice);
   const std::vector<int32_t> table = {0};
   EXPECT_EQ(message([&] { kernels::attention_logit_range(q, q, {}); }), "attention" + missing);
-  EXPECT_EQ(message([&] { kernels::attention_paged(q, {q, q, table}, 5, {}); }),
+  EXPECT_EQ(message([&] {
+              kernels::attention_paged(q, {q, q, table}, 5, {});
+            }),
             "attention" + missing);
 }
 

@@ -8,7 +8,8 @@
 
 namespace heed::data {
 
-/// The file below HEED_DATA (by default shared/data beside the project), or "" when it is not there.
+/// The file below HEED_DATA (by default shared/data beside the project), or "" when it is not
+/// there.
 inline std::string real_data(const std::string& name) {
   const char* folder = std::getenv("HEED_DATA");
   const std::string path = (folder ? folder : HEED_SOURCE_DIR "/../shared/data") + ("/" + name);

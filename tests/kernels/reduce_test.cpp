@@ -86,7 +86,8 @@ TEST(Sum, LongSumsKeepTheirPrecision) {
       const Naive exact = naive_sum(x, {dim == 0, dim == 1});
       const auto got = sum(x, {dim}, false).to_vector<double>();
       for (size_t i = 0; i < got.size(); ++i) {
-        ASSERT_NEAR(got[i], exact.sum[i], 384 * 0x1p-24 * exact.magnitude[i]) << x.to_string() << dim;
+        ASSERT_NEAR(got[i], exact.sum[i], 384 * 0x1p-24 * exact.magnitude[i])
+            << x.to_string() << dim;
       }
     }
   }

@@ -279,7 +279,8 @@ TEST(Poolings, AMistakeIsNamed) {
     }
     return "";
   };
-  EXPECT_THAT(error("lamma"), ::testing::HasSubstr("unknown pooling 'lamma' (did you mean 'lama'?)"));
+  EXPECT_THAT(error("lamma"),
+              ::testing::HasSubstr("unknown pooling 'lamma' (did you mean 'lama'?)"));
   EXPECT_THAT(error("{type: lama, heads: 1}"), ::testing::HasSubstr("heads"));
   EXPECT_THAT(error("{type: mean, heads: 4}"), ::testing::HasSubstr("heads"));
 }
