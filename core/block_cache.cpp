@@ -33,15 +33,17 @@ bool keep_freed_blocks() {
 void* BlockCache::allocate(size_t bytes) {
   const size_t size = size_class(bytes);
   const std::lock_guard lock(mutex_);
+  void* block = nullptr;
+  if (const auto kept = free_.find(size); kept != free_.end() && !kept->second.empty()) {
+    block = kept->second.back();
+    kept->second.pop_back();
+    stats_.cached_bytes -= static_cast<int64_t>(size);
+  } else {
+    block = take_from_source(keep_ ? size : std::max<size_t>(bytes, 1));
+  }
   ++stats_.allocations;
   stats_.in_use_bytes += static_cast<int64_t>(size);
   stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.in_use_bytes);
-  if (!keep_) return take_from_source(bytes);
-  auto& blocks = free_[size];
-  if (blocks.empty()) return take_from_source(size);
-  void* block = blocks.back();
-  blocks.pop_back();
-  stats_.cached_bytes -= static_cast<int64_t>(size);
   return block;
 }
 
@@ -77,7 +79,6 @@ void* BlockCache::take_from_source(size_t size) {
     block = source_.take(size);
   }
   if (block == nullptr) {
-    stats_.in_use_bytes -= static_cast<int64_t>(size);
     fail("out of memory on {}: {} bytes asked for, {} in use", device_.to_string(), size,
          stats_.in_use_bytes);
   }

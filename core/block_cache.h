@@ -14,7 +14,7 @@ namespace heed {
 /// Where blocks come from.
 struct BlockSource {
   virtual ~BlockSource() = default;
-  /// A block of that size, or nullptr when there is no memory left.
+  /// A block of that size, at least 1, or nullptr when there is no memory left.
   virtual void* take(size_t bytes) = 0;
   virtual void give_back(void* block) = 0;
 };

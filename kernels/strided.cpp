@@ -40,6 +40,7 @@ StridedLoop::StridedLoop(const Shape& shape, std::span<const Shape> strides)
 }
 
 StridedPlan StridedLoop::plan() const {
+  static_assert(StridedPlan::kMaxDims >= kMaxRank);
   StridedPlan plan;
   plan.numel = numel_;
   plan.dims = extents_.rank();

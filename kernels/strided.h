@@ -18,7 +18,7 @@ Shape broadcast_strides(const Tensor& x, const Shape& shape, const char* op);
 /// every operand allows, so that its rows (the last dimension) are as long as they can be.
 class StridedLoop {
  public:
-  static constexpr int kMaxOperands = 6;
+  static constexpr int kMaxOperands = StridedPlan::kMaxOperands;
   using Offsets = std::array<int64_t, kMaxOperands>;
 
   /// Strides in elements, one Shape an operand. The order of the dimensions is kept.

@@ -36,7 +36,11 @@ class PoolMemory : public BlockSource {
     check(code, "allocate");
     return block;
   }
-  void give_back(void* block) override { check(cudaFreeAsync(block, stream_), "free"); }
+  // Never throws: tensors are destroyed while an error unwinds, and after main, when the driver may
+  // be gone. What failed is told by the call that failed.
+  void give_back(void* block) override {
+    if (cudaFreeAsync(block, stream_) != cudaSuccess) cudaGetLastError();
+  }
 
  private:
   cudaStream_t stream_;
@@ -55,7 +59,7 @@ class Staging {
     if (used_ + bytes > kHalf) {
       events_[half_].record(stream);
       half_ = 1 - half_;
-      events_[half_].synchronize();  // at once for one that was never recorded
+      events_[half_].synchronize();
       used_ = 0;
     }
     std::byte* place = memory_ + half_ * kHalf + used_;
@@ -74,42 +78,19 @@ class Staging {
 struct DeviceState {
   explicit DeviceState(int device)
       : memory(device, stream.get()),
-        cache(memory, Device{DeviceType::cuda, device}, keep_freed_blocks()) {
-    const auto attribute = [&](cudaDeviceAttr which) {
-      int value = 0;
-      check(cudaDeviceGetAttribute(&value, which, device), "device attributes");
-      return value;
-    };
-    limits = {10 * attribute(cudaDevAttrComputeCapabilityMajor) +
-                  attribute(cudaDevAttrComputeCapabilityMinor),
-              attribute(cudaDevAttrMultiProcessorCount),
-              attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin)};
-  }
+        cache(memory, Device{DeviceType::cuda, device}, keep_freed_blocks()) {}
 
   Stream stream;
   PoolMemory memory;
   BlockCache cache;
   Staging staging;
   std::mutex staging_mutex;
-  DeviceLimits limits;
 };
 
 int current_device() {
   int device = 0;
   check(cudaGetDevice(&device), "current device");
   return device;
-}
-
-// Never destroyed: tensors of static lifetime may be freed after main.
-DeviceState& state(int device) {
-  static std::mutex mutex;
-  static auto* states = new std::vector<std::unique_ptr<DeviceState>>;
-  const std::lock_guard lock(mutex);
-  if (states->size() <= static_cast<size_t>(device))
-    states->resize(static_cast<size_t>(device) + 1);
-  auto& found = (*states)[static_cast<size_t>(device)];
-  if (found == nullptr) found = std::make_unique<DeviceState>(device);
-  return *found;
 }
 
 // While it lives, that device is the current one.
@@ -125,6 +106,21 @@ class Current {
  private:
   int previous_;
 };
+
+// Never destroyed: tensors of static lifetime may be freed after main.
+DeviceState& state(int device) {
+  static std::mutex mutex;
+  static auto* states = new std::vector<std::unique_ptr<DeviceState>>;
+  const std::lock_guard lock(mutex);
+  if (states->size() <= static_cast<size_t>(device))
+    states->resize(static_cast<size_t>(device) + 1);
+  auto& found = (*states)[static_cast<size_t>(device)];
+  if (found == nullptr) {
+    const Current current(device);  // streams and events are those of the current device
+    found = std::make_unique<DeviceState>(device);
+  }
+  return *found;
+}
 
 class CudaRuntime : public DeviceRuntime {
  public:
@@ -195,8 +191,6 @@ std::unique_ptr<DeviceRuntime> make_runtime() {
   return std::make_unique<CudaRuntime>(devices);
 }
 
-cudaStream_t compute_stream() { return state(current_device()).stream.get(); }
-
-const DeviceLimits& device_limits() { return state(current_device()).limits; }
+cudaStream_t current_stream() { return state(current_device()).stream.get(); }
 
 }  // namespace heed::cuda

@@ -54,13 +54,16 @@ Tensor pair_terms(const AttentionSpec& spec, const Extents& e, DType dtype) {
 // Of every pair: 0, or 1 / (1 - p) where it survives dropout; undefined without.
 Tensor survivors(const AttentionSpec& spec, const Extents& e, DType dtype) {
   if (spec.dropout == 0.0) return {};
+  const auto plan = tile_plan(spec.pattern, {e.batch, e.heads, e.queries, e.keys});
   std::vector<double> factors;
+  factors.reserve(static_cast<size_t>(e.batch * e.heads * e.queries * e.keys));
   for (int64_t b = 0; b < e.batch; ++b) {
     for (int64_t h = 0; h < e.heads; ++h) {
       const DropoutMask mask(spec, b, h);
       for (int64_t i = 0; i < e.queries; ++i) {
         for (int64_t j = 0; j < e.keys; ++j) {
-          factors.push_back(mask.keeps(i, j) ? mask.keep_scale() : 0.0);
+          const bool kept = mask.keeps(plan->query_slot(i), plan->key_slot(j));
+          factors.push_back(kept ? mask.keep_scale() : 0.0);
         }
       }
     }
@@ -96,9 +99,7 @@ class Composed {
     gemm(q_, views::transpose(k_, -2, -1), s);
     s = binary(Binary::mul, views::reshape(s, pairs()), scale_);
     if (spec_.score.bias.defined()) s = add(s, spec_.score.bias);
-    if (const Tensor terms = pair_terms(spec_, e_, statistics_); terms.defined()) {
-      s = add(s, terms.to(device_));
-    }
+    if (const Tensor terms = pair_terms(spec_, e_, statistics_); terms.defined()) s = add(s, terms);
     return views::reshape(s, {e_.batch * e_.heads * e_.queries, e_.keys});
   }
 
@@ -139,8 +140,9 @@ class Composed {
  private:
   Shape pairs() const { return {e_.batch, e_.heads, e_.queries, e_.keys}; }
 
+  // Terms may come from the host.
   Tensor add(const Tensor& s, const Tensor& terms) const {
-    return binary(Binary::add, s, cast(terms, statistics_));
+    return binary(Binary::add, s, cast(terms.to(device_), statistics_));
   }
 
   Tensor grouped(const Tensor& x) const {

@@ -22,10 +22,10 @@ struct DepthwiseConv {
   DType dtype;
   int64_t batch, channels;
   WindowGrid grid;
-  const void *x, *weight;
-  const void* bias;   ///< [channels], f64 for f64, else f32; null for none
-  const void* dy;     ///< [batch, windows, channels]
-  void *y, *dx, *dw;  ///< dw: f64 for f64, else f32
+  const void *x = nullptr, *weight = nullptr;
+  const void* bias = nullptr;  ///< [channels], f64 for f64, else f32; null for none
+  const void* dy = nullptr;    ///< [batch, windows, channels]
+  void *y = nullptr, *dx = nullptr, *dw = nullptr;  ///< dw: f64 for f64, else f32
 };
 extern DeviceKernel<void(const DepthwiseConv&)> depthwise_cuda, depthwise_input_gradient_cuda,
     depthwise_weight_gradient_cuda;

@@ -14,7 +14,7 @@
 #include "core/views.h"
 #include "kernels/conv/device_conv.h"
 #include "kernels/copy/copy.h"
-#include "kernels/elementwise/accumulate.h"
+#include "kernels/elementwise/binary.h"
 #include "kernels/matmul/matmul.h"
 
 namespace heed::kernels {
@@ -36,17 +36,7 @@ WindowGrid grid_of(const ConvPlan& p) {
 }
 
 DepthwiseConv depthwise_of(const ConvPlan& p, DType dtype) {
-  return {.dtype = dtype,
-          .batch = p.batch,
-          .channels = p.in_channels,
-          .grid = grid_of(p),
-          .x = nullptr,
-          .weight = nullptr,
-          .bias = nullptr,
-          .dy = nullptr,
-          .y = nullptr,
-          .dx = nullptr,
-          .dw = nullptr};
+  return {.dtype = dtype, .batch = p.batch, .channels = p.in_channels, .grid = grid_of(p)};
 }
 
 DType sums_of(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
@@ -135,7 +125,7 @@ void conv_on_device(const ConvPlan& p, const Tensor& x, const Tensor& weight, co
     gemm(patches, views::transpose(chunks.filters(filter), 1, 2), chunks.rows(part), options);
   });
   if (wide.defined() && p.groups > 1) {
-    copy(add_out_of_place(y, views::expand(contiguous_as(bias, y.dtype()), y.shape())), y);
+    add_into(y, contiguous_as(bias, y.dtype()), y);
   }
 }
 

@@ -3,24 +3,18 @@
 // thread elsewhere. Bytes moved: one read of src and one write of dst.
 #include "kernels/copy/convert.h"
 #include "kernels/copy/strided_copy.h"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/each.h"
 #include "kernels/cuda/shared.h"
 #include "kernels/cuda/vector.h"
 
 namespace heed::kernels::cuda {
 namespace {
 
-constexpr int kThreads = 256;
 constexpr int kTile = 32, kTileRows = 8;
 
 template <class T>
 __global__ void copy_elements(StridedPlan loop, const T* src, T* dst) {
-  const int64_t step = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < loop.numel; i += step) {
-    int64_t at[2];
-    loop.offsets(i, at);
-    dst[at[1]] = src[at[0]];
-  }
+  for_each_place<2>(loop, [&](const int64_t(&at)[2]) { dst[at[1]] = src[at[0]]; });
 }
 
 // A number of any dtype, without loss.
@@ -66,10 +60,7 @@ __device__ void write(const Number& number, To* to) {
 // One kernel for all pairs of dtypes but the hot ones: the switches go one way for a whole grid.
 __global__ void convert_elements(StridedPlan loop, DType from, DType to, const void* src,
                                  void* dst) {
-  const int64_t step = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < loop.numel; i += step) {
-    int64_t at[2];
-    loop.offsets(i, at);
+  for_each_place<2>(loop, [&](const int64_t(&at)[2]) {
     const Number x = read(from, src, at[0]);
     switch (to) {
       case DType::f32:
@@ -97,20 +88,17 @@ __global__ void convert_elements(StridedPlan loop, DType from, DType to, const v
         write(x, static_cast<bool*>(dst) + at[1]);
         break;
     }
-  }
+  });
 }
 
 // Between f32 and bf16, kVector elements of a contiguous row at a time: the loop counts groups.
 template <int kVector, class From, class To>
 __global__ void convert_rows(StridedPlan loop, const From* src, To* dst) {
-  const int64_t step = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < loop.numel; i += step) {
-    int64_t at[2];
-    loop.offsets(i, at);
+  for_each_place<2>(loop, [&](const int64_t(&at)[2]) {
     float x[kVector];
     load(src + at[0], x);
     store(x, dst + at[1]);
-  }
+  });
 }
 
 // dst[.., r, .., c] = src[.., r, .., c]: src is contiguous along dimension `rows`, dst along the
@@ -141,15 +129,13 @@ __global__ void copy_transposed(StridedPlan others, int64_t rows, int64_t column
   }
 }
 
-unsigned blocks_for(int64_t places) { return grid_for(ceil_div(places, kThreads)); }
-
 template <class T>
 void copy_sized(const StridedCopy& c) {
   const T* src = static_cast<const T*>(c.src);
   T* dst = static_cast<T*>(c.dst);
   if (c.transposed < 0) {
-    launch(copy_elements<T>, blocks_for(c.loop.numel), kThreads, 0, current_stream(), c.loop, src,
-           dst);
+    launch(copy_elements<T>, each_blocks(c.loop.numel), kEachThreads, 0, current_stream(), c.loop,
+           src, dst);
     return;
   }
   const int last = c.loop.dims - 1, dim = c.transposed;
@@ -198,7 +184,7 @@ bool copy_words(const StridedCopy& c, size_t size) {
     for (int k = 0; k < 2; ++k) groups.strides[k][d] /= lanes;
   }
   using Word = Packed<uint32_t, 4>;
-  launch(copy_elements<Word>, blocks_for(groups.numel), kThreads, 0, current_stream(), groups,
+  launch(copy_elements<Word>, each_blocks(groups.numel), kEachThreads, 0, current_stream(), groups,
          static_cast<const Word*>(c.src), static_cast<Word*>(c.dst));
   return true;
 }
@@ -208,8 +194,8 @@ bool convert_vectors(const StridedCopy& c) {
   constexpr int kVector = 4;
   StridedPlan groups;
   if (!in_groups(c, kVector, sizeof(From), sizeof(To), &groups)) return false;
-  launch(convert_rows<kVector, From, To>, blocks_for(groups.numel), kThreads, 0, current_stream(),
-         groups, static_cast<const From*>(c.src), static_cast<To*>(c.dst));
+  launch(convert_rows<kVector, From, To>, each_blocks(groups.numel), kEachThreads, 0,
+         current_stream(), groups, static_cast<const From*>(c.src), static_cast<To*>(c.dst));
   return true;
 }
 
@@ -240,8 +226,8 @@ void run(const StridedCopy& c) {
   }
   if (c.from == DType::f32 && c.to == DType::bf16 && convert_vectors<float, bfloat16>(c)) return;
   if (c.from == DType::bf16 && c.to == DType::f32 && convert_vectors<bfloat16, float>(c)) return;
-  launch(convert_elements, blocks_for(c.loop.numel), kThreads, 0, current_stream(), c.loop, c.from,
-         c.to, c.src, c.dst);
+  launch(convert_elements, each_blocks(c.loop.numel), kEachThreads, 0, current_stream(), c.loop,
+         c.from, c.to, c.src, c.dst);
 }
 
 }  // namespace

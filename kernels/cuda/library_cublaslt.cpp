@@ -9,7 +9,6 @@
 #include <optional>
 
 #include "core/cuda/check.h"
-#include "core/cuda/runtime.h"
 #include "core/cuda/stream.h"
 #include "core/error.h"
 #include "core/op_call.h"
@@ -162,6 +161,7 @@ void set_epilogue(const DeviceProduct& p, Operation& operation) {
 }
 
 bool run(const DeviceProduct& p) {
+  if (p.before != nullptr && p.ldc % 8 != 0) return false;  // the library's rule for such rows
   int device = 0;
   heed::cuda::check(cudaGetDevice(&device), "current device");
   const bool f64 = p.in == DType::f64;

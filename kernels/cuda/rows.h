@@ -57,7 +57,7 @@ struct ExpSum {
       sum = sum * on_device::exp(largest - x) + A(1);
       largest = x;
     } else if (x != -__builtin_huge_valf()) {
-      sum += on_device::exp(x - largest);
+      sum += x == largest ? A(1) : on_device::exp(x - largest);  // of infinities too
     }
   }
 };
@@ -67,7 +67,8 @@ struct MergeExpSums {
   __device__ ExpSum<A> operator()(const ExpSum<A>& a, const ExpSum<A>& b) const {
     const bool first = a.largest > b.largest;
     const ExpSum<A>&more = first ? a : b, &less = first ? b : a;
-    if (less.largest == -__builtin_huge_valf()) return {more.largest, more.sum + less.sum};
+    if (less.largest == more.largest || less.largest == -__builtin_huge_valf())
+      return {more.largest, more.sum + less.sum};
     return {more.largest, more.sum + less.sum * on_device::exp(less.largest - more.largest)};
   }
 };

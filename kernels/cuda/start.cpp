@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "core/cuda/runtime.h"
 #include "kernels/cuda/provide.h"
 
@@ -36,8 +38,9 @@ namespace cuda {
 // Called at the first use of a device (core/device_runtime.cpp).
 void start();
 void start() {
-  provide_device_runtime(make_runtime());
-  kernels::cuda::provide_kernels();
+  auto runtime = make_runtime();
+  kernels::cuda::provide_kernels();  // before the runtime, from which other threads see them
+  provide_device_runtime(std::move(runtime));
 }
 
 }  // namespace cuda

@@ -18,30 +18,6 @@ namespace {
 
 constexpr int64_t kGrain = 32768;  // elements of a chunk
 
-// The type that elements are compared in: exact for each dtype.
-template <class T>
-using Compared =
-    std::conditional_t<std::is_same_v<T, bfloat16> || std::is_same_v<T, float16>, float, T>;
-
-template <class V>
-bool holds(Compare op, V a, V b) {
-  switch (op) {
-    case Compare::eq:
-      return a == b;
-    case Compare::ne:
-      return a != b;
-    case Compare::lt:
-      return a < b;
-    case Compare::le:
-      return a <= b;
-    case Compare::gt:
-      return a > b;
-    case Compare::ge:
-      return a >= b;
-  }
-  fail("corrupt comparison {}", static_cast<int>(op));
-}
-
 using Offsets = StridedLoop::Offsets;
 using RowsFn = std::function<void(const Offsets& at, const Offsets& step, int64_t n)>;
 
@@ -125,7 +101,7 @@ Tensor compare(Compare op, const Tensor& a, double b) {
   }
   dispatch_any(a.dtype(), [&](auto type) {
     using T = decltype(type);
-    using V = std::conditional_t<std::is_same_v<Compared<T>, float>, float, double>;
+    using V = ComparedWithNumber<T>;
     const T* x = a.data<T>();
     bool* z = out.data<bool>();
     const V number = static_cast<V>(b);

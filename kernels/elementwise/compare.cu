@@ -1,61 +1,29 @@
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/each.h"
+#include "kernels/cuda/provide.h"
 #include "kernels/elementwise/compare_map.h"
 
 namespace heed::kernels::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
-// Calls fn(offsets) for every place of the loop over kOperands operands, of the whole grid.
-template <int kOperands, class Fn>
-__device__ void for_each(const StridedPlan& loop, Fn fn) {
-  const int64_t step = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < loop.numel; i += step) {
-    int64_t at[kOperands];
-    loop.offsets(i, at);
-    fn(at);
-  }
-}
-
-template <class V>
-__device__ bool holds(Compare op, V a, V b) {
-  switch (op) {
-    case Compare::eq:
-      return a == b;
-    case Compare::ne:
-      return a != b;
-    case Compare::lt:
-      return a < b;
-    case Compare::le:
-      return a <= b;
-    case Compare::gt:
-      return a > b;
-    case Compare::ge:
-      return a >= b;
-  }
-  return false;
-}
-
 template <class T>
 __global__ void compare(CompareMap m) {
-  constexpr bool kHalf = sizeof(T) == 2;
-  using V = std::conditional_t<kHalf, float, T>;
-  using N = std::conditional_t<std::is_same_v<V, float>, float, double>;
+  using V = Compared<T>;
+  using N = ComparedWithNumber<T>;
   const T *x = static_cast<const T*>(m.a), *y = static_cast<const T*>(m.b);
   if (y == nullptr) {
     const N number = static_cast<N>(m.number);
-    for_each<2>(m.loop, [&](const int64_t(&at)[2]) {
+    for_each_place<2>(m.loop, [&](const int64_t(&at)[2]) {
       m.out[at[0]] = holds(m.op, static_cast<N>(static_cast<V>(x[at[1]])), number);
     });
     return;
   }
-  for_each<3>(m.loop, [&](const int64_t(&at)[3]) {
+  for_each_place<3>(m.loop, [&](const int64_t(&at)[3]) {
     m.out[at[0]] = holds(m.op, static_cast<V>(x[at[1]]), static_cast<V>(y[at[2]]));
   });
 }
 
 __global__ void logical(LogicalMap m) {
-  for_each<3>(m.loop, [&](const int64_t(&at)[3]) {
+  for_each_place<3>(m.loop, [&](const int64_t(&at)[3]) {
     const bool p = m.a[at[1]], q = m.b[at[2]];
     m.out[at[0]] = m.op == Logical::both ? p && q : p || q;
   });
@@ -63,17 +31,15 @@ __global__ void logical(LogicalMap m) {
 
 template <class T>
 __global__ void select(SelectMap m) {
-  for_each<4>(m.loop, [&](const int64_t(&at)[4]) {
+  for_each_place<4>(m.loop, [&](const int64_t(&at)[4]) {
     const T yes = static_cast<const T*>(m.a)[at[2]], no = static_cast<const T*>(m.b)[at[3]];
     static_cast<T*>(m.out)[at[0]] = m.cond[at[1]] ? yes : no;
   });
 }
 
-unsigned blocks_for(const StridedPlan& loop) { return grid_for(ceil_div(loop.numel, kThreads)); }
-
 template <class T>
 void launch_compare(const CompareMap& m) {
-  launch(compare<T>, blocks_for(m.loop), kThreads, 0, current_stream(), m);
+  launch(compare<T>, each_blocks(m.loop.numel), kEachThreads, 0, current_stream(), m);
 }
 
 void run_compare(const CompareMap& m) {
@@ -96,7 +62,7 @@ void run_compare(const CompareMap& m) {
 }
 
 void run_logical(const LogicalMap& m) {
-  launch(logical, blocks_for(m.loop), kThreads, 0, current_stream(), m);
+  launch(logical, each_blocks(m.loop.numel), kEachThreads, 0, current_stream(), m);
 }
 
 void run_select(const SelectMap& m) {
@@ -104,7 +70,7 @@ void run_select(const SelectMap& m) {
                       : m.size == 2 ? select<uint16_t>
                       : m.size == 4 ? select<uint32_t>
                                     : select<uint64_t>;
-  launch(kernel, blocks_for(m.loop), kThreads, 0, current_stream(), m);
+  launch(kernel, each_blocks(m.loop.numel), kEachThreads, 0, current_stream(), m);
 }
 
 }  // namespace

@@ -7,6 +7,33 @@
 
 namespace heed::kernels {
 
+/// The type that elements are compared in: exact for each dtype.
+template <class T>
+using Compared =
+    std::conditional_t<std::is_same_v<T, bfloat16> || std::is_same_v<T, float16>, float, T>;
+/// The same beside a number of the host's.
+template <class T>
+using ComparedWithNumber = std::conditional_t<std::is_same_v<Compared<T>, float>, float, double>;
+
+template <class V>
+HEED_HOST_DEVICE bool holds(Compare op, V a, V b) {
+  switch (op) {
+    case Compare::eq:
+      return a == b;
+    case Compare::ne:
+      return a != b;
+    case Compare::lt:
+      return a < b;
+    case Compare::le:
+      return a <= b;
+    case Compare::gt:
+      return a > b;
+    case Compare::ge:
+      return a >= b;
+  }
+  return false;
+}
+
 /// out[i] = a[i] op b[i]; b is `number` where it has no memory.
 struct CompareMap {
   Compare op;

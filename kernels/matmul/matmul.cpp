@@ -220,6 +220,8 @@ bool products_on_device(const Job& job, bool follows) {
   };
   bool done = true;
   loop.for_each_row(0, loop.numel(), [&](const StridedLoop::Offsets& at, int64_t count) {
+    // one product has no stride, which would count against the alignment of its operands
+    const auto step = [&](int operand) { return count == 1 ? int64_t{0} : loop.step(operand); };
     done = done && product_cuda({"gemm", job.a, job.b, job.out},
                                 {.in = job.a.dtype(),
                                  .out = job.out.dtype(),
@@ -230,9 +232,9 @@ bool products_on_device(const Job& job, bool follows) {
                                  .b = job.lb,
                                  .ldc = job.m == 1 ? job.n : target.stride(-2),
                                  .batch = count,
-                                 .a_stride = loop.step(0),
-                                 .b_stride = loop.step(1),
-                                 .c_stride = loop.step(2),
+                                 .a_stride = step(0),
+                                 .b_stride = step(1),
+                                 .c_stride = step(2),
                                  .a_data = byte(job.a, at[0]),
                                  .b_data = byte(job.b, at[1]),
                                  .c_data = byte(target, at[2]),

@@ -212,15 +212,7 @@ ChannelPieces on_device(const Pieces& pieces, const Tensor& x) {
           .channels = pieces.channels,
           .rows = pieces.rows,
           .per_sample = pieces.per_sample,
-          .x = x.raw(),
-          .dy = nullptr,
-          .mean = nullptr,
-          .scale = nullptr,
-          .slope = nullptr,
-          .offset = nullptr,
-          .out = nullptr,
-          .first = nullptr,
-          .second = nullptr};
+          .x = x.raw()};
 }
 
 void* element(const Tensor& t, int64_t index) {

@@ -8,8 +8,6 @@
 namespace heed::kernels::cuda {
 namespace {
 
-constexpr unsigned kBackwardThreads = 256;
-
 template <class T>
 __global__ void forward(NormForwardRows a, int64_t rows, bool wide) {
   using A = accumulate_t<T>;
@@ -176,9 +174,8 @@ void run_backward(const NormBackwardRows& a, int64_t rows, const NormPartials& p
     const bool wide = rows_are_wide<T>(a.width, a.x, a.dy, a.dsum, a.dx);
     const size_t shared_bytes = 2 * static_cast<size_t>(a.width) * sizeof(accumulate_t<T>);
     const bool in_shared = shared_bytes <= kMostShared;
-    launch(backward<T>, static_cast<unsigned>(partials.chunks),
-           std::min(kBackwardThreads, row_threads<T>(a.width)), in_shared ? shared_bytes : 0,
-           current_stream(), a, rows, partials, wide, in_shared);
+    launch(backward<T>, static_cast<unsigned>(partials.chunks), row_threads<T>(a.width),
+           in_shared ? shared_bytes : 0, current_stream(), a, rows, partials, wide, in_shared);
   });
 }
 

@@ -3,10 +3,9 @@
 
 #include <cmath>
 
-#include "core/op_call.h"
-#include "kernels/device_bytes.h"
 #include "kernels/optim/adam_rows.h"
 #include "kernels/optim/chunks.h"
+#include "kernels/optim/update_on_device.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/optim/adam.cpp"
@@ -64,18 +63,6 @@ DeviceKernel<void(const AdamRows*, const Chunk*, int64_t)> adam_cuda;
 
 HWY_EXPORT(adam_rows);
 
-namespace {
-
-void update_on_device(const std::vector<AdamRows>& rows, const std::vector<Chunk>& chunks,
-                      const Tensor& any) {
-  const Tensor all = device_bytes(rows, any.device());
-  const Tensor pieces = device_bytes(chunks, any.device());
-  adam_cuda({"adam", any, all}, static_cast<const AdamRows*>(all.raw()),
-            static_cast<const Chunk*>(pieces.raw()), std::ssize(chunks));
-}
-
-}  // namespace
-
 void adam(std::span<const AdamUpdate> updates, Decay decay, int64_t step, double grad_scale) {
   HEED_CHECK(step >= 1, "adam: step {} (the first is 1)", step);
   std::vector<AdamRows> rows;
@@ -110,7 +97,7 @@ void adam(std::span<const AdamUpdate> updates, Decay decay, int64_t step, double
   }
   const auto chunks = chunks_of(updates.size(), [&](size_t i) { return updates[i].parameter; });
   if (!updates.empty() && updates[0].parameter.device().is_cuda()) {
-    update_on_device(rows, chunks, updates[0].parameter);
+    update_on_device("adam", adam_cuda, rows, chunks, updates[0].parameter);
   } else {
     for_each_chunk(chunks, [&](const Chunk& c, int64_t) {
       HWY_DYNAMIC_DISPATCH(adam_rows)(rows[c.tensor], c.begin, c.end);

@@ -1,10 +1,9 @@
 // Reads p, g, b and writes p, b: 20 bytes an f32 parameter (12 without momentum), bound by memory.
 #include "kernels/optim/sgd.h"
 
-#include "core/op_call.h"
-#include "kernels/device_bytes.h"
 #include "kernels/optim/chunks.h"
 #include "kernels/optim/sgd_rows.h"
+#include "kernels/optim/update_on_device.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/optim/sgd.cpp"
@@ -59,18 +58,6 @@ DeviceKernel<void(const SgdRows*, const Chunk*, int64_t)> sgd_cuda;
 
 HWY_EXPORT(sgd_rows);
 
-namespace {
-
-void update_on_device(const std::vector<SgdRows>& rows, const std::vector<Chunk>& chunks,
-                      const Tensor& any) {
-  const Tensor all = device_bytes(rows, any.device());
-  const Tensor pieces = device_bytes(chunks, any.device());
-  sgd_cuda({"sgd", any, all}, static_cast<const SgdRows*>(all.raw()),
-           static_cast<const Chunk*>(pieces.raw()), std::ssize(chunks));
-}
-
-}  // namespace
-
 void sgd(std::span<const SgdUpdate> updates, bool nesterov, double grad_scale) {
   std::vector<SgdRows> rows;
   for (const SgdUpdate& u : updates) {
@@ -98,7 +85,7 @@ void sgd(std::span<const SgdUpdate> updates, bool nesterov, double grad_scale) {
   }
   const auto chunks = chunks_of(updates.size(), [&](size_t i) { return updates[i].parameter; });
   if (!updates.empty() && updates[0].parameter.device().is_cuda()) {
-    update_on_device(rows, chunks, updates[0].parameter);
+    update_on_device("sgd", sgd_cuda, rows, chunks, updates[0].parameter);
   } else {
     for_each_chunk(chunks, [&](const Chunk& c, int64_t) {
       HWY_DYNAMIC_DISPATCH(sgd_rows)(rows[c.tensor], c.begin, c.end);

@@ -12,11 +12,11 @@ struct DeviceMaxPool {
   DType dtype;
   int64_t batch, channels;
   WindowGrid grid;
-  const void* x;
-  void* y;
-  const void* dy;
-  void* dx;
-  int32_t* pixel;
+  const void* x = nullptr;
+  void* y = nullptr;
+  const void* dy = nullptr;
+  void* dx = nullptr;
+  int32_t* pixel = nullptr;
 };
 extern DeviceKernel<void(const DeviceMaxPool&)> max_pool_cuda;
 

@@ -209,15 +209,7 @@ size_t at(int64_t i) { return static_cast<size_t>(i); }
 
 // A pooling from `in` to `out`, both [B, spatial..., C], without its operands.
 DeviceMaxPool on_device(DType dtype, const Shape& in, const Shape& out, const PoolGeometry& g) {
-  DeviceMaxPool p{.dtype = dtype,
-                  .batch = in[0],
-                  .channels = in[-1],
-                  .grid = {},
-                  .x = nullptr,
-                  .y = nullptr,
-                  .dy = nullptr,
-                  .dx = nullptr,
-                  .pixel = nullptr};
+  DeviceMaxPool p{.dtype = dtype, .batch = in[0], .channels = in[-1], .grid = {}};
   const int rank = in.rank() - 2;
   for (int d = 0; d < rank; ++d) {
     p.grid.axis[3 - rank + d] = {in[d + 1],   out[d + 1],   g.kernel[d],

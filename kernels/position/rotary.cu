@@ -1,19 +1,16 @@
 // A thread a pair of features, or an unturned feature.
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/each.h"
+#include "kernels/cuda/provide.h"
 #include "kernels/position/rotary_rows.h"
 
 namespace heed::kernels::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 template <class T>
-__global__ void rotate(RotaryRows r) {
+__global__ void rotate(RotaryRows r, int64_t total) {
   using A = accumulate_t<T>;
   const int64_t per_row = r.width - r.pairs;  // pairs, then what stays
-  const int64_t step = int64_t{gridDim.x} * blockDim.x;
-  const int64_t total = r.batch * r.heads * r.rows * per_row;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < total; i += step) {
+  for_each(total, [&](int64_t i) {
     const int64_t pair = i % per_row, row = i / per_row % r.rows;
     const int64_t h = i / (per_row * r.rows) % r.heads, b = i / (per_row * r.rows * r.heads);
     const T* x =
@@ -21,14 +18,14 @@ __global__ void rotate(RotaryRows r) {
     T* y = static_cast<T*>(r.y) + b * r.y_stride[0] + h * r.y_stride[1] + row * r.y_stride[2];
     if (pair >= r.pairs) {
       y[r.pairs + pair] = x[r.pairs + pair];
-      continue;
+      return;
     }
     const int64_t at = r.interleaved ? 2 * pair : pair;
     const int64_t other = r.interleaved ? at + 1 : at + r.pairs;
     if (h >= r.rotated_heads) {
       y[at] = x[at];
       y[other] = x[other];
-      continue;
+      return;
     }
     const int64_t entry = b * r.table_batch_stride + row * r.pairs + pair;
     const A c = static_cast<const A*>(r.cos)[entry], s = static_cast<const A*>(r.sin)[entry];
@@ -36,15 +33,12 @@ __global__ void rotate(RotaryRows r) {
     const A first = static_cast<A>(x[at]), second = static_cast<A>(x[other]);
     y[at] = static_cast<T>(first * c - second * turn);
     y[other] = static_cast<T>(second * c + first * turn);
-  }
+  });
 }
 
 void run(const RotaryRows& r) {
   const int64_t total = r.batch * r.heads * r.rows * (r.width - r.pairs);
-  dispatch_floating(r.dtype, [&](auto type) {
-    launch(rotate<decltype(type)>, grid_for(ceil_div(total, kThreads)), kThreads, 0,
-           current_stream(), r);
-  });
+  dispatch_floating(r.dtype, [&](auto type) { launch_each(rotate<decltype(type)>, total, r); });
 }
 
 }  // namespace

@@ -1,19 +1,17 @@
 // A thread a Philox block: four neighbours of a row.
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/each.h"
+#include "kernels/cuda/provide.h"
 #include "kernels/random/dropout_rows.h"
 
 namespace heed::kernels::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 template <class T>
-__global__ void dropout(DropoutRows d) {
+__global__ void dropout(DropoutRows d, int64_t total) {
   using A = accumulate_t<T>;
   const A scale = static_cast<A>(d.scale);
   const int64_t blocks = (d.width + 3) / 4;  // of a row
-  const int64_t step = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < d.rows * blocks; i += step) {
+  for_each(total, [&](int64_t i) {
     const int64_t row = i / blocks, block = i % blocks;
     const RandomStream stream(d.key.derive(d.first_row + static_cast<uint64_t>(row)));
     const auto words = stream.block(static_cast<uint64_t>(block));
@@ -23,14 +21,12 @@ __global__ void dropout(DropoutRows d) {
       const bool dropped = words[static_cast<size_t>(k)] < d.threshold;
       static_cast<T*>(d.out)[at] = static_cast<T>(dropped ? A(0) : x * scale);
     }
-  }
+  });
 }
 
 void run(const DropoutRows& d) {
-  dispatch_floating(d.dtype, [&](auto type) {
-    launch(dropout<decltype(type)>, grid_for(ceil_div(d.rows * ceil_div(d.width, 4), kThreads)),
-           kThreads, 0, current_stream(), d);
-  });
+  const int64_t total = d.rows * ceil_div(d.width, 4);
+  dispatch_floating(d.dtype, [&](auto type) { launch_each(dropout<decltype(type)>, total, d); });
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 // Sums along rows: a block a piece of a row. Sums down columns: a block 32 columns of a piece, 8
 // rows at a time, then those 8 in order. No atomics: the order of every sum is fixed.
+#include "kernels/cuda/each.h"
+#include "kernels/cuda/provide.h"
 #include "kernels/cuda/rows.h"
 #include "kernels/reduce/device_reductions.h"
 
@@ -154,22 +156,19 @@ void find_extremes(const Extremes& e) {
 }
 
 template <class T>
-__global__ void scatter_one(ScatterOne s) {
-  const int64_t step = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t c = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; c < s.outer * s.inner;
-       c += step) {
+__global__ void scatter_one(ScatterOne s, int64_t columns) {
+  for_each(columns, [&](int64_t c) {
     const int64_t at = (c / s.inner * s.n + s.indices[c]) * s.inner + c % s.inner;
     static_cast<T*>(s.out)[at] = static_cast<const T*>(s.values)[c];
-  }
+  });
 }
 
 void scatter(const ScatterOne& s) {
-  const unsigned blocks = grid_for(ceil_div(s.outer * s.inner, kThreads));
   const auto kernel = s.size == 1   ? scatter_one<uint8_t>
                       : s.size == 2 ? scatter_one<uint16_t>
                       : s.size == 4 ? scatter_one<uint32_t>
                                     : scatter_one<uint64_t>;
-  launch(kernel, blocks, kThreads, 0, current_stream(), s);
+  launch_each(kernel, s.outer * s.inner, s);
 }
 
 template <class T>

@@ -14,9 +14,10 @@ struct DeviceScan {
   int64_t outer, n, inner;
   bool reverse;
   const void* x;
-  const void *dy, *result;  ///< log_sum_exp_backward: gradient and result of log_sum_exp
-  void* y;                  ///< what is written
-  int64_t* index;           ///< max: where it stands
+  /// log_sum_exp_backward: gradient and result of log_sum_exp
+  const void *dy = nullptr, *result = nullptr;
+  void* y;                   ///< what is written
+  int64_t* index = nullptr;  ///< max: where it stands
 };
 extern DeviceKernel<void(const DeviceScan&)> scan_cuda;
 

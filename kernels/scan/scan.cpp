@@ -174,10 +174,7 @@ DeviceScan on_device(Scan op, const Tensor& x, int dim, bool reverse, const Tens
           .inner = e.inner,
           .reverse = reverse,
           .x = x.raw(),
-          .dy = nullptr,
-          .result = nullptr,
-          .y = y.raw(),
-          .index = nullptr};
+          .y = y.raw()};
 }
 
 // fn(T{}, block) for each block of columns of a scan over x.

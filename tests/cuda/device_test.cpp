@@ -1,19 +1,24 @@
 // What the ops' own cases do not reach: moving tensors, all pairs of dtypes, lists, draws.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "autograd/ops/elementwise.h"
 #include "core/device_runtime.h"
 #include "core/storage_memory.h"
 #include "core/views.h"
+#include "kernels/attention/attention.h"
 #include "kernels/attention/paged.h"
 #include "kernels/attention/probabilities.h"
+#include "kernels/attention/tile_plan.h"
 #include "kernels/copy/copy.h"
 #include "kernels/index/sort.h"
 #include "kernels/optim/lists.h"
 #include "kernels/optim/sgd.h"
 #include "kernels/random/dropout.h"
+#include "kernels/reduce/logsumexp.h"
 #include "tests/core/raises.h"
 #include "tests/cuda/device_under_test.h"
 #include "tests/samples.h"
@@ -35,6 +40,15 @@ void expect_same(const Tensor& a, const Tensor& b) {
     ASSERT_TRUE(x[i] == y[i] || (std::isnan(x[i]) && std::isnan(y[i])))
         << a.to_string() << "[" << i << "]: " << x[i] << " for " << y[i];
   }
+}
+
+// The first case that speaks of the other device: what starts it must not start it as the current
+// one, whose streams it would have.
+TEST(DeviceTensor, AskingADeviceStartsIt) {
+  if (device_count() < 2) GTEST_SKIP() << "there is one device";
+  allocator::reset_peak(kOther);
+  const Tensor x = normal({5}, "x", DType::f32);
+  expect_same(square(x.to(kOther)).to(kCpu), square(x));
 }
 
 TEST(DeviceTensor, GoesThereAndBackWithItsStrides) {
@@ -164,6 +178,52 @@ TEST(DeviceRandom, DropoutIsTheCpus) {
                   kernels::dropout(x, 0.3, key, {.first_row = 2}));
     }
   }
+}
+
+// Infinities that meet in one thread's share of a row, and in different threads'.
+TEST(DeviceLogSumExp, OfInfinitiesIsOne) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  constexpr size_t kColumns = 300;
+  std::vector<float> values(4 * kColumns, 0.5f);
+  for (const size_t at : {0, 1, 200}) values[at] = kInf;
+  std::fill_n(values.begin() + kColumns, kColumns, -kInf);
+  values[2 * kColumns + 7] = kInf, values[2 * kColumns + 250] = std::nanf("");
+  values[3 * kColumns + 5] = -kInf;
+  const Tensor x = Tensor::from(values, {4, kColumns}).to(kDevice);
+  const auto lse = kernels::logsumexp_rows(x).to_vector<float>();
+  EXPECT_EQ(lse[0], kInf);
+  EXPECT_EQ(lse[1], -kInf);
+  EXPECT_TRUE(std::isnan(lse[2]));
+  EXPECT_NEAR(lse[3], 0.5f + std::log(299.0f), 1e-5f);
+}
+
+// What the fused kernels do not take: dropout by the plan's slots, which are not tokens here, and a
+// bias that lies on the host.
+TEST(DeviceAttention, ComposedDropsTheSamePairsAsTheCpu) {
+  AttentionSpec spec{.pattern = AttentionPattern::neighborhood(
+                         {{.length = 10, .window = 3}, {.length = 14, .window = 5}}),
+                     .score = {.bias = normal({1, 1, 140, 140}, "bias")},
+                     .dropout = 0.3,
+                     .dropout_key = {4, 5, 6}};
+  ASSERT_NE(kernels::attn::tile_plan(spec.pattern, {1, 2, 140, 140})->query_order(), nullptr);
+  std::vector<Tensor> in;
+  for (const char* name : {"q", "k", "v", "dout"}) in.push_back(normal({1, 2, 140, 8}, name));
+  std::vector<std::vector<double>> results;
+  for (const Device device : {kCpu, kDevice}) {
+    const Tensor q = in[0].to(device), k = in[1].to(device), v = in[2].to(device);
+    const kernels::AttentionOutput y = kernels::attention(q, k, v, spec);
+    const kernels::AttentionGradients g =
+        kernels::attention_backward(in[3].to(device), {}, q, k, v, y, spec, true, true, {}, {});
+    std::vector<double> all;
+    for (const Tensor& t : {y.out, y.lse, g.dq, g.dk, g.dv}) {
+      const auto values = t.to_vector<double>();
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    results.push_back(all);
+  }
+  ASSERT_EQ(results[0].size(), results[1].size());
+  for (size_t i = 0; i < results[0].size(); ++i)
+    ASSERT_NEAR(results[1][i], results[0][i], 1e-11) << i;
 }
 
 TEST(DeviceSgd, IsTheCpus) {

@@ -5,7 +5,7 @@
 namespace heed::testing {
 namespace {
 
-// Runs last (main adds it as an environment), when every op has had its chance.
+// Runs last (an environment of the whole program), when every op has had its chance.
 class ListIsTrue : public ::testing::Environment {
  public:
   void TearDown() override {

@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
+#include "core/device_runtime.h"
+#include "distributed/batch_statistics.h"
 #include "distributed/world.h"
 #include "tests/cuda/device_under_test.h"
 #include "tests/recipes/rank_runs.h"
@@ -67,6 +71,25 @@ TEST(StagedRanks, WhatIsBegunGoesOnWhileOthersAre) {
   for (const Tensor& tensor : tensors) EXPECT_EQ(tensor.to(kCpu).to_vector<double>()[0], first);
 }
 
+TEST(StagedRanks, BuffersOnDevicesBecomeTheirMean) {
+  struct Buffered : nn::Module {
+    Buffered() { buffers({{"statistic", statistic}}); }
+    Tensor statistic = Tensor::full({3}, 1.0 + world().rank());
+  } module;
+  module.to(kDevice);
+  average_buffers(module, world());
+  EXPECT_EQ(module.statistic.device(), kDevice);
+  const float mean = 0.5f * static_cast<float>(world().size() + 1);
+  EXPECT_EQ(module.statistic.to(kCpu).to_vector<float>(), std::vector<float>(3, mean));
+}
+
+TEST(StagedRanks, DevicesAreGivenInTurn) {
+  const int count = device_runtime(kDevice, "test").device_count();
+  EXPECT_EQ(device_of_rank("cuda"), (Device{DeviceType::cuda, launch().local_rank % count}));
+  EXPECT_EQ(device_of_rank("cuda:0"), (Device{DeviceType::cuda, 0}));
+  EXPECT_EQ(device_of_rank("cpu"), kCpu);
+}
+
 }  // namespace
 }  // namespace heed
 
@@ -80,7 +103,7 @@ const std::vector<std::string> kShort = {
 
 TEST(StagedTraining, RanksOnDevicesTrainAsOneOnTheCpu) {
   const std::string all = fmt::format("data: {}", world().size());
-  for (const char* device : {"cuda", "cuda:0"}) {  // one each, one for all
+  for (const char* device : {"cuda", "cuda:0"}) {  // in turn, one for all
     for (const std::string shard : {"none", "optimizer", "gradients"}) {
       SCOPED_TRACE(device + (", shard: " + shard));
       const SharedScratch folder;
@@ -94,21 +117,19 @@ TEST(StagedTraining, RanksOnDevicesTrainAsOneOnTheCpu) {
 
 TEST(StagedTraining, WhatDevicesDoNotShareIsRefused) {
   const SharedScratch folder;
-  const auto error = [&](const std::string& parallel) -> std::string {
+  const auto error = [&](const std::string& parallel) {
     std::vector<std::string> overrides = kShort;
     overrides.insert(overrides.end(), {"device=cuda", "parallel=" + parallel});
-    try {
-      train_file(kSmoke, folder.path("refused"), overrides);
-    } catch (const Error& e) {
-      return e.what();
-    }
-    return "no error";
+    return request_error([&] { train_file(kSmoke, folder.path("refused"), overrides); });
   };
   EXPECT_THAT(error(fmt::format("{{sequence: {}}}", world().size())),
               ::testing::HasSubstr("axis sequence"));
+  EXPECT_THAT(error(fmt::format("{{pipeline: {}}}", world().size())),
+              ::testing::HasSubstr("axis pipeline"));
   EXPECT_THAT(error(fmt::format("{{tensor: {}}}", world().size())),
               ::testing::HasSubstr("axis tensor"));
   EXPECT_THAT(error("{shard: parameters}"), ::testing::HasSubstr("shard: parameters"));
+  EXPECT_FALSE(std::filesystem::exists(folder.path("refused")));
 }
 
 }  // namespace

@@ -1,16 +1,15 @@
 // The runtime's interface: two devices of which all work is done when the call returns, so streams
 // and events order nothing that is not ordered already.
-#include <chrono>
 #include <map>
 #include <mutex>
 
 #include "cuda_runtime.h"
 #include "guarded.h"
 
-struct EmulatedStream {};
-struct EmulatedEvent {
-  std::chrono::steady_clock::time_point at;
+struct EmulatedStream {
+  int device;
 };
+struct EmulatedEvent {};
 
 namespace {
 
@@ -30,6 +29,10 @@ size_t emulation::granted_shared_bytes(const void* kernel) {
   return found == granted().end() ? kGranted : found->second;
 }
 
+bool emulation::is_of_current_device(cudaStream_t stream) {
+  return stream == nullptr || stream->device == device;
+}
+
 const char* cudaGetErrorString(cudaError_t code) {
   switch (code) {
     case cudaSuccess:
@@ -40,6 +43,8 @@ const char* cudaGetErrorString(cudaError_t code) {
       return "out of memory";
     case cudaErrorInvalidConfiguration:
       return "invalid configuration argument";
+    case cudaErrorInvalidResourceHandle:
+      return "invalid resource handle";
   }
   return "unknown error";
 }
@@ -57,23 +62,6 @@ cudaError_t cudaSetDevice(int wanted) {
   device = wanted;
   return cudaSuccess;
 }
-cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
-  switch (attribute) {
-    case cudaDevAttrComputeCapabilityMajor:
-      *value = 8;
-      break;
-    case cudaDevAttrComputeCapabilityMinor:
-      *value = 0;
-      break;
-    case cudaDevAttrMultiProcessorCount:
-      *value = 4;
-      break;
-    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
-      *value = static_cast<int>(kMostShared);
-      break;
-  }
-  return cudaSuccess;
-}
 cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int) {
   *pool = nullptr;
@@ -82,6 +70,7 @@ cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int) {
 cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) { return cudaSuccess; }
 
 cudaError_t cudaMallocAsync(void** block, size_t bytes, cudaStream_t) {
+  if (bytes == 0) return cudaErrorInvalidValue;  // what there is to get is nobody's promise
   *block = emulation::allocate_device(bytes);
   return *block == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
 }
@@ -112,7 +101,7 @@ cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t) {
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = new EmulatedStream;
+  *stream = new EmulatedStream{device};
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
@@ -120,7 +109,6 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   *event = new EmulatedEvent;
   return cudaSuccess;
@@ -129,15 +117,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   delete event;
   return cudaSuccess;
 }
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
-  event->at = std::chrono::steady_clock::now();
-  return cudaSuccess;
-}
+cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
-cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
-  *milliseconds = std::chrono::duration<float, std::milli>(end->at - start->at).count();
-  return cudaSuccess;
-}
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
   if (static_cast<size_t>(value) > kMostShared) return cudaErrorInvalidValue;
   granted()[kernel] = static_cast<size_t>(value);
