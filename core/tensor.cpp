@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/device_runtime.h"
+#include "core/tensor_bytes.h"
 #include "core/views.h"
 
 namespace heed {
@@ -39,8 +40,11 @@ To convert(From value) {
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   for (int64_t extent : shape) HEED_CHECK(extent >= 0, "a tensor of shape {}", shape);
-  const size_t bytes = static_cast<size_t>(shape.numel()) * size_of(dtype);
-  return over(std::make_shared<Storage>(bytes, device), 0, shape, contiguous_strides(shape), dtype);
+  int64_t bytes = 0;
+  HEED_CHECK(checked_bytes(shape, dtype, &bytes),
+             "a tensor of shape {} of {} is larger than any memory", shape, name_of(dtype));
+  return over(std::make_shared<Storage>(static_cast<size_t>(bytes), device), 0, shape,
+              contiguous_strides(shape), dtype);
 }
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {

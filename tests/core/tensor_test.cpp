@@ -16,6 +16,14 @@ TEST(Tensor, HandlesShareViewsAlias) {
   EXPECT_EQ(views::select(t, 0, -1).to_vector<float>(), (std::vector<float>{2, 5}));
 }
 
+TEST(Tensor, ExtentsWhoseProductOverflowsAreRefused) {
+  const int64_t large = int64_t{1} << 32;
+  EXPECT_THROW(Tensor::empty({large, large}), Error);  // 2^64 elements are 0 to 64 bits
+  EXPECT_THROW(Tensor::empty({large, 0, large}), Error);
+  EXPECT_THROW(Tensor::empty({int64_t{1} << 61}), Error);  // elements can be counted, bytes not
+  EXPECT_EQ(Tensor::empty({large, 0}).numel(), 0);
+}
+
 TEST(Tensor, ReshapeOfStridedMemoryIsAViewOnlyWhenItCanBe) {
   const Tensor x = Tensor::zeros({2, 3, 4});
   const Tensor heads = views::permute(x, {1, 0, 2});
