@@ -43,8 +43,8 @@ size_t contraction_in_any_case(std::string_view text, size_t at) {
 size_t spaces_or_line_ends(std::string_view text, size_t begin) {
   size_t last = begin;
   const size_t end = run_end(text, begin, CharClass::space, &last);
-  const size_t line_end = text.substr(0, end).find_last_of("\r\n");
-  if (line_end != std::string_view::npos && line_end >= begin) return line_end + 1 - begin;
+  const size_t line_end = text.substr(begin, end - begin).find_last_of("\r\n");
+  if (line_end != std::string_view::npos) return line_end + 1;
   if (end < text.size() && last > begin) return last - begin;
   return end - begin;
 }

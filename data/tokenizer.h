@@ -4,9 +4,11 @@
 //   chars   the code points of a text in ascending order, as nanoGPT's character models
 //   bpe     byte-level byte-pair encoding (GPT-2; Sennrich et al., arXiv 1508.07909)
 //   sentence_bpe   the same over characters of a whole text (Llama 2)
+//   words   lower-case words, of which rare ones are one token, for classification
 //
-// All are lossless: decode(encode(text)) == text for arbitrary bytes (for chars: for bytes
-// whose characters are in the vocabulary).
+// decode(encode(text)) == text for arbitrary bytes, but for words; for chars: for bytes whose
+// characters are in the vocabulary; for bpe with NFC (Qwen): the composed text; for sentence_bpe:
+// U+2581 becomes a space, and a Metaspace without a Prepend loses a space in front.
 #pragma once
 
 #include <cstdint>

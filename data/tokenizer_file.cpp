@@ -111,19 +111,26 @@ void check_start(const std::vector<TokenId>& start, size_t tokens, const SourceL
   }
 }
 
-// Reports what the constructor finds wrong at the place of the model.
-BpeTokenizer make_bpe(const Ids& vocab, std::vector<BpeTokenizer::Pair> merges,
-                      std::vector<SpecialToken> specials, BpeStyle style,
-                      const SourceLocation& where) {
-  std::vector<std::string> tokens =
-      bytes_of(tokens_in_order(vocab, specials, where), specials, where);
-  check_start(style.start, tokens.size(), where);
+// Reports what a constructor finds wrong at the place of the vocabulary.
+template <class Make>
+auto made_at(const SourceLocation& where, Make&& make) {
   try {
-    return BpeTokenizer(std::move(tokens), std::move(merges), std::move(specials),
-                        std::move(style));
+    return make();
   } catch (const RequestError& error) {
     fail_request(where, error.what());
   }
+}
+
+std::unique_ptr<Tokenizer> make_bpe(const Ids& vocab, std::vector<BpeTokenizer::Pair> merges,
+                                    std::vector<SpecialToken> specials, BpeStyle style,
+                                    const SourceLocation& where) {
+  std::vector<std::string> tokens =
+      bytes_of(tokens_in_order(vocab, specials, where), specials, where);
+  check_start(style.start, tokens.size(), where);
+  return made_at(where, [&] {
+    return std::make_unique<BpeTokenizer>(std::move(tokens), std::move(merges), std::move(specials),
+                                          std::move(style));
+  });
 }
 
 std::unique_ptr<Tokenizer> parse_bpe(const Config& document) {
@@ -141,9 +148,8 @@ std::unique_ptr<Tokenizer> parse_bpe(const Config& document) {
 
   const Config& vocab = model.at("vocab");
   const Ids ids = read_vocab(vocab);
-  return std::make_unique<BpeTokenizer>(make_bpe(ids, read_merges(ids, model.at("merges")),
-                                                 read_specials(document), std::move(style),
-                                                 vocab.where()));
+  return make_bpe(ids, read_merges(ids, model.at("merges")), read_specials(document),
+                  std::move(style), vocab.where());
 }
 
 // Llama 2's and Mistral's: a Prepend and a Replace normalizer, or Metaspace in their place.
@@ -192,9 +198,11 @@ std::unique_ptr<Tokenizer> parse_sentence_bpe(const Config& document) {
   std::vector<SpecialToken> specials = read_specials(document);
   std::vector<std::string> tokens = tokens_in_order(ids, specials, vocab.where());
   check_start(style.start, tokens.size(), vocab.where());
-  return std::make_unique<SentenceBpeTokenizer>(std::move(tokens),
-                                                read_merges(ids, model.at("merges")),
-                                                std::move(specials), std::move(style));
+  std::vector<Merges::Pair> merges = read_merges(ids, model.at("merges"));
+  return made_at(vocab.where(), [&] {
+    return std::make_unique<SentenceBpeTokenizer>(std::move(tokens), std::move(merges),
+                                                  std::move(specials), std::move(style));
+  });
 }
 
 std::unique_ptr<Tokenizer> parse_chars(const Config& document) {
@@ -207,11 +215,7 @@ std::unique_ptr<Tokenizer> parse_chars(const Config& document) {
     }
     code_points.push_back(static_cast<int32_t>(value));
   }
-  try {
-    return std::make_unique<CharTokenizer>(code_points);
-  } catch (const RequestError& error) {
-    fail_request(list.where(), error.what());
-  }
+  return made_at(list.where(), [&] { return std::make_unique<CharTokenizer>(code_points); });
 }
 
 // GPT-2's own pair of files; "<|endoftext|>" is special where the vocabulary has it.
@@ -235,8 +239,7 @@ std::unique_ptr<Tokenizer> load_pair(const std::string& vocab_path,
     if (entry.empty() || (line == 1 && entry.starts_with("#version"))) continue;
     merges.push_back(parse_merge(ids, entry, {merges_path, line, 1}));
   }
-  return std::make_unique<BpeTokenizer>(
-      make_bpe(ids, std::move(merges), std::move(specials), {}, vocab.where()));
+  return make_bpe(ids, std::move(merges), std::move(specials), {}, vocab.where());
 }
 
 }  // namespace

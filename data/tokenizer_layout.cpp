@@ -53,9 +53,8 @@ const Config* given(const Config& config, const char* key) {
 void expect_neutral(const Config& config, const char* key, const Config& neutral) {
   const Config* value = given(config, key);
   if (value != nullptr && !(*value == neutral)) {
-    fail_request(value->where(),
-                 fmt::format("tokenizer: \"{}\": {} is not supported (byte-level BPE has {})", key,
-                             value->to_json(), neutral.to_json()));
+    fail_request(value->where(), fmt::format("tokenizer: \"{}\": {} is not supported (known: {})",
+                                             key, value->to_json(), neutral.to_json()));
   }
 }
 

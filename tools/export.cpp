@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "core/readable.h"
@@ -27,10 +28,10 @@ std::string joined(const std::vector<std::string>& words) {
 }
 
 void export_run(const ExportArguments& arguments) {
-  constexpr double kGigabyte = 1e9;
+  constexpr double kGigabyte = 1e9, kMost = 1e9;
   const recipes::Exported exported =
       recipes::export_model(arguments.run, arguments.destination, arguments.format, print_warning,
-                            static_cast<int64_t>(arguments.shard * kGigabyte));
+                            static_cast<int64_t>(std::min(arguments.shard, kMost) * kGigabyte));
   if (arguments.json) {
     Config files = Config::list();
     for (const std::string& file : exported.files) files.append(file);

@@ -238,6 +238,19 @@ TEST(SentenceBpe, TheFileIsReadAsItWasWritten) {
   }
 }
 
+TEST(SentenceBpe, WhatIsWrongHasItsPlace) {
+  Config document = sentence_bpe({true}).to_config();
+  document.find("model")->find("merges")->append("t e");
+  const Config read = parse_json(document.to_json(1), "tokenizer.json");
+  try {
+    parse_tokenizer(read, "x");
+    ADD_FAILURE() << "was accepted";
+  } catch (const RequestError& error) {
+    EXPECT_THAT(error.what(), testing::StartsWith("tokenizer.json:"));
+    EXPECT_THAT(error.what(), HasSubstr("makes 'te'"));
+  }
+}
+
 struct BadEdit {
   const char* name;
   void (*edit)(Config& document);

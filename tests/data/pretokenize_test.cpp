@@ -66,6 +66,16 @@ TEST(Pretokenize, QwenTakesOneDigit) {
   EXPECT_THAT(words("x 123", WordSplit{WordPattern::qwen2}), ElementsAre("x", " ", "1", "2", "3"));
 }
 
+// In time that grows with the text alone: what looked back for a line's end would take hours.
+TEST(Pretokenize, LinesMayBeLong) {
+  constexpr size_t kNumbers = 1000000;
+  std::string text;
+  for (size_t i = 0; i < kNumbers; ++i) text += " 1";
+  size_t count = 0;
+  for_each_word(text, WordSplit{WordPattern::llama3}, [&](std::string_view) { ++count; });
+  EXPECT_EQ(count, 2 * kNumbers);
+}
+
 TEST(Pretokenize, DigitsMayBeCutOutFirst) {
   EXPECT_THAT(words("see 42 !", WordSplit{WordPattern::gpt2, true}),
               ElementsAre("see", " ", "4", "2", " !"));

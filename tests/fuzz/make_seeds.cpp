@@ -10,6 +10,8 @@
 #include "data/byte_tokenizer.h"
 #include "data/char_tokenizer.h"
 #include "data/image_codec.h"
+#include "data/sentence_bpe.h"
+#include "data/word_tokenizer.h"
 #include "tests/data/archives.h"
 
 namespace heed {
@@ -48,8 +50,27 @@ void make_texts(const std::string& dir) {
 void make_tokenizers(const std::string& dir) {
   data::ByteTokenizer().save(dir + "/tokenizer/bytes");
   data::CharTokenizer::from_texts({"caf\xC3\xA9 \xFF"}).save(dir + "/tokenizer/chars");
-  data::train_bpe({"the cat sat on the mat, the cat"}, {.vocab_size = 264})
-      .save(dir + "/tokenizer/bpe");
+  const data::BpeTokenizer bpe =
+      data::train_bpe({"the cat sat on the mat, the cat"}, {.vocab_size = 264});
+  bpe.save(dir + "/tokenizer/bpe");
+  std::vector<std::string> tokens;
+  for (data::TokenId id = 0; id < bpe.vocab_size(); ++id) tokens.emplace_back(bpe.token(id));
+  data::BpeTokenizer(
+      tokens, bpe.merges(), bpe.specials(),
+      {{data::WordPattern::llama3, true}, /*ignore_merges=*/true, false, {*bpe.end_of_text()}})
+      .save(dir + "/tokenizer/llama3");
+  data::BpeTokenizer(tokens, bpe.merges(), bpe.specials(),
+                     {{data::WordPattern::qwen2}, false, /*composed=*/true, {}})
+      .save(dir + "/tokenizer/qwen2");
+  std::vector<std::string> written = {"<s>", "</s>", "\xE2\x96\x81", "a",
+                                      "\xE2\x96\x81"
+                                      "a"};
+  for (int byte = 0; byte < 256; ++byte) written.push_back(fmt::format("<0x{:02X}>", byte));
+  for (const bool always : {true, false}) {
+    data::SentenceBpeTokenizer(written, {{2, 3}}, {{"<s>", 0}, {"</s>", 1}}, {always, {0}})
+        .save(dir + (always ? "/tokenizer/sentence" : "/tokenizer/metaspace"));
+  }
+  data::WordTokenizer({"the", "cat"}).save(dir + "/tokenizer/words");
 }
 
 void make_archives(const std::string& dir) {

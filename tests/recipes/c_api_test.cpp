@@ -144,6 +144,12 @@ TEST_F(CApi, SaysWhatIsWrong) {
   EXPECT_EQ(heed_run(model_, nullptr, 0), nullptr);
   EXPECT_THAT(heed_last_error(), HasSubstr("wants an input 'ids'"));
   input = ids_tensor(ids, 1);
+  const heed_tensor twice[] = {input, input};
+  EXPECT_EQ(heed_run(model_, twice, 2), nullptr);
+  EXPECT_THAT(heed_last_error(), HasSubstr("'ids' is given twice"));
+  input.shape[0] = input.shape[1] = int64_t{1} << 32;
+  EXPECT_EQ(heed_run(model_, &input, 1), nullptr);
+  EXPECT_THAT(heed_last_error(), HasSubstr("larger than any memory"));
   input.rank = 9;
   EXPECT_EQ(heed_run(model_, &input, 1), nullptr);
   EXPECT_THAT(heed_last_error(), HasSubstr("rank of 9"));

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <limits>
 
 #include "core/files.h"
 #include "core/safetensors.h"
@@ -166,6 +167,43 @@ TEST_F(HuggingFace, WrongRequestsAreNamed) {
   EXPECT_THAT(refusal(), HasSubstr("holds neither model.safetensors nor"));
 }
 
+TEST_F(HuggingFace, WhatConfigClaimsIsNotBuiltUnseen) {
+  for (const int64_t layers : {int64_t{-1}, int64_t{0}, int64_t{5000}, int64_t{1} << 60}) {
+    llama_with("num_hidden_layers", layers);
+    EXPECT_THAT(refusal(), HasSubstr("layers")) << layers;
+  }
+  llama_with("num_hidden_layers", 2);
+  llama_with("hidden_size", int64_t{1} << 62);
+  EXPECT_ANY_THROW(import_model(folder.path("hub"), folder.path("new")));
+  EXPECT_FALSE(fs::exists(folder.path("new")));
+}
+
+TEST_F(HuggingFace, NamesOfKeptFilesLeadNowhereElse) {
+  there_and_back({});
+  folder.write("hub/..%..%outside.json", "{}");
+  folder.write("hub/1_Pooling/config.json", "{}");
+  import_model(folder.path("hub"), folder.path("kept"));
+  export_model(folder.path("kept"), folder.path("deep/below/again"), "hf");
+  EXPECT_FALSE(fs::exists(folder.path("deep/outside.json")));
+  EXPECT_FALSE(fs::exists(folder.path("outside.json")));
+  EXPECT_TRUE(fs::exists(folder.path("deep/below/again/..%..%outside.json")));
+  EXPECT_TRUE(fs::exists(folder.path("deep/below/again/1_Pooling/config.json")));
+}
+
+TEST_F(HuggingFace, NormsMayHaveTheNamesOfTensorFlow) {
+  there_and_back({});
+  const std::string path = folder.path("hub/model.safetensors");
+  NamedTensors renamed;
+  for (auto [name, tensor] : read_safetensors(path).tensors) {
+    if (name == "transformer.ln_f.weight") name = "transformer.ln_f.gamma";
+    if (name == "transformer.ln_f.bias") name = "transformer.ln_f.beta";
+    renamed.emplace_back(name, tensor);
+  }
+  write_safetensors(path, renamed);
+  import_model(folder.path("hub"), folder.path("old"));
+  expect_same_bits(content("back").model, content("old").model);
+}
+
 TEST_F(HuggingFace, EditedKeysThatContradictTheOwnPartAreRefused) {
   there_and_back({kLlama});
   Config changed = config();
@@ -216,6 +254,34 @@ TEST(HuggingFaceTables, EachFamilyReadsWhatItWrites) {
                      [&](const hf::Family& any) { return hf::expresses(any, model); });
     EXPECT_EQ(first->model_type, name);  // others may have such models too
   }
+}
+
+TEST(HuggingFaceTables, PaddingMustLeavePositions) {
+  const hf::Family& roberta = *hf::find_family("roberta");
+  const auto with = [&](int64_t pad) {
+    const Config config = Config::Map{{"model_type", "roberta"},  {"vocab_size", 9},
+                                      {"num_hidden_layers", 1},   {"hidden_size", 8},
+                                      {"num_attention_heads", 2}, {"intermediate_size", 8},
+                                      {"pad_token_id", pad},      {"max_position_embeddings", 20}};
+    return request_error([&] { hf::read_model(roberta, config); });
+  };
+  EXPECT_EQ(with(18), "no error");
+  for (const int64_t pad : {int64_t{-1}, int64_t{19}, std::numeric_limits<int64_t>::max()}) {
+    EXPECT_THAT(with(pad), HasSubstr("'pad_token_id' is")) << pad;
+  }
+}
+
+TEST(HuggingFaceTables, RowsThatAreNotThosePartsKeepTheirName) {
+  const hf::Family& llama = *hf::find_family("llama");
+  const Config model = parse_yaml("{heads: 4, kv_heads: 2}", "test");
+  const auto parts = [&](const Shape& shape) {
+    return hf::placement_of({&llama, nullptr, false, model}, "blocks.0.attn.qkv.weight", shape)
+        .parts;
+  };
+  EXPECT_EQ(parts({32, 16}).size(), 3u);
+  ASSERT_EQ(parts({33, 16}).size(), 1u);
+  EXPECT_EQ(parts({33, 16})[0].name, "blocks.0.attn.qkv.weight");
+  EXPECT_EQ(parts({33, 16})[0].rows, 33);
 }
 
 TEST(HuggingFaceTables, TensorsGoBackToWhereTheyCameFrom) {

@@ -118,7 +118,9 @@ heed::nn::Inputs inputs_of(const heed_model& model, const heed_tensor* given, si
     if (!wanted.contains(given[i].name)) {
       heed::fail_request("the model '{}' takes no input '{}'", model.entry->name, given[i].name);
     }
-    inputs[given[i].name] = std::move(tensor);
+    if (!inputs.emplace(given[i].name, std::move(tensor)).second) {
+      heed::fail_request("the input '{}' is given twice", given[i].name);
+    }
   }
   for (const auto& [name, needed] : wanted) {
     if (needed && !inputs.contains(name)) {

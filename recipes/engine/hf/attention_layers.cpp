@@ -1,14 +1,11 @@
 #include "recipes/engine/hf/attention_layers.h"
 
+#include <algorithm>
+
 #include "nn/attention/registry.h"
 
 namespace heed::recipes::hf {
 namespace {
-
-const Config* given(const Config& config, const char* key) {
-  const Config* value = config.find(key);
-  return value == nullptr || value->is_null() ? nullptr : value;
-}
 
 // A slot with its type's own name and the defaults of what it leaves out.
 Config whole_attention(const Config& slot) {
@@ -42,15 +39,27 @@ int64_t width_of(const Config& attention) {
   return attention.at("type").as_string() == "window" ? attention.at("window").as_integer() : 0;
 }
 
+// The number of layers, before the options of the model have limited it.
+int64_t layers_of(const Config& model) {
+  constexpr int64_t kMost = 10000;  // more than any model has, and each costs memory
+  const Config& layers = model.at("layers");
+  const int64_t count = layers.as_integer();
+  if (count < 1 || count > kMost) {
+    fail_request(layers.where(),
+                 fmt::format("a model of {} layers; there must be 1 to {}", count, kMost));
+  }
+  return count;
+}
+
 void read_all_layers(const Config& config, Config& model, int64_t standard) {
   const Config* width = config.find("sliding_window");
   const Config own = width == nullptr ? Config(standard) : *width;
-  const auto layers = static_cast<size_t>(model.at("layers").as_integer());
+  const auto layers = static_cast<size_t>(layers_of(model));
   set_layer_attentions(std::vector(layers, own.is_null() ? softmax() : window(own)), model);
 }
 
 void read_upper_layers(const Config& config, Config& model) {
-  const int64_t layers = model.at("layers").as_integer();
+  const int64_t layers = layers_of(model);
   const Config* use = given(config, "use_sliding_window");
   const Config standard = 4096;
   const Config* width = config.has("sliding_window") ? given(config, "sliding_window") : &standard;
@@ -107,12 +116,15 @@ void write_upper_layers(const Config& model, Config& config) {
 }  // namespace
 
 std::vector<Config> layer_attentions(const Config& model) {
+  const int64_t count = layers_of(model);
   std::vector<Config> turns;
   if (const Config* listed = model.find("attentions"); listed != nullptr) {
     for (const Config& entry : listed->as_list()) {
       const Config* times = entry.find("layers");
-      const int64_t count = times == nullptr ? 1 : times->as_integer();
-      turns.insert(turns.end(), static_cast<size_t>(count), whole_attention(entry.at("attention")));
+      // Turns behind the last layer never come.
+      const int64_t room = count - static_cast<int64_t>(turns.size());
+      const int64_t own = std::clamp<int64_t>(times == nullptr ? 1 : times->as_integer(), 0, room);
+      turns.insert(turns.end(), static_cast<size_t>(own), whole_attention(entry.at("attention")));
     }
   }
   if (turns.empty()) {
@@ -120,7 +132,7 @@ std::vector<Config> layer_attentions(const Config& model) {
     turns.push_back(whole_attention(all == nullptr ? Config() : *all));
   }
   std::vector<Config> layers;
-  for (int64_t layer = 0; layer < model.at("layers").as_integer(); ++layer) {
+  for (int64_t layer = 0; layer < count; ++layer) {
     layers.push_back(turns[static_cast<size_t>(layer) % turns.size()]);
   }
   return layers;

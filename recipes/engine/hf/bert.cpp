@@ -12,8 +12,8 @@ namespace {
 Rule pooling() {
   return {{"add_pooling_layer"},
           [](const Config& config, Config& model) {
-            const Config* given = config.find("add_pooling_layer");
-            model.set("pooler", given == nullptr || given->is_null() || given->as_bool());
+            const Config* pools = given(config, "add_pooling_layer");
+            model.set("pooler", pools == nullptr || pools->as_bool());
           },
           [](const Config& model, Config& config) {
             const bool bare = !model.at("mlm").as_bool() && model.at("classes") == Config(0);
@@ -25,12 +25,17 @@ Rule pooling() {
 Rule positions_behind_padding() {
   return {{"max_position_embeddings", "pad_token_id"},
           [](const Config& config, Config& model) {
-            const Config* pad = config.find("pad_token_id");
-            const Config* rows = config.find("max_position_embeddings");
-            const int64_t offset = 1 + (pad == nullptr || pad->is_null() ? 1 : pad->as_integer());
-            if (offset < 1) fail_request(pad->where(), "'pad_token_id' is negative");
-            model.set("position_offset", offset);
-            model.set("context", (rows == nullptr ? 512 : rows->as_integer()) - offset);
+            const Config* padding = given(config, "pad_token_id");
+            const Config* table = given(config, "max_position_embeddings");
+            const int64_t pad = padding == nullptr ? 1 : padding->as_integer();
+            const int64_t rows = table == nullptr ? 512 : table->as_integer();
+            if (pad < 0 || pad >= rows - 1) {
+              fail_request(
+                  (padding == nullptr ? config : *padding).where(),
+                  fmt::format("'pad_token_id' is {}, which leaves no positions of {}", pad, rows));
+            }
+            model.set("position_offset", pad + 1);
+            model.set("context", rows - pad - 1);
           },
           [](const Config& model, Config& config) {
             const int64_t offset = model.at("position_offset").as_integer();

@@ -88,12 +88,11 @@ void check_known(const Family& family, const Config& config) {
 }
 
 void read_key(const Key& key, const Config& config, Config& model) {
-  const Config* given = config.find(key.theirs);
-  if (given != nullptr && given->is_null()) given = nullptr;
-  if (given == nullptr && key.standard.is_null()) {
+  const Config* said = given(config, key.theirs);
+  if (said == nullptr && key.standard.is_null()) {
     fail_request(config.where(), fmt::format("'{}' is missing", key.theirs));
   }
-  const Config& value = given == nullptr ? key.standard : *given;
+  const Config& value = said == nullptr ? key.standard : *said;
   if (key.words.empty()) {
     model.set(key.ours, value);
     return;
@@ -130,13 +129,11 @@ void write_key(const Key& key, const Config& model, Config& config) {
 
 int64_t label_count(const Config& config) {
   for (const char* key : {"id2label", "label2id"}) {
-    const Config* labels = config.find(key);
-    if (labels != nullptr && !labels->is_null()) {
-      return static_cast<int64_t>(labels->as_map().size());
-    }
+    const Config* labels = given(config, key);
+    if (labels != nullptr) return static_cast<int64_t>(labels->as_map().size());
   }
-  const Config* count = config.find("num_labels");
-  return count == nullptr || count->is_null() ? 2 : count->as_integer();
+  const Config* count = given(config, "num_labels");
+  return count == nullptr ? 2 : count->as_integer();
 }
 
 const nn::ModuleEntry& entry_of(const Config& model) {
@@ -185,10 +182,8 @@ const Family& family_of(const Config& config) {
 }
 
 const Architecture& architecture_of(const Family& family, const Config& config) {
-  const Config* names = config.find("architectures");
-  if (names == nullptr || names->is_null() || names->as_list().empty()) {
-    return family.architectures.front();
-  }
+  const Config* names = given(config, "architectures");
+  if (names == nullptr || names->as_list().empty()) return family.architectures.front();
   const Config& name = names->as_list().front();
   std::vector<std::string> known;
   for (const Architecture& architecture : family.architectures) {
@@ -236,8 +231,8 @@ const Architecture* architecture_for(const Family& family, const Config& model) 
   return nullptr;
 }
 
-Config write_config(const Family& family, const Config& given) {
-  Config model = entry_of(given).resolve(given);
+Config write_config(const Family& family, const Config& section) {
+  Config model = entry_of(section).resolve(section);
   complete(model);
   Config config = Config::map();
   const Architecture* architecture = architecture_for(family, model);
@@ -257,8 +252,8 @@ Config write_config(const Family& family, const Config& given) {
   return config;
 }
 
-Config meaning_of(const Config& given) {
-  Config model = entry_of(given).resolve(given);
+Config meaning_of(const Config& section) {
+  Config model = entry_of(section).resolve(section);
   complete(model);
   for (const char* option : {"preset", "checkpointing", "cache_page", "dropout",
                              "embedding_dropout", "attention_dropout", "residual_dropout",

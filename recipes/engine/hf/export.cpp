@@ -10,6 +10,7 @@
 #include "core/views.h"
 #include "nn/registry.h"
 #include "recipes/engine/adapt.h"
+#include "recipes/engine/checkpoint_files.h"
 #include "recipes/engine/evaluate.h"
 #include "recipes/engine/hf/config_map.h"
 #include "recipes/engine/hf/described.h"
@@ -22,10 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using namespace hf;
-
-std::string in(const std::string& folder, const std::string& name) {
-  return (fs::path(folder) / name).string();
-}
+using checkpoint_files::join;
 
 // What is exported: weights, mapped as far as they need no work, and the model that they are of.
 struct Source {
@@ -34,12 +32,6 @@ struct Source {
   Config model;                                 // a whole `model` section
   std::optional<Config> carried;                // the config.json that the model once came with
 };
-
-std::shared_ptr<const SafetensorsFile> model_file(const std::string& checkpoint) {
-  const std::string whole = in(checkpoint, "model.safetensors");
-  const std::string path = fs::exists(whole) ? whole : whole + ".index.json";
-  return std::make_shared<const SafetensorsFile>(read_safetensors(path));
-}
 
 NamedTensors weights_of(const std::string& checkpoint, const SafetensorsFile& file,
                         CheckpointContent content, bool averaged, const Warning& warn) {
@@ -57,11 +49,11 @@ NamedTensors weights_of(const std::string& checkpoint, const SafetensorsFile& fi
 
 Source source_of(const std::string& checkpoint, const CheckpointContent& content,
                  const Warning& warn) {
-  const std::string recipe_file = in(checkpoint, "recipe.yaml");
+  const std::string recipe_file = join(checkpoint, "recipe.yaml");
   const Config tree = parse_yaml(content.recipe_yaml, recipe_file);
   const Recipe recipe = recipe_from_config(tree);
   Source source;
-  source.file = model_file(checkpoint);
+  source.file = std::make_shared<const SafetensorsFile>(read_safetensors(checkpoint));
   source.weights = weights_of(checkpoint, *source.file, content, recipe.evaluation.use_ema, warn);
   const Config& model = tree.at("model");
   const nn::ModuleEntry& entry = nn::find_module(model.at("type").as_string(), "model");
@@ -226,21 +218,21 @@ Exported export_to_hub(const std::string& run_or_checkpoint, const std::string& 
   std::vector<std::string> written;
   appear_whole(destination, [&](const std::string& folder) {
     const auto write = [&](const std::string& name, const std::string& bytes) {
-      make_directories(fs::path(in(folder, name)).parent_path().string());
-      write_file_atomically(in(folder, name), bytes);
+      make_directories(fs::path(join(folder, name)).parent_path().string());
+      write_file_atomically(join(folder, name), bytes);
       written.push_back(name);
     };
     written = write_safetensors_shards(folder, tensors_of(source, naming), most_bytes,
                                        {{"format", "pt"}});
     write(kConfig, text_of(config, checkpoint.path));
     write(kRecipe, content.recipe_yaml);
-    const std::string tokenizer = in(checkpoint.path, kTokenizer);
+    const std::string tokenizer = join(checkpoint.path, kTokenizer);
     if (fs::exists(tokenizer)) write(kTokenizer, read_file(tokenizer));
     for (const auto& [path, name] : files_kept_in(checkpoint.path)) {
       if (name != kConfig) write(name, read_file(path));
     }
   });
-  for (const std::string& name : written) result.files.push_back(in(destination, name));
+  for (const std::string& name : written) result.files.push_back(join(destination, name));
   return result;
 }
 

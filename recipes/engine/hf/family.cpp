@@ -4,6 +4,11 @@
 
 namespace heed::recipes::hf {
 
+const Config* given(const Config& config, const std::string& key) {
+  const Config* value = config.find(key);
+  return value == nullptr || value->is_null() ? nullptr : value;
+}
+
 const std::vector<Family>& families() {
   static const std::vector<Family> all = [] {
     std::vector<Family> tables;

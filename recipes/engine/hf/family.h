@@ -77,6 +77,9 @@ struct Family {
   std::vector<std::pair<std::string, std::string>> tied = {};
 };
 
+/// The member when it is there and not null, which is no statement.
+const Config* given(const Config& config, const std::string& key);
+
 /// All families, those that are preferred for export first.
 const std::vector<Family>& families();
 /// The family of that model_type, or nullptr.

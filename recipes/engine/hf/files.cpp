@@ -27,6 +27,11 @@ Files files_of(const std::string& folder, Take&& take) {
   return files;
 }
 
+// "1_Pooling": the name of such a part's folder. It leads nowhere else.
+bool is_part(const std::string& name) {
+  return name.size() > 1 && name[0] >= '0' && name[0] <= '9' && name[1] == '_';
+}
+
 // "runs/new" as "runs", "new"; "new/" as ".", "new".
 std::pair<fs::path, std::string> parent_and_name(const std::string& folder) {
   fs::path path = fs::absolute(folder).lexically_normal();
@@ -46,8 +51,7 @@ Files kept_files(const std::string& folder) {
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string part = entry.path().filename().string();
     const fs::path config = entry.path() / kConfig;
-    const bool numbered = part.size() > 1 && part[0] >= '0' && part[0] <= '9' && part[1] == '_';
-    if (!numbered || !fs::is_regular_file(config)) continue;
+    if (!is_part(part) || !fs::is_regular_file(config)) continue;
     files.emplace_back(config.string(), fmt::format("{}{}{}", part, kSlash, kConfig));
   }
   return files;
@@ -58,7 +62,9 @@ Files files_kept_in(const std::string& checkpoint) {
       files_of(checkpoint, [](const std::string& name) { return name.starts_with(kKept); });
   for (auto& [path, name] : files) {
     name = name.substr(std::string(kKept).size());
-    std::replace(name.begin(), name.end(), kSlash, '/');
+    const size_t slash = name.find(kSlash);
+    if (slash == std::string::npos || !is_part(name)) continue;
+    if (name.substr(slash + 1) == kConfig) name[slash] = '/';
   }
   return files;
 }

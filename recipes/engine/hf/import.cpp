@@ -5,6 +5,7 @@
 #include "core/files.h"
 #include "data/tokenizer.h"
 #include "nn/registry.h"
+#include "recipes/engine/checkpoint_files.h"
 #include "recipes/engine/hf/config_map.h"
 #include "recipes/engine/hf/described.h"
 #include "recipes/engine/hf/files.h"
@@ -16,28 +17,34 @@ namespace {
 
 namespace fs = std::filesystem;
 using namespace hf;
-
-std::string in(const std::string& folder, const std::string& name) {
-  return (fs::path(folder) / name).string();
-}
+using checkpoint_files::join;
 
 void check_source(const std::string& folder) {
   if (!fs::is_directory(folder)) {
     fail_request("{}: no such folder; give one with config.json and model.safetensors", folder);
   }
-  if (!fs::exists(in(folder, kConfig))) fail_request("{}: holds no {}", folder, kConfig);
-  const std::string weights = in(folder, "model.safetensors");
+  if (!fs::exists(join(folder, kConfig))) fail_request("{}: holds no {}", folder, kConfig);
+  const std::string weights = join(folder, "model.safetensors");
   if (!fs::exists(weights) && !fs::exists(weights + ".index.json")) {
-    const bool pickled = fs::exists(in(folder, "pytorch_model.bin")) ||
-                         fs::exists(in(folder, "pytorch_model.bin.index.json"));
+    const bool pickled = fs::exists(join(folder, "pytorch_model.bin")) ||
+                         fs::exists(join(folder, "pytorch_model.bin.index.json"));
     fail_request("{}: holds neither model.safetensors nor model.safetensors.index.json{}", folder,
                  pickled ? "; pickled weights (pytorch_model.bin) are not read" : "");
   }
 }
 
+// A config.json may claim anything; what it claims is built before its tensors are compared.
+void check_layers(const std::string& folder, const Config& model, size_t tensors) {
+  const int64_t layers = model.at("layers").as_integer();
+  if (layers > static_cast<int64_t>(tensors)) {
+    fail_request("{}: {} has {} layers, and the weights are {} tensors", folder, kConfig, layers,
+                 tensors);
+  }
+}
+
 // A bare encoder whose folder says how the states of a text become one vector.
 void read_pooling(const std::string& folder, Config& model) {
-  const std::string path = in(folder, kPooling);
+  const std::string path = join(folder, kPooling);
   const Config* masked = model.find("mlm");
   if (!fs::exists(path) || masked == nullptr || masked->as_bool() ||
       model.at("classes") != Config(0)) {
@@ -59,8 +66,8 @@ void read_pooling(const std::string& folder, Config& model) {
 
 // tokenizer.json, or GPT-2's pair that is as good.
 bool has_tokenizer_files(const std::string& folder) {
-  return fs::exists(in(folder, kTokenizer)) ||
-         (fs::exists(in(folder, "vocab.json")) && fs::exists(in(folder, "merges.txt")));
+  return fs::exists(join(folder, kTokenizer)) ||
+         (fs::exists(join(folder, "vocab.json")) && fs::exists(join(folder, "merges.txt")));
 }
 
 // What the model is for, as far as its heads say.
@@ -76,7 +83,7 @@ Config task_of(const Config& model) {
 // The recipe that heed exported with the model, or one that knows no more than the model and where
 // the tokenizer is: the files of `data` are the user's.
 std::string recipe_of(const std::string& folder, const std::string& name, const Config& model) {
-  if (const std::string own = in(folder, kRecipe); fs::exists(own)) {
+  if (const std::string own = join(folder, kRecipe); fs::exists(own)) {
     const std::string text = read_file(own);
     Config tree = parse_yaml(text, own);
     if (tree.is_map() && tree.has("model") && tree.at("model") == model) return text;
@@ -89,7 +96,7 @@ std::string recipe_of(const std::string& folder, const std::string& name, const 
   Config data = images       ? Config::Map{{"type", "image-folder"}, {"train", ""}}
                 : classifies ? Config::Map{{"type", "text-table"}, {"train", Config::list()}}
                              : Config::Map{{"type", "text"}, {"files", Config::list()}};
-  if (has_tokenizer_files(folder)) {
+  if (!images && has_tokenizer_files(folder)) {
     data.set("tokenizer", Config::Map{{"file", kTokenizer}});
   }
   const Config recipe = Config::Map{{"name", name},
@@ -102,13 +109,13 @@ std::string recipe_of(const std::string& folder, const std::string& name, const 
 
 // Copies the tokenizer and what else the folder holds; the former must be of use to heed.
 void keep_files(const std::string& folder, const std::string& checkpoint, const Warning& warn) {
-  const std::string tokenizer = in(folder, kTokenizer);
+  const std::string tokenizer = join(folder, kTokenizer);
   if (has_tokenizer_files(folder)) {
     const bool own = fs::exists(tokenizer);
-    if (own) write_file_atomically(in(checkpoint, kTokenizer), read_file(tokenizer));
+    if (own) write_file_atomically(join(checkpoint, kTokenizer), read_file(tokenizer));
     try {
       const auto loaded = data::load_tokenizer(own ? tokenizer : folder);
-      if (!own) loaded->save(in(checkpoint, kTokenizer));
+      if (!own) loaded->save(join(checkpoint, kTokenizer));
     } catch (const RequestError& error) {
       if (warn) {
         warn(fmt::format("the tokenizer is kept, but heed cannot use it: {}", error.what()));
@@ -116,7 +123,7 @@ void keep_files(const std::string& folder, const std::string& checkpoint, const 
     }
   }
   for (const auto& [path, name] : kept_files(folder)) {
-    write_file_atomically(in(checkpoint, fmt::format("{}{}", kKept, name)), read_file(path));
+    write_file_atomically(join(checkpoint, fmt::format("{}{}", kKept, name)), read_file(path));
   }
 }
 
@@ -125,10 +132,11 @@ void keep_files(const std::string& folder, const std::string& checkpoint, const 
 Imported import_model(const std::string& folder, const std::string& destination,
                       const Warning& warn) {
   check_source(folder);
-  const Config config = read_json_file(in(folder, kConfig));
+  const Config config = read_json_file(join(folder, kConfig));
   const auto file = std::make_shared<const SafetensorsFile>(read_safetensors(folder));
   Described described = describe_config(config, *file);
   read_pooling(folder, described.model);
+  check_layers(folder, described.model, file->tensors.size());
   const nn::ModuleEntry& entry = nn::find_module(described.model.at("type").as_string(), "model");
 
   CheckpointContent content;
@@ -148,10 +156,10 @@ Imported import_model(const std::string& folder, const std::string& destination,
   content.assets = [&](const std::string& checkpoint) { keep_files(folder, checkpoint, warn); };
   appear_whole(destination, [&](const std::string& started) {
     const std::string written = write_checkpoint(started, content);
-    result.checkpoint = in(destination, fs::relative(written, started).string());
-    write_file_atomically(in(started, "recipe.yaml"), content.recipe_yaml);
-    if (fs::exists(in(written, kTokenizer))) {
-      write_file_atomically(in(started, kTokenizer), read_file(in(written, kTokenizer)));
+    result.checkpoint = join(destination, fs::relative(written, started).string());
+    write_file_atomically(join(started, "recipe.yaml"), content.recipe_yaml);
+    if (fs::exists(join(written, kTokenizer))) {
+      write_file_atomically(join(started, kTokenizer), read_file(join(written, kTokenizer)));
     }
   });
   return result;

@@ -14,11 +14,11 @@
 namespace heed::recipes::hf {
 namespace {
 
-// Names that files from TensorFlow have for a norm's weight and bias.
-std::string today(std::string name) {
-  for (const auto& [old, now] : {std::pair{".gamma", ".weight"}, std::pair{".beta", ".bias"}}) {
-    if (name.ends_with(old)) {
-      name.replace(name.size() - std::strlen(old), std::string::npos, now);
+// The name that files from TensorFlow have for a norm's weight or bias.
+std::string older(std::string name) {
+  for (const auto& [now, old] : {std::pair{".weight", ".gamma"}, std::pair{".bias", ".beta"}}) {
+    if (name.ends_with(now)) {
+      return name.replace(name.size() - std::strlen(now), std::string::npos, old);
     }
   }
   return name;
@@ -29,7 +29,7 @@ class Importer {
   Importer(const Described& described, const std::shared_ptr<const SafetensorsFile>& file,
            const std::string& path)
       : family_(*described.family), file_(file), path_(path) {
-    for (const auto& [name, tensor] : file->tensors) theirs_.emplace(today(name), tensor);
+    for (const auto& [name, tensor] : file->tensors) theirs_.emplace(name, tensor);
     const bool bare = std::none_of(theirs_.begin(), theirs_.end(), [&](const auto& entry) {
       return entry.first.starts_with(family_.prefix);
     });
@@ -45,7 +45,10 @@ class Importer {
     if (parts.size() < placement.parts.size()) return {};
     const DType dtype = parts.front().dtype();
     for (size_t i = 0; i < parts.size(); ++i) {
-      if (!is_floating(parts[i].dtype()) || parts[i].dtype() != dtype) {
+      if (!is_floating(parts[i].dtype())) {
+        problems_.push_back(fmt::format("'{}' holds {}, which are no weights",
+                                        placement.parts[i].name, name_of(parts[i].dtype())));
+      } else if (parts[i].dtype() != dtype) {
         problems_.push_back(fmt::format("'{}' holds {}, and '{}', which is one with it, {}",
                                         placement.parts[i].name, name_of(parts[i].dtype()),
                                         placement.parts[0].name, name_of(dtype)));
@@ -100,12 +103,13 @@ class Importer {
 
  private:
   Tensor find(const Placement::Part& part) {
-    const auto found = theirs_.find(part.name);
+    auto found = theirs_.find(part.name);
+    if (found == theirs_.end()) found = theirs_.find(older(part.name));
     if (found == theirs_.end()) {
       problems_.push_back(fmt::format("'{}' is missing", part.name));
       return {};
     }
-    taken_.insert(part.name);
+    taken_.insert(found->first);
     if (found->second.shape() == part.shape) return found->second;
     problems_.push_back(fmt::format("'{}' has shape {}, expected {}", part.name,
                                     found->second.shape(), part.shape));

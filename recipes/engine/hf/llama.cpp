@@ -2,9 +2,8 @@
 // by halves of a head.
 //   Llama (1 to 3.x)   frequencies scaled as in arXiv 2407.21783; biases by choice
 //   Mistral            arXiv 2310.06825: a sliding window in every layer
-//   Qwen2              arXiv 2407.10671: biases of queries, keys and values; windows in upper
-//   layers Qwen3              arXiv 2505.09388: queries and keys normalised; windows in upper
-//   layers
+//   Qwen2              arXiv 2407.10671: biases of q, k and v; windows in upper layers
+//   Qwen3              arXiv 2505.09388: queries and keys normalised; windows in upper layers
 #include "recipes/engine/hf/attention_layers.h"
 #include "recipes/engine/hf/family.h"
 #include "recipes/engine/hf/rope.h"
@@ -34,11 +33,11 @@ std::vector<Key> keys_of_all(int64_t head_dim, int64_t context) {
 // feed-forward layer.
 Rule biases(bool of_mlp) {
   const auto read = [of_mlp](const Config& config, Config& model) {
-    const auto given = [&](const char* key) {
-      const Config* value = config.find(key);
-      return value != nullptr && !value->is_null() && value->as_bool();
+    const auto has = [&](const char* key) {
+      const Config* value = given(config, key);
+      return value != nullptr && value->as_bool();
     };
-    const bool attention = given("attention_bias"), mlp = of_mlp && given("mlp_bias");
+    const bool attention = has("attention_bias"), mlp = of_mlp && has("mlp_bias");
     if (mlp && !attention) {
       fail_request(config.at("mlp_bias").where(),
                    "'mlp_bias' without 'attention_bias' is not supported");

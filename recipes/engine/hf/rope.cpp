@@ -5,11 +5,6 @@
 namespace heed::recipes::hf {
 namespace {
 
-const Config* given(const Config& config, const char* key) {
-  const Config* value = config.find(key);
-  return value == nullptr || value->is_null() ? nullptr : value;
-}
-
 // Parameters of a kind of scaling and the options with the same meaning.
 using Names = std::vector<std::pair<std::string, std::string>>;
 

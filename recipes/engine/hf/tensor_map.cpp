@@ -13,6 +13,7 @@ std::pair<std::string, std::string> without_number(const std::string& name) {
   constexpr std::string_view kBlocks = "blocks.";
   if (!name.starts_with(kBlocks)) return {name, ""};
   const size_t end = name.find('.', kBlocks.size());
+  if (end == std::string::npos) return {name, ""};
   return {std::string(kBlocks) + "{}" + name.substr(end),
           name.substr(kBlocks.size(), end - kBlocks.size())};
 }
@@ -62,12 +63,15 @@ Shape their_shape(Shape shape, Layout layout) {
 Placement placement_of(const Naming& naming, const std::string& ours, const Shape& shape) {
   const auto [canonical, number] = without_number(ours);
   const auto [row, leaf] = row_of(naming, canonical);
-  if (row == nullptr) return {{{ours, shape.rank() == 0 ? 1 : shape[0], shape}}};
+  const Placement itself{{{ours, shape.rank() == 0 ? 1 : shape[0], shape}}};
+  if (row == nullptr || shape.rank() == 0) return itself;
   Placement placement;
   // Biases and norms have nothing to transpose; a convolution's bias no channels to move.
   const bool whole = row->layout == Layout::channels ? shape.rank() == 4 : true;
   placement.layout = whole ? row->layout : Layout::same;
   const std::vector<int64_t> rows = rows_of(*row, naming.model, shape[0]);
+  // A mechanism may have more rows there than queries, keys and values.
+  if (std::accumulate(rows.begin(), rows.end(), int64_t{0}) != shape[0]) return itself;
   for (size_t i = 0; i < row->theirs.size(); ++i) {
     std::string name = with_number(row->theirs[i], number) + leaf;
     const std::string& prefix = naming.family->prefix;

@@ -30,7 +30,7 @@ struct Naming {
 };
 
 /// Where a file has the tensor `ours` of `shape`. One that the tables lack (of a mechanism that
-/// heed adds) keeps its own name.
+/// heed adds), or whose rows are not those parts, keeps its own name.
 Placement placement_of(const Naming& naming, const std::string& ours, const Shape& shape);
 
 /// Views of the same memory in the other side's layout.

@@ -11,8 +11,8 @@ Rule image_size() {
   return {
       {"image_size"},
       [](const Config& config, Config& model) {
-        const Config* size = config.find("image_size");
-        const Config side = size == nullptr || size->is_null() ? Config(224) : *size;
+        const Config* size = given(config, "image_size");
+        const Config side = size == nullptr ? Config(224) : *size;
         const bool both = side.is_list() && side.as_list().size() == 2;
         model.set("height", both ? side.as_list()[0] : side);
         model.set("width", both ? side.as_list()[1] : side);
