@@ -13,9 +13,9 @@ Tensor mean_of_last(const Tensor& x, int64_t window) {
   const int64_t tokens = x.size(1), most = std::min(window, tokens);
   if (most == 1) return x;
   Tensor total = x;
+  const Tensor none = Tensor::zeros({x.size(0), most - 1, x.size(2)}, x.dtype(), x.device());
   for (int64_t back = 1; back < most; ++back) {
-    const Tensor none = Tensor::zeros({x.size(0), back, x.size(2)}, x.dtype());
-    total = add(total, concat({none, slice(x, 1, 0, tokens - back)}, 1));
+    total = add(total, concat({slice(none, 1, 0, back), slice(x, 1, 0, tokens - back)}, 1));
   }
   std::vector<double> shares;
   for (int64_t t = 0; t < tokens; ++t)

@@ -3,8 +3,11 @@
 #include <cmath>
 #include <vector>
 
+#include "autograd/checkpoint.h"
 #include "autograd/ops/norm.h"
 #include "autograd/ops/reduce.h"
+#include "core/parallel.h"
+#include "core/random.h"
 #include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "kernels/matmul/matmul.h"
@@ -33,7 +36,9 @@ OnlineKMeans::OnlineKMeans(const OnlineKMeansOptions& o)
 
 Tensor OnlineKMeans::scores(const Tensor& x) const {
   const NoGrad none;
-  const Tensor means = kernels::cast(centroids, x.dtype());
+  const auto kept = kept_.find(random_context().part);
+  const Tensor& began = recomputing() && kept != kept_.end() ? kept->second : centroids;
+  const Tensor means = kernels::cast(began, x.dtype());
   const Tensor by_token = kernels::matmul(x.detach(), views::transpose(means, 1, 2));
   const DType wide = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   return kernels::cast(kernels::contiguous(views::transpose(by_token, 2, 3)), wide);
@@ -44,25 +49,32 @@ Tensor OnlineKMeans::members(const Tensor& scores) {
   return argmax(scores, 2);
 }
 
+void OnlineKMeans::keep() {
+  const Tensor copy = Tensor::empty(centroids.shape(), centroids.dtype(), centroids.device());
+  kernels::copy(centroids, copy);
+  kept_[random_context().part] = copy;
+}
+
 void OnlineKMeans::update(const Tensor& x, const Tensor& members) {
   const int64_t batch = x.size(0), heads = x.size(1), tokens = x.size(2), dim = x.size(3);
   const int64_t clusters = options_.clusters;
-  const Tensor values = kernels::contiguous(kernels::cast(x.detach(), DType::f64));
-  const Tensor of = kernels::contiguous(members);
-  // New counts, then new sums.
+  const Tensor values = kernels::contiguous(kernels::cast(x.detach(), DType::f64)).to(kCpu);
+  const Tensor of = kernels::contiguous(members).to(kCpu);
+  // New counts, then new sums: a head's by one thread, in the order of the rows.
   std::vector<double> fresh(static_cast<size_t>(heads * clusters * (1 + dim)), 0.0);
   double* added = fresh.data() + heads * clusters;
-  for (int64_t b = 0; b < batch; ++b) {
-    for (int64_t h = 0; h < heads; ++h) {
-      for (int64_t t = 0; t < tokens; ++t) {
-        const int64_t row = (b * heads + h) * tokens + t;
-        const int64_t cluster = h * clusters + of.data<int64_t>()[row];
+  const int64_t* cluster_of = of.data<int64_t>();
+  const double* vectors = values.data<double>();
+  parallel_for(heads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t h = begin; h < end; ++h) {
+      for (int64_t i = 0; i < batch * tokens; ++i) {
+        const int64_t row = (i / tokens * heads + h) * tokens + i % tokens;
+        const int64_t cluster = h * clusters + cluster_of[row];
         fresh[static_cast<size_t>(cluster)] += 1.0;
-        for (int64_t c = 0; c < dim; ++c)
-          added[cluster * dim + c] += values.data<double>()[row * dim + c];
+        for (int64_t c = 0; c < dim; ++c) added[cluster * dim + c] += vectors[row * dim + c];
       }
     }
-  }
+  });
   if (sum_over_ranks) sum_over_ranks(fresh);
 
   const std::vector<double> old_counts = counts.to_vector<double>();
@@ -91,7 +103,7 @@ void OnlineKMeans::update(const Tensor& x, const Tensor& members) {
     }
   }
   const auto into = [](const Tensor& buffer, const std::vector<double>& with) {
-    kernels::copy(Tensor::from(with, buffer.shape()), buffer);
+    kernels::copy(Tensor::from(with, buffer.shape()).to(buffer.device()), buffer);
   };
   into(counts, count);
   into(sums, sum);

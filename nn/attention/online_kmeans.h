@@ -5,7 +5,7 @@
 //   centroid_k = M_k / N_k, with N smoothed: (N_k + eps) / (sum N + K eps) sum N
 #pragma once
 
-#include <string>
+#include <map>
 
 #include "nn/module.h"
 #include "nn/sums_over_ranks.h"
@@ -25,7 +25,7 @@ struct OnlineKMeans : Module, SumsOverRanks {
   explicit OnlineKMeans(const OnlineKMeansOptions& options);
 
   /// x [B, H, N, D] -> its products with the centroids, f32 [B, H, K, N] (f64 for f64); not
-  /// recorded.
+  /// recorded. A pass that is computed again (autograd/checkpoint.h) sees those that keep() kept.
   Tensor scores(const Tensor& x) const;
   /// The cluster of each vector, that of the largest score (of equal ones the first): i64 [B, H,
   /// N].
@@ -33,6 +33,9 @@ struct OnlineKMeans : Module, SumsOverRanks {
   /// Moves the centroids towards their members of x: after the forward pass, with the old ones,
   /// has used them.
   void update(const Tensor& x, const Tensor& members);
+  /// Keeps the centroids as they are for when this pass, which is not recorded, is computed again:
+  /// they will have moved by then.
+  void keep();
 
   Tensor centroids;  // [H, K, D]
   Tensor counts;     // [H, K]: N
@@ -40,6 +43,7 @@ struct OnlineKMeans : Module, SumsOverRanks {
 
  private:
   OnlineKMeansOptions options_;
+  std::map<uint64_t, Tensor> kept_;  // by the pass's part of the step
 };
 
 }  // namespace heed::nn

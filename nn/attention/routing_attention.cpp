@@ -1,6 +1,7 @@
 #include "nn/attention/routing_attention.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "autograd/checkpoint.h"
 #include "autograd/ops/elementwise.h"
@@ -88,13 +89,12 @@ int64_t RoutingAttention::window(int64_t tokens) const {
   return std::min(tokens, options_.window > 0 ? options_.window : even);
 }
 
-Tensor RoutingAttention::top(const Routed& in, const AttentionSpec& how) {
+Tensor RoutingAttention::top(const Routed& in, const AttentionSpec& how) const {
   const int64_t batch = in.q.size(0), heads = in.q.size(1), tokens = in.q.size(2);
   const int64_t clusters = options_.clusters, count = window(tokens);
-  const Tensor of_queries = kmeans.scores(in.q);
-  const Tensor queries = best(of_queries, count);
-  const Tensor keys = host().causal ? queries : best(kmeans.scores(in.k), count);
-  const Tensor places = flat_places(queries, tokens), key_places = flat_places(keys, tokens);
+  const Tensor places = flat_places(best(in.query_scores, count), tokens);
+  const Tensor key_places =
+      host().causal ? places : flat_places(best(in.key_scores, count), tokens);
 
   AttentionSpec within = how;  // of each cluster by itself, in the order of the text
   within.pattern = host().causal ? AttentionPattern::causal() : AttentionPattern();
@@ -118,11 +118,10 @@ Tensor RoutingAttention::top_of_last(const Routed& in) const {
   // A token at a time, each with the clusters that the text up to it makes: of those that hold it.
   const int64_t fresh = in.q.size(2), all = in.k.size(2), dim = in.v.size(3);
   const int64_t batch = in.q.size(0), heads = in.q.size(1), clusters = options_.clusters;
-  const Tensor scores = kmeans.scores(in.k);
   std::vector<Tensor> outputs;
   for (int64_t t = 0; t < fresh; ++t) {
     const int64_t tokens = all - fresh + t + 1, count = window(tokens);
-    const Tensor ids = best(slice(scores, 3, 0, tokens), count);
+    const Tensor ids = best(slice(in.key_scores, 3, 0, tokens), count);
     const Tensor places = flat_places(ids, tokens);
     const auto upto = [&](const Tensor& x) {
       return gathered(slice(x, 2, 0, tokens), places, clusters);
@@ -152,9 +151,9 @@ Tensor RoutingAttention::top_of_last(const Routed& in) const {
 Tensor RoutingAttention::own(const Routed& in, const AttentionSpec& how) const {
   const int64_t fresh = in.q.size(2), all = in.k.size(2);
   const int64_t batch = in.q.size(0), heads = in.q.size(1), count = window(all);
-  const std::vector<int64_t> of = OnlineKMeans::members(kmeans.scores(in.k)).to_vector<int64_t>();
+  const std::vector<int64_t> of = OnlineKMeans::members(in.key_scores).to_vector<int64_t>();
   const std::vector<int64_t> of_query =
-      host().causal ? of : OnlineKMeans::members(kmeans.scores(in.q)).to_vector<int64_t>();
+      host().causal ? of : OnlineKMeans::members(in.query_scores).to_vector<int64_t>();
   std::vector<int32_t> ids;
   for (int64_t row = 0; row < batch * heads; ++row) {
     std::vector<std::vector<int32_t>> members(static_cast<size_t>(options_.clusters));
@@ -177,10 +176,15 @@ Tensor RoutingAttention::own(const Routed& in, const AttentionSpec& how) const {
   return attention(in.q, in.k, in.v, within).out;
 }
 
+AttentionPattern RoutingAttention::near(int64_t tokens) const {
+  const AttentionPattern blocks =
+      block_window(tokens, options_.local_block, 1, host().causal ? 0 : 1);
+  return host().causal ? blocks & AttentionPattern::causal() : blocks;
+}
+
 Tensor RoutingAttention::local(const Heads& in, const AttentionSpec& how) const {
   const int64_t fresh = in.q.size(2), all = in.k.size(2);
-  AttentionPattern pattern = block_window(all, options_.local_block, 1, host().causal ? 0 : 1);
-  if (host().causal) pattern = pattern & AttentionPattern::causal();
+  const AttentionPattern pattern = near(all);
   AttentionSpec within = how;
   within.pattern = fresh == all
                        ? pattern
@@ -191,9 +195,10 @@ Tensor RoutingAttention::local(const Heads& in, const AttentionSpec& how) const 
   return attention(in.q, in.k, in.v, within).out;
 }
 
-void RoutingAttention::learn(const Tensor& q, const Tensor& k) {
-  kmeans.update(q, OnlineKMeans::members(kmeans.scores(q)));
-  if (!host().causal) kmeans.update(k, OnlineKMeans::members(kmeans.scores(k)));
+void RoutingAttention::learn(const Routed& in) {
+  if (!recording()) kmeans.keep();
+  kmeans.update(in.q, OnlineKMeans::members(in.query_scores));
+  if (!host().causal) kmeans.update(in.k, OnlineKMeans::members(in.key_scores));
 }
 
 Tensor RoutingAttention::forward(const Tensor& x, const AttentionContext& context) {
@@ -216,7 +221,11 @@ Tensor RoutingAttention::forward(const Tensor& x, const AttentionContext& contex
     std::tie(all.k, all.v) = context.cache->append(context.layer, all.k, all.v);
   }
   const auto of_routing = [&](const Tensor& t) { return slice(t, 1, 0, routing); };
-  const Routed in{q, of_routing(all.k), of_routing(all.v)};
+  Routed in{q, of_routing(all.k), of_routing(all.v), {}, {}};
+  in.key_scores = kmeans.scores(context.cache != nullptr ? in.k : k);
+  const int64_t tokens = in.k.size(2);
+  in.query_scores =
+      host().causal ? slice(in.key_scores, 3, tokens - x.size(1), tokens) : kmeans.scores(in.q);
 
   AttentionSpec how = spec(x, context);
   how.pattern = {};
@@ -230,7 +239,7 @@ Tensor RoutingAttention::forward(const Tensor& x, const AttentionContext& contex
     y = concat({y, local({local_q, of_local(all.k), of_local(all.v)}, how)}, 1);
   }
   // The old centroids served the pass.
-  if (training() && !recomputing()) learn(q, k);
+  if (training() && !recomputing()) learn(in);
   return merge(y);
 }
 
@@ -240,11 +249,14 @@ double RoutingAttention::flops(int64_t tokens) const {
   const auto clusters = static_cast<double>(options_.clusters);
   const double pairs =
       options_.select == "own" ? n * w : clusters * w * (host().causal ? (w + 1) / 2 : w);
-  const double near = std::min(n, 1.5 * static_cast<double>(options_.local_block)) * n *
-                      (host().causal ? 1.0 : 2.0);
-  return projection_flops(tokens) +
-         static_cast<double>(routing_heads()) * (2.0 * n * clusters * dim + 4.0 * pairs * dim) +
-         static_cast<double>(options_.local_heads) * 4.0 * near * dim;
+  double total = projection_flops(tokens) + static_cast<double>(routing_heads()) *
+                                                (2.0 * n * clusters * dim + 4.0 * pairs * dim);
+  if (options_.local_heads > 0) {
+    total += 4.0 * dim *
+             static_cast<double>(
+                 kernels::attention_pairs(near(tokens), {1, options_.local_heads, tokens, tokens}));
+  }
+  return total;
 }
 
 }  // namespace heed::nn

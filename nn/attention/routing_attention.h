@@ -11,9 +11,7 @@
 // w earlier members of the one cluster that is its own.
 #pragma once
 
-#include <memory>
 #include <string>
-#include <vector>
 
 #include "nn/attention/online_kmeans.h"
 #include "nn/attention/projected_attention.h"
@@ -44,17 +42,19 @@ class RoutingAttention : public ProjectedAttention {
 
  private:
   struct Routed {
-    Tensor q, k, v;  // [B, R, N, D]: of the new tokens, then of all
+    Tensor q, k, v;                   // [B, R, N, D]: of the new tokens, then of all
+    Tensor query_scores, key_scores;  // [B, R, K, N]: of q and k, by the centroids
   };
 
   int64_t routing_heads() const { return host().heads - options_.local_heads; }
   int64_t window(int64_t tokens) const;
   /// Attention of the new tokens (the last of all) by each selection.
-  Tensor top(const Routed& in, const AttentionSpec& how);
+  Tensor top(const Routed& in, const AttentionSpec& how) const;
   Tensor top_of_last(const Routed& in) const;
   Tensor own(const Routed& in, const AttentionSpec& how) const;
+  AttentionPattern near(int64_t tokens) const;
   Tensor local(const Heads& in, const AttentionSpec& how) const;
-  void learn(const Tensor& q, const Tensor& k);
+  void learn(const Routed& in);
 
   RoutingOptions options_;
 };

@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "autograd/ops/norm.h"
 #include "kernels/copy/copy.h"
 #include "nn/attention/registry.h"
+#include "nn/models/language_model.h"
 #include "tests/nn/support.h"
 
 namespace heed::nn {
@@ -13,6 +16,7 @@ namespace {
 
 using testing::decoding_distance;
 using testing::gradcheck_module;
+using testing::random_ids;
 using testing::random_tensor;
 using testing::randomise;
 using testing::relative_distance;
@@ -291,6 +295,48 @@ TEST(RoutingAttention, LearnsInTrainingAlone) {
   int64_t buffers = 0;
   for (const auto& named : r.named_tensors()) buffers += !named.trained;
   EXPECT_EQ(buffers, 3) << "which checkpoints hold";
+}
+
+TEST(RoutingAttention, APassComputedAgainSeesTheCentroidsThatItBeganWith) {
+  // Two micro-batches go forward before the first comes back, as in a pipeline; centroids forget
+  // nearly all at each, so that the later ones would make other clusters.
+  const auto gradients = [](bool checkpointing) {
+    const auto model = make_language_model(
+        yaml(fmt::format("{{layers: 2, dim: 16, heads: 2, context: 24, checkpointing: {}, "
+                         "attention: {{type: routing, clusters: 4, window: 4, decay: 0.01}}}}",
+                         checkpointing)),
+        37);
+    model->initialise(3);
+    model->train();
+    std::vector<Tensor> losses;
+    for (uint64_t part = 0; part < 2; ++part) {
+      random_context() = {.seed = 5, .step = 3, .part = part};
+      losses.push_back(model->loss(random_ids({2, 24}, 37, fmt::format("ids {}", part)),
+                                   random_ids({2, 24}, 37, fmt::format("targets {}", part))));
+    }
+    random_context() = {};
+    for (const Tensor& loss : losses) backward(loss);
+    std::map<std::string, std::vector<float>> found;
+    for (const auto& p : model->named_parameters())
+      if (grad(*p.tensor).defined()) found[p.name] = grad(*p.tensor).to_vector<float>();
+    return found;
+  };
+  const auto plain = gradients(false), again = gradients(true);
+  EXPECT_GT(plain.size(), 10u);
+  EXPECT_EQ(again, plain);
+}
+
+TEST(RoutingAttention, OperationsAreThoseOfPairsThatAreSeen) {
+  const Config config = yaml("{dim: 8, heads: 2, clusters: 2, local_heads: 1, local_block: 3}");
+  Config both = config;
+  both.set("causal", false);
+  // 7 tokens in blocks of 3, 3 and 1: 6 + (3 * 3 + 6) + (3 + 1) pairs into the past, of all blocks
+  // beside each other 3 * 6 + 3 * 7 + 4; clusters of 4 tokens.
+  const double rest = 2.0 * 7 * (24 * 8 + 8 * 8) + 2.0 * 7 * 2 * 4;
+  EXPECT_EQ(routing(*find_module("routing", "attention").make(config)).flops(7),
+            rest + 4.0 * (2 * 4 * 2.5) * 4 + 4.0 * 25 * 4);
+  EXPECT_EQ(routing(*find_module("routing", "attention").make(both)).flops(7),
+            rest + 4.0 * (2 * 16) * 4 + 4.0 * 43 * 4);
 }
 
 TEST(RoutingAttention, AMistakeIsNamed) {
