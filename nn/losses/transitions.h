@@ -21,13 +21,23 @@ namespace heed::nn {
 struct TransitionCounts {
   std::vector<int64_t> begin, next;
   std::vector<double> count;
+};
 
-  int64_t items() const { return static_cast<int64_t>(begin.size()) - 1; }
+/// The teacher's rows, made once: of item i every item has the share everywhere[i], and successor
+/// next[k] of the counts so much more: more[k]. Items without successors have an even teacher.
+struct TransitionTeacher {
+  TransitionTeacher(TransitionCounts counts, double tau);
+
+  int64_t items() const { return static_cast<int64_t>(everywhere.size()); }
+
+  double temperature;                ///< tau
+  std::vector<int64_t> begin, next;  ///< as in the counts
+  std::vector<double> everywhere, more;
 };
 
 /// The loss of heads (item numbers from 0, repeated as often as they count) with their states x [n,
-/// C] against the table [items, C], both f32 or f64. Items without successors have an even teacher.
+/// C] against the table [items, C], both f32 or f64; the student has the teacher's temperature.
 Tensor transition_distillation(const Tensor& x, std::span<const int64_t> heads, const Tensor& table,
-                               const TransitionCounts& counts, double temperature);
+                               const TransitionTeacher& teacher);
 
 }  // namespace heed::nn

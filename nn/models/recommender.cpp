@@ -150,8 +150,7 @@ Tensor Recommender::loss_rows(const Tensor& items, const Tensor& targets) {
                                    rows_of_items(targets));
 }
 
-Tensor Recommender::transition_loss(const Tensor& items, const TransitionCounts& counts,
-                                    double temperature) {
+Tensor Recommender::transition_loss(const Tensor& items, const TransitionTeacher& teacher) {
   std::vector<int64_t> heads;
   for (const int64_t item : items.to_vector<int64_t>()) {
     if (item > 0) heads.push_back(item - 1);
@@ -159,8 +158,8 @@ Tensor Recommender::transition_loss(const Tensor& items, const TransitionCounts&
   if (heads.empty()) return nothing(items);
   const Tensor own = index_select(embed.weight, 0, numbers(heads, {std::ssize(heads)}));
   const double scale = std::sqrt(static_cast<double>(embed.weight.size(1)));
-  return transition_distillation(transition_dropout_(mul(own, scale)), heads, embed.weight, counts,
-                                 temperature);
+  return transition_distillation(transition_dropout_(mul(own, scale)), heads, embed.weight,
+                                 teacher);
 }
 
 std::unique_ptr<Recommender> make_recommender(const Config& config, int64_t items) {

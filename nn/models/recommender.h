@@ -43,7 +43,7 @@ class Recommender : public Module {
 
   /// What the embeddings, times sqrt(C) and under dropout, know of which item follows which: the
   /// distillation of counts (nn/losses/transitions.h) at every one of items [B, N]. 0 without any.
-  Tensor transition_loss(const Tensor& items, const TransitionCounts& counts, double temperature);
+  Tensor transition_loss(const Tensor& items, const TransitionTeacher& teacher);
 
   Embedding embed;  // [items, C]
 

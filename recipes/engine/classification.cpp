@@ -57,7 +57,7 @@ Classification::Classification(const Recipe& recipe, TaskUse use, const std::str
 
 Classification::Classification(const Recipe& recipe, TaskUse use, const std::string& assets,
                                const ClassificationOptions& options)
-    : LabelledTask(recipe), options_(options) {
+    : LabelledTask(recipe), options_(options), assets_(assets) {
   open_data(options_.part, use, assets);
   build_model(classes());
   if (use == TaskUse::train) start_labelled_batches();
@@ -123,7 +123,8 @@ Metrics Classification::baselines(const EvaluationOptions& options) {
 std::vector<std::string> Classification::write_samples(const std::string& folder,
                                                        const std::string& prefix,
                                                        const SampleOptions& options, int64_t seed) {
-  if (!data_ || data_->size(evaluated_part()) == 0) {
+  if (!data_) open_data(options_.part, TaskUse::evaluate, assets_);
+  if (data_->size(evaluated_part()) == 0) {
     fail_request("task classification: no held-out texts to show");
   }
   const NoGrad no_grad;

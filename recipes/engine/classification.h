@@ -50,6 +50,7 @@ class Classification : public LabelledTask {
 
  private:
   ClassificationOptions options_;
+  std::string assets_;  // for samples of a model that was loaded without its data
 };
 
 /// The task's line in the registry.

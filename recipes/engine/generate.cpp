@@ -49,6 +49,7 @@ std::vector<std::string> generate_files(const std::string& run_or_checkpoint,
                                         std::optional<int64_t> seed,
                                         const std::vector<std::string>& overrides,
                                         const Warning& warn) {
+  if (seed && *seed < 0) fail_request("the seed of the draws must be at least 0, not {}", *seed);
   const std::filesystem::path file(path);
   const LoadedRun run = load_run(run_or_checkpoint, TaskUse::generate, overrides, warn);
   if (file.extension() != run.task->sample_extension()) {

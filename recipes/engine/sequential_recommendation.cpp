@@ -1,6 +1,7 @@
 #include "recipes/engine/sequential_recommendation.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/view.h"
@@ -51,8 +52,8 @@ data::UserItems open_data(const Recipe& recipe) {
 /// The counts of the data's transitions; `shuffled`: of each item another one's, drawn by `seed`.
 nn::TransitionCounts read_transitions(const data::UserItems& data, const TransitionOptions& o,
                                       int64_t length, uint64_t seed) {
-  const data::ItemTransitions found = data::item_transitions(data, o.span, length);
-  if (!o.shuffled) return {found.begin, found.next, found.count};
+  data::ItemTransitions found = data::item_transitions(data, o.span, length);
+  if (!o.shuffled) return {std::move(found.begin), std::move(found.next), std::move(found.count)};
   nn::TransitionCounts counts{{0}, {}, {}};
   const data::Permutation order(RandomKey{seed, hash_name("data/transitions"), 0},
                                 static_cast<uint64_t>(data.items));
@@ -103,7 +104,8 @@ SequentialRecommendation::SequentialRecommendation(const Recipe& recipe, TaskUse
       fail_request(recipe.model.where(),
                    "task sequential_recommendation: transitions want a model of the data's items");
     }
-    transitions_ = read_transitions(*data_, options_.transitions, model_->context(), seed());
+    transitions_.emplace(read_transitions(*data_, options_.transitions, model_->context(), seed()),
+                         options_.transitions.temperature);
   }
   data::SequenceOptions options;
   options.batch = rows_per_step();
@@ -131,10 +133,8 @@ Tensor SequentialRecommendation::loss(const Batch& batch) {
   const Tensor next = options_.loss == "bce"
                           ? model_->sampled_loss(items, targets, batch["negatives"])
                           : model_->loss(items, targets);
-  const TransitionOptions& taught = options_.transitions;
-  if (taught.weight == 0.0) return next;
-  const Tensor beside = model_->transition_loss(items, transitions_, taught.temperature);
-  return add(next, mul(beside, taught.weight));
+  if (!transitions_) return next;
+  return add(next, mul(model_->transition_loss(items, *transitions_), options_.transitions.weight));
 }
 
 data::Part SequentialRecommendation::part() const {

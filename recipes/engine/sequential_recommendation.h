@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -70,7 +71,7 @@ class SequentialRecommendation : public IndexedTask {
   SequentialRecommendationOptions options_;
   std::shared_ptr<const data::UserItems> data_;
   std::unique_ptr<nn::Recommender> model_;
-  nn::TransitionCounts transitions_;  // empty where they are not taught
+  std::optional<nn::TransitionTeacher> transitions_;  // where they are taught
 };
 
 /// The task's line in the registry.

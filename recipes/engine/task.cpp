@@ -38,7 +38,8 @@ const Tensor& Batch::operator[](const std::string& name) const {
 
 Generated Task::generate(const std::string&, const GenerateOptions&, const TokenCallback&) {
   if (samples() == Samples::files) {
-    fail_request("the task '{}' draws pictures: heed generate RUN --out FILE.png", name());
+    fail_request("the task '{}' makes files: heed generate RUN --out FILE{}", name(),
+                 sample_extension());
   }
   fail_request("the task '{}' writes no text: there is nothing to generate", name());
 }

@@ -89,10 +89,11 @@ class Task {
   /// Continues or answers a prompt; a RequestError for tasks whose samples are no text.
   virtual Generated generate(const std::string& prompt, const GenerateOptions& options,
                              const TokenCallback& on_token);
+  /// Of samples that are files.
+  virtual const char* sample_extension() const { return ".png"; }
   /// Writes `options.count` samples, drawn by `seed`, into an existing folder, each file's name
   /// beginning with `prefix`; returns the paths. A RequestError for tasks whose samples are no
   /// files.
-  virtual const char* sample_extension() const { return ".png"; }
   virtual std::vector<std::string> write_samples(const std::string& folder,
                                                  const std::string& prefix,
                                                  const SampleOptions& options, int64_t seed);

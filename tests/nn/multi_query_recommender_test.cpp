@@ -190,7 +190,7 @@ TEST(TransitionDistillation, EqualsTheDenseDefinition) {
   const Tensor x = random_tensor({6, 3}, "x", DType::f64);
   const Tensor table = random_tensor({5, 3}, "table", DType::f64);
   for (const double temperature : {0.1, 1.0, 30.0}) {
-    EXPECT_NEAR(transition_distillation(x, heads, table, sparse(kCounts), temperature).item(),
+    EXPECT_NEAR(transition_distillation(x, heads, table, {sparse(kCounts), temperature}).item(),
                 dense_distillation(x, heads, table, kCounts, temperature), 1e-10)
         << temperature;
   }
@@ -198,22 +198,21 @@ TEST(TransitionDistillation, EqualsTheDenseDefinition) {
 
 TEST(TransitionDistillation, GradientsAgreeWithDifferences) {
   const std::vector<int64_t> heads = {0, 3, 0, 1, 2};
-  const TransitionCounts counts = sparse(kCounts);
-  EXPECT_EQ(
-      gradcheck(
-          [&](const std::vector<Tensor>& in) {
-            return std::vector<Tensor>{transition_distillation(in[0], heads, in[1], counts, 0.7)};
-          },
-          {random_tensor({5, 3}, "x", DType::f64), random_tensor({5, 3}, "t", DType::f64)}),
-      "");
+  const TransitionTeacher teacher(sparse(kCounts), 0.7);
+  EXPECT_EQ(gradcheck(
+                [&](const std::vector<Tensor>& in) {
+                  return std::vector<Tensor>{transition_distillation(in[0], heads, in[1], teacher)};
+                },
+                {random_tensor({5, 3}, "x", DType::f64), random_tensor({5, 3}, "t", DType::f64)}),
+            "");
 }
 
 TEST(TransitionDistillation, AnEvenTableHasTheEntropyOfAnEvenStudent) {
   const std::vector<int64_t> heads = {0, 2};
   const Tensor x = random_tensor({2, 3}, "x", DType::f64),
                table = Tensor::zeros({5, 3}, DType::f64);
-  EXPECT_NEAR(transition_distillation(x, heads, table, sparse(kCounts), 0.1).item(), std::log(5.0),
-              1e-12);
+  EXPECT_NEAR(transition_distillation(x, heads, table, {sparse(kCounts), 0.1}).item(),
+              std::log(5.0), 1e-12);
 }
 
 TEST(TransitionDistillation, LearnsTheWorkedTeacher) {
@@ -227,7 +226,8 @@ TEST(TransitionDistillation, LearnsTheWorkedTeacher) {
   for (const double share : shares) entropy -= share / 22176.879 * std::log(share / 22176.879);
   const Tensor x = Tensor::from(std::vector<double>{1.0}, {1, 1});
   const Tensor table = Tensor::from(std::vector<double>{1.0, 0.5, 0.0, 0.0}, {4, 1});
-  EXPECT_NEAR(transition_distillation(x, heads, table, sparse(counts), 0.1).item(), entropy, 1e-6);
+  EXPECT_NEAR(transition_distillation(x, heads, table, {sparse(counts), 0.1}).item(), entropy,
+              1e-6);
 }
 
 TEST(Recommender, TransitionsAreThoseOfItsItems) {
@@ -241,10 +241,10 @@ TEST(Recommender, TransitionsAreThoseOfItsItems) {
     for (int64_t c = 0; c < 4; ++c)
       states.push_back(own.to_vector<double>()[static_cast<size_t>(head * 4 + c)]);
   EXPECT_NEAR(
-      model->transition_loss(items, sparse(kCounts), 0.5).item(),
+      model->transition_loss(items, {sparse(kCounts), 0.5}).item(),
       dense_distillation(Tensor::from(states, {3, 4}), heads, model->embed.weight, kCounts, 0.5),
       1e-10);
-  EXPECT_EQ(model->transition_loss(numbers({0, 0}, {1, 2}), sparse(kCounts), 0.5).item(), 0.0);
+  EXPECT_EQ(model->transition_loss(numbers({0, 0}, {1, 2}), {sparse(kCounts), 0.5}).item(), 0.0);
 }
 
 TEST(Recommender, FactoryRefusesWhatCannotBe) {

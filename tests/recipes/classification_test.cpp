@@ -90,6 +90,12 @@ TEST(Classification, ShowsWhichWordsItsHeadsWeigh) {
   double all = 0.0;
   for (const double weight : sample.heads[0]) all += weight;
   EXPECT_NEAR(all, 1.0, 1e-5);
+  const auto later = generate_files(folder.path("run"), folder.path("words.json"), 1, {});
+  ASSERT_EQ(later.size(), 1u);
+  EXPECT_EQ(read_weighed_words(read_json_file(later[0])).words, sample.words);
+  EXPECT_THAT(
+      request_error([&] { generate_files(folder.path("run"), folder.path("words.json"), 1, -1); }),
+      HasSubstr("at least 0"));
   const std::string html = report_page({folder.path("run")});
   EXPECT_THAT(html, HasSubstr("table class=\"words\""));
   EXPECT_THAT(html, HasSubstr(sample.words.back() + "</span>"));
