@@ -136,7 +136,7 @@ void OptimizerOptions::options(Options& o) {
   o.field("eps", eps, "adam, adamw: added to the root of the second moment", {.above = 0});
   o.field("weight_decay", weight_decay,
           "decoupled (adamw, adafactor), or added to the gradient (adam, sgd, lars) times the "
-          "parameter",
+          "parameter; none: 0.01 of adamw, 0 of the others",
           {.min = 0});
   o.field("momentum", momentum, "sgd, lars: share of the last direction that stays",
           {.min = 0, .below = 1});
@@ -152,6 +152,7 @@ void OptimizerOptions::options(Options& o) {
 std::vector<Parameter> trained_parameters(const OptimizerOptions& options,
                                           const NamedTensors& parameters) {
   std::vector<Parameter> result;
+  const double decay = options.weight_decay.value_or(options.type == "adamw" ? 0.01 : 0.0);
   std::vector<bool> used(options.groups.size());
   std::vector<std::string> names;
   for (const auto& [name, tensor] : parameters) {
@@ -163,7 +164,7 @@ std::vector<Parameter> trained_parameters(const OptimizerOptions& options,
     names.push_back(name);
     Parameter p{name, tensor};
     const bool decays = options.decay_1d || tensor.rank() >= 2;
-    p.weight_decay = decays ? options.weight_decay : 0.0;
+    p.weight_decay = decays ? decay : 0.0;
     p.beta1 = options.betas.at(0);
     p.beta2 = options.betas.at(1);
     bool frozen = false;

@@ -42,9 +42,9 @@ struct OptimizerOptions {
   double lr = 1e-3;            ///< the schedule's peak
   std::vector<double> betas = {0.9, 0.999};
   double eps = 1e-8;
-  double weight_decay = 0.01;
-  double momentum = 0.0;  ///< sgd, lars
-  bool nesterov = false;  ///< sgd, lars
+  std::optional<double> weight_decay;  ///< none: 0.01 of adamw, 0 of the others
+  double momentum = 0.0;               ///< sgd, lars
+  bool nesterov = false;               ///< sgd, lars
   double trust = 1e-3;    ///< lars: share of a tensor's norm that a step of rate 1 moves
   bool decay_1d = false;  ///< decay tensors with fewer than two dimensions too
   std::vector<ParameterGroup> groups;

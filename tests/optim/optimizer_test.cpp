@@ -82,7 +82,7 @@ TEST_P(UpdateRule, EqualsTheFormulaOverSeveralSteps) {
       const bool decays = GetParam().options.decay_1d || tensor.rank() >= 2;
       rules.emplace_back(
           expected.back().size(),
-          Reference{GetParam().options, decays ? GetParam().options.weight_decay : 0.0});
+          Reference{GetParam().options, decays ? *GetParam().options.weight_decay : 0.0});
     }
     const int steps = 6;
     for (int t = 1; t <= steps; ++t) {
@@ -329,6 +329,17 @@ TEST(Optimizer, GroupsByNameTheFirstMatchHolds) {
   EXPECT_EQ(bias.beta1, 0.8);
   EXPECT_EQ(bias.beta2, 0.95);
   EXPECT_FALSE(requires_grad(ours[2].second));
+}
+
+TEST(OptimizerOptions, WeightsDecayByDefaultAsInPyTorch) {
+  Tensor weight = Tensor::zeros({2, 2});
+  require_grad(weight);
+  const auto decay_of = [&](const std::string& type) {
+    return trained_parameters({.type = type}, {{"weight", weight}})[0].weight_decay;
+  };
+  EXPECT_EQ(decay_of("adamw"), 0.01);
+  for (const char* type : {"adam", "sgd", "lars", "adafactor"})
+    EXPECT_EQ(decay_of(type), 0.0) << type;
 }
 
 TEST(Optimizer, AGroupWithoutParametersIsAnError) {
