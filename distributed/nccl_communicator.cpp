@@ -10,6 +10,9 @@
 #include <utility>
 #include <vector>
 
+#ifdef HEED_WITH_CUDA
+#include "core/cuda/stream.h"
+#endif
 #include "distributed/mpi_runtime.h"
 #include "distributed/world.h"
 
@@ -88,6 +91,16 @@ std::shared_ptr<MpiRuntime> runtime_of(int size) { return size > 1 ? MpiRuntime:
   if (comm != nullptr) ncclCommAbort(comm);
   fail("{}: NCCL reports to rank {}, of itself or of another: {}{}", operation, launch().rank,
        ncclGetErrorString(state), more.empty() ? "" : "; " + more);
+}
+
+/// The streams on which tensors of the current device are computed: heed's own, and the legacy one
+/// of memory that others have filled. Heed's does not wait for the legacy one, nor it for heed's.
+std::vector<cudaStream_t> computing_streams() {
+#ifdef HEED_WITH_CUDA
+  return {cudaStreamLegacy, cuda::current_stream()};
+#else
+  return {cudaStreamLegacy};
+#endif
 }
 
 /// A communicator of NCCL's, with its stream; all that is under way holds on to it.
@@ -181,8 +194,10 @@ class NcclWork final : public Work::State {
     check_cuda(cudaSetDevice(channel_->device()), operation_);
     check_cuda(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), operation_);
     // What computes the tensors comes first.
-    check_cuda(cudaEventRecord(event_, cudaStreamLegacy), operation_);
-    check_cuda(cudaStreamWaitEvent(channel_->stream(), event_, 0), operation_);
+    for (const cudaStream_t before : computing_streams()) {
+      check_cuda(cudaEventRecord(event_, before), operation_);
+      check_cuda(cudaStreamWaitEvent(channel_->stream(), event_, 0), operation_);
+    }
     channel_->settle(launch(), operation_);
     check_cuda(cudaEventRecord(event_, channel_->stream()), operation_);
   }

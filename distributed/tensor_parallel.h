@@ -1,10 +1,9 @@
 // Tensor parallelism (Megatron-LM, Shoeybi et al., arXiv 1909.08053, section 3): ranks share the
 // matrices of a model.
 //
-//   attention      each rank has its heads: columns of the q, k, v projection, rows of the
-//   output's;
-//                  ranks whose query heads share a key and value head have a part of its features
-//                  each, and gather them
+//   attention      each rank has its heads: columns of the q, k, v projection, rows of that of the
+//                  output; ranks whose query heads share a key and value head have a part of its
+//                  features each, and gather them
 //   feed-forward   each rank has its hidden features: columns of the first layer, rows of the last
 //   vocabulary     each rank has its tokens: rows of the embedding and of the head, whose logits
 //                  are never whole in training

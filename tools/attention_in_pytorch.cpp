@@ -23,13 +23,13 @@ try:
     import torch
     from torch.nn.functional import scaled_dot_product_attention as attention
 except Exception as error:
-    print(json.dumps({"error": str(error)}))
+    print(json.dumps({"error": f"cannot import torch ({error})"}))
     sys.exit(0)
 torch.set_num_threads(request["threads"])
 device = request["device"]
 on_gpu = device != "cpu"
 if on_gpu and not torch.cuda.is_available():
-    print(json.dumps({"error": "its torch sees no GPU"}))
+    print(json.dumps({"error": "has a torch that sees no GPU"}))
     sys.exit(0)
 n = request["tokens"]
 dtype = torch.bfloat16 if request["dtype"] == "bf16" else torch.float32
@@ -168,8 +168,7 @@ std::optional<PyTorchTimings> time_pytorch(const std::string& python, const Atte
   }
   const Config result = parse_json(output.substr(at), "PyTorch's times");
   if (const Config* error = result.find("error")) {
-    *note = fmt::format("PyTorch was not measured: '{}' cannot import torch ({})", python,
-                        error->as_string());
+    *note = fmt::format("PyTorch was not measured: '{}' {}", python, error->as_string());
     return std::nullopt;
   }
   const Config* measured = result.find("dense");

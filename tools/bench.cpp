@@ -140,7 +140,7 @@ void bench_step(const BenchArguments& arguments) {
   // Not the recipe's own number of steps where that is larger: the schedule depends on it.
   recipe.train.steps = std::max(recipe.train.steps, arguments.warmup + arguments.steps);
   recipe.train.eval_every = recipe.train.checkpoint_every = recipe.samples.every = 0;
-  const Device device = device_from_name(recipe.device);
+  const Device device = device_of_rank(recipe.device);
   allocator::reset_peak(device);
 
   const TemporaryFolder folder;

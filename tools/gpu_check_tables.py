@@ -41,7 +41,7 @@ def milliseconds(value):
 def machine_text(record):
     d = record.device
     parts = [d.get("name", "?")]
-    if "memory_mib" in d:
+    if d.get("memory_mib", "").isdigit():  # "[N/A]" of a GPU that shares the host's
         parts.append(f"{int(d['memory_mib']) / 1024:.0f} GiB")
     if "driver" in d:
         parts.append(f"driver {d['driver']} (CUDA {d.get('cuda', '?')})")

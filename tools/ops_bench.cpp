@@ -75,7 +75,7 @@ class Cases {
   }
 
   void norms(DType dtype) {
-    const Tensor x = wide(dtype, 1), dy = wide(dtype, 2);
+    const Tensor x = wide(dtype, 1), dy = wide(dtype, 2), ds = wide(dtype, 12);
     const Tensor w = normal({b_.width}, DType::f32, 3);
     const auto layer = kernels::norm(Norm::layer, {}, x, w, w, 1e-5);
     const auto rms = kernels::norm(Norm::rms, {}, x, w, {}, 1e-5);
@@ -85,7 +85,7 @@ class Cases {
     add("layer_norm backward", x, 3,
         [=] { kernels::norm_backward(Norm::layer, dy, {}, x, w, layer.mean, layer.rstd, {}); });
     add("add_layer_norm backward", x, 4,
-        [=] { kernels::norm_backward(Norm::layer, dy, dy, x, w, layer.mean, layer.rstd, {}); });
+        [=] { kernels::norm_backward(Norm::layer, dy, ds, x, w, layer.mean, layer.rstd, {}); });
     add("rms_norm backward", x, 3,
         [=] { kernels::norm_backward(Norm::rms, dy, {}, x, w, {}, rms.rstd, {.dbias = false}); });
   }

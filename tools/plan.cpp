@@ -83,7 +83,7 @@ void add_plan(CLI::App& heed) {
   option(command, "--gpus", "N", arguments->ranks,
          "ranks, one a GPU (or a core); else as many as the axes of --mesh or the recipe name",
          false)
-      ->check(CLI::Range(int64_t{1}, int64_t{1000000}));
+      ->check(CLI::Range(int64_t{1}, recipes::kMostRanks));
   option(command, "--mesh", "AXES", arguments->mesh,
          "this mesh alone: data=2,pipeline=1,sequence=4,tensor=8; data may be left out; else the "
          "recipe's, if it has an axis beside data, or the best of all",

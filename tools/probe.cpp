@@ -49,7 +49,7 @@ nn::NamedTensors tensors_of(const std::string& path) {
 void probe(const ProbeArguments& arguments) {
   const nn::ModuleEntry& entry = nn::find_module(arguments.module);
   if (!device_from_name(arguments.device).is_cpu()) {
-    fail_request("probe: this build runs on the cpu alone, not on '{}'", arguments.device);
+    fail_request("probe runs on the cpu alone, not on '{}'", arguments.device);
   }
   nn::ProbeOptions options;
   options.grad = arguments.grad;

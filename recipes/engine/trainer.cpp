@@ -60,6 +60,7 @@ class Trainer {
   void check_folder() const;
   /// Fits the mesh to the ranks that were started.
   void fit();
+  void check_device_axes() const;
   void build(const CheckpointInfo& last);
   void resume_from(const CheckpointInfo& checkpoint, const CheckpointContent& content);
   void open_folder();
@@ -71,7 +72,6 @@ class Trainer {
   void report_step(double loss, double norm, double step_seconds);
   bool evaluate();
   void sample();
-  void check_device_axes() const;
   void checkpoint();
 
   bool due(int64_t every) const {
@@ -80,6 +80,7 @@ class Trainer {
 
   Communicator& world_;
   MeshShape shape_;
+  Device device_;  ///< this rank's
   std::unique_ptr<Mesh> mesh_;
   std::unique_ptr<Communicator> statistics_;  ///< batch norm's; null where they are kept apart
   std::unique_ptr<Communicator> gathers_;     ///< of sharded parameters
@@ -122,7 +123,8 @@ void Trainer::check_folder() const {
 
 void Trainer::fit() {
   shape_ = fit_mesh(recipe_.parallel.shape(), world_.size());
-  if (!device_from_name(recipe_.device).is_cpu()) check_device_axes();
+  device_ = device_of_rank(recipe_.device);
+  if (!device_.is_cpu()) check_device_axes();
   check_rows_share_out("train.batch_size", recipe_.train.batch_size, shape_.data);
   check_rows_share_out("evaluation.batch_size", recipe_.evaluation.batch_size, shape_.data);
 }
@@ -155,7 +157,7 @@ void Trainer::build(const CheckpointInfo& last) {
     content = read_checkpoint(last.path);
     nn::load_state_dict(module, content.model);
   }
-  module.to(device_of_rank(recipe_.device));
+  module.to(device_);
   model_ = std::make_unique<SharedModel>(recipe_, module, *mesh_, gathers_.get());
   step_ = std::make_unique<TrainStep>(recipe_, *task_, *model_, *mesh_);
   state_.seed = static_cast<uint64_t>(recipe_.seed);
@@ -253,7 +255,7 @@ void Trainer::report_step(double loss, double norm, double step_seconds) {
   report.step_ms = 1e3 * step_seconds;
   report.items_per_second = static_cast<double>(task_->items_per_step()) / smooth_seconds_;
   report.items = state_.items;
-  report.peak_bytes = allocator::stats(device_of_rank(recipe_.device)).peak_bytes;
+  report.peak_bytes = allocator::stats(device_).peak_bytes;
   report.seconds_left = elapsed / done * static_cast<double>(report.steps - report.step);
   report.logged = due(recipe_.train.log_every) || state_.step == 1;
   if (report.logged && log_) log_->step(report, seconds_before_ + elapsed);

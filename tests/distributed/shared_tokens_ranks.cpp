@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "autograd/ops/view.h"
-#include "nn/models/encoder.h"
 #include "nn/models/vit.h"
 #include "tests/core/raises.h"
 #include "tests/distributed/split_modules.h"
@@ -17,6 +16,7 @@ using testing::fill;
 using ::testing::HasSubstr;
 using testing::integers;
 using testing::normal;
+using testing::small_encoder;
 using testing::small_gpt;
 
 // Norms, dropout and residual stream with each rank's tokens alone.
@@ -50,14 +50,8 @@ TEST(SharedTokens, TokensBetweenTheRegionsAreShared) {
     }
   }
   for (const bool norm_first : {false, true}) {
-    nn::EncoderOptions o;
-    o.vocab = 29;
+    nn::EncoderOptions o = small_encoder(norm_first);
     o.context = 12;
-    o.layers = 2;
-    o.dim = 24;
-    o.heads = 12;
-    o.classes = 5;
-    o.norm_first = norm_first;
     const Tensor lengths = Tensor::from(std::vector<int64_t>{12, 7, 1}, {3});
     expect_shared_tokens<nn::Encoder>(
         [&] { return std::make_unique<nn::Encoder>(o); }, integers({3, 12}, 29, "ids"),

@@ -3,7 +3,6 @@
 
 #include "autograd/ops/view.h"
 #include "nn/layers/low_rank.h"
-#include "nn/models/encoder.h"
 #include "nn/models/vit.h"
 #include "tests/distributed/split_modules.h"
 
@@ -15,6 +14,7 @@ using testing::expect_like_whole;
 using testing::fill;
 using testing::integers;
 using testing::normal;
+using testing::small_encoder;
 using testing::small_gpt;
 using testing::split_model;
 
@@ -78,16 +78,9 @@ TEST(SplitModels, UpdatesOfADecoder) {
 
 TEST(SplitModels, Encoders) {
   for (const bool norm_first : {false, true}) {
-    nn::EncoderOptions o;
-    o.vocab = 29;
-    o.context = 8;
-    o.layers = 2;
-    o.dim = 24;
-    o.heads = 12;
+    nn::EncoderOptions o = small_encoder(norm_first);
     o.hidden = 18;
-    o.norm_first = norm_first;
     o.token_types = 2;
-    o.classes = 5;
     o.mlm = true;
     const auto make = [&] { return std::make_unique<nn::Encoder>(o); };
     const Tensor ids = integers({3, 8}, 29, "ids");

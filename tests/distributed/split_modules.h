@@ -12,6 +12,7 @@
 #include "distributed/tensor_parallel.h"
 #include "distributed/world.h"
 #include "kernels/copy/copy.h"
+#include "nn/models/encoder.h"
 #include "nn/models/gpt.h"
 #include "tests/samples.h"
 
@@ -115,6 +116,19 @@ inline nn::GptOptions small_gpt() {
   o.heads = 12;
   o.head_dim = 2;
   o.dropout = o.mlp_dropout = 0.2;
+  return o;
+}
+
+/// A small encoder with as many heads.
+inline nn::EncoderOptions small_encoder(bool norm_first) {
+  nn::EncoderOptions o;
+  o.vocab = 29;
+  o.context = 8;
+  o.layers = 2;
+  o.dim = 24;
+  o.heads = 12;
+  o.classes = 5;
+  o.norm_first = norm_first;
   return o;
 }
 

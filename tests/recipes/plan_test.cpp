@@ -363,6 +363,8 @@ TEST(Plan, RefusesWithWhatToChange) {
               HasSubstr("data 3 x tensor 2 wants 6 ranks, but there are 8 (--gpus N)"));
   EXPECT_THAT(refused([] { mesh_from_text("tensor=3", 8); }),
               HasSubstr("tensor 3 wants a multiple of 3 ranks, but there are 8"));
+  EXPECT_THAT(refused([] { mesh_from_text("data=999999999,tensor=999999999,sequence=999", 0); }),
+              HasSubstr("at most 1000000 ranks"));
   EXPECT_THAT(refused([] { mesh_from_text("tensr=2", 8); }), HasSubstr("'tensor'"));
   EXPECT_THAT(refused([] { mesh_from_text("tensor=two", 8); }), HasSubstr("like tensor=2"));
   EXPECT_THAT(refused([] { mesh_from_text("tensor", 8); }), HasSubstr("like tensor=2"));

@@ -1,6 +1,8 @@
 // heed bench attention: patterns by name, sweeps, wrong sizes.
 #include <gmock/gmock.h>
 
+#include <filesystem>
+
 #include "heed_command.h"
 
 namespace heed::tools {
@@ -59,6 +61,15 @@ TEST_F(BenchAttention, OptionsShapeThePattern) {
       quick({"causal", "--tokens", "64", "--kv-heads", "1", "--materialised", "--json"}).out);
   EXPECT_EQ(document["kv_heads"], 1);
   EXPECT_EQ(document["pairs"], 2 * 64 * 65 / 2);
+}
+
+TEST_F(BenchAttention, SaysWhyPyTorchWasNotMeasured) {
+  write("fake", "#!/bin/sh\necho '{\"error\": \"has a torch that sees no GPU\"}'\n");
+  std::filesystem::permissions(path("fake"), std::filesystem::perms::owner_all);
+  const Outcome outcome =
+      quick({"causal", "--tokens", "64", "--pytorch", "--python", path("fake")});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("fake' has a torch that sees no GPU"));
 }
 
 TEST_F(BenchAttention, ASweepOfTokensEndsWithThoseAskedFor) {

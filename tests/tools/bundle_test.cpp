@@ -27,7 +27,7 @@ TEST_F(Bundle, RunsElsewhereWithAnEmptyEnvironment) {
     if (wrappers) arguments.push_back("--wrappers");
     const Outcome packed = bundle(arguments);
     ASSERT_EQ(packed.status, 0) << packed.err;
-    EXPECT_THAT(packed.out, HasSubstr("heed"));
+    EXPECT_THAT(packed.out, HasSubstr("unpacked): heed; "));
     const std::string root = path(name + "/heed-bundle");
     ASSERT_EQ(run_program({"mkdir", name}).status, 0);
     ASSERT_EQ(run_program({"tar", "xf", name + ".tar.xz", "-C", name}).status, 0);
@@ -35,8 +35,8 @@ TEST_F(Bundle, RunsElsewhereWithAnEmptyEnvironment) {
     const Outcome doctor = run_program({"env", "-i", root + "/build/heed", "doctor", "--json"});
     ASSERT_EQ(doctor.status, 0) << doctor.err;
     EXPECT_EQ(parse_document(doctor.out)["recipes"], root + "/recipes");
-    if (!wrappers && run_program({"patchelf", "--version"}).status ==
-                         0) {  // what it is linked with comes from the bundle
+    // What it is linked with comes from the bundle.
+    if (!wrappers && run_program({"patchelf", "--version"}).status == 0) {
       const Outcome linked =
           run_program({"env", "-i", "LD_TRACE_LOADED_OBJECTS=1", root + "/build/heed"});
       EXPECT_THAT(linked.out, HasSubstr(root + "/build/../lib/libfmt.so"));

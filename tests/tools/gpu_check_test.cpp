@@ -33,7 +33,6 @@ class GpuCheck : public CommandTest {
     command.insert(command.end(), arguments.begin(), arguments.end());
     return run_program(command);
   }
-  bool no_python() const { return run_program({"python3", "-c", ""}).status != 0; }
 
   /// What a step leaves.
   void passed(const std::string& step, const std::string& name = "", const json& document = {},
@@ -85,10 +84,9 @@ TEST_F(GpuCheck, WrongRequestsAreToldApart) {
 }
 
 TEST_F(GpuCheck, AFailingStepLosesNothingOfTheOthers) {
-  if (no_python()) GTEST_SKIP() << "there is no python3";
   pretend("nvidia-smi", R"sh(case "$*" in
   -L) echo "GPU 0: Imaginary 9000" ;;
-  *name,driver*) echo "Imaginary 9000, 1.2, 2048, 9.0, 1000, 500, 70" ;;
+  *name,driver*) echo "Imaginary 9000, 1.2, [N/A], 9.0, 1000, 500, 70" ;;
   *-lms*) echo "900, 500, 60, 40"; echo "800, 500, 50, 40"; exec sleep 60 ;;
   *) echo "| CUDA Version: 13.0 |" ;;
 esac)sh");
@@ -121,10 +119,36 @@ esac)sh");
   EXPECT_EQ(again.status, 1);
   EXPECT_THAT(again.out, HasSubstr("tests: passed before"));
   EXPECT_THAT(again.out, HasSubstr("ops: failed"));
+  arguments.push_back("--quick");  // is another run
+  EXPECT_THAT(gpu_check(arguments).out, ::testing::AllOf(HasSubstr("ceilings: passed after"),
+                                                         Not(HasSubstr("passed before"))));
+}
+
+TEST_F(GpuCheck, RanksThatAreRefusedAreAFailure) {
+  const auto ranks = [&](const std::string& mpi, const std::string& mpirun) {
+    pretend("mpirun", mpirun);
+    pretend("heed", R"sh(case "$*" in
+  *--version*) echo "heed 0 (made up)" ;;
+  doctor*) echo '{"build": {"MPI": )sh" +
+                        mpi + R"sh(}}' ;;
+  train*) mkdir run
+    for loss in 1 2 3 4 5 6 7 8 9 10; do echo "{\"loss\": $loss}"; done >run/metrics.jsonl ;;
+esac)sh");
+    return gpu_check({"--device", "cpu", "--bin", path("programs"), "--out", path("results"),
+                      "--only", "ranks"});
+  };
+  const Outcome refused = ranks("true", "exit 2");
+  EXPECT_EQ(refused.status, 1) << refused.out << refused.err;
+  EXPECT_THAT(refused.out, HasSubstr("ranks: failed"));
+  const Outcome apart = ranks("false", "exit 2");
+  EXPECT_EQ(apart.status, 0) << apart.out << apart.err;
+  EXPECT_THAT(apart.out, HasSubstr("heed was built without MPI"));
+  const Outcome together = ranks("true", "shift 3; exec \"$@\"");  // --oversubscribe -np N
+  EXPECT_EQ(together.status, 0) << together.out << together.err;
+  EXPECT_THAT(together.out, HasSubstr("ranks: passed"));
 }
 
 TEST_F(GpuCheck, ThePageSaysWhatTheResultsHoldAndWhatTheyLack) {
-  if (no_python()) GTEST_SKIP() << "there is no python3";
   made_up_device();
   passed("tests", "tests", {{"testsuites", {{{"testsuite", {{{"result", "COMPLETED"}}}}}}}});
   passed("racecheck", "", {}, "heed of another day");
@@ -206,7 +230,6 @@ TEST_F(GpuCheck, ThePageSaysWhatTheResultsHoldAndWhatTheyLack) {
 }
 
 TEST_F(GpuCheck, FiguresOfASmallRunOrOfACpuStayOffThePage) {
-  if (no_python()) GTEST_SKIP() << "there is no python3";
   write("page.md", "<!-- gpu-check: missing -->\n<!-- end of gpu-check -->\n");
   for (const char* device : {R"({"name": "x", "driver": "1", "quick": "1"})", R"({"name": "x"})"}) {
     write("record.json",
@@ -220,7 +243,6 @@ TEST_F(GpuCheck, FiguresOfASmallRunOrOfACpuStayOffThePage) {
 // HEED_UPDATE_DOCS=1 writes the page's stretches from docs/gpu-check.json, which is there once a
 // GPU was measured.
 TEST_F(GpuCheck, PerformanceIsWhatTheRecordSays) {
-  if (no_python()) GTEST_SKIP() << "there is no python3";
   const char* what = std::getenv("HEED_UPDATE_DOCS") != nullptr ? "write" : "check";
   const Outcome outcome = tables({what, "--record", source_path("docs/gpu-check.json"), "--docs",
                                   source_path("docs/performance.md")});

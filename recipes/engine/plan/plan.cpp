@@ -162,6 +162,7 @@ MeshShape mesh_from_text(const std::string& text, int64_t ranks) {
                                                 {"pipeline", &mesh.pipeline},
                                                 {"sequence", &mesh.sequence},
                                                 {"tensor", &mesh.tensor}};
+  int64_t named = 1;
   for (size_t at = 0; at < text.size();) {
     const size_t end = std::min(text.find(',', at), text.size());
     const std::string part = text.substr(at, end - at);
@@ -178,6 +179,8 @@ MeshShape mesh_from_text(const std::string& text, int64_t ranks) {
       fail_request("--mesh: '{}' must be like {}=2", part, axis->first);
     }
     *axis->second = std::stoll(number);
+    named *= *axis->second;
+    if (named > kMostRanks) fail_request("--mesh: at most {} ranks are planned", kMostRanks);
     at = end + 1;
   }
   return fit_mesh(mesh, ranks_or_those_of(mesh, ranks), "--gpus");

@@ -16,6 +16,8 @@
 
 namespace heed::recipes {
 
+inline constexpr int64_t kMostRanks = 1000000;  ///< of a plan
+
 struct PlanRequest {
   int64_t ranks = 0;  ///< 0: as many as the axes of `mesh`, else of the recipe, name
   MachineDescription machine;
