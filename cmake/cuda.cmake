@@ -28,6 +28,9 @@ function(heed_add_cuda target)
   target_compile_features(heed_cuda PRIVATE cxx_std_20)
   target_include_directories(heed_cuda PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(heed_cuda PRIVATE fmt::fmt CUDA::cudart)
+  # cuBLASLt is opened by the first product (core/shared_library.h).
+  set_source_files_properties(kernels/cuda/library_cublaslt.cpp PROPERTIES COMPILE_DEFINITIONS
+                              HEED_CUDA_LIBRARIES="${CUDAToolkit_LIBRARY_DIR}")
   target_compile_options(heed_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow>)
   foreach(architecture ${HEED_CUDA_ARCHITECTURES})
     target_compile_options(heed_cuda PRIVATE
@@ -40,6 +43,6 @@ function(heed_add_cuda target)
                            "$<$<COMPILE_LANGUAGE:CUDA>:SHELL:-Werror=all-warnings>")
   endif()
   target_sources(${target} PRIVATE $<TARGET_OBJECTS:heed_cuda>)
-  target_link_libraries(${target} PRIVATE CUDA::cudart CUDA::cublasLt)
+  target_link_libraries(${target} PRIVATE CUDA::cudart ${CMAKE_DL_LIBS})
   set_source_files_properties(core/device_runtime.cpp PROPERTIES COMPILE_DEFINITIONS HEED_WITH_CUDA)
 endfunction()

@@ -1,7 +1,6 @@
 #include "distributed/nccl_communicator.h"
 
 #include <cuda_runtime_api.h>
-#include <nccl.h>
 
 #include <chrono>
 #include <cstring>
@@ -10,10 +9,9 @@
 #include <utility>
 #include <vector>
 
-#ifdef HEED_WITH_CUDA
 #include "core/cuda/stream.h"
-#endif
 #include "distributed/mpi_runtime.h"
+#include "distributed/nccl_library.h"
 #include "distributed/world.h"
 
 namespace heed {
@@ -87,21 +85,15 @@ std::shared_ptr<MpiRuntime> runtime_of(int size) { return size > 1 ? MpiRuntime:
 /// Aborts the communicator, so that no rank stays in it, and throws. NCCL says to every rank that
 /// something failed, and not where.
 [[noreturn]] void fail_nccl(const char* operation, ncclComm_t comm, ncclResult_t state) {
-  const std::string more = ncclGetLastError(comm);
-  if (comm != nullptr) ncclCommAbort(comm);
+  const std::string more = nccl().get_last_error(comm);
+  if (comm != nullptr) nccl().abort(comm);
   fail("{}: NCCL reports to rank {}, of itself or of another: {}{}", operation, launch().rank,
-       ncclGetErrorString(state), more.empty() ? "" : "; " + more);
+       nccl().get_error_string(state), more.empty() ? "" : "; " + more);
 }
 
 /// The streams on which tensors of the current device are computed: heed's own, and the legacy one
 /// of memory that others have filled. Heed's does not wait for the legacy one, nor it for heed's.
-std::vector<cudaStream_t> computing_streams() {
-#ifdef HEED_WITH_CUDA
-  return {cudaStreamLegacy, cuda::current_stream()};
-#else
-  return {cudaStreamLegacy};
-#endif
-}
+std::vector<cudaStream_t> computing_streams() { return {cudaStreamLegacy, cuda::current_stream()}; }
 
 /// A communicator of NCCL's, with its stream; all that is under way holds on to it.
 class Channel {
@@ -128,7 +120,7 @@ class Channel {
   /// error: its own, or that another rank is gone.
   void check(const char* operation) {
     ncclResult_t state = ncclSuccess;
-    ncclCommGetAsyncError(comm_, &state);
+    nccl().get_async_error(comm_, &state);
     if (state != ncclSuccess && state != ncclInProgress) give_up(operation, state);
   }
 
@@ -136,7 +128,7 @@ class Channel {
   void settle(ncclResult_t state, const char* operation) {
     Waiting waiting(runtime_.get(), operation);
     while (state == ncclInProgress) {
-      if (ncclCommGetAsyncError(comm_, &state) != ncclSuccess) break;
+      if (nccl().get_async_error(comm_, &state) != ncclSuccess) break;
       waiting.idle();
     }
     if (state != ncclSuccess) give_up(operation, state);
@@ -164,15 +156,15 @@ class Channel {
     constexpr auto kLongest = std::chrono::seconds(30);
     const auto end = std::chrono::steady_clock::now() + kLongest;
     Waiting waiting(runtime_.get(), "the end of a communicator");
-    ncclResult_t state = ncclCommFinalize(comm_);
+    ncclResult_t state = nccl().finalize(comm_);
     while (state == ncclInProgress && std::chrono::steady_clock::now() < end) {
-      if (ncclCommGetAsyncError(comm_, &state) != ncclSuccess) break;
+      if (nccl().get_async_error(comm_, &state) != ncclSuccess) break;
       waiting.idle();
     }
     if (state == ncclSuccess) {
-      ncclCommDestroy(comm_);
+      nccl().destroy(comm_);
     } else {
-      ncclCommAbort(comm_);
+      nccl().abort(comm_);
     }
   }
 
@@ -276,9 +268,9 @@ class NcclCommunicator final : public Communicator {
   /// Several messages at once.
   template <class Messages>
   static ncclResult_t together(Messages messages) {
-    ncclGroupStart();
+    nccl().group_start();
     const ncclResult_t code = messages();
-    const ncclResult_t end = ncclGroupEnd();
+    const ncclResult_t end = nccl().group_end();
     return code != ncclSuccess && code != ncclInProgress ? code : end;
   }
   ncclComm_t comm() const { return channel_->comm(); }
@@ -295,8 +287,8 @@ Work NcclCommunicator::begin_all_reduce(const Tensor& tensor, ReduceOp op) {
              tensor);
   count_sent(2 * tensor.bytes() * (size() - 1) / size());
   return start("all_reduce", {tensor}, tensor, [&] {
-    return ncclAllReduce(tensor.raw(), tensor.raw(), count_of(tensor), type_of(tensor), op_of(op),
-                         comm(), stream());
+    return nccl().all_reduce(tensor.raw(), tensor.raw(), count_of(tensor), type_of(tensor),
+                             op_of(op), comm(), stream());
   });
 }
 
@@ -305,8 +297,8 @@ Work NcclCommunicator::begin_all_gather(const Tensor& tensor, const Tensor& out)
   check_parts(tensor, out, "all_gather");
   count_sent(out.bytes() * (size() - 1) / size());
   return start("all_gather", {tensor, out}, out, [&] {
-    return ncclAllGather(tensor.raw(), out.raw(), count_of(tensor), type_of(tensor), comm(),
-                         stream());
+    return nccl().all_gather(tensor.raw(), out.raw(), count_of(tensor), type_of(tensor), comm(),
+                             stream());
   });
 }
 
@@ -315,8 +307,8 @@ Work NcclCommunicator::begin_reduce_scatter(const Tensor& tensor, const Tensor& 
   check_parts(out, tensor, "reduce_scatter");
   count_sent(tensor.bytes() * (size() - 1) / size());
   return start("reduce_scatter", {tensor, out}, out, [&] {
-    return ncclReduceScatter(tensor.raw(), out.raw(), count_of(out), type_of(out), ncclSum, comm(),
-                             stream());
+    return nccl().reduce_scatter(tensor.raw(), out.raw(), count_of(out), type_of(out), ncclSum,
+                                 comm(), stream());
   });
 }
 
@@ -326,8 +318,8 @@ Work NcclCommunicator::begin_broadcast(const Tensor& tensor, int root) {
   check_rank(root, "broadcast");
   if (rank() == root) count_sent(tensor.bytes());
   return start("broadcast", {tensor}, tensor, [&] {
-    return ncclBroadcast(tensor.raw(), tensor.raw(), count_of(tensor), type_of(tensor), root,
-                         comm(), stream());
+    return nccl().broadcast(tensor.raw(), tensor.raw(), count_of(tensor), type_of(tensor), root,
+                            comm(), stream());
   });
 }
 
@@ -346,11 +338,11 @@ Work NcclCommunicator::begin_all_to_all(const Tensor& tensor, const Tensor& out)
       ncclResult_t code = ncclSuccess;
       for (int r = 0; r < size() && code == ncclSuccess; ++r) {
         const size_t at = static_cast<size_t>(r) * bytes;
-        code = ncclSend(static_cast<std::byte*>(tensor.raw()) + at, part, type_of(tensor), r,
-                        comm(), stream());
+        code = nccl().send(static_cast<std::byte*>(tensor.raw()) + at, part, type_of(tensor), r,
+                           comm(), stream());
         if (code != ncclSuccess) break;
-        code = ncclRecv(static_cast<std::byte*>(out.raw()) + at, part, type_of(out), r, comm(),
-                        stream());
+        code = nccl().recv(static_cast<std::byte*>(out.raw()) + at, part, type_of(out), r, comm(),
+                           stream());
       }
       return code;
     });
@@ -363,7 +355,7 @@ Work NcclCommunicator::begin_send(const Tensor& tensor, int to, int tag) {
   check_rank(to, "send");
   count_sent(tensor.bytes());
   return start("send", {tensor}, Tensor(), [&] {
-    return ncclSend(tensor.raw(), count_of(tensor), type_of(tensor), to, comm(), stream());
+    return nccl().send(tensor.raw(), count_of(tensor), type_of(tensor), to, comm(), stream());
   });
 }
 
@@ -372,7 +364,7 @@ Work NcclCommunicator::begin_receive(const Tensor& tensor, int from, int tag) {
   check(tensor, "receive");
   check_rank(from, "receive");
   return start("receive", {tensor}, tensor, [&] {
-    return ncclRecv(tensor.raw(), count_of(tensor), type_of(tensor), from, comm(), stream());
+    return nccl().recv(tensor.raw(), count_of(tensor), type_of(tensor), from, comm(), stream());
   });
 }
 
@@ -387,11 +379,11 @@ Work NcclCommunicator::begin_ring_shift(const Tensor& tensor, const Tensor& out,
   count_sent(tensor.bytes());
   return start("ring_shift", {tensor, out}, out, [&] {
     return together([&] {
-      const ncclResult_t code = ncclSend(tensor.raw(), count_of(tensor), type_of(tensor),
-                                         around(rank() + step), comm(), stream());
+      const ncclResult_t code = nccl().send(tensor.raw(), count_of(tensor), type_of(tensor),
+                                            around(rank() + step), comm(), stream());
       if (code != ncclSuccess) return code;
-      return ncclRecv(out.raw(), count_of(out), type_of(out), around(rank() - step), comm(),
-                      stream());
+      return nccl().recv(out.raw(), count_of(out), type_of(out), around(rank() - step), comm(),
+                         stream());
     });
   });
 }
@@ -408,7 +400,7 @@ ncclComm_t made(ncclResult_t state, const ncclComm_t& comm, const char* what, in
   const std::shared_ptr<MpiRuntime> runtime = runtime_of(size);
   Waiting waiting(runtime.get(), what);
   while (state == ncclInProgress) {
-    if (ncclCommGetAsyncError(comm, &state) != ncclSuccess) break;
+    if (nccl().get_async_error(comm, &state) != ncclSuccess) break;
     waiting.idle();
   }
   if (state != ncclSuccess) fail_nccl(what, comm, state);
@@ -420,7 +412,7 @@ std::unique_ptr<Communicator> NcclCommunicator::split(int color, int key) {
   auto host = host_->split(color, key);
   ncclConfig_t config = without_waiting();
   ncclComm_t part = nullptr;
-  channel_->settle(ncclCommSplit(comm(), color, key, &part, &config), "split");
+  channel_->settle(nccl().split(comm(), color, key, &part, &config), "split");
   part = made(ncclInProgress, part, "split", size());
   const int own = host->rank(), count = host->size();
   return std::make_unique<NcclCommunicator>(
@@ -449,8 +441,8 @@ std::unique_ptr<Communicator> nccl_communicator(Communicator& host) {
   agree(host, [&] {
     device = nccl_device();
     check_cuda(cudaSetDevice(device), "nccl");
-    if (host.rank() == 0 && ncclGetUniqueId(&id) != ncclSuccess) {
-      fail("nccl: no id for the ranks to meet by: {}", ncclGetLastError(nullptr));
+    if (host.rank() == 0 && nccl().get_unique_id(&id) != ncclSuccess) {
+      fail("nccl: no id for the ranks to meet by: {}", nccl().get_last_error(nullptr));
     }
   });
   const Tensor bytes = Tensor::zeros({static_cast<int64_t>(sizeof id)}, DType::u8);
@@ -460,7 +452,7 @@ std::unique_ptr<Communicator> nccl_communicator(Communicator& host) {
 
   ncclConfig_t config = without_waiting();
   ncclComm_t comm = nullptr;
-  const ncclResult_t state = ncclCommInitRankConfig(&comm, host.size(), id, host.rank(), &config);
+  const ncclResult_t state = nccl().init_rank_config(&comm, host.size(), id, host.rank(), &config);
   comm = made(state, comm, "nccl", host.size());
   return std::make_unique<NcclCommunicator>(
       std::make_shared<Channel>(comm, device, host.rank(), host.size()),

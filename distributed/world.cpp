@@ -11,6 +11,9 @@
 #else
 #include <cstdio>
 #endif
+#ifdef HEED_WITH_NCCL
+#include "distributed/nccl_communicator.h"
+#endif
 
 namespace heed {
 namespace {
@@ -65,6 +68,22 @@ Communicator& world() {
 #endif
   }();
   return *all;
+}
+
+Communicator& world_on(Device device) {
+#ifdef HEED_WITH_NCCL
+  if (launch().size == 1 || device.is_cpu()) return world();
+  // Devices are dealt in turn, so a rank has its own where there are as many as ranks.
+  const bool own = device.index == launch().local_rank &&
+                   device_runtime(device, "device").device_count() >= launch().local_size;
+  static const bool all_own = world().all_reduce_number(own ? 1.0 : 0.0, ReduceOp::min) > 0.0;
+  if (!all_own) return world();
+  static const std::unique_ptr<Communicator> over_nccl = nccl_communicator(world());
+  return *over_nccl;
+#else
+  static_cast<void>(device);
+  return world();
+#endif
 }
 
 Device device_of_rank(const std::string& name) {

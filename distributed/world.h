@@ -22,6 +22,11 @@ const Launch& launch();
 /// first use. A RequestError where several ranks were started and heed was built without MPI.
 Communicator& world();
 
+/// world() for tensors on that device, as device_of_rank() chose it: over NCCL where this build has
+/// it and each rank of every machine has a device to itself, else world() itself, which passes them
+/// through the host. Every rank calls it.
+Communicator& world_on(Device device);
+
 /// The device that a rank works on: "cuda" is one of the host's for each rank in turn (several
 /// ranks share one where there are fewer), "cuda:1" that one for all, "cpu" itself.
 Device device_of_rank(const std::string& name);

@@ -58,6 +58,7 @@ namespace {
 struct CollectivesArguments {
   std::vector<std::string> sizes = {"4", "4K", "256K", "4M"};
   double seconds = 0.1;
+  std::string device = "cpu";
   bool json = false;
 };
 
@@ -122,7 +123,8 @@ double time_of(Communicator& ranks, int64_t calls, const std::function<void()>& 
   return ranks.all_reduce_number(own, ReduceOp::max) / static_cast<double>(calls);
 }
 
-Measurement measure(Communicator& ranks, const Kind& kind, int64_t bytes, double seconds) {
+Measurement measure(Communicator& ranks, Device device, const Kind& kind, int64_t bytes,
+                    double seconds) {
   // The size is that of the whole: of all ranks' parts where these differ.
   const int64_t n = ranks.size();
   const bool in_parts = kind.what == Collective::all_gather ||
@@ -134,8 +136,9 @@ Measurement measure(Communicator& ranks, const Kind& kind, int64_t bytes, double
   const bool scatters = kind.what == Collective::reduce_scatter;
   const Tensor tensor = Tensor::zeros({gathers ? part : whole});
   const Tensor out = Tensor::zeros({scatters ? part : whole});
+  const Tensor own_tensor = tensor.to(device), own_out = out.to(device);
 
-  const std::function<void()> own = [&] { ours(ranks, kind.what, tensor, out); };
+  const std::function<void()> own = [&] { ours(ranks, kind.what, own_tensor, own_out); };
   const std::function<void()> plain = [&] { plain_mpi(kind.what, tensor, out); };
   constexpr int kRounds = 7, kWarmUp = 3;
   time_of(ranks, kWarmUp, plain);
@@ -169,19 +172,21 @@ void bench_collectives(const CollectivesArguments& arguments) {
         "heed bench collectives measures what several ranks say to each other: start it as "
         "mpirun -np 4 heed bench collectives");
   }
-  Communicator& ranks = world();
   std::vector<int64_t> sizes;
-  agree(ranks, [&] {
+  Device device;
+  agree(world(), [&] {
+    device = device_of_rank(arguments.device);
     for (const std::string& text : arguments.sizes) sizes.push_back(size_from_text(text));
     std::sort(sizes.begin(), sizes.end());
   });
+  Communicator& ranks = world_on(device);
   const bool speaks = ranks.rank() == 0;
   Config results = Config::list();
   Table table({"operation", "size", "time", "algorithm", "bus", "MPI's time", "times MPI's"},
               {1, 2, 3, 4, 5, 6});
   for (const Kind& kind : kKinds) {
     for (const int64_t size : sizes) {
-      const Measurement m = measure(ranks, kind, size, arguments.seconds);
+      const Measurement m = measure(ranks, device, kind, size, arguments.seconds);
       results.append(to_config(m, ranks.size()));
       table.row({m.name, format_bytes(m.bytes), duration_text(m.seconds),
                  fmt::format("{:.3f} GB/s", m.algorithm_gb_s()),
@@ -195,12 +200,14 @@ void bench_collectives(const CollectivesArguments& arguments) {
     Config document = Config::map();
     document.set("ranks", static_cast<int64_t>(ranks.size()));
     document.set("communicator", ranks.name());
+    document.set("device", arguments.device);
     document.set("dtype", "f32");
     document.set("results", std::move(results));
     return print_json(document);
   }
-  fmt::print("{} ranks, {}, f32; bus bandwidth as nccl-tests defines it; ping_pong: one way\n\n{}",
-             ranks.size(), ranks.name(), table.to_string(0));
+  fmt::print(
+      "{} ranks, {}, {}, f32; bus bandwidth as nccl-tests defines it; ping_pong: one way\n\n{}",
+      ranks.size(), ranks.name(), arguments.device, table.to_string(0));
 }
 
 #else
@@ -222,13 +229,16 @@ void add_bench_collectives(CLI::App& bench) {
                                   "measures what ranks say to each other beside MPI's own calls");
   details(command,
           "Started by mpirun or srun. Each operation is timed in turn with the MPI call that does "
-          "the same, on f32 in host memory; of several rounds the median counts, of the ranks the "
-          "slowest. Times MPI's above 1: ours is slower.");
+          "the same on f32 in host memory; of several rounds the median counts, of the ranks the "
+          "slowest. Times MPI's above 1: ours is slower. On devices ours goes over NCCL where each "
+          "rank has one to itself, else through the host.");
   option(command, "--sizes", "SIZE ...", arguments->sizes,
          "bytes of an operation, of all ranks' parts: 4K 1M 64M (K, M, G are powers of 1024; each "
          "rank holds up to two tensors of that size)");
   option(command, "--seconds", "S", arguments->seconds, "time for each operation and size")
       ->check(CLI::Range(0.001, 3600.0));
+  option(command, "--device", "DEVICE", arguments->device,
+         "where our tensors are: cpu, cuda (one of the machine's for each rank in turn), cuda:0");
   command->add_flag("--json", arguments->json, "print one JSON document");
   examples(command, {{"mpirun -np 4 heed bench collectives", ""},
                      {"mpirun -np 2 heed bench collectives --sizes 4 1M 64M --json", ""}});

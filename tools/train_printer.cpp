@@ -12,10 +12,14 @@ namespace heed::tools {
 void TrainPrinter::on_start(const recipes::StartReport& start) {
   start_ = start;
   if (silent_) return;
-  progress_.line(fmt::format("{}: {} parameters, {} steps of {} {}, {} on {} {}", start.name,
+  const std::string place =
+      start.device == "cpu"
+          ? fmt::format("{} {}", start.threads, start.threads == 1 ? "thread" : "threads")
+          : start.device;
+  progress_.line(fmt::format("{}: {} parameters, {} steps of {} {}, {} on {}{}", start.name,
                              grouped(start.parameters), grouped(start.steps),
-                             grouped(start.items_per_step), start.item_name, start.precision,
-                             start.threads, start.threads == 1 ? "thread" : "threads"));
+                             grouped(start.items_per_step), start.item_name, start.precision, place,
+                             start.ranks.empty() ? "" : ", " + start.ranks));
   progress_.line("data  " + start.data);
   progress_.line("run   " + start.run_dir);
   if (!start.resumed_from.empty()) {

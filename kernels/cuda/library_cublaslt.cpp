@@ -7,11 +7,13 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <string>
 
 #include "core/cuda/check.h"
 #include "core/cuda/stream.h"
 #include "core/error.h"
 #include "core/op_call.h"
+#include "core/shared_library.h"
 #include "core/tensor.h"
 #include "kernels/cuda/provide.h"
 #include "kernels/matmul/device_product.h"
@@ -21,11 +23,43 @@ namespace {
 
 constexpr size_t kWorkspace = size_t{32} << 20;
 
+// What is called of the library, which the first product opens.
+struct Cublas {
+  SharedLibrary library{"libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR), HEED_CUDA_LIBRARIES};
+  decltype(&cublasLtGetStatusString) get_status_string = library.find("cublasLtGetStatusString");
+  decltype(&cublasLtCreate) create = library.find("cublasLtCreate");
+  decltype(&cublasLtMatmulDescCreate) matmul_desc_create = library.find("cublasLtMatmulDescCreate");
+  decltype(&cublasLtMatmulDescDestroy) matmul_desc_destroy =
+      library.find("cublasLtMatmulDescDestroy");
+  decltype(&cublasLtMatmulDescSetAttribute) matmul_desc_set_attribute =
+      library.find("cublasLtMatmulDescSetAttribute");
+  decltype(&cublasLtMatrixLayoutCreate) matrix_layout_create =
+      library.find("cublasLtMatrixLayoutCreate");
+  decltype(&cublasLtMatrixLayoutDestroy) matrix_layout_destroy =
+      library.find("cublasLtMatrixLayoutDestroy");
+  decltype(&cublasLtMatrixLayoutSetAttribute) matrix_layout_set_attribute =
+      library.find("cublasLtMatrixLayoutSetAttribute");
+  decltype(&cublasLtMatmulPreferenceCreate) matmul_preference_create =
+      library.find("cublasLtMatmulPreferenceCreate");
+  decltype(&cublasLtMatmulPreferenceDestroy) matmul_preference_destroy =
+      library.find("cublasLtMatmulPreferenceDestroy");
+  decltype(&cublasLtMatmulPreferenceSetAttribute) matmul_preference_set_attribute =
+      library.find("cublasLtMatmulPreferenceSetAttribute");
+  decltype(&cublasLtMatmulAlgoGetHeuristic) matmul_algo_get_heuristic =
+      library.find("cublasLtMatmulAlgoGetHeuristic");
+  decltype(&cublasLtMatmul) matmul = library.find("cublasLtMatmul");
+};
+
+const Cublas& cublas() {
+  static const auto* opened = new Cublas;
+  return *opened;
+}
+
 void check(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
   const OpCall* call = OpCall::current();
   fail("{}: {}: {}", call == nullptr ? "cublas" : call->to_string(), what,
-       cublasLtGetStatusString(status));
+       cublas().get_status_string(status));
 }
 
 cudaDataType_t type_of(DType dtype) {
@@ -36,15 +70,15 @@ cudaDataType_t type_of(DType dtype) {
 // Descriptors that destroy themselves.
 struct Operation {
   Operation(cublasComputeType_t compute, cudaDataType_t scale) {
-    check(cublasLtMatmulDescCreate(&descriptor, compute, scale), "describe a product");
+    check(cublas().matmul_desc_create(&descriptor, compute, scale), "describe a product");
   }
-  ~Operation() { cublasLtMatmulDescDestroy(descriptor); }
+  ~Operation() { cublas().matmul_desc_destroy(descriptor); }
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;
 
   template <class T>
   void set(cublasLtMatmulDescAttributes_t attribute, const T& value) {
-    check(cublasLtMatmulDescSetAttribute(descriptor, attribute, &value, sizeof value),
+    check(cublas().matmul_desc_set_attribute(descriptor, attribute, &value, sizeof value),
           "describe a product");
   }
   cublasLtMatmulDesc_t descriptor = nullptr;
@@ -52,18 +86,18 @@ struct Operation {
 
 struct Layout {
   Layout(DType dtype, int64_t rows, int64_t columns, int64_t ld, int64_t batch, int64_t stride) {
-    check(cublasLtMatrixLayoutCreate(&descriptor, type_of(dtype), static_cast<uint64_t>(rows),
-                                     static_cast<uint64_t>(columns), ld),
+    check(cublas().matrix_layout_create(&descriptor, type_of(dtype), static_cast<uint64_t>(rows),
+                                        static_cast<uint64_t>(columns), ld),
           "describe a matrix");
     const auto count = static_cast<int32_t>(batch);
-    check(cublasLtMatrixLayoutSetAttribute(descriptor, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count,
-                                           sizeof count),
+    check(cublas().matrix_layout_set_attribute(descriptor, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT,
+                                               &count, sizeof count),
           "describe a matrix");
-    check(cublasLtMatrixLayoutSetAttribute(descriptor, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
-                                           &stride, sizeof stride),
+    check(cublas().matrix_layout_set_attribute(
+              descriptor, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride),
           "describe a matrix");
   }
-  ~Layout() { cublasLtMatrixLayoutDestroy(descriptor); }
+  ~Layout() { cublas().matrix_layout_destroy(descriptor); }
   Layout(const Layout&) = delete;
   Layout& operator=(const Layout&) = delete;
   cublasLtMatrixLayout_t descriptor = nullptr;
@@ -75,7 +109,7 @@ cublasLtHandle_t handle(int device) {
   static auto* handles = new std::map<int, cublasLtHandle_t>;
   const std::lock_guard lock(mutex);
   cublasLtHandle_t& found = (*handles)[device];
-  if (found == nullptr) check(cublasLtCreate(&found), "start cuBLAS");
+  if (found == nullptr) check(cublas().create(&found), "start cuBLAS");
   return found;
 }
 
@@ -113,13 +147,13 @@ Key key_of(const DeviceProduct& p, int device, const std::array<uint32_t, 3>& al
           aligned[2]};
 }
 
-std::optional<cublasLtMatmulAlgo_t> choose(cublasLtHandle_t cublas, const Operation& operation,
+std::optional<cublasLtMatmulAlgo_t> choose(cublasLtHandle_t context, const Operation& operation,
                                            const Layout& b, const Layout& a, const Layout& c,
                                            const std::array<uint32_t, 3>& aligned) {
   cublasLtMatmulPreference_t preference = nullptr;
-  check(cublasLtMatmulPreferenceCreate(&preference), "choose a kernel");
+  check(cublas().matmul_preference_create(&preference), "choose a kernel");
   const auto set = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
-    check(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof value),
+    check(cublas().matmul_preference_set_attribute(preference, attribute, &value, sizeof value),
           "choose a kernel");
   };
   set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{kWorkspace});
@@ -129,10 +163,10 @@ std::optional<cublasLtMatmulAlgo_t> choose(cublasLtHandle_t cublas, const Operat
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, aligned[2]);
   cublasLtMatmulHeuristicResult_t result{};
   int found = 0;
-  const cublasStatus_t status =
-      cublasLtMatmulAlgoGetHeuristic(cublas, operation.descriptor, b.descriptor, a.descriptor,
-                                     c.descriptor, c.descriptor, preference, 1, &result, &found);
-  cublasLtMatmulPreferenceDestroy(preference);
+  const cublasStatus_t status = cublas().matmul_algo_get_heuristic(
+      context, operation.descriptor, b.descriptor, a.descriptor, c.descriptor, c.descriptor,
+      preference, 1, &result, &found);
+  cublas().matmul_preference_destroy(preference);
   if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && found == 0)) {
     return std::nullopt;
   }
@@ -200,10 +234,11 @@ bool run(const DeviceProduct& p) {
   const float one32 = 1, beta32 = p.accumulate ? 1 : 0;
   const void* alpha = f64 ? static_cast<const void*>(&one64) : &one32;
   const void* beta = f64 ? static_cast<const void*>(&beta64) : &beta32;
-  check(cublasLtMatmul(handle(device), operation.descriptor, alpha, p.b_data, b.descriptor,
-                       p.a_data, a.descriptor, beta, p.c_data, c.descriptor, p.c_data, c.descriptor,
-                       &*algorithm, workspace.raw(), kWorkspace, heed::cuda::current_stream()),
-        "product");
+  check(
+      cublas().matmul(handle(device), operation.descriptor, alpha, p.b_data, b.descriptor, p.a_data,
+                      a.descriptor, beta, p.c_data, c.descriptor, p.c_data, c.descriptor,
+                      &*algorithm, workspace.raw(), kWorkspace, heed::cuda::current_stream()),
+      "product");
   return true;
 }
 

@@ -20,6 +20,7 @@ struct StartReport {
   std::string device;
   std::string precision;
   int threads = 0;
+  std::string ranks;            ///< "2 ranks over mpi"; empty for one
   std::string metric = "loss";  ///< tells the best evaluation
   bool lower_is_better = true;  ///< of that metric
   bool generates = false;       ///< `heed generate` works on its checkpoints

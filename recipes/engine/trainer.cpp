@@ -78,7 +78,7 @@ class Trainer {
     return state_.step == recipe_.train.steps || (every > 0 && state_.step % every == 0);
   }
 
-  Communicator& world_;
+  Communicator& world_;  ///< for what is in the host's memory
   MeshShape shape_;
   Device device_;  ///< this rank's
   std::unique_ptr<Mesh> mesh_;
@@ -202,6 +202,8 @@ void Trainer::report_start() {
   report.device = recipe_.device;
   report.precision = recipe_.train.precision;
   report.threads = thread_count();
+  if (world_.size() > 1)
+    report.ranks = fmt::format("{} ranks over {}", world_.size(), mesh_->world().name());
   report.metric = task_->best_metric();
   report.lower_is_better = task_->lower_is_better();
   report.generates = task_->samples() != Task::Samples::none;
@@ -377,7 +379,7 @@ EndReport Trainer::run() {
     if (is_first()) check_folder();
     fit();
   });
-  mesh_ = std::make_unique<Mesh>(world_, shape_);
+  mesh_ = std::make_unique<Mesh>(request_.ranks != nullptr ? world_ : world_on(device_), shape_);
   if (recipe_.parallel.sync_batch_norm) {
     statistics_ = mesh_->data().split(0, mesh_->data().rank());
   }
