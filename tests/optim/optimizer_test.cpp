@@ -22,6 +22,7 @@ struct Rule {
   const char* name;
   OptimizerOptions options;
 };
+void PrintTo(const Rule& rule, std::ostream* out) { *out << rule.name; }
 
 NamedTensors parameters(DType dtype) {
   NamedTensors result = {{"fc.weight", testing::normal({5, 7}, "w", dtype)},
@@ -62,13 +63,14 @@ struct Reference {
 class UpdateRule : public ::testing::TestWithParam<Rule> {};
 INSTANTIATE_TEST_SUITE_P(
     All, UpdateRule,
-    ::testing::Values(Rule{"adamw", {.type = "adamw", .weight_decay = 0.1}},
-                      Rule{"adamw_betas", {.betas = {0.5, 0.9}, .eps = 1e-4, .decay_1d = true}},
-                      Rule{"adam", {.type = "adam", .weight_decay = 0.1}},
-                      Rule{"sgd", {.type = "sgd", .weight_decay = 0.1}},
-                      Rule{"momentum", {.type = "sgd", .weight_decay = 0.1, .momentum = 0.9}},
-                      Rule{"nesterov",
-                           {.type = "sgd", .weight_decay = 0, .momentum = 0.9, .nesterov = true}}),
+    ::testing::Values(
+        Rule{"adamw", {.type = "adamw", .weight_decay = 0.1}},
+        Rule{"adamw_betas",
+             {.betas = {0.5, 0.9}, .eps = 1e-4, .weight_decay = 0.01, .decay_1d = true}},
+        Rule{"adam", {.type = "adam", .weight_decay = 0.1}},
+        Rule{"sgd", {.type = "sgd", .weight_decay = 0.1}},
+        Rule{"momentum", {.type = "sgd", .weight_decay = 0.1, .momentum = 0.9}},
+        Rule{"nesterov", {.type = "sgd", .weight_decay = 0, .momentum = 0.9, .nesterov = true}}),
     [](const auto& rule) { return rule.param.name; });
 
 TEST_P(UpdateRule, EqualsTheFormulaOverSeveralSteps) {
