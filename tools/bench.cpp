@@ -21,6 +21,7 @@
 #include "tools/attention_bench.h"
 #include "tools/collectives_bench.h"
 #include "tools/command.h"
+#include "tools/decode_bench.h"
 #include "tools/device_bench.h"
 #include "tools/device_timing.h"
 #include "tools/mechanism_bench.h"
@@ -243,6 +244,7 @@ void add_bench(CLI::App& heed) {
        {"mpirun -np 2 heed bench step recipes/base/shakespeare-char.yaml parallel.sequence=2",
         ""}});
   command->callback([arguments] { bench_step(*arguments); });
+  add_bench_decode(*bench);
   add_bench_attention(*bench);
   add_bench_mechanism(*bench);
   add_bench_collectives(*bench);

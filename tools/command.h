@@ -70,6 +70,7 @@ void add_plan(CLI::App& heed);
 void add_probe(CLI::App& heed);
 void add_report(CLI::App& heed);
 void add_reproduce(CLI::App& heed);
+void add_compare(CLI::App& heed);
 void add_bench(CLI::App& heed);
 void add_list(CLI::App& heed);
 void add_schema(CLI::App& heed);

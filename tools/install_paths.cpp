@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "core/error.h"
+
 namespace heed::tools {
 namespace fs = std::filesystem;
 
@@ -18,16 +20,22 @@ std::string recipes_folder() {
 
 namespace {
 
-/// The YAML files below the recipes' folder that are claims, or that are not, sorted.
-std::vector<std::string> yaml_files(bool claims) {
+/// What a YAML file in a recipes' folder is, by its name.
+enum class Kind { recipe, claim, comparison };
+Kind kind_of(const fs::path& file) {
+  if (file.filename() == "claim.yaml") return Kind::claim;
+  return file.filename() == "compare.yaml" ? Kind::comparison : Kind::recipe;
+}
+
+/// The YAML files of a kind below the recipes' folder, sorted.
+std::vector<std::string> yaml_files(Kind kind) {
   std::vector<std::string> files;
   const std::string root = recipes_folder();
   if (root.empty()) return files;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root)) {
     // Recipes lie in folders; beside these lies the list of papers.
     if (entry.is_regular_file() && entry.path().extension() == ".yaml" &&
-        entry.path().parent_path() != fs::path(root) &&
-        (entry.path().filename() == "claim.yaml") == claims) {
+        entry.path().parent_path() != fs::path(root) && kind_of(entry.path()) == kind) {
       files.push_back(entry.path().string());
     }
   }
@@ -37,12 +45,29 @@ std::vector<std::string> yaml_files(bool claims) {
 
 }  // namespace
 
-std::vector<std::string> recipe_files() { return yaml_files(false); }
+std::vector<std::string> recipe_files() { return yaml_files(Kind::recipe); }
 
-std::vector<std::string> claim_files() { return yaml_files(true); }
+std::vector<std::string> claim_files() { return yaml_files(Kind::claim); }
 
-std::string claim_slug(const std::string& claim_file) {
-  return fs::path(claim_file).parent_path().filename().string();
+std::vector<std::string> comparison_files() { return yaml_files(Kind::comparison); }
+
+std::string slug_of(const std::string& file) {
+  return fs::path(file).parent_path().filename().string();
+}
+
+std::string find_in_recipes(const std::string& given, const std::string& name,
+                            const std::vector<std::string>& files, const std::string& what) {
+  for (const fs::path& path :
+       {fs::path(given), fs::path(given) / name, fs::path(recipes_folder()) / given / name}) {
+    if (fs::is_regular_file(path)) return path.string();
+  }
+  std::vector<std::string> names;
+  for (const std::string& file : files) {
+    names.push_back(slug_of(file));
+    if (names.back() == given) return file;
+  }
+  fail_request("there is no {} '{}'{}; `heed list {}s` shows them", what, given,
+               did_you_mean(given, names), what);
 }
 
 }  // namespace heed::tools

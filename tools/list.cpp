@@ -9,6 +9,7 @@
 #include "nn/attention/registry.h"
 #include "nn/registry.h"
 #include "recipes/engine/claim.h"
+#include "recipes/engine/comparison.h"
 #include "recipes/engine/papers.h"
 #include "recipes/engine/recipe_tree.h"
 #include "recipes/engine/task.h"
@@ -92,6 +93,15 @@ std::vector<Item> claims() {
   return items;
 }
 
+std::vector<Item> comparisons() {
+  std::vector<Item> items;
+  for (const std::string& file : comparison_files()) {
+    const recipes::Comparison comparison = recipes::load_comparison(file);
+    items.push_back({comparison.slug, comparison.title, {}});
+  }
+  return items;
+}
+
 Config to_config(const std::vector<std::string>& texts) {
   return Config(Config::List(texts.begin(), texts.end()));
 }
@@ -130,6 +140,7 @@ const std::vector<Kind>& kinds() {
   static const std::vector<Kind> all = {
       {"papers", "papers that heed is for, and how far each has come", papers},
       {"claims", "experiments that `heed reproduce NAME` runs", claims},
+      {"comparisons", "settings side by side, by `heed compare NAME`", comparisons},
       {"models", "what a recipe's `model: {type: NAME}` can be", [] { return modules("model"); }},
       {"attentions", "what a model's `attention: {type: NAME}` can be", attentions},
       {"poolings", "what a model's `pool: {type: NAME}` can be", [] { return modules("pooling"); }},
@@ -214,7 +225,8 @@ void add_list(CLI::App& heed) {
       add_command(heed, "list", "shows the models, layers, datasets, tasks and recipes there are",
                   "what there is");
   positional(command, "KIND", arguments->kind,
-             "papers, claims, models, attentions, poolings, layers, losses, datasets, tasks or "
+             "papers, claims, comparisons, models, attentions, poolings, layers, losses, datasets, "
+             "tasks or "
              "recipes; all in short when left out");
   command->add_flag("--json", arguments->json, "print one JSON document");
   examples(command, {{"heed list", ""}, {"heed list layers", ""}});

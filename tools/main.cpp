@@ -129,6 +129,7 @@ int run(int argc, char** argv) {
   add_import(heed);
   add_report(heed);
   add_reproduce(heed);
+  add_compare(heed);
   add_describe(heed);
   add_plan(heed);
   add_list(heed);

@@ -37,7 +37,8 @@ void add_report(CLI::App& heed) {
   details(command,
           "The page holds its plots, samples and recipes and needs no network. A run that was "
           "stopped or still goes on is shown as far as it got.");
-  positional(command, "RUN", arguments->runs, "folders of runs")->required();
+  positional(command, "RUN", arguments->runs, "folders of runs, or one of `heed compare`")
+      ->required();
   option(command, "--out", "FILE", arguments->out,
          "the page [default: RUN/report.html; report.html for several runs]", false);
   examples(command, {{"heed report runs/quickstart", ""},

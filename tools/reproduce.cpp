@@ -2,23 +2,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <memory>
-#include <thread>
 
 #include "core/config.h"
 #include "core/files.h"
 #include "core/readable.h"
-#include "recipes/engine/child_process.h"
 #include "recipes/engine/claim_runner.h"
 #include "recipes/engine/report/claim_page.h"
 #include "tools/command.h"
 #include "tools/install_paths.h"
-#include "tools/metrics.h"
-#include "tools/progress.h"
 #include "tools/revision.h"
-#include "tools/temporary_folder.h"
+#include "tools/runs_printer.h"
 #include "tools/text.h"
 #include "tools/train_printer.h"
 
@@ -38,74 +33,19 @@ struct ReproduceArguments {
   bool json = false;
 };
 
-/// A claim by its name, or by the path of its file or folder.
-std::string find_claim(const std::string& slug) {
-  for (const fs::path& path : {fs::path(slug), fs::path(slug) / "claim.yaml",
-                               fs::path(recipes_folder()) / slug / "claim.yaml"}) {
-    if (fs::is_regular_file(path)) return path.string();
-  }
-  std::vector<std::string> names;
-  for (const std::string& file : claim_files()) {
-    names.push_back(claim_slug(file));
-    if (names.back() == slug) return file;
-  }
-  fail_request("reproduce: there is no claim '{}'{}; `heed list claims` shows them", slug,
-               did_you_mean(slug, names));
-}
-
-std::string value_text(const recipes::ClaimPlan& plan, const recipes::ClaimRunResult& result) {
-  std::string text = plan.claim.metric.name;
-  for (const recipes::ClaimPoint& point : plan.points) {
-    text += fmt::format("  {} {}", point.name,
-                        number_text(result.value(plan.claim.metric.name, point.name)));
-  }
-  return text;
-}
-
-class ReproducePrinter : public recipes::ClaimObserver {
+class ReproducePrinter : public RunsPrinter {
  public:
-  explicit ReproducePrinter(bool silent) : silent_(silent), progress_(stdout) {}
+  using RunsPrinter::RunsPrinter;
 
-  void on_start(const recipes::ClaimPlan& plan, int64_t finished) override {
-    plan_ = plan;
-    if (silent_) return;
+ private:
+  void introduce(const recipes::ClaimPlan& plan) override {
     progress_.line(fmt::format("{} ({}): {}", plan.claim.slug, plan.size, plan.claim.title));
     progress_.line(
         fmt::format("claim  {}, sha256 {}", plan.claim.file, plan.claim.sha256.substr(0, 16)));
     progress_.line(fmt::format("runs   {}: {} arms, {} {} each, in {}", plan.runs.size(),
                                plan.claim.arms.size(), plan.seeds,
                                plan.seeds == 1 ? "seed" : "seeds", plan.out));
-    if (finished > 0) progress_.line(fmt::format("going on: {} are finished", finished));
   }
-
-  void on_progress(const recipes::ClaimProgress& progress) override {
-    if (silent_) return;
-    std::string text = fmt::format("{} of {} runs", progress.finished, progress.runs);
-    if (progress.failed > 0) text += fmt::format(", {} failed", progress.failed);
-    for (const std::string& run : progress.current) text += "  " + run;
-    progress_.update("steps", progress.steps_done, progress.steps, text);
-  }
-
-  void on_run(const recipes::ClaimRunOutcome& outcome, bool found) override {
-    if (silent_) return;
-    if (!outcome.result) {
-      progress_.line(fmt::format("failed {}: {}", outcome.run.label(), outcome.error));
-      return;
-    }
-    progress_.line(fmt::format("{}  {:<16}  {}  ({})", found ? "found" : "done ",
-                               outcome.run.label(), value_text(plan_, *outcome.result),
-                               duration_text(outcome.result->seconds)));
-  }
-
-  void on_warning(const std::string& message) override {
-    progress_.clear();
-    print_warning(message);
-  }
-
- private:
-  bool silent_;
-  Progress progress_;
-  recipes::ClaimPlan plan_;
 };
 
 std::string arms_table(const recipes::ClaimResult& result) {
@@ -143,26 +83,6 @@ void print_result(const recipes::ClaimResult& result, const std::string& page) {
                  ? " (smoke size: shows that the experiment runs, nothing about the paper)"
                  : "",
              page);
-}
-
-/// What `heed bench` with these arguments prints as numbers.
-recipes::Metrics bench_metrics(const std::vector<std::string>& arguments) {
-  const TemporaryFolder folder;
-  std::vector<std::string> command = {fs::read_symlink("/proc/self/exe").string(), "bench"};
-  command.insert(command.end(), arguments.begin(), arguments.end());
-  command.push_back("--json");
-  const std::string output = folder.file("output");
-  recipes::ChildProcess process(command, {}, output);
-  while (!process.ended()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  const std::string text = read_file(output);
-  HEED_CHECK(process.status() == 0, "bench {} ended with status {}: {}", fmt::join(arguments, " "),
-             process.status(), text);
-  recipes::Metrics metrics;
-  const Config document = parse_json(text, "bench");
-  for (const auto& [key, value] : document.as_map()) {
-    if (value.is_number() || value.is_integer()) metrics.emplace_back(key, value.as_number());
-  }
-  return metrics;
 }
 
 /// The command that gives these results again, without places of this machine; with the jobs that
@@ -207,7 +127,8 @@ void reproduce(const ReproduceArguments& arguments) {
   if (arguments.jobs < 0 || arguments.seeds < 0) {
     fail_request("reproduce: --jobs and --seeds need numbers above 0");
   }
-  const recipes::Claim claim = recipes::load_claim(find_claim(arguments.slug));
+  const recipes::Claim claim =
+      recipes::load_claim(find_in_recipes(arguments.slug, "claim.yaml", claim_files(), "claim"));
   recipes::ClaimPlan plan =
       recipes::plan_claim(claim, arguments.size, arguments.out, arguments.seeds);
   plan.bench = bench_metrics;

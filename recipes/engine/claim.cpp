@@ -5,62 +5,13 @@
 
 #include "core/checksum.h"
 #include "core/files.h"
+#include "recipes/engine/named_items.h"
 #include "recipes/engine/recipe.h"
 
 namespace heed::recipes {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_folder_name(const std::string& name) {
-  return !name.empty() && name != "." && name != ".." &&
-         std::all_of(name.begin(), name.end(), [](unsigned char c) {
-           return std::isalnum(c) || c == '-' || c == '_' || c == '.';
-         });
-}
-
-template <class T>
-std::vector<std::string> names_of(const std::vector<T>& items) {
-  std::vector<std::string> names;
-  for (const T& item : items) names.push_back(item.name);
-  return names;
-}
-
-/// The place of list[index].key in the claim's tree, or the nearest place above it.
-SourceLocation place(const Config& tree, const char* list, size_t index, const char* key) {
-  const Config* items = tree.find(list);
-  if (items == nullptr || !items->is_list() || index >= items->as_list().size()) {
-    return items == nullptr ? tree.where() : items->where();
-  }
-  const Config& item = items->as_list()[index];
-  const Config* value = item.find(key);
-  return value == nullptr ? item.where() : value->where();
-}
-
-template <class T>
-void check_names(const Config& tree, const char* list, const std::vector<T>& items) {
-  const std::vector<std::string> names = names_of(items);
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (!is_folder_name(names[i])) {
-      fail_request(place(tree, list, i, "name"),
-                   fmt::format("'{}': a name is made of letters, digits, '-', '_' and '.', got "
-                               "'{}'",
-                               list, names[i]));
-    }
-    if (std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(i), names[i]) !=
-        names.begin() + static_cast<std::ptrdiff_t>(i)) {
-      fail_request(place(tree, list, i, "name"),
-                   fmt::format("'{}': the name '{}' is used twice", list, names[i]));
-    }
-  }
-}
-
-void check_known(const std::string& name, const std::vector<std::string>& known,
-                 const SourceLocation& where, const char* what) {
-  if (std::find(known.begin(), known.end(), name) != known.end()) return;
-  fail_request(where, fmt::format("there is no {} '{}'{}; known: {}", what, name,
-                                  did_you_mean(name, known), fmt::join(known, ", ")));
-}
 
 void check_relation(const Claim& claim, const Config& tree, size_t index,
                     const std::vector<std::string>& points) {
@@ -225,6 +176,7 @@ const ClaimSize& Claim::size(const std::string& name) const {
 
 std::vector<std::string> Claim::metrics_of(const std::string& arm) const {
   std::vector<std::string> names = {metric.name};
+  names.insert(names.end(), more_metrics.begin(), more_metrics.end());
   for (const ClaimRelation& relation : relations) {
     const bool asked = relation.method == arm || relation.baseline == arm;
     const bool known = std::find(names.begin(), names.end(), relation.metric) != names.end();

@@ -97,16 +97,18 @@ struct Claim {
   ClaimSizes sizes;
   void options(Options& o);
 
-  std::string file;    ///< that it was read from
-  std::string slug;    ///< the name of the file's folder
-  std::string sha256;  ///< of the file's bytes
+  std::string file;                            ///< that it was read from
+  std::string slug;                            ///< the name of the file's folder
+  std::string sha256;                          ///< of the file's bytes
+  std::vector<std::string> more_metrics = {};  ///< that every arm must have; not of the file
 
   const ClaimArm& arm(const std::string& name) const;
   /// The points of a size: its own, or the claim's; one named "trained" that changes nothing when
   /// there are none.
   std::vector<ClaimPoint> points_of(const std::string& size) const;
   const ClaimSize& size(const std::string& name) const;
-  /// The metrics that an arm must have: the claim's, then those that relations with it ask for.
+  /// The metrics that an arm must have: the claim's and more_metrics, then those that relations
+  /// with it ask for.
   std::vector<std::string> metrics_of(const std::string& arm) const;
 };
 

@@ -60,6 +60,7 @@ Description describe(const Recipe& recipe) {
   const auto optimizer = optim::make_optimizer(recipe.optimizer, nn::trained_tensors(module));
   d.optimizer_bytes = optimizer->state_bytes();
   if (recipe.train.ema > 0.0) d.ema_bytes = d.gradient_bytes;
+  module.initialise(static_cast<uint64_t>(recipe.seed));  // numbers that a forward pass can take
   d.activation_bytes = task->activation_bytes();
   return d;
 }

@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include "recipes/engine/report/chart.h"
+#include "recipes/engine/report/comparison_page.h"
 #include "recipes/engine/report/page.h"
 
 namespace heed::recipes {
 
 std::string report_page(const std::vector<std::string>& run_folders) {
   if (run_folders.empty()) fail_request("report: no run was given");
+  if (run_folders.size() == 1 && has_comparison(run_folders[0]))
+    return comparison_page_of(run_folders[0]);
   std::vector<RunData> runs;
   for (const std::string& folder : run_folders) runs.push_back(read_run(folder));
   label_runs(runs);

@@ -251,6 +251,7 @@ PlannedModel planned_model(const Recipe& given) {
   if (!task) task = make_task(recipe, TaskUse::train);
   model.item = task->item_name();
   model.resizable = false;
+  task->module().initialise(static_cast<uint64_t>(recipe.seed));
   model.measured_bytes = static_cast<double>(task->activation_bytes()) / rows;
   model.flops_of_row =
       task->flops_per_step() / (3.0 * rows * static_cast<double>(recipe.train.accumulation));

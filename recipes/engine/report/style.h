@@ -68,6 +68,12 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 td.best { font-weight: 600; color: var(--good); }
 td .swatch { display: inline-block; width: 10px; height: 10px; border-radius: 50%;
   background: var(--stroke); margin-right: 8px; }
+.compare th.test { text-align: center; color: var(--ink); font-size: 13.5px; }
+.meter { height: 3px; border-radius: 2px; background: var(--rule); margin-top: 3px; }
+.meter i { display: block; height: 3px; border-radius: 2px; background: var(--c0);
+  margin-left: auto; }
+td.best .meter i { background: var(--good); }
+td code { font: 12.5px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: normal; }
 .bars td { border: 0; padding-top: 5px; padding-bottom: 5px; }
 .bars td:nth-child(2) { width: 100%; }
 .bars td:last-child { padding-right: 0; }
