@@ -106,8 +106,8 @@ class Task {
   // Description.
   /// Floating-point operations of one training step (forward and backward, all micro-batches).
   virtual double flops_per_step() = 0;
-  /// Estimate of the activations kept for the backward pass of one micro-batch, in bytes, by forward
-  /// passes of the model, which must be initialised.
+  /// Estimate of the activations kept for the backward pass of one micro-batch, in bytes, by
+  /// forward passes of the model, which must be initialised.
   virtual int64_t activation_bytes() = 0;
 };
 
