@@ -57,6 +57,23 @@ class Selective(Attention):
         return self.out(y.transpose(1, 2).flatten(2))
 
 
+class AveragedQuery(Attention):
+    """arXiv 2311.01056: queries averaged over the last `window` tokens, of those that there are."""
+
+    def __init__(self, dim, heads, window=3):
+        super().__init__(dim, heads)
+        self.window = window
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        some = torch.arange(1, x.shape[1] + 1).clamp(max=self.window)[:, None]
+        sums = self.window * F.avg_pool1d(F.pad(q.transpose(1, 2), (self.window - 1, 0)), self.window, 1)
+        q = sums.transpose(1, 2) / some
+        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out(y.transpose(1, 2).flatten(2))
+
+
 def power_mask(tokens, block, window=5, sinks=1):
     blocks = torch.arange(tokens) // block
     far = blocks[:, None] - blocks
@@ -72,6 +89,7 @@ def cases():
     for batch, tokens in ((4, 512), (1, 2048)):
         shape = {"batch": batch, "tokens": tokens, "dim": 256, "heads": 4}
         yield "selective", "{type: selective}", shape, Selective(256, 4)
+        yield "averaged_query", "{type: averaged_query}", shape, AveragedQuery(256, 4)
 
 
 def heed_times(command, slot, shape, seconds):
