@@ -5,9 +5,11 @@
 #include <cstdlib>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <span>
 #include <utility>
 
+#include "distributed/mpi_reduction.h"
 #include "distributed/mpi_runtime.h"
 #include "distributed/world.h"
 #include "kernels/optim/lists.h"
@@ -110,6 +112,38 @@ class MpiWork final : public Work::State {
   bool beside_ = false;
 };
 
+/// A reduction by messages.
+class ReductionWork final : public Work::State {
+ public:
+  ReductionWork(const char* operation, std::shared_ptr<MpiReduction> reduction,
+                std::function<void()> finish)
+      : operation_(operation), reduction_(std::move(reduction)), finish_(std::move(finish)) {}
+  ~ReductionWork() override {
+    if (beside_) runtime_->end_beside();
+  }
+
+  void go_on_beside() override {
+    if (!std::exchange(beside_, true)) runtime_->begin_beside(reduction_);
+  }
+  bool test() override {
+    if (finish_ != nullptr && reduction_->advance()) std::exchange(finish_, nullptr)();
+    return finish_ == nullptr;
+  }
+  void wait() override {
+    if (test()) return;
+    runtime_->begin_wait(operation_);
+    for (int round = 0; !test(); ++round) runtime_->idle(round);
+    runtime_->end_wait();
+  }
+
+ private:
+  std::shared_ptr<MpiRuntime> runtime_ = MpiRuntime::get();
+  const char* operation_;
+  std::shared_ptr<MpiReduction> reduction_;
+  std::function<void()> finish_;
+  bool beside_ = false;
+};
+
 class MpiCommunicator final : public Communicator {
  public:
   MpiCommunicator(MPI_Comm comm, bool owned) : comm_(comm), owned_(owned) {
@@ -144,6 +178,9 @@ class MpiCommunicator final : public Communicator {
   }
   /// Of the parts that ranks exchange; checks that `whole` is `size()` times `part`.
   int part_count(const Tensor& part, const Tensor& whole, const char* operation) const;
+  /// A reduction by messages, where the tensor is large; else nothing.
+  std::optional<Work> by_messages(const char* operation, const Tensor& tensor, const Tensor& out,
+                                  ReduceOp op);
   /// Calls start(pointer, count, request) for pieces that an int can count.
   template <class Start>
   static void in_pieces(MpiWork& work, const Tensor& tensor, const char* operation, Start start);
@@ -152,6 +189,7 @@ class MpiCommunicator final : public Communicator {
   MPI_Comm comm_;
   bool owned_;
   int rank_ = 0, size_ = 1;
+  int reductions_ = 0;  ///< begun by messages; the same on all ranks
 };
 
 int MpiCommunicator::part_count(const Tensor& part, const Tensor& whole,
@@ -176,11 +214,29 @@ void MpiCommunicator::in_pieces(MpiWork& work, const Tensor& tensor, const char*
   }
 }
 
+std::optional<Work> MpiCommunicator::by_messages(const char* operation, const Tensor& tensor,
+                                                 const Tensor& out, ReduceOp op) {
+  if (!MpiReduction::suits(tensor, size_)) return std::nullopt;
+  // Tags above those of messages; so many operations are never under way at once.
+  constexpr int kFirst = kMostTag + 1, kTags = 8192;
+  const int tag = kFirst + 2 * (reductions_++ % kTags);
+  const Tensor changed = out.defined() ? out : tensor;
+  auto reduction = std::make_shared<MpiReduction>(
+      operation, MpiReduction::Channel{comm_, type(tensor), rank_, size_, tag}, tensor, out, op);
+  return Work(
+      std::make_unique<ReductionWork>(operation, std::move(reduction), [changed, op, n = size_] {
+        if (op == ReduceOp::mean) kernels::scale_inplace(std::span(&changed, 1), 1.0 / n);
+        changed.bump_version();
+      }));
+}
+
 Work MpiCommunicator::begin_all_reduce(const Tensor& tensor, ReduceOp op) {
   constexpr const char* kName = "all_reduce";
   check_contiguous(tensor, kName);
   HEED_CHECK(op != ReduceOp::mean || is_floating(tensor.dtype()), "all_reduce: the mean of {}",
              tensor);
+  count_sent(2 * tensor.bytes() * (size_ - 1) / size_);
+  if (auto work = by_messages(kName, tensor, Tensor(), op)) return std::move(*work);
   auto work = std::make_unique<MpiWork>(kName, std::vector{tensor}, [tensor, op, n = size_] {
     if (op == ReduceOp::mean) kernels::scale_inplace(std::span(&tensor, 1), 1.0 / n);
     tensor.bump_version();
@@ -189,7 +245,6 @@ Work MpiCommunicator::begin_all_reduce(const Tensor& tensor, ReduceOp op) {
     return MPI_Iallreduce(MPI_IN_PLACE, data, count, type(tensor),
                           op_of(op, tensor.dtype(), *runtime_), comm_, request);
   });
-  count_sent(2 * tensor.bytes() * (size_ - 1) / size_);
   return Work(std::move(work));
 }
 
@@ -208,13 +263,14 @@ Work MpiCommunicator::begin_all_gather(const Tensor& tensor, const Tensor& out) 
 Work MpiCommunicator::begin_reduce_scatter(const Tensor& tensor, const Tensor& out) {
   constexpr const char* kName = "reduce_scatter";
   const int count = part_count(out, tensor, kName);
+  count_sent(tensor.bytes() * (size_ - 1) / size_);
+  if (auto work = by_messages(kName, tensor, out, ReduceOp::sum)) return std::move(*work);
   auto work =
       std::make_unique<MpiWork>(kName, std::vector{tensor, out}, [out] { out.bump_version(); });
   check_mpi(MPI_Ireduce_scatter_block(tensor.raw(), out.raw(), count, type(out),
                                       op_of(ReduceOp::sum, out.dtype(), *runtime_), comm_,
                                       work->request()),
             kName);
-  count_sent(tensor.bytes() * (size_ - 1) / size_);
   return Work(std::move(work));
 }
 

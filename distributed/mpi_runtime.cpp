@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-#include "core/dtype.h"
+#include "distributed/combine.h"
 
 namespace heed {
 namespace {
@@ -29,26 +29,15 @@ constexpr int kSpins = 2000;                 // looks of a waiting rank before i
 int64_t now() { return MpiRuntime::Clock::now().time_since_epoch().count(); }
 double seconds_since(int64_t then) { return 1e-9 * static_cast<double>(now() - then); }
 
-enum class Combine { sum, max, min };
-
-template <class T, Combine how>
-void combine(void* in, void* inout, int* count, MPI_Datatype*) {
-  const T* a = static_cast<const T*>(in);
-  T* b = static_cast<T*>(inout);
-  for (int i = 0; i < *count; ++i) {
-    const float x = a[i], y = b[i];
-    if constexpr (how == Combine::sum) b[i] = T(x + y);
-    // A NaN wins, as it does in arithmetic.
-    if constexpr (how == Combine::max) b[i] = T(x > y || x != x ? x : y);
-    if constexpr (how == Combine::min) b[i] = T(x < y || x != x ? x : y);
-  }
-}
-
-template <class T, Combine how>
+// A reduction of halves, which MPI does not know.
+template <DType dtype, ReduceOp op>
 MPI_Op make_op() {
-  MPI_Op op;
-  check_mpi(MPI_Op_create(&combine<T, how>, /*commute=*/1, &op), "MPI_Op_create");
-  return op;
+  const auto reduce = [](void* in, void* into, int* count, MPI_Datatype*) {
+    combine(op, dtype, in, into, *count);
+  };
+  MPI_Op made;
+  check_mpi(MPI_Op_create(+reduce, /*commute=*/1, &made), "MPI_Op_create");
+  return made;
 }
 
 MPI_Datatype make_half() {
@@ -97,12 +86,12 @@ MpiRuntime::MpiRuntime() {
   MPI_Comm_size(control_, &size_);
   halves_ = {make_half(),
              make_half(),
-             make_op<bfloat16, Combine::sum>(),
-             make_op<bfloat16, Combine::max>(),
-             make_op<bfloat16, Combine::min>(),
-             make_op<float16, Combine::sum>(),
-             make_op<float16, Combine::max>(),
-             make_op<float16, Combine::min>()};
+             make_op<DType::bf16, ReduceOp::sum>(),
+             make_op<DType::bf16, ReduceOp::max>(),
+             make_op<DType::bf16, ReduceOp::min>(),
+             make_op<DType::f16, ReduceOp::sum>(),
+             make_op<DType::f16, ReduceOp::max>(),
+             make_op<DType::f16, ReduceOp::min>()};
   since_ = now();
   thread_ = std::thread([this] { keep_moving(); });
 }
@@ -133,7 +122,11 @@ MpiRuntime::~MpiRuntime() {
   MPI_Finalize();
 }
 
-void MpiRuntime::begin_beside() {
+void MpiRuntime::begin_beside(std::shared_ptr<Moving> operation) {
+  if (operation != nullptr) {
+    const std::lock_guard lock(moving_mutex_);
+    moving_.push_back(std::move(operation));
+  }
   fresh_ = true;
   if (under_way_++ > 0 && !slow_) return;
   const std::lock_guard lock(mutex_);  // so that the thread is not just about to rest
@@ -160,6 +153,23 @@ void MpiRuntime::idle(int round) {
   if (watchdog_ > 0.0 && seconds_since(since_) > watchdog_) give_up();
 }
 
+void MpiRuntime::advance_all() {
+  std::vector<std::shared_ptr<Moving>> some;
+  {
+    const std::lock_guard lock(moving_mutex_);  // not while they move: who adds one does not wait
+    some.swap(moving_);
+  }
+  std::erase_if(some, [](const std::shared_ptr<Moving>& operation) {
+    try {
+      return operation->advance();
+    } catch (const std::exception&) {
+      return true;  // it tells whoever waits for it
+    }
+  });
+  const std::lock_guard lock(moving_mutex_);
+  moving_.insert(moving_.end(), some.begin(), some.end());
+}
+
 void MpiRuntime::keep_moving() {
   std::unique_lock lock(mutex_);
   std::chrono::nanoseconds pause = kGlance;
@@ -167,6 +177,7 @@ void MpiRuntime::keep_moving() {
   while (!stop_) {
     lock.unlock();
     answer_questions();  // MPI moves what is under way while it looks for them
+    advance_all();
     lock.lock();
     if (fresh_.exchange(false)) {
       pause = kGlance;

@@ -14,6 +14,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace heed {
 
@@ -38,8 +39,16 @@ class MpiRuntime {
   };
   const Halves& halves() const { return halves_; }
 
-  /// Bracket an operation beside which the rank does something else: the thread moves its data.
-  void begin_beside();
+  /// An operation of several steps: what has come is worked on before the next messages go.
+  struct Moving {
+    virtual ~Moving() = default;
+    /// Does what can be done at once; whether it is over. Any thread may call it.
+    virtual bool advance() = 0;
+  };
+
+  /// Bracket an operation beside which the rank does something else: the thread moves its data, and
+  /// takes the steps of one that has several.
+  void begin_beside(std::shared_ptr<Moving> operation = nullptr);
   void end_beside() { --under_way_; }
 
   /// Around a wait: what this rank tells the others when they ask.
@@ -58,6 +67,7 @@ class MpiRuntime {
 
   MpiRuntime();
   void keep_moving();
+  void advance_all();
   void answer_questions();
   Status status() const;
   std::string who_is_missing(bool& others_speak) const;
@@ -74,6 +84,9 @@ class MpiRuntime {
   std::atomic<const char*> waiting_in_{nullptr};
   std::atomic<double> seconds_waited_{0.0};
   std::atomic<int64_t> since_{0};  ///< of the wait, or of the computation after it; nanoseconds
+
+  std::mutex moving_mutex_;
+  std::vector<std::shared_ptr<Moving>> moving_;
 
   std::mutex mutex_;
   std::condition_variable wake_;

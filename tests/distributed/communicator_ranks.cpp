@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "distributed/communicator.h"
 #include "distributed/world.h"
@@ -34,7 +35,7 @@ TEST(Communicator, KnowsItsRanks) {
 TEST(Communicator, ReducesEveryDtype) {
   Communicator& ranks = world();
   for (const DType dtype : kAll) {
-    for (const int64_t n : {0, 1, 17, 1031}) {
+    for (const int64_t n : {0, 1, 17, 1031, 70001}) {
       for (const ReduceOp op : {ReduceOp::sum, ReduceOp::max, ReduceOp::min}) {
         const Tensor x = numbers(ranks.rank(), n, dtype);
         const uint64_t version = x.version();
@@ -60,6 +61,44 @@ TEST(Communicator, TakesTheMeanOfFloats) {
   Communicator& ranks = world();
   EXPECT_EQ(ranks.all_reduce_number(ranks.rank(), ReduceOp::mean), 0.5 * (ranks.size() - 1));
   EXPECT_THROW(ranks.all_reduce(Tensor::zeros({2}, DType::i64), ReduceOp::mean), Error);
+}
+
+// Large ones go by messages (distributed/mpi_reduction.h).
+TEST(Communicator, LargeReductionsAreInOrderOfRank) {
+  Communicator& ranks = world();
+  constexpr int64_t kCount = 100003;
+  const auto value = [](int rank, int64_t i) {
+    return static_cast<float>((7 * i + 3) % 101) * 1e-3f + 1e4f * static_cast<float>(rank * rank);
+  };
+  std::vector<float> own, sum;
+  for (int64_t i = 0; i < kCount; ++i) {
+    own.push_back(value(ranks.rank(), i));
+    float total = value(0, i);
+    for (int r = 1; r < ranks.size(); ++r) total += value(r, i);
+    sum.push_back(total);
+  }
+  std::vector<Tensor> tensors;
+  std::vector<Work> works;
+  for (int k = 0; k < 4; ++k) {
+    tensors.push_back(Tensor::from(own, {kCount}));
+    works.push_back(
+        ranks.start_all_reduce(tensors.back(), k == 3 ? ReduceOp::mean : ReduceOp::sum));
+  }
+  for (size_t k = works.size(); k-- > 0;) works[k].wait();
+  for (int k = 0; k < 3; ++k)
+    EXPECT_EQ(tensors[static_cast<size_t>(k)].to_vector<float>(), sum) << "bit for bit";
+  const std::vector<float> mean = tensors[3].to_vector<float>();
+  for (size_t i = 0; i < sum.size(); i += 997)
+    ASSERT_FLOAT_EQ(mean[i], sum[i] / static_cast<float>(ranks.size()));
+
+  const int64_t part = kCount / ranks.size();
+  const Tensor whole = Tensor::from(
+      std::vector<float>(own.begin(), own.begin() + part * ranks.size()), {part * ranks.size()});
+  const Tensor mine = Tensor::empty({part}, DType::f32);
+  ranks.reduce_scatter(whole, mine);
+  const auto begin = sum.begin() + part * ranks.rank();
+  EXPECT_EQ(mine.to_vector<float>(), std::vector<float>(begin, begin + part));
+  EXPECT_EQ(whole.to_vector<float>()[0], own[0]) << "what is scattered stays as it was";
 }
 
 TEST(Communicator, GathersScattersAndExchanges) {
