@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "autograd/tape.h"
+#include "autograd/trace.h"
+#include "kernels/copy/copy.h"
 #include "kernels/separable/separable.h"
 
 namespace heed {
@@ -24,10 +26,29 @@ inline Shape spatial_values(const char* op, const char* what, const Shape& value
   return all;
 }
 
+/// f32 [out, in].
+inline Tensor as_matrix(const kernels::AxisMap& axis) {
+  std::vector<double> weights(static_cast<size_t>(axis.out() * axis.in));
+  for (int64_t o = 0; o < axis.out(); ++o) {
+    for (int64_t e = axis.start[static_cast<size_t>(o)]; e < axis.start[static_cast<size_t>(o) + 1];
+         ++e) {
+      const auto entry = static_cast<size_t>(e);
+      weights[static_cast<size_t>(o * axis.in + axis.index[entry])] += axis.weight[entry];
+    }
+  }
+  return kernels::cast(Tensor::from(weights, {axis.out(), axis.in}), DType::f32);
+}
+
 /// kernels::separable as a differentiable op: its adjoint has the transposed maps.
 inline Tensor separable(const char* op, const Tensor& x,
                         const std::vector<kernels::AxisMap>& axes) {
-  return record(op, {x}, kernels::separable(x, axes, op), [op, axes](const Tensor& dy) {
+  const Tensor y = kernels::separable(x, axes, op);
+  if (trace::on()) {
+    std::vector<Tensor> inputs{x};
+    for (const kernels::AxisMap& axis : axes) inputs.push_back(as_matrix(axis));
+    trace::report(op, inputs, {y}, {{"separable", true}});
+  }
+  return record(op, {x}, y, [op, axes](const Tensor& dy) {
     std::vector<kernels::AxisMap> adjoint;
     for (const kernels::AxisMap& axis : axes) adjoint.push_back(axis.transposed());
     return Gradients{kernels::separable(dy, adjoint, op)};

@@ -118,6 +118,10 @@ Tensor gradient_or_zeros(const Tensor& leaf) {
 
 }  // namespace
 
+Inputs probe_inputs(const ModuleEntry& entry, const NamedTensors& given) {
+  return read_inputs(entry, given, {});
+}
+
 NamedTensors probe(const ModuleEntry& entry, const Config& config, const NamedTensors& weights,
                    const NamedTensors& inputs, const ProbeOptions& options) {
   if (options.dtype != DType::f32 && options.dtype != DType::f64 && options.dtype != DType::bf16) {

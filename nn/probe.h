@@ -31,4 +31,8 @@ using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 NamedTensors probe(const ModuleEntry& entry, const Config& config, const NamedTensors& weights,
                    const NamedTensors& inputs, const ProbeOptions& options = {});
 
+/// The forward arguments among named tensors, in f32 where they are floating, as probe() reads
+/// them.
+Inputs probe_inputs(const ModuleEntry& entry, const NamedTensors& given);
+
 }  // namespace heed::nn

@@ -1,11 +1,15 @@
 #include "autograd/ops/attention.h"
 
+#include <cmath>
+
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/view.h"
 #include "autograd/score_tensors.h"
+#include "autograd/trace.h"
 #include "core/views.h"
 #include "kernels/attention/merge.h"
 #include "kernels/attention/probabilities.h"
+#include "kernels/attention/scores.h"
 #include "kernels/copy/copy.h"
 
 namespace heed {
@@ -46,11 +50,42 @@ Tensor split_heads(const Tensor& x, int64_t heads) {
                            {x.stride(0), head_dim * x.stride(2), x.stride(1), x.stride(2)});
 }
 
+void report_attention(const char* op, std::vector<Tensor> inputs, std::vector<Tensor> outputs,
+                      const AttentionSpec& spec, trace::Attributes attributes = {}) {
+  trace::report(op, with_score(std::move(inputs), spec.score), std::move(outputs),
+                std::move(attributes), std::make_shared<const AttentionSpec>(spec));
+}
+
+/// The inputs of a rotation for a trace: x, the cosines and sines; for positions that a graph's
+/// inputs give, in the place of these the positions and the angle from one to the next, f64 [d /
+/// 2].
+std::vector<Tensor> turned_by(const Tensor& x, const kernels::RotaryTable& table,
+                              const Tensor& positions, const RotaryOptions& options) {
+  if (!trace::follows(positions)) return {x, table.cos, table.sin};
+  const int64_t pairs = table.cos.size(-1);
+  std::vector<double> angles;
+  for (int64_t i = 0; i < pairs; ++i) {
+    const double exponent = -static_cast<double>(i) / static_cast<double>(pairs);
+    angles.push_back(options.scaling(std::pow(options.base, exponent)));
+  }
+  return {x, {}, {}, positions, Tensor::from(angles, {pairs})};
+}
+
+/// The entry that each pair looks up: i32 [N, M].
+Tensor looked_up(const RelativeIndex& index, int64_t entries, const Tensor& q, const Tensor& k) {
+  const kernels::attn::TableIndex entry{&index, entries};
+  std::vector<int32_t> all;
+  for (int64_t i = 0; i < q.size(2); ++i)
+    for (int64_t j = 0; j < k.size(2); ++j) all.push_back(static_cast<int32_t>(entry(i, j)));
+  return Tensor::from(all, {q.size(2), k.size(2)});
+}
+
 }  // namespace
 
 AttentionResult attention(const Tensor& q, const Tensor& k, const Tensor& v,
                           const AttentionSpec& spec) {
   const kernels::AttentionOutput y = kernels::attention(q, k, v, spec);
+  if (trace::on()) report_attention("attention", {q, k, v}, {y.out, y.lse}, spec);
   auto outputs = record_many(
       "attention", with_score({q, k, v}, spec.score), {y.out, y.lse},
       [q = save(q), k = save(k), v = save(v), out = save(y.out), lse = save(y.lse),
@@ -73,7 +108,12 @@ Tensor attention_qkv(const Tensor& qkv, int64_t heads, int64_t kv_heads,
                      const AttentionSpec& spec) {
   const PackedParts parts("attention_qkv", qkv, heads, kv_heads);
   const kernels::AttentionOutput y = kernels::attention(parts.q, parts.k, parts.v, spec);
-  return record("attention_qkv", with_score({qkv}, spec.score), merge_heads(y.out),
+  const Tensor merged = merge_heads(y.out);
+  if (trace::on()) {
+    report_attention("attention_qkv", {qkv}, {merged}, spec,
+                     {{"heads", heads}, {"kv_heads", kv_heads}});
+  }
+  return record("attention_qkv", with_score({qkv}, spec.score), merged,
                 [qkv = save(qkv), out = save(y.out), lse = save(y.lse), heads, kv_heads,
                  kept = SavedSpec(spec)](const Tensor& dy, const Wanted& wanted) {
                   const AttentionSpec how = kept.restore();
@@ -94,8 +134,9 @@ Tensor attention_column_sums(const Tensor& q, const Tensor& k, const Tensor& lse
   std::vector<Tensor> inputs{q, k};
   if (weight.defined()) inputs.push_back(weight);
   const int first = static_cast<int>(inputs.size());
-  return record("attention_column_sums", with_score(inputs, spec.score),
-                kernels::attention_column_sums(q, k, lse, spec, weight),
+  const Tensor sums = kernels::attention_column_sums(q, k, lse, spec, weight);
+  if (trace::on()) report_attention("attention_column_sums", {q, k, weight}, {sums}, spec);
+  return record("attention_column_sums", with_score(inputs, spec.score), sums,
                 [q = save(q), k = save(k), lse = lse.detach(),
                  weight = weight.defined() ? save(weight) : Saved(), saved = SavedSpec(spec),
                  first](const Tensor& dsums, const Wanted& wanted) {
@@ -115,6 +156,10 @@ Tensor attention_bucket_sums(const Tensor& q, const Tensor& k, const Tensor& lse
                              const std::shared_ptr<const RelativeIndex>& index, int64_t entries) {
   HEED_CHECK(index != nullptr, "attention_bucket_sums: without an index");
   const Tensor sums = kernels::attention_bucket_sums(q, k, lse, spec, *index, entries);
+  if (trace::on()) {
+    report_attention("attention_bucket_sums", {q, k, looked_up(*index, entries, q, k)}, {sums},
+                     spec, {{"entries", entries}});
+  }
   return record("attention_bucket_sums", with_score({q, k}, spec.score), sums,
                 [q = save(q), k = save(k), lse = lse.detach(), sums = save(sums), index,
                  saved = SavedSpec(spec)](const Tensor& dsums, const Wanted& wanted) {
@@ -147,6 +192,13 @@ AttentionResult merge_attentions(const std::vector<AttentionResult>& parts,
     kept.emplace_back(save(part.out), save(part.lse));
   }
   const kernels::AttentionOutput y = kernels::merge_attentions(given, factors);
+  if (trace::on()) {
+    std::vector<Tensor> with_factors = inputs;
+    with_factors.push_back(
+        factors.empty() ? Tensor()
+                        : kernels::cast(Tensor::from(factors, {std::ssize(factors)}), DType::f32));
+    trace::report("merge_attentions", with_factors, {y.out, y.lse});
+  }
   const auto outputs = record_many(
       "merge_attentions", inputs, {y.out, y.lse},
       [kept, lse = save(y.lse), factors](const Gradients& grads, const Wanted&) {
@@ -179,7 +231,12 @@ Tensor rotary(const Tensor& x, const Tensor& positions, const RotaryOptions& opt
     kernels::rotate(from, to, table, inverse);
     return to;
   };
-  return record("rotary", {x}, rotate(x, false),
+  const Tensor turned = rotate(x, false);
+  if (trace::on()) {
+    trace::report("rotary", turned_by(x, table, positions, options), {turned},
+                  {{"interleaved", table.interleaved}});
+  }
+  return record("rotary", {x}, turned,
                 [rotate](const Tensor& dy) { return Gradients{rotate(dy, true)}; });
 }
 
@@ -200,7 +257,12 @@ Tensor rotary_qkv(const Tensor& qkv, int64_t heads, int64_t kv_heads, const Tens
     kernels::rotate(view(from), view(to), table, inverse, rotated);
     return to;
   };
-  return record("rotary_qkv", {qkv}, rotate(qkv, false),
+  const Tensor turned = rotate(qkv, false);
+  if (trace::on()) {
+    trace::report("rotary_qkv", turned_by(qkv, table, positions, options), {turned},
+                  {{"interleaved", table.interleaved}, {"heads", heads}, {"kv_heads", kv_heads}});
+  }
+  return record("rotary_qkv", {qkv}, turned,
                 [rotate](const Tensor& dy) { return Gradients{rotate(dy, true)}; });
 }
 

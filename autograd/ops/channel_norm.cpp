@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "autograd/trace.h"
 #include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "kernels/norm/channel_norm.h"
@@ -52,8 +53,10 @@ Tensor per_sample(const char* op, const Tensor& x, int64_t groups, const Tensor&
                   const Tensor& bias, double eps) {
   const Tensor rows = as_samples(x, false, op);
   const ChannelMoments m = kernels::channel_moments(rows, groups, op);
-  return normalise(op, x, rows, m.mean, kernels::inverse_std(m.var, eps), weight, bias, groups,
-                   false);
+  const Tensor y =
+      normalise(op, x, rows, m.mean, kernels::inverse_std(m.var, eps), weight, bias, groups, false);
+  if (trace::on()) trace::report(op, {x, weight, bias}, {y}, {{"groups", groups}, {"eps", eps}});
+  return y;
 }
 
 // The moments of all ranks' rows, from those of this rank's `n`; n becomes the rows of all.
@@ -97,6 +100,7 @@ BatchNormResult batch_norm(const Tensor& x, const Tensor& weight, const Tensor& 
   std::vector<double> var = m.var.to_vector<double>();
   for (double& v : var) v *= unbiased;
   result.var = kernels::cast(Tensor::from(var, {channels}), m.var.dtype());
+  if (trace::on()) trace::report(op, {x, weight, bias}, {result.out, result.mean, result.var});
   return result;
 }
 
@@ -116,7 +120,11 @@ Tensor batch_norm_with(const Tensor& x, const Tensor& running_mean, const Tensor
   const Tensor var = Tensor::empty({1, channels}, statistics);
   kernels::copy(running_mean, mean);
   kernels::copy(running_var, var);
-  return normalise(op, x, rows, mean, kernels::inverse_std(var, eps), weight, bias, channels, true);
+  const Tensor y =
+      normalise(op, x, rows, mean, kernels::inverse_std(var, eps), weight, bias, channels, true);
+  if (trace::on())
+    trace::report(op, {x, running_mean, running_var, weight, bias}, {y}, {{"eps", eps}});
+  return y;
 }
 
 void update_running(const Tensor& running, const Tensor& batch, double momentum) {
@@ -141,6 +149,7 @@ Tensor instance_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, 
 
 Tensor l2_normalize(const Tensor& x, int dim, double eps) {
   const kernels::L2Normalized r = kernels::l2_normalize(x, dim, eps);
+  if (trace::on()) trace::report("l2_normalize", {x}, {r.out}, {{"dim", dim}, {"eps", eps}});
   return record("l2_normalize", {x}, r.out,
                 [x = save(x), inverse = save(r.inverse), dim, eps](const Tensor& dy) {
                   return Gradients{kernels::l2_normalize_backward(dy, *x, *inverse, dim, eps)};

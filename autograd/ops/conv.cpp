@@ -1,5 +1,6 @@
 #include "autograd/ops/conv.h"
 
+#include "autograd/trace.h"
 #include "core/views.h"
 #include "kernels/elementwise/accumulate.h"
 #include "kernels/matmul/matmul.h"
@@ -45,7 +46,14 @@ DType dtype_or(const Tensor& x, DType fallback) { return x.defined() ? x.dtype()
 
 Tensor conv(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
   const kernels::ConvGeometry g = geometry(options, x, weight);
-  return record("conv", {x, weight, bias}, kernels::conv(x, weight, bias, g),
+  const Tensor y = kernels::conv(x, weight, bias, g);
+  if (trace::on())
+    trace::report("conv", {x, weight, bias}, {y},
+                  {{"stride", g.stride},
+                   {"padding", g.padding},
+                   {"dilation", g.dilation},
+                   {"groups", g.groups}});
+  return record("conv", {x, weight, bias}, y,
                 [x = save(x), weight = save(weight), g, bias_dtype = dtype_or(bias, x.dtype())](
                     const Tensor& dy, const Wanted& wanted) {
                   const Tensor d = kernels::contiguous_as(dy, x->dtype());
@@ -79,6 +87,13 @@ Tensor conv_transpose(const Tensor& x, const Tensor& weight, const Tensor& bias,
   HEED_CHECK(!bias.defined() || bias.shape() == Shape{shape[-1]},
              "conv_transpose: bias {} for {} channels", bias, shape[-1]);
   const Tensor y = add_bias(kernels::conv_input_gradient(x, weight, shape, g), bias);
+  if (trace::on())
+    trace::report("conv_transpose", {x, weight, bias}, {y},
+                  {{"stride", g.stride},
+                   {"padding", g.padding},
+                   {"dilation", g.dilation},
+                   {"groups", g.groups},
+                   {"extra", extra}});
   return record("conv_transpose", {x, weight, bias}, y,
                 [x = save(x), weight = save(weight), g, bias_dtype = dtype_or(bias, x.dtype())](
                     const Tensor& dy, const Wanted& wanted) {

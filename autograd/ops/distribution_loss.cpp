@@ -1,5 +1,6 @@
 #include "autograd/ops/distribution_loss.h"
 
+#include "autograd/trace.h"
 #include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "kernels/loss/distribution.h"
@@ -45,6 +46,7 @@ Tensor run(const char* op, RowLoss kind, double parameter, const Tensor& logits,
     for (const double loss : losses.to_vector<double>()) sum += loss;
     out = Tensor::full({}, scale * sum, losses.dtype());
   }
+  if (trace::on()) trace::report(op, {logits, targets}, {out});
   return record(op, {logits}, out,
                 [kind, parameter, rows = save(rows), target_rows = save(target_rows), scale,
                  reduction, shape = logits.shape(), own = logits.dtype()](const Tensor& dy) {

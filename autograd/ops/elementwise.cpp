@@ -1,5 +1,6 @@
 #include "autograd/ops/elementwise.h"
 
+#include "autograd/trace.h"
 #include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "kernels/elementwise/binary.h"
@@ -22,6 +23,7 @@ Tensor to_operand(const Tensor& gradient, const Shape& shape, DType dtype) {
 
 Tensor record_unary(Unary op, const Tensor& x) {
   const Tensor y = kernels::unary(op, x);
+  if (trace::on()) trace::report(kernels::name_of(op), {x}, {y});
   return record(kernels::name_of(op), {x}, y,
                 [op, saved = save(kernels::saves_output(op) ? y : x)](const Tensor& dy) {
                   return Gradients{kernels::unary_backward(op, dy, *saved)};
@@ -34,27 +36,31 @@ Tensor as_operand(const Tensor& x, DType dtype) {
 }
 
 Tensor record_parametric(Parametric op, const Tensor& x, double a, double b = 0.0) {
-  return record(kernels::name_of(op), {x}, kernels::parametric(op, x, a, b),
-                [op, x = save(x), a, b](const Tensor& dy) {
-                  return Gradients{kernels::parametric_backward(op, dy, *x, a, b)};
-                });
+  const Tensor y = kernels::parametric(op, x, a, b);
+  if (trace::on()) trace::report(kernels::name_of(op), {x}, {y}, {{"a", a}, {"b", b}});
+  return record(kernels::name_of(op), {x}, y, [op, x = save(x), a, b](const Tensor& dy) {
+    return Gradients{kernels::parametric_backward(op, dy, *x, a, b)};
+  });
 }
 
 // An op whose kernel gives both gradients at once.
 Tensor record_pair(Binary op, const Tensor& a, const Tensor& b) {
-  return record(kernels::name_of(op), {a, b}, kernels::binary(op, a, b),
-                [op, a = save(a), b = save(b)](const Tensor& dy) {
-                  const auto [da, db] = kernels::binary_backward(op, dy, as_operand(*a, dy.dtype()),
-                                                                 as_operand(*b, dy.dtype()));
-                  return Gradients{to_operand(da, a->shape(), a->dtype()),
-                                   to_operand(db, b->shape(), b->dtype())};
-                });
+  const Tensor y = kernels::binary(op, a, b);
+  if (trace::on()) trace::report(kernels::name_of(op), {a, b}, {y});
+  return record(kernels::name_of(op), {a, b}, y, [op, a = save(a), b = save(b)](const Tensor& dy) {
+    const auto [da, db] =
+        kernels::binary_backward(op, dy, as_operand(*a, dy.dtype()), as_operand(*b, dy.dtype()));
+    return Gradients{to_operand(da, a->shape(), a->dtype()),
+                     to_operand(db, b->shape(), b->dtype())};
+  });
 }
 
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) {
-  return record("add", {a, b}, kernels::binary(Binary::add, a, b),
+  const Tensor y = kernels::binary(Binary::add, a, b);
+  if (trace::on()) trace::report("add", {a, b}, {y});
+  return record("add", {a, b}, y,
                 [a_shape = a.shape(), b_shape = b.shape(), a_dtype = a.dtype(),
                  b_dtype = b.dtype()](const Tensor& dy, const Wanted& wanted) {
                   Gradients grads(2);
@@ -65,7 +71,9 @@ Tensor add(const Tensor& a, const Tensor& b) {
 }
 
 Tensor sub(const Tensor& a, const Tensor& b) {
-  return record("sub", {a, b}, kernels::binary(Binary::sub, a, b),
+  const Tensor y = kernels::binary(Binary::sub, a, b);
+  if (trace::on()) trace::report("sub", {a, b}, {y});
+  return record("sub", {a, b}, y,
                 [a_shape = a.shape(), b_shape = b.shape(), a_dtype = a.dtype(),
                  b_dtype = b.dtype()](const Tensor& dy, const Wanted& wanted) {
                   Gradients grads(2);
@@ -80,6 +88,7 @@ Tensor sub(const Tensor& a, const Tensor& b) {
 
 Tensor mul(const Tensor& a, const Tensor& b) {
   const Tensor y = kernels::binary(Binary::mul, a, b);
+  if (trace::on()) trace::report("mul", {a, b}, {y});
   return record("mul", {a, b}, y,
                 [a = save(a), b = save(b)](const Tensor& dy, const Wanted& wanted) {
                   Gradients grads(2);
@@ -94,6 +103,7 @@ Tensor mul(const Tensor& a, const Tensor& b) {
 
 Tensor div(const Tensor& a, const Tensor& b) {
   const Tensor y = kernels::binary(Binary::div, a, b);
+  if (trace::on()) trace::report("div", {a, b}, {y});
   return record("div", {a, b}, y,
                 [a_shape = a.shape(), a_dtype = a.dtype(), b = save(b), y = save(y)](
                     const Tensor& dy, const Wanted& wanted) {
@@ -112,12 +122,15 @@ Tensor div(const Tensor& a, const Tensor& b) {
 }
 
 Tensor add(const Tensor& x, double scalar) {
-  return record("add", {x}, kernels::binary(Binary::add, x, scalar),
-                [](const Tensor& dy) { return Gradients{dy}; });
+  const Tensor y = kernels::binary(Binary::add, x, scalar);
+  if (trace::on()) trace::report("add", {x}, {y}, {{"number", scalar}});
+  return record("add", {x}, y, [](const Tensor& dy) { return Gradients{dy}; });
 }
 
 Tensor mul(const Tensor& x, double scalar) {
-  return record("mul", {x}, kernels::binary(Binary::mul, x, scalar), [scalar](const Tensor& dy) {
+  const Tensor y = kernels::binary(Binary::mul, x, scalar);
+  if (trace::on()) trace::report("mul", {x}, {y}, {{"number", scalar}});
+  return record("mul", {x}, y, [scalar](const Tensor& dy) {
     return Gradients{kernels::binary(Binary::mul, dy, scalar)};
   });
 }
@@ -136,7 +149,11 @@ Tensor gelu(const Tensor& x) { return record_unary(Unary::gelu, x); }
 Tensor gelu_tanh(const Tensor& x) { return record_unary(Unary::gelu_tanh, x); }
 
 Tensor abs(const Tensor& x) { return record_unary(Unary::abs, x); }
-Tensor sign(const Tensor& x) { return kernels::unary(Unary::sign, x); }
+Tensor sign(const Tensor& x) {
+  const Tensor y = kernels::unary(Unary::sign, x);
+  if (trace::on()) trace::report("sign", {x}, {y});
+  return y;
+}
 Tensor sin(const Tensor& x) { return record_unary(Unary::sin, x); }
 Tensor cos(const Tensor& x) { return record_unary(Unary::cos, x); }
 Tensor expm1(const Tensor& x) { return record_unary(Unary::expm1, x); }
@@ -168,13 +185,14 @@ Tensor maximum(const Tensor& a, const Tensor& b) { return record_pair(Binary::ma
 Tensor minimum(const Tensor& a, const Tensor& b) { return record_pair(Binary::minimum, a, b); }
 
 Tensor swiglu(const Tensor& gate, const Tensor& up) {
-  return record("swiglu", {gate, up}, kernels::swiglu(gate, up),
-                [gate = save(gate), up = save(up)](const Tensor& dy) {
-                  const Tensor dgate = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
-                  const Tensor dup = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
-                  kernels::swiglu_backward(dy, *gate, *up, dgate, dup);
-                  return Gradients{dgate, dup};
-                });
+  const Tensor y = kernels::swiglu(gate, up);
+  if (trace::on()) trace::report("swiglu", {gate, up}, {y});
+  return record("swiglu", {gate, up}, y, [gate = save(gate), up = save(up)](const Tensor& dy) {
+    const Tensor dgate = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
+    const Tensor dup = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
+    kernels::swiglu_backward(dy, *gate, *up, dgate, dup);
+    return Gradients{dgate, dup};
+  });
 }
 
 Tensor swiglu_packed(const Tensor& gate_up) {
@@ -183,7 +201,9 @@ Tensor swiglu_packed(const Tensor& gate_up) {
   const int64_t half = gate_up.size(-1) / 2;
   const auto gate_of = [half](const Tensor& x) { return views::slice(x, -1, 0, half); };
   const auto up_of = [half](const Tensor& x) { return views::slice(x, -1, half, 2 * half); };
-  return record("swiglu_packed", {gate_up}, kernels::swiglu(gate_of(gate_up), up_of(gate_up)),
+  const Tensor y = kernels::swiglu(gate_of(gate_up), up_of(gate_up));
+  if (trace::on()) trace::report("swiglu_packed", {gate_up}, {y});
+  return record("swiglu_packed", {gate_up}, y,
                 [gate_up = save(gate_up), gate_of, up_of](const Tensor& dy) {
                   const Tensor packed = Tensor::empty(gate_up->shape(), dy.dtype(), dy.device());
                   kernels::swiglu_backward(dy, gate_of(*gate_up), up_of(*gate_up), gate_of(packed),
@@ -194,17 +214,20 @@ Tensor swiglu_packed(const Tensor& gate_up) {
 
 Tensor to(const Tensor& x, Device device) {
   if (x.device() == device) return x;
-  return record("to", {x}, kernels::contiguous(x).to(device),
-                [from = x.device()](const Tensor& dy) {
-                  return Gradients{kernels::contiguous(dy).to(from)};
-                });
+  const Tensor y = kernels::contiguous(x).to(device);
+  if (trace::on()) trace::report("to", {x}, {y});
+  return record("to", {x}, y, [from = x.device()](const Tensor& dy) {
+    return Gradients{kernels::contiguous(dy).to(from)};
+  });
 }
 
 Tensor cast(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
   HEED_CHECK(is_floating(dtype) && is_floating(x.dtype()),
              "cast: {} to {}: only floating dtypes have gradients", x, name_of(dtype));
-  return record("cast", {x}, kernels::cast(x, dtype), [from = x.dtype()](const Tensor& dy) {
+  const Tensor y = kernels::cast(x, dtype);
+  if (trace::on()) trace::report("cast", {x}, {y}, {{"dtype", name_of(dtype)}});
+  return record("cast", {x}, y, [from = x.dtype()](const Tensor& dy) {
     return Gradients{kernels::cast(dy, from)};
   });
 }
@@ -212,9 +235,11 @@ Tensor cast(const Tensor& x, DType dtype) {
 Tensor dropout(const Tensor& x, double p, const RandomKey& key, const DrawPlace& place) {
   HEED_CHECK(p >= 0.0 && p < 1.0, "dropout: p = {} is not in [0, 1)", p);
   if (p == 0.0) return x;
-  return record(
-      "dropout", {x}, kernels::dropout(x, p, key, place),
-      [p, key, place](const Tensor& dy) { return Gradients{kernels::dropout(dy, p, key, place)}; });
+  const Tensor y = kernels::dropout(x, p, key, place);
+  if (trace::on()) trace::report("dropout", {x}, {y});
+  return record("dropout", {x}, y, [p, key, place](const Tensor& dy) {
+    return Gradients{kernels::dropout(dy, p, key, place)};
+  });
 }
 
 Tensor stop_gradient(const Tensor& x) { return x.detach(); }

@@ -4,6 +4,7 @@
 
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/view.h"
+#include "autograd/trace.h"
 #include "kernels/fft/fft.h"
 
 namespace heed {
@@ -31,10 +32,12 @@ Tensor complex_transform(const char* name, const Tensor& in, const std::vector<i
                          FftNorm norm, bool inverse) {
   const Tensor x = wide(in);
   const double scale = scale_of(norm, inverse, elements(x, x.rank() - 1, dims));
-  return record(name, {x}, kernels::fft(x, dims, inverse, scale),
-                [dims, inverse, scale](const Tensor& dy) {
-                  return Gradients{kernels::fft(dy, dims, !inverse, scale)};
-                });
+  const Tensor y = kernels::fft(x, dims, inverse, scale);
+  if (trace::on())
+    trace::report(name, {x}, {y}, {{"dims", dims}, {"inverse", inverse}, {"scale", scale}});
+  return record(name, {x}, y, [dims, inverse, scale](const Tensor& dy) {
+    return Gradients{kernels::fft(dy, dims, !inverse, scale)};
+  });
 }
 
 }  // namespace
@@ -53,6 +56,7 @@ Tensor rfftn(const Tensor& in, const std::vector<int>& dims, FftNorm norm) {
   const Tensor y = kernels::real_fft(x, dims, scale);
   const int64_t n = x.size(dims.back());
   // Each bin of y takes part once: half of what the inverse, which counts a pair twice, would give.
+  if (trace::on()) trace::report("rfftn", {x}, {y}, {{"dims", dims}, {"scale", scale}});
   return record("rfftn", {x}, y, [dims, scale, n](const Tensor& dy) {
     const Tensor once = kernels::scale_paired_bins(dy, dims.back(), n, 0.5);
     return Gradients{kernels::real_fft_inverse(once, dims, n, scale)};
@@ -66,6 +70,7 @@ Tensor irfftn(const Tensor& in, const std::vector<int>& dims, int64_t n, FftNorm
   const int64_t others = elements(x, rank, std::vector<int>(dims.begin(), dims.end() - 1));
   const double scale = scale_of(norm, true, others * n);
   const Tensor y = kernels::real_fft_inverse(x, dims, n, scale);
+  if (trace::on()) trace::report("irfftn", {x}, {y}, {{"dims", dims}, {"n", n}, {"scale", scale}});
   return record("irfftn", {x}, y, [dims, scale, n](const Tensor& dy) {
     return Gradients{
         kernels::scale_paired_bins(kernels::real_fft(dy, dims, scale), dims.back(), n, 2.0)};

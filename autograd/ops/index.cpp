@@ -1,6 +1,7 @@
 #include "autograd/ops/index.h"
 
 #include "autograd/ops/view.h"
+#include "autograd/trace.h"
 #include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "kernels/elementwise/accumulate.h"
@@ -12,7 +13,9 @@ namespace heed {
 
 Tensor embedding(const Tensor& weight, const Tensor& ids, DType dtype) {
   HEED_CHECK(weight.rank() == 2, "embedding: the weight is {}, needs [V, C]", weight);
-  return record("embedding", {weight}, kernels::take(weight, 0, ids, dtype, "embedding"),
+  const Tensor y = kernels::take(weight, 0, ids, dtype, "embedding");
+  if (trace::on()) trace::report("embedding", {weight, ids}, {y}, {{"dtype", name_of(dtype)}});
+  return record("embedding", {weight}, y,
                 [ids = save(ids), shape = weight.shape(), own = weight.dtype()](const Tensor& dy) {
                   return Gradients{kernels::take_backward(dy, 0, *ids, shape, own, "embedding")};
                 });
@@ -21,8 +24,10 @@ Tensor embedding(const Tensor& weight, const Tensor& ids, DType dtype) {
 Tensor index_select(const Tensor& x, int dim, const Tensor& index) {
   const char* op = "index_select";
   HEED_CHECK(index.rank() == 1, "{}: the index is {}, needs [K]", op, index);
+  const Tensor y = kernels::take(x, dim, index, x.dtype(), op);
+  if (trace::on()) trace::report(op, {x, index}, {y}, {{"dim", dim}});
   return record(
-      op, {x}, kernels::take(x, dim, index, x.dtype(), op),
+      op, {x}, y,
       [index = save(index), shape = x.shape(), own = x.dtype(), dim, op](const Tensor& dy) {
         return Gradients{kernels::take_backward(dy, dim, *index, shape, own, op)};
       });
@@ -30,16 +35,19 @@ Tensor index_select(const Tensor& x, int dim, const Tensor& index) {
 
 Tensor gather(const Tensor& x, int dim, const Tensor& index) {
   const char* op = "gather";
-  return record(op, {x}, kernels::gather_along(x, dim, index, op),
-                [index = save(index), shape = x.shape(), dim, op](const Tensor& dy) {
-                  return Gradients{kernels::scatter_add_along({}, shape, dim, *index, dy, op)};
-                });
+  const Tensor y = kernels::gather_along(x, dim, index, op);
+  if (trace::on()) trace::report(op, {x, index}, {y}, {{"dim", dim}});
+  return record(op, {x}, y, [index = save(index), shape = x.shape(), dim, op](const Tensor& dy) {
+    return Gradients{kernels::scatter_add_along({}, shape, dim, *index, dy, op)};
+  });
 }
 
 Tensor scatter_add(const Tensor& x, int dim, const Tensor& index, const Tensor& source) {
   const char* op = "scatter_add";
   HEED_CHECK(x.dtype() == source.dtype(), "{}: x is {}, the source {}", op, x, source);
-  return record(op, {x, source}, kernels::scatter_add_along(x, x.shape(), dim, index, source, op),
+  const Tensor y = kernels::scatter_add_along(x, x.shape(), dim, index, source, op);
+  if (trace::on()) trace::report(op, {x, index, source}, {y}, {{"dim", dim}});
+  return record(op, {x, source}, y,
                 [index = save(index), dim, op](const Tensor& dy, const Wanted& wanted) {
                   Gradients gradients(2);
                   if (wanted[0]) gradients[0] = dy;
@@ -64,6 +72,8 @@ Tensor scatter_mean(const Tensor& source, int dim, const Tensor& index, int64_t 
       kernels::scatter_add_along({}, shape, dim, index, kernels::cast(source, sums), op);
   const Tensor mean =
       kernels::cast(kernels::binary(kernels::Binary::mul, sum, share), source.dtype());
+  if (trace::on())
+    trace::report(op, {source, index}, {mean}, {{"dim", dim}, {"extent", extent}, {"eps", eps}});
   return record(
       op, {source}, mean, [index = save(index), share = save(share), dim, op](const Tensor& dy) {
         const Tensor wide =
@@ -84,6 +94,8 @@ Tensor index_put(const Tensor& x, int dim, const Tensor& index, const Tensor& va
   } else {
     out = kernels::put_rows(x, dim, index, values, op);
   }
+  if (trace::on())
+    trace::report(op, {x, index, values}, {out}, {{"dim", dim}, {"accumulate", accumulate}});
   return record(
       op, {x, values}, out,
       [index = save(index), dim, op, accumulate, shape = values.shape()](const Tensor& dy,
@@ -120,8 +132,11 @@ Tensor masked_put_rows(const Tensor& x, const Tensor& mask, const Tensor& rows) 
   const int64_t count = static_cast<int64_t>(chosen.size());
   HEED_CHECK((rows.shape() == Shape{count, x.size(-1)}), "{}: rows are {}, need [{}, {}]", op, rows,
              count, x.size(-1));
+  trace::AsOne one;
   const Tensor flat = reshape(x, {mask.numel(), x.size(-1)});
-  return reshape(index_put(flat, 0, Tensor::from(chosen, {count}), rows), x.shape());
+  const Tensor y = reshape(index_put(flat, 0, Tensor::from(chosen, {count}), rows), x.shape());
+  one.report(op, {x, mask, rows}, {y});
+  return y;
 }
 
 }  // namespace heed

@@ -5,6 +5,7 @@
 #include "autograd/ops/index.h"
 #include "autograd/ops/view.h"
 #include "autograd/spatial.h"
+#include "autograd/trace.h"
 #include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "kernels/index/one_hot.h"
@@ -20,6 +21,9 @@ Tensor pad_constant(const Tensor& x, int dim, int64_t before, int64_t after, dou
   kernels::fill(views::slice(y, dim, 0, before), value);
   kernels::copy(x, views::slice(y, dim, before, before + n));
   kernels::fill(views::slice(y, dim, before + n, before + n + after), value);
+  if (trace::on())
+    trace::report("pad", {x}, {y},
+                  {{"dim", dim}, {"before", before}, {"after", after}, {"value", value}});
   return record("pad", {x}, y, [dim, before, n](const Tensor& dy) {
     return Gradients{views::slice(dy, dim, before, before + n)};
   });
@@ -81,7 +85,9 @@ Tensor roll(const Tensor& x, const std::vector<int64_t>& shifts, const std::vect
   Tensor y = x;
   for (size_t i = 0; i < dims.size(); ++i) {
     const int dim = x.shape().dim_index(dims[i], "roll");
-    y = record("roll", {y}, rolled(y, shifts[i], dim), [shift = shifts[i], dim](const Tensor& dy) {
+    const Tensor moved = rolled(y, shifts[i], dim);
+    if (trace::on()) trace::report("roll", {y}, {moved}, {{"shift", shifts[i]}, {"dim", dim}});
+    y = record("roll", {y}, moved, [shift = shifts[i], dim](const Tensor& dy) {
       return Gradients{rolled(dy, -shift, dim)};
     });
   }
@@ -118,7 +124,9 @@ Tensor repeat(const Tensor& x, const std::vector<int64_t>& counts) {
 }
 
 Tensor one_hot(const Tensor& ids, int64_t classes, DType dtype) {
-  return kernels::one_hot(ids, classes, dtype);
+  const Tensor y = kernels::one_hot(ids, classes, dtype);
+  if (trace::on()) trace::report("one_hot", {ids}, {y}, {{"classes", classes}});
+  return y;
 }
 
 Tensor pixel_shuffle(const Tensor& x, int64_t factor) {

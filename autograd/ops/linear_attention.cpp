@@ -5,6 +5,7 @@
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/view.h"
+#include "autograd/trace.h"
 #include "kernels/copy/copy.h"
 #include "kernels/linear_attention/linear_attention.h"
 
@@ -39,6 +40,7 @@ LinearAttentionResult causal_linear_attention(const Tensor& q, const Tensor& k, 
   const Tensor &decay = options.log_decay, &state = options.state;
   const kernels::LinearAttentionOutput y = kernels::linear_attention({q, k, v, decay, state});
   const auto kept = [](const Tensor& t) { return t.defined() ? save(t) : Saved(); };
+  if (trace::on()) trace::report("linear_attention", {q, k, v, decay, state}, {y.out, y.state});
   auto outputs = record_many(
       "linear_attention", {q, k, v, decay, state}, {y.out, y.state},
       [q = save(q), k = save(k), v = save(v), decay = kept(decay), state = kept(state),

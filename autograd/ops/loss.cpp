@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "autograd/trace.h"
 #include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "kernels/elementwise/binary.h"
@@ -70,6 +71,7 @@ class ReadyGradient {
 
 Tensor softmax(const Tensor& x, int dim) {
   const Tensor y = kernels::softmax(x, dim);
+  if (trace::on()) trace::report("softmax", {x}, {y}, {{"dim", dim}});
   return record("softmax", {x}, y, [y = save(y), dim](const Tensor& dy) {
     return Gradients{kernels::softmax_backward(dy, *y, dim)};
   });
@@ -77,6 +79,7 @@ Tensor softmax(const Tensor& x, int dim) {
 
 Tensor log_softmax(const Tensor& x, int dim) {
   const Tensor y = kernels::log_softmax(x, dim);
+  if (trace::on()) trace::report("log_softmax", {x}, {y}, {{"dim", dim}});
   return record("log_softmax", {x}, y, [y = save(y), dim](const Tensor& dy) {
     return Gradients{kernels::log_softmax_backward(dy, *y, dim)};
   });
@@ -102,6 +105,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
     const double mean = kernels::mean_loss(losses, *read);
     out = scalar(reduction == Reduction::sum ? counted * mean : mean, sums);
   }
+  if (trace::on()) trace::report(op, {logits, targets}, {out});
   return record(op, {logits}, out,
                 [rows = save(rows), lse = save(lse), read, smoothing = options.smoothing, reduction,
                  counted, shape = logits.shape()](const Tensor& dy) {
@@ -142,6 +146,7 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor&
   if (r.dx.defined()) r.dx = views::reshape(r.dx, x.shape());
   auto ready = std::make_shared<std::vector<ReadyGradient>>();
   for (Tensor* gradient : {&r.dx, &r.dweight, &r.dbias}) ready->emplace_back(std::move(*gradient));
+  if (trace::on()) trace::report(op, {x, weight, bias, targets}, {loss});
   return record(op, {x, weight, bias}, loss,
                 [ready, seed_scale, shared = options.shared](const Tensor& dy) {
                   // Every rank's loss depends on all ranks' logits.
@@ -161,7 +166,9 @@ Tensor linear_cross_entropy_rows(const Tensor& x, const Tensor& weight, const Te
   const Tensor losses = kernels::linear_cross_entropy(rows, weight, bias, read, options.smoothing,
                                                       {}, options.shared.get())
                             .losses;
-  return views::reshape(losses, targets.shape());
+  const Tensor out = views::reshape(losses, targets.shape());
+  if (trace::on()) trace::report(op, {x, weight, bias, targets}, {out});
+  return out;
 }
 
 }  // namespace heed

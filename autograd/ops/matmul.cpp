@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 
+#include "autograd/trace.h"
 #include "core/views.h"
 #include "kernels/elementwise/accumulate.h"
 #include "kernels/matmul/matmul.h"
@@ -77,6 +78,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   HEED_CHECK(a.rank() >= 2 && b.rank() >= 2 && a.size(-1) == b.size(-2), "matmul: {} x {}", a, b);
   const DType dtype = common_dtype(a, b);
   const Tensor y = kernels::matmul(in_dtype(a, dtype), in_dtype(b, dtype));
+  if (trace::on()) trace::report("matmul", {a, b}, {y});
   return record("matmul", {a, b}, y,
                 [a = save(a), b = save(b), dtype](const Tensor& dy, const Wanted& wanted) {
                   const Tensor dz = kernels::contiguous_as(dy, dtype);
@@ -112,8 +114,12 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activat
   kernels::gemm(rows, views::transpose(w, 0, 1), z,
                 {.bias = bias, .activation = activation, .activated = keep_input ? y : Tensor()});
 
+  const Tensor shaped = views::reshape(y, shape);
+  if (trace::on())
+    trace::report("linear", {x, weight, bias}, {shaped},
+                  {{"activation", static_cast<int>(activation)}});
   return record(
-      "linear", {x, weight, bias}, views::reshape(y, shape),
+      "linear", {x, weight, bias}, shaped,
       [x = save(rows), weight = save(weight), z = save(keep_input ? z : Tensor()), activation,
        x_shape = x.shape(), bias_dtype = bias.defined() ? bias.dtype() : DType::f32](
           const Tensor& dy, const Wanted& wanted) {

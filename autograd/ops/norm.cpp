@@ -1,5 +1,6 @@
 #include "autograd/ops/norm.h"
 
+#include "autograd/trace.h"
 #include "kernels/copy/copy.h"
 #include "kernels/norm/norm.h"
 
@@ -25,6 +26,7 @@ DType dtype_or_f32(const Tensor& t) { return t.defined() ? t.dtype() : DType::f3
 // Keeps x (or the sum) and the statistics; x-hat is formed again in the backward pass.
 Tensor normalise(Norm kind, const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
   const NormResult r = kernels::norm(kind, {}, x, weight, bias, eps);
+  if (trace::on()) trace::report(name_of(kind, false), {x, weight, bias}, {r.out}, {{"eps", eps}});
   const DType bias_dtype = dtype_or_f32(bias);
   return record(name_of(kind, false), {x, weight, bias}, r.out,
                 [kind, bias_dtype, x = save(x), weight = save(weight), mean = save(r.mean),
@@ -41,6 +43,9 @@ std::pair<Tensor, Tensor> add_and_normalise(Norm kind, const Tensor& residual, c
                                             const Tensor& weight, const Tensor& bias, double eps) {
   HEED_CHECK(residual.defined(), "{}: the residual is undefined", name_of(kind, true));
   const NormResult r = kernels::norm(kind, residual, x, weight, bias, eps);
+  if (trace::on()) {
+    trace::report(name_of(kind, true), {residual, x, weight, bias}, {r.sum, r.out}, {{"eps", eps}});
+  }
   const DType bias_dtype = dtype_or_f32(bias);
   const auto outputs =
       record_many(name_of(kind, true), {residual, x, weight, bias}, {r.sum, r.out},

@@ -1,5 +1,6 @@
 #include "autograd/ops/pointwise_loss.h"
 
+#include "autograd/trace.h"
 #include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "kernels/loss/pointwise.h"
@@ -64,6 +65,7 @@ Tensor run(const char* op, PointwiseLoss loss, const Tensor& x, const Tensor& ta
     HEED_CHECK(reduction == Reduction::sum || x.numel() > 0, "{}: the mean of nothing ({})", op, x);
     out = Tensor::full({}, scale * kernels::pointwise_loss_sum(loss), accumulation(dtype));
   }
+  if (trace::on()) trace::report(op, {x, target}, {out});
   return record(op, {x, target}, out,
                 [saved = SavedLoss(loss), scale, reduction, x_dtype = x.dtype(),
                  target_dtype = target.dtype()](const Tensor& dy, const Wanted& wanted) {

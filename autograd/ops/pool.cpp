@@ -7,6 +7,7 @@
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/view.h"
 #include "autograd/spatial.h"
+#include "autograd/trace.h"
 #include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "kernels/elementwise/unary.h"
@@ -30,6 +31,12 @@ kernels::PoolGeometry geometry_of(const char* op, const Tensor& x, const PoolOpt
 Tensor max_pool(const Tensor& x, const PoolOptions& options) {
   const kernels::PoolGeometry geometry = geometry_of("max_pool", x, options);
   const auto [y, pixel] = kernels::max_pool(x, geometry, options.ceil);
+  if (trace::on())
+    trace::report("max_pool", {x}, {y},
+                  {{"kernel", geometry.kernel},
+                   {"stride", geometry.stride},
+                   {"padding", geometry.padding},
+                   {"dilation", geometry.dilation}});
   return record("max_pool", {x}, y,
                 [pixel = save(pixel), shape = x.shape(), geometry](const Tensor& dy) {
                   return Gradients{kernels::max_pool_backward(dy, *pixel, shape, geometry)};
@@ -80,13 +87,16 @@ Tensor masked_mean(const Tensor& x, const Tensor& mask) {
   HEED_CHECK(x.rank() == 3 && mask.shape() == (Shape{x.size(0), x.size(1)}) &&
                  mask.dtype() == DType::boolean,
              "masked_mean: x {}, needs [B, N, C], and mask {}, needs bool[B, N]", x, mask);
+  trace::AsOne one;
   const DType wide = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   const Tensor held = views::unsqueeze(mask, 2).to(x.device());
   const Tensor count = kernels::sum(kernels::cast(held, wide), {1}, false);
   // the sum is taken in x's dtype, which rounds a result of bf16 twice
   const Tensor total = sum(masked_fill(x, logical_not(held), 0.0), {1});
-  return div(total,
-             kernels::cast(clamp(count, 1.0, static_cast<double>(x.size(1)) + 1), x.dtype()));
+  const Tensor y =
+      div(total, kernels::cast(clamp(count, 1.0, static_cast<double>(x.size(1)) + 1), x.dtype()));
+  one.report("masked_mean", {x, mask}, {y});
+  return y;
 }
 
 }  // namespace heed

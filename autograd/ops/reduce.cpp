@@ -1,5 +1,6 @@
 #include "autograd/ops/reduce.h"
 
+#include "autograd/trace.h"
 #include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "kernels/elementwise/binary.h"
@@ -18,13 +19,13 @@ Shape kept_shape(const Shape& shape, const std::vector<int>& dims) {
 
 Tensor scaled_sum(const char* op, const Tensor& x, const std::vector<int>& dims, bool keepdim,
                   double scale) {
-  return record(op, {x}, kernels::sum(x, dims, keepdim, scale),
-                [shape = x.shape(), dims, scale](const Tensor& dy) {
-                  const Tensor scaled =
-                      scale == 1.0 ? dy : kernels::binary(kernels::Binary::mul, dy, scale);
-                  const Tensor kept = views::reshape(scaled, kept_shape(shape, dims));
-                  return Gradients{views::expand(kept, shape)};
-                });
+  const Tensor y = kernels::sum(x, dims, keepdim, scale);
+  if (trace::on()) trace::report(op, {x}, {y}, {{"dims", dims}, {"keepdim", keepdim}});
+  return record(op, {x}, y, [shape = x.shape(), dims, scale](const Tensor& dy) {
+    const Tensor scaled = scale == 1.0 ? dy : kernels::binary(kernels::Binary::mul, dy, scale);
+    const Tensor kept = views::reshape(scaled, kept_shape(shape, dims));
+    return Gradients{views::expand(kept, shape)};
+  });
 }
 
 // Values and indices of max_along or min_along as the op's results.
@@ -32,13 +33,15 @@ std::pair<Tensor, Tensor> extreme(const char* op, const std::pair<Tensor, Tensor
                                   const Tensor& x, int dim, bool keepdim) {
   dim = x.shape().dim_index(dim, op);
   const auto& [values, indices] = found;
-  const Tensor y = record(op, {x}, keepdim ? values : views::squeeze(values, dim),
-                          [indices = save(indices), dim, extent = x.size(dim)](const Tensor& dy) {
-                            const Tensor kept =
-                                views::reshape(kernels::contiguous(dy), indices->shape());
-                            return Gradients{kernels::scatter_along(kept, *indices, dim, extent)};
-                          });
-  return {y, keepdim ? indices : views::squeeze(indices, dim)};
+  const Tensor extremes = keepdim ? values : views::squeeze(values, dim);
+  const Tensor places = keepdim ? indices : views::squeeze(indices, dim);
+  if (trace::on()) trace::report(op, {x}, {extremes, places}, {{"dim", dim}, {"keepdim", keepdim}});
+  const Tensor y = record(
+      op, {x}, extremes, [indices = save(indices), dim, extent = x.size(dim)](const Tensor& dy) {
+        const Tensor kept = views::reshape(kernels::contiguous(dy), indices->shape());
+        return Gradients{kernels::scatter_along(kept, *indices, dim, extent)};
+      });
+  return {y, places};
 }
 
 }  // namespace
@@ -71,11 +74,15 @@ Tensor min(const Tensor& x, int dim, bool keepdim) {
 }
 
 Tensor argmax(const Tensor& x, int dim) {
-  return views::squeeze(kernels::max_along(x, dim).second, dim);
+  const Tensor y = views::squeeze(kernels::max_along(x, dim).second, dim);
+  if (trace::on()) trace::report("argmax", {x}, {y}, {{"dim", dim}});
+  return y;
 }
 
 Tensor argmin(const Tensor& x, int dim) {
-  return views::squeeze(kernels::min_along(x, dim).second, dim);
+  const Tensor y = views::squeeze(kernels::min_along(x, dim).second, dim);
+  if (trace::on()) trace::report("argmin", {x}, {y}, {{"dim", dim}});
+  return y;
 }
 
 }  // namespace heed

@@ -2,6 +2,7 @@
 
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/matmul.h"
+#include "autograd/trace.h"
 #include "kernels/copy/copy.h"
 #include "kernels/rnn/rnn.h"
 
@@ -11,6 +12,7 @@ namespace {
 RnnResult run(kernels::RnnCell cell, const char* op, const Tensor& x, const RnnWeights& weights,
               const RnnOptions& options, const Tensor& h0, const Tensor& c0) {
   HEED_CHECK(x.rank() == 3, "{}: x {}; need [B, N, C]", op, x);
+  trace::AsOne one;
   const DType dtype = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   const Tensor gates_x = cast(linear(x, weights.weight_ih, weights.bias_ih), dtype);
   const auto wide = [dtype](const Tensor& t) { return t.defined() ? cast(t, dtype) : t; };
@@ -33,6 +35,14 @@ RnnResult run(kernels::RnnCell cell, const char* op, const Tensor& x, const RnnW
                         });
   RnnResult result{cast(outputs[0], x.dtype()), cast(outputs[1], x.dtype()), {}};
   if (outputs.size() > 2) result.cell_state = cast(outputs[2], x.dtype());
+  std::vector<Tensor> results{result.out, result.state};
+  if (result.cell_state.defined()) results.push_back(result.cell_state);
+  one.report(op,
+             {x, weights.weight_ih, weights.weight_hh, weights.bias_ih, weights.bias_hh, h0, c0,
+              options.counts},
+             results,
+             {{"reverse", options.reverse},
+              {"lengths", options.counts.defined() ? std::vector<int64_t>() : options.lengths}});
   return result;
 }
 

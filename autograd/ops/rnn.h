@@ -20,6 +20,7 @@ struct RnnOptions {
   std::vector<int64_t>
       lengths;           ///< steps of each row, for ragged batches padded on the right; empty: all
   bool reverse = false;  ///< run from each row's last step to its first
+  Tensor counts = {};    ///< the tensor that lengths were read from, for a trace's listener alone
 };
 
 struct RnnResult {

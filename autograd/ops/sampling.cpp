@@ -2,6 +2,7 @@
 
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/loss.h"
+#include "autograd/trace.h"
 #include "kernels/copy/copy.h"
 #include "kernels/elementwise/binary.h"
 #include "kernels/random/sampling.h"
@@ -24,9 +25,11 @@ Tensor straight_through(const Tensor& value, const Tensor& gradient) {
   HEED_CHECK(value.shape() == gradient.shape() && is_floating(value.dtype()) &&
                  is_floating(gradient.dtype()),
              "straight_through: the value is {}, the gradient goes to {}", value, gradient);
-  return record(
-      "straight_through", {gradient}, value.detach(),
-      [dtype = gradient.dtype()](const Tensor& dy) { return Gradients{kernels::cast(dy, dtype)}; });
+  const Tensor y = value.detach();
+  if (trace::on()) trace::report("straight_through", {value}, {y});
+  return record("straight_through", {gradient}, y, [dtype = gradient.dtype()](const Tensor& dy) {
+    return Gradients{kernels::cast(dy, dtype)};
+  });
 }
 
 Tensor drop_path(const Tensor& x, double p, const RandomKey& key) {
@@ -45,9 +48,11 @@ Tensor drop_path(const Tensor& x, double p, const RandomKey& key) {
   const auto scaled = [](const Tensor& t, const Tensor& by) {
     return kernels::cast(kernels::binary(kernels::Binary::mul, t, by), t.dtype());
   };
-  return record(
-      "drop_path", {x}, scaled(x, factor),
-      [factor = save(factor), scaled](const Tensor& dy) { return Gradients{scaled(dy, *factor)}; });
+  const Tensor y = scaled(x, factor);
+  if (trace::on()) trace::report("drop_path", {x}, {y});
+  return record("drop_path", {x}, y, [factor = save(factor), scaled](const Tensor& dy) {
+    return Gradients{scaled(dy, *factor)};
+  });
 }
 
 }  // namespace heed

@@ -1,5 +1,6 @@
 #include "autograd/ops/segment.h"
 
+#include "autograd/trace.h"
 #include "kernels/copy/copy.h"
 #include "kernels/elementwise/binary.h"
 #include "kernels/elementwise/unary.h"
@@ -33,7 +34,9 @@ Tensor spread(const char* op, const Tensor& rows, const Tensor& ids) {
 Tensor segment_sum(const Tensor& x, const Tensor& ids, int64_t segments) {
   const char* op = "segment_sum";
   const Shape shape = segmented(op, x, ids, segments);
-  return record(op, {x}, sum_rows(op, x, ids, shape), [ids = save(ids), op](const Tensor& dy) {
+  const Tensor y = sum_rows(op, x, ids, shape);
+  if (trace::on()) trace::report(op, {x, ids}, {y}, {{"segments", segments}});
+  return record(op, {x}, y, [ids = save(ids), op](const Tensor& dy) {
     return Gradients{spread(op, dy, *ids)};
   });
 }
@@ -51,6 +54,7 @@ Tensor segment_mean(const Tensor& x, const Tensor& ids, int64_t segments) {
   const Tensor share = kernels::cast(Tensor::from(shares, column).to(x.device()), sums);
   const Tensor sum = kernels::take_backward(x, 0, ids, shape, sums, op);
   const Tensor mean = kernels::cast(kernels::binary(Binary::mul, sum, share), x.dtype());
+  if (trace::on()) trace::report(op, {x, ids}, {mean}, {{"segments", segments}});
   return record(op, {x}, mean, [ids = save(ids), share = save(share), op](const Tensor& dy) {
     const Tensor wide = kernels::binary(Binary::mul, kernels::cast(dy, share->dtype()), *share);
     return Gradients{kernels::take(wide, 0, *ids, dy.dtype(), op)};
@@ -61,6 +65,8 @@ Tensor segment_max(const Tensor& x, const Tensor& ids, int64_t segments, double 
   const char* op = "segment_max";
   segmented(op, x, ids, segments);
   const kernels::SegmentMax r = kernels::segment_max(x, ids, segments, empty, op);
+  if (trace::on())
+    trace::report(op, {x, ids}, {r.values}, {{"segments", segments}, {"empty", empty}});
   return record(op, {x}, r.values,
                 [rows = save(r.rows), ids = save(ids), shape = x.shape()](const Tensor& dy) {
                   return Gradients{kernels::segment_max_backward(dy, *rows, *ids, shape)};
@@ -77,14 +83,15 @@ Tensor segment_softmax(const Tensor& x, const Tensor& ids, int64_t segments) {
                                   kernels::binary(Binary::sub, wide, spread(op, largest, ids)));
   const Tensor sum = sum_rows(op, e, ids, shape);
   const Tensor y = kernels::binary(Binary::div, e, spread(op, sum, ids));
-  return record(op, {x}, kernels::cast(y, x.dtype()),
-                [y = save(y), ids = save(ids), shape, op](const Tensor& dy) {
-                  const Tensor g = kernels::cast(dy, y->dtype());
-                  const Tensor dot = sum_rows(op, kernels::binary(Binary::mul, g, *y), *ids, shape);
-                  const Tensor dx = kernels::binary(
-                      Binary::mul, *y, kernels::binary(Binary::sub, g, spread(op, dot, *ids)));
-                  return Gradients{kernels::cast(dx, dy.dtype())};
-                });
+  const Tensor rounded = kernels::cast(y, x.dtype());
+  if (trace::on()) trace::report(op, {x, ids}, {rounded}, {{"segments", segments}});
+  return record(op, {x}, rounded, [y = save(y), ids = save(ids), shape, op](const Tensor& dy) {
+    const Tensor g = kernels::cast(dy, y->dtype());
+    const Tensor dot = sum_rows(op, kernels::binary(Binary::mul, g, *y), *ids, shape);
+    const Tensor dx =
+        kernels::binary(Binary::mul, *y, kernels::binary(Binary::sub, g, spread(op, dot, *ids)));
+    return Gradients{kernels::cast(dx, dy.dtype())};
+  });
 }
 
 }  // namespace heed

@@ -9,6 +9,7 @@
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/view.h"
+#include "autograd/trace.h"
 #include "core/views.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/solve/cholesky.h"
@@ -45,6 +46,7 @@ Tensor local_linear_block(const Tensor& q, const Tensor& k, const Tensor& v, int
 
 Tensor cholesky_solve(const Tensor& a, const Tensor& b) {
   const Tensor x = kernels::cholesky_solve(a, b);
+  if (trace::on()) trace::report("cholesky_solve", {a, b}, {x});
   return record("cholesky_solve", {a, b}, x, [a = save(a), x = save(x)](const Tensor& dx) {
     const Tensor u = kernels::cholesky_solve(*a, dx);
     const Tensor outer = kernels::matmul(u, views::transpose(*x, -1, -2));
@@ -57,6 +59,10 @@ Tensor cholesky_solve(const Tensor& a, const Tensor& b) {
 Tensor gram_solve(const Tensor& weights, const Tensor& keys, const Tensor& y, const Tensor& centre,
                   double ridge, const ConjugateGradientOptions& options) {
   const Tensor x = kernels::gram_solve({weights, keys, centre, ridge}, y, options);
+  if (trace::on())
+    trace::report(
+        "gram_solve", {weights, keys, y, centre}, {x},
+        {{"ridge", ridge}, {"iterations", options.iterations}, {"tolerance", options.tolerance}});
   return record("gram_solve", {weights, keys, y, centre}, x,
                 [w = save(weights), k = save(keys), c = centre.defined() ? save(centre) : Saved(),
                  x = save(x), ridge, options](const Tensor& dx) {

@@ -1,5 +1,6 @@
 #include "autograd/ops/sort.h"
 
+#include "autograd/trace.h"
 #include "kernels/index/along.h"
 #include "kernels/index/sort.h"
 
@@ -9,6 +10,8 @@ namespace {
 std::pair<Tensor, Tensor> sorted(const char* op, const Tensor& x, int dim, bool descending,
                                  int64_t count) {
   const kernels::Sorted r = kernels::sort_along(x, dim, descending, count, op);
+  if (trace::on())
+    trace::report(op, {x}, {r.values, r.indices}, {{"dim", dim}, {"descending", descending}});
   if (!is_floating(x.dtype())) return {r.values, r.indices};
   const Tensor values = record(
       op, {x}, r.values, [indices = save(r.indices), shape = x.shape(), dim, op](const Tensor& dy) {
@@ -29,7 +32,9 @@ std::pair<Tensor, Tensor> sort(const Tensor& x, int dim, bool descending) {
 }
 
 Tensor argsort(const Tensor& x, int dim, bool descending) {
-  return kernels::sort_along(x, dim, descending, -1, "argsort").indices;
+  const Tensor y = kernels::sort_along(x, dim, descending, -1, "argsort").indices;
+  if (trace::on()) trace::report("argsort", {x}, {y}, {{"dim", dim}, {"descending", descending}});
+  return y;
 }
 
 }  // namespace heed

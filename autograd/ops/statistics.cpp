@@ -4,6 +4,7 @@
 
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/view.h"
+#include "autograd/trace.h"
 #include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "kernels/elementwise/binary.h"
@@ -91,7 +92,9 @@ Tensor narrowed(const Tensor& y, DType dtype, const Shape& shape) {
 Tensor var(const Tensor& x, const std::vector<int>& dims, double correction, bool keepdim) {
   const ReducedDims r("var", x, dims);
   const auto [mean, var] = moments("var", x, r, correction);
-  return record("var", {x}, narrowed(var, x.dtype(), r.result(keepdim)),
+  const Tensor y = narrowed(var, x.dtype(), r.result(keepdim));
+  if (trace::on()) trace::report("var", {x}, {y}, {{"dims", r.dims}, {"correction", correction}});
+  return record("var", {x}, y,
                 [x = save(x), mean = save(mean),
                  scale = 2.0 / (static_cast<double>(r.count) - correction)](const Tensor& dy) {
                   const Tensor factor = kernels::binary(Binary::mul, widened(dy, *mean), scale);
@@ -104,7 +107,11 @@ Tensor standard_deviation(const Tensor& x, const std::vector<int>& dims, double 
   const ReducedDims r("standard_deviation", x, dims);
   const auto [mean, var] = moments("standard_deviation", x, r, correction);
   const Tensor y = kernels::unary(Unary::sqrt, var);
-  return record("standard_deviation", {x}, narrowed(y, x.dtype(), r.result(keepdim)),
+  const Tensor result = narrowed(y, x.dtype(), r.result(keepdim));
+  if (trace::on())
+    trace::report("standard_deviation", {x}, {result},
+                  {{"dims", r.dims}, {"correction", correction}});
+  return record("standard_deviation", {x}, result,
                 [x = save(x), mean = save(mean), y = save(y),
                  scale = 1.0 / (static_cast<double>(r.count) - correction)](const Tensor& dy) {
                   const Tensor factor =
@@ -117,13 +124,13 @@ Tensor l2_norm(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
   const ReducedDims r("l2_norm", x, dims);
   const Tensor in = kernels::cast(x, wide(x.dtype()));
   const Tensor y = kernels::unary(Unary::sqrt, sum_kept(kernels::unary(Unary::square, in), r));
-  return record(
-      "l2_norm", {x}, narrowed(y, x.dtype(), r.result(keepdim)),
-      [x = save(x), y = save(y)](const Tensor& dy) {
-        const Tensor factor = divided_unless_zero(dy, *y);
-        const Tensor wide_x = kernels::cast(*x, y->dtype());
-        return Gradients{kernels::cast(kernels::binary(Binary::mul, wide_x, factor), x->dtype())};
-      });
+  const Tensor result = narrowed(y, x.dtype(), r.result(keepdim));
+  if (trace::on()) trace::report("l2_norm", {x}, {result}, {{"dims", r.dims}});
+  return record("l2_norm", {x}, result, [x = save(x), y = save(y)](const Tensor& dy) {
+    const Tensor factor = divided_unless_zero(dy, *y);
+    const Tensor wide_x = kernels::cast(*x, y->dtype());
+    return Gradients{kernels::cast(kernels::binary(Binary::mul, wide_x, factor), x->dtype())};
+  });
 }
 
 Tensor logsumexp(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
@@ -137,10 +144,12 @@ Tensor logsumexp(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
   order.insert(order.end(), r.dims.begin(), r.dims.end());
   const Tensor rows = reshape(permute(x, order), {r.without.numel(), r.count});
   const Tensor lse = kernels::logsumexp_rows(rows);
-  const Tensor y = record("logsumexp", {rows}, kernels::cast(lse, x.dtype()),
-                          [rows = save(rows), lse = save(lse)](const Tensor& dy) {
-                            return Gradients{kernels::logsumexp_rows_backward(dy, *rows, *lse)};
-                          });
+  const Tensor result = kernels::cast(lse, x.dtype());
+  if (trace::on()) trace::report("logsumexp", {rows}, {result});
+  const Tensor y =
+      record("logsumexp", {rows}, result, [rows = save(rows), lse = save(lse)](const Tensor& dy) {
+        return Gradients{kernels::logsumexp_rows_backward(dy, *rows, *lse)};
+      });
   return reshape(y, r.result(keepdim));
 }
 

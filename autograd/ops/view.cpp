@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "autograd/trace.h"
 #include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "kernels/reduce/reduce.h"
@@ -44,53 +45,68 @@ int new_dim(int dim, int rank, const char* op) {
 }  // namespace
 
 Tensor reshape(const Tensor& x, const Shape& shape) {
-  return record("reshape", {x}, reshape_or_copy(x, shape), [from = x.shape()](const Tensor& dy) {
+  const Tensor y = reshape_or_copy(x, shape);
+  if (trace::on()) trace::report("reshape", {x}, {y});
+  return record("reshape", {x}, y, [from = x.shape()](const Tensor& dy) {
     return Gradients{reshape_or_copy(dy, from)};
   });
 }
 
 Tensor transpose(const Tensor& x, int a, int b) {
-  return record("transpose", {x}, views::transpose(x, a, b),
+  const Tensor y = views::transpose(x, a, b);
+  if (trace::on()) trace::report("transpose", {x}, {y}, {{"a", a}, {"b", b}});
+  return record("transpose", {x}, y,
                 [a, b](const Tensor& dy) { return Gradients{views::transpose(dy, a, b)}; });
 }
 
 Tensor permute(const Tensor& x, const std::vector<int>& order) {
-  return record("permute", {x}, views::permute(x, order), [order](const Tensor& dy) {
+  const Tensor y = views::permute(x, order);
+  if (trace::on()) trace::report("permute", {x}, {y}, {{"order", order}});
+  return record("permute", {x}, y, [order](const Tensor& dy) {
     return Gradients{views::permute(dy, inverse(order))};
   });
 }
 
 Tensor slice(const Tensor& x, int dim, int64_t begin, int64_t end, int64_t step) {
-  return record("slice", {x}, views::slice(x, dim, begin, end, step),
-                [shape = x.shape(), dim, begin, end, step](const Tensor& dy) {
-                  return Gradients{embed(dy, shape, [&](const Tensor& dx) {
-                    return views::slice(dx, dim, begin, end, step);
-                  })};
-                });
+  const Tensor y = views::slice(x, dim, begin, end, step);
+  if (trace::on())
+    trace::report("slice", {x}, {y},
+                  {{"dim", dim}, {"begin", begin}, {"end", end}, {"step", step}});
+  return record("slice", {x}, y, [shape = x.shape(), dim, begin, end, step](const Tensor& dy) {
+    return Gradients{embed(
+        dy, shape, [&](const Tensor& dx) { return views::slice(dx, dim, begin, end, step); })};
+  });
 }
 
 Tensor select(const Tensor& x, int dim, int64_t index) {
-  return record("select", {x}, views::select(x, dim, index),
-                [shape = x.shape(), dim, index](const Tensor& dy) {
-                  return Gradients{embed(
-                      dy, shape, [&](const Tensor& dx) { return views::select(dx, dim, index); })};
-                });
+  const Tensor y = views::select(x, dim, index);
+  if (trace::on()) trace::report("select", {x}, {y}, {{"dim", dim}, {"index", index}});
+  return record("select", {x}, y, [shape = x.shape(), dim, index](const Tensor& dy) {
+    return Gradients{
+        embed(dy, shape, [&](const Tensor& dx) { return views::select(dx, dim, index); })};
+  });
 }
 
 Tensor expand(const Tensor& x, const Shape& shape) {
-  return record("expand", {x}, views::expand(x, shape), [from = x.shape()](const Tensor& dy) {
+  const Tensor y = views::expand(x, shape);
+  if (trace::on()) trace::report("expand", {x}, {y});
+  return record("expand", {x}, y, [from = x.shape()](const Tensor& dy) {
     return Gradients{kernels::sum_to(dy, from)};
   });
 }
 
 Tensor squeeze(const Tensor& x, int dim) {
-  return record("squeeze", {x}, views::squeeze(x, dim), [shape = x.shape()](const Tensor& dy) {
+  const Tensor y = views::squeeze(x, dim);
+  if (trace::on()) trace::report("squeeze", {x}, {y});
+  return record("squeeze", {x}, y, [shape = x.shape()](const Tensor& dy) {
     return Gradients{reshape_or_copy(dy, shape)};
   });
 }
 
 Tensor unsqueeze(const Tensor& x, int dim) {
-  return record("unsqueeze", {x}, views::unsqueeze(x, dim), [shape = x.shape()](const Tensor& dy) {
+  const Tensor y = views::unsqueeze(x, dim);
+  if (trace::on()) trace::report("unsqueeze", {x}, {y});
+  return record("unsqueeze", {x}, y, [shape = x.shape()](const Tensor& dy) {
     return Gradients{reshape_or_copy(dy, shape)};
   });
 }
@@ -115,6 +131,7 @@ Tensor concat(const std::vector<Tensor>& parts, int dim) {
     kernels::copy(part, views::slice(out, dim, begin, begin + sizes.back()));
     begin += sizes.back();
   }
+  if (trace::on()) trace::report("concat", parts, {out}, {{"dim", dim}});
   return record("concat", parts, out, [sizes, dim](const Tensor& dy, const Wanted& wanted) {
     Gradients grads;
     int64_t at = 0;
@@ -138,6 +155,7 @@ Tensor stack(const std::vector<Tensor>& parts, int dim) {
                "stack: parts {} and {}", parts[0], parts[i]);
     kernels::copy(parts[i], views::select(out, dim, static_cast<int64_t>(i)));
   }
+  if (trace::on()) trace::report("stack", parts, {out}, {{"dim", dim}});
   return record(
       "stack", parts, out, [count = parts.size(), dim](const Tensor& dy, const Wanted& wanted) {
         Gradients grads;
@@ -161,6 +179,7 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, in
   }
   HEED_CHECK(begin == x.shape()[dim], "split: sizes [{}] along dimension {} of {}",
              fmt::join(sizes, ", "), dim, x);
+  if (trace::on()) trace::report("split", {x}, parts, {{"sizes", sizes}, {"dim", dim}});
   return record_many(
       "split", {x}, parts, [shape = x.shape(), sizes, dim](const Gradients& grads, const Wanted&) {
         // one buffer; parts that nothing depended on are zero
@@ -183,8 +202,9 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, in
 
 Tensor contiguous(const Tensor& x) {
   if (x.is_contiguous()) return x;
-  return record("contiguous", {x}, kernels::contiguous(x),
-                [](const Tensor& dy) { return Gradients{dy}; });
+  const Tensor y = kernels::contiguous(x);
+  if (trace::on()) trace::report("contiguous", {x}, {y});
+  return record("contiguous", {x}, y, [](const Tensor& dy) { return Gradients{dy}; });
 }
 
 }  // namespace heed

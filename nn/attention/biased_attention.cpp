@@ -1,6 +1,7 @@
 #include "nn/attention/biased_attention.h"
 
 #include "autograd/ops/view.h"
+#include "nn/attention/lengths.h"
 
 namespace heed::nn {
 
@@ -13,10 +14,7 @@ Tensor biased_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
   HEED_CHECK(spec.score.alibi.empty(), "attention: a bias of scores and alibi slopes together");
   AttentionSpec how = spec;
   how.score.bias = unsqueeze(bias, 0);
-  if (lengths.defined()) {
-    const std::vector<int64_t> all(static_cast<size_t>(q.size(0)), queries);
-    how.pattern = spec.pattern & AttentionPattern::lengths(all, lengths.to_vector<int64_t>());
-  }
+  if (lengths.defined()) how.pattern = keys_within_lengths(spec.pattern, queries, lengths);
   return attention(q, k, v, how).out;
 }
 

@@ -68,8 +68,7 @@ Tensor CrossAttention::forward(const Tensor& x, const CrossMemory& memory, const
   }
   if (const Tensor counts = checked_lengths(lengths, batch, memory.keys.size(2));
       counts.defined()) {
-    spec.pattern = AttentionPattern::lengths(
-        std::vector<int64_t>(static_cast<size_t>(batch), tokens), counts.to_vector<int64_t>());
+    spec.pattern = keys_within_lengths({}, tokens, counts);
   }
   const Tensor mixed = attention(queries, memory.keys, memory.values, spec).out;
   return out(reshape(transpose(mixed, 1, 2), {batch, tokens, heads_ * head_dim_}));

@@ -7,12 +7,27 @@
 
 namespace heed::nn {
 
+// Lengths are read on the host. For a trace's listener (autograd/trace.h), what depends on them is
+// an op of its own, and the special case of full sequences is none.
+
 /// `lengths` [batch] as i64, each in [0, tokens]; undefined when given undefined or when every
 /// sequence is full, so that nothing needs masking.
 Tensor checked_lengths(const Tensor& lengths, int64_t batch, int64_t tokens);
 
 /// f32 [B, tokens, 1]: `inside` at each row's first lengths[b] tokens, `behind` at the others.
-Tensor by_length(const std::vector<int64_t>& lengths, int64_t tokens, double inside, double behind);
+Tensor by_length(const Tensor& lengths, int64_t tokens, double inside, double behind);
+
+/// The lengths as floating numbers.
+Tensor floating_lengths(const Tensor& lengths, DType dtype);
+
+/// table[lengths[b]]: i64 [B]; the table has an entry for each length from 0 on.
+Tensor looked_up(const std::vector<int64_t>& table, const Tensor& lengths);
+
+/// The pattern's pairs of each row's first lengths[b] queries and keys.
+AttentionPattern within_lengths(const AttentionPattern& pattern, const Tensor& lengths);
+/// The same of the first lengths[b] keys and all of `queries`.
+AttentionPattern keys_within_lengths(const AttentionPattern& pattern, int64_t queries,
+                                     const Tensor& lengths);
 
 /// Attention of each sequence's own tokens alone: q [B, H, N, D], k and v [B, Hkv, N, D], lengths
 /// [B] -> [B, H, N, D], 0 beyond a row's length. Padding costs nothing.

@@ -13,10 +13,7 @@ namespace {
 
 /// [B, 1, N, 1] of ones, and zeros behind each row's length.
 Tensor keys_within(const Tensor& lengths, int64_t tokens, DType dtype) {
-  std::vector<double> inside;
-  for (const int64_t length : lengths.to_vector<int64_t>())
-    for (int64_t i = 0; i < tokens; ++i) inside.push_back(i < length ? 1.0 : 0.0);
-  return cast(Tensor::from(inside, {lengths.size(0), 1, tokens, 1}), dtype);
+  return cast(unsqueeze(by_length(lengths, tokens, 1.0, 0.0), 1), dtype);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "nn/attention/projected_attention.h"
 
 #include "autograd/ops/view.h"
+#include "nn/attention/lengths.h"
 #include "nn/layers/alibi.h"
 #include "nn/layers/learned_position.h"
 #include "nn/token_split.h"
@@ -159,9 +160,7 @@ AttentionSpec ProjectedAttention::with_context(AttentionSpec how, const Attentio
     HEED_CHECK(!how.score.bias.defined(), "attention: two biases of the scores");
     how.score.bias = unsqueeze(context.bias, 0);
   }
-  if (context.lengths.defined()) {
-    how.pattern = how.pattern & AttentionPattern::lengths(context.lengths.to_vector<int64_t>());
-  }
+  if (context.lengths.defined()) how.pattern = within_lengths(how.pattern, context.lengths);
   return how;
 }
 

@@ -7,6 +7,7 @@
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/view.h"
 #include "kernels/copy/copy.h"
+#include "nn/attention/lengths.h"
 #include "nn/init.h"
 #include "nn/token_split.h"
 
@@ -118,7 +119,7 @@ Tensor SelectiveAttention::log_count(const Tensor& x, const AttentionContext& co
   if (host().causal) return log(add(kernels::cast(positions(x, context), wide), 1.0));
   if (!context.lengths.defined())
     return log(Tensor::full({1}, static_cast<double>(whole_tokens(x)), wide));
-  return unsqueeze(log(clamp(kernels::cast(context.lengths, wide), 1.0, INFINITY)), 1);
+  return unsqueeze(log(clamp(floating_lengths(context.lengths, wide), 1.0, INFINITY)), 1);
 }
 
 Tensor SelectiveAttention::forward(const Tensor& x, const AttentionContext& context) {

@@ -49,6 +49,7 @@ Recurrent::Result Recurrent::run(const Tensor& x, const Tensor& lengths) {
   const Tensor counts = checked_lengths(lengths, x.size(0), x.size(1));
   RnnOptions how;
   if (counts.defined()) how.lengths = counts.to_vector<int64_t>();
+  how.counts = counts;
   const auto directions = static_cast<size_t>(directions_);
   Result result{x, {}};
   for (size_t first = 0; first < cells.size(); first += directions) {

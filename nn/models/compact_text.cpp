@@ -212,25 +212,25 @@ Tensor CompactText::forward(const Tensor& given, const Tensor& lengths) {
     ids = concat({given, Tensor::zeros({batch, words - given.size(1)}, given.dtype())}, 1);
   }
   const Tensor counts = checked_lengths(lengths, batch, given.size(1));
-  const std::vector<int64_t> row_words =
-      counts.defined() ? counts.to_vector<int64_t>()
-                       : std::vector<int64_t>(static_cast<size_t>(batch), given.size(1));
+  const Tensor row_words =
+      counts.defined() ? counts
+                       : Tensor::full({batch}, static_cast<double>(given.size(1)), DType::i64);
 
   // Tokens that count follow each other, from the same one on in every row. Where that is not the
   // first (a window of padding alone), those before it go to the end: the blocks see order by the
   // positions alone, and pooling not at all.
   const int64_t own = cls.defined() ? 1 : 0, all = tokens(words);
   const int64_t before = counted(words, words).first;
-  std::vector<int64_t> row_tokens, order;
-  for (const int64_t count : row_words) {
+  std::vector<int64_t> tokens_of, order;  // tokens by the words of a row
+  for (int64_t count = 0; count <= given.size(1); ++count) {
     const auto [first, last] = counted(count, words);
-    row_tokens.push_back(own + last - first);
+    tokens_of.push_back(own + last - first);
   }
   for (int64_t i = 0; i < own; ++i) order.push_back(i);
   for (int64_t i = own + before; i < all; ++i) order.push_back(i);
   for (int64_t i = own; i < own + before; ++i) order.push_back(i);
   const Tensor positions = Tensor::from(order, {all});
-  const Tensor token_counts = checked_lengths(Tensor::from(row_tokens, {batch}), batch, all);
+  const Tensor token_counts = checked_lengths(looked_up(tokens_of, row_words), batch, all);
 
   const auto start = [&] {
     Tensor x = embed(ids);

@@ -8,6 +8,7 @@
 #include "autograd/ops/loss.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/view.h"
+#include "autograd/trace.h"
 #include "kernels/random/sampling.h"
 #include "nn/attention/lengths.h"
 #include "nn/attention/registry.h"
@@ -235,7 +236,12 @@ Tensor EncoderDecoder::decoder_ids(const Tensor& targets) const {
     own[0] = options_.start;
     std::replace(own, own + tokens, kIgnored, options_.start);
   }
-  return Tensor::from(values, targets.shape());
+  const Tensor ids = Tensor::from(values, targets.shape());
+  if (trace::on()) {
+    trace::report("decoder_ids", {targets}, {ids},
+                  {{"start", options_.start}, {"ignored", kIgnored}});
+  }
+  return ids;
 }
 
 Tensor EncoderDecoder::loss(const Tensor& ids, const Tensor& targets, const Tensor& lengths,

@@ -11,6 +11,7 @@
 #include "autograd/ops/pointwise_loss.h"
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/view.h"
+#include "autograd/trace.h"
 #include "nn/init.h"
 #include "nn/registry.h"
 
@@ -40,7 +41,9 @@ Tensor numbers(const std::vector<int64_t>& values, const Shape& shape) {
 Tensor rows_of_items(const Tensor& items) {
   std::vector<int64_t> ids = items.to_vector<int64_t>();
   for (int64_t& id : ids) id = std::max<int64_t>(id - 1, 0);
-  return numbers(ids, items.shape());
+  const Tensor rows = numbers(ids, items.shape());
+  if (trace::on()) trace::report("rows_of_items", {items}, {rows});
+  return rows;
 }
 
 /// The places that have a target, as numbers of rows of [B N, C].
@@ -100,17 +103,22 @@ Tensor Recommender::slots(const Tensor& items) const {
     for (int64_t place = 0; place < items.size(1); ++place)
       slots.push_back(std::min(context_ - length + place, context_ - 1));
   }
-  return numbers(slots, items.shape());
+  const Tensor all = numbers(slots, items.shape());
+  if (trace::on()) trace::report("slots_of_items", {items}, {all}, {{"context", context_}});
+  return all;
 }
 
 Tensor Recommender::last(const Tensor& features, const Tensor& items) const {
+  trace::AsOne one;
   std::vector<int64_t> rows;
   for (const int64_t length : lengths_of(items)) {
     const auto row = static_cast<int64_t>(rows.size());
     HEED_CHECK(length > 0, "recommender: row {} has no items", row);
     rows.push_back(row * items.size(1) + length - 1);
   }
-  return pick(features, rows);
+  const Tensor y = pick(features, rows);
+  one.report("last_item", {features, items}, {y});
+  return y;
 }
 
 Tensor Recommender::forward(const Tensor& items) {

@@ -4,6 +4,7 @@
 
 #include "autograd/ops/index.h"
 #include "autograd/ops/view.h"
+#include "autograd/trace.h"
 #include "nn/attention/lengths.h"
 
 namespace heed::nn {
@@ -13,10 +14,13 @@ namespace {
 Tensor last_tokens(const Tensor& x, const Tensor& lengths) {
   const Tensor counts = checked_lengths(lengths, x.size(0), x.size(1));
   if (!counts.defined()) return select(x, 1, x.size(1) - 1);
+  trace::AsOne one;
   std::vector<int64_t> places;
   for (const int64_t count : counts.to_vector<int64_t>())
     places.insert(places.end(), static_cast<size_t>(x.size(2)), std::max<int64_t>(count, 1) - 1);
-  return squeeze(gather(x, 1, Tensor::from(places, {x.size(0), 1, x.size(2)})), 1);
+  const Tensor y = squeeze(gather(x, 1, Tensor::from(places, {x.size(0), 1, x.size(2)})), 1);
+  one.report("last_of_lengths", {x, counts}, {y});
+  return y;
 }
 
 }  // namespace
