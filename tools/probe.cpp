@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "core/safetensors.h"
+#include "recipes/engine/onnx/export.h"
 #include "tools/command.h"
 #include "tools/text.h"
 
@@ -19,6 +20,7 @@ struct ProbeArguments {
   std::string weights;
   std::string inputs;
   std::string out;
+  std::string onnx;
   std::string device = "cpu";
   std::string dtype = "f32";
   int64_t seed = 1;
@@ -46,6 +48,20 @@ nn::NamedTensors tensors_of(const std::string& path) {
   return path.empty() ? nn::NamedTensors{} : read_safetensors(path).tensors;
 }
 
+/// The probed module, on the same inputs, as an ONNX file.
+void write_onnx(const ProbeArguments& arguments, const nn::ModuleEntry& entry) {
+  if (arguments.inputs.empty()) fail_request("probe: --onnx needs --inputs");
+  if (arguments.train || dtype_from_name(arguments.dtype) != DType::f32)
+    fail_request("probe: --onnx writes what a module does in f32 and in inference mode");
+  const std::unique_ptr<nn::Module> module = entry.make(config_of(arguments.config));
+  module->initialise(static_cast<uint64_t>(arguments.seed));
+  if (!arguments.weights.empty()) nn::load_state_dict(*module, tensors_of(arguments.weights));
+  recipes::onnx::write(
+      recipes::onnx::model_of(entry, *module,
+                              nn::probe_inputs(entry, tensors_of(arguments.inputs))),
+      arguments.onnx);
+}
+
 void probe(const ProbeArguments& arguments) {
   const nn::ModuleEntry& entry = nn::find_module(arguments.module);
   if (!device_from_name(arguments.device).is_cpu()) {
@@ -63,6 +79,7 @@ void probe(const ProbeArguments& arguments) {
       nn::probe(entry, config_of(arguments.config), tensors_of(arguments.weights),
                 tensors_of(arguments.inputs), options);
   write_safetensors(arguments.out, result);
+  if (!arguments.onnx.empty()) write_onnx(arguments, entry);
   Table table;
   for (const auto& [name, tensor] : result) table.row({name, tensor.to_string()});
   fmt::print("{}: {} tensors in {}\n{}", entry.name, result.size(), arguments.out,
@@ -89,6 +106,8 @@ void add_probe(CLI::App& heed) {
   option(command, "--inputs", "FILE", arguments->inputs, "safetensors of inputs and cotangents",
          false);
   option(command, "--out", "FILE", arguments->out, "safetensors to write", false)->required();
+  option(command, "--onnx", "FILE", arguments->onnx,
+         "also write the module, on inputs of these shapes, as an ONNX file", false);
   command->add_flag("--grad", arguments->grad, "also write gradients");
   command->add_flag("--train", arguments->train, "run in training mode (dropout)");
   option(command, "--seed", "N", arguments->seed, "of fresh parameters and of dropout");
