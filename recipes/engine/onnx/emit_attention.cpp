@@ -128,29 +128,19 @@ std::string grouped(Op& op, const std::string& x, const Extents& e, int64_t rows
   return op.reshape(x, {e.batch, e.kv_heads, e.heads / e.kv_heads, rows, -1});
 }
 
-struct Probabilities {
-  std::string all;  // [B, H, N, M]
-  std::string lse;  // [B, H, N]; "" unless wanted
-};
+/// q k^T: [B, H, N, M].
+std::string product_of(Op& op, const std::string& q, const std::string& k, const Extents& e,
+                       int64_t head_dim) {
+  const std::string keys = op.transpose(k, {0, 1, 3, 2});
+  if (e.kv_heads == e.heads) return op.node("MatMul", {q, keys});
+  const std::string each = op.reshape(keys, {e.batch, e.kv_heads, 1, head_dim, e.keys});
+  return op.reshape(op.node("MatMul", {grouped(op, q, e, e.queries), each}),
+                    {e.batch, e.heads, e.queries, e.keys});
+}
 
-Probabilities probabilities(Op& op, const std::string& q, const std::string& k, const Extents& e,
-                            int64_t head_dim, size_t first_score, bool want_lse) {
-  const AttentionSpec& spec = op.attention();
-  const AttentionScore& score = spec.score;
-  const ScoreNames names(op, first_score);
-  HEED_CHECK(spec.dropout == 0.0, "onnx: attention drops probabilities");
-  const Limit* limit = op.limit();
-  const AttentionPattern& pattern = limit ? limit->whole : spec.pattern;
-
-  std::string s;
-  if (e.kv_heads == e.heads) {
-    s = op.node("MatMul", {q, op.transpose(k, {0, 1, 3, 2})});
-  } else {
-    const std::string keys = op.transpose(k, {0, 1, 3, 2});
-    const std::string each = op.reshape(keys, {e.batch, e.kv_heads, 1, head_dim, e.keys});
-    s = op.reshape(op.node("MatMul", {grouped(op, q, e, e.queries), each}),
-                   {e.batch, e.heads, e.queries, e.keys});
-  }
+/// Scores with their scale, temperatures and cap.
+std::string scaled(Op& op, std::string s, const ScoreNames& names, int64_t head_dim) {
+  const AttentionScore& score = op.attention().score;
   const double scale =
       score.scale != 0.0 ? score.scale : 1.0 / std::sqrt(static_cast<double>(head_dim));
   s = op.mul(s, op.scalar(scale));
@@ -167,6 +157,12 @@ Probabilities probabilities(Op& op, const std::string& q, const std::string& k, 
     const std::string cap = op.scalar(score.softcap);
     s = op.mul(op.node("Tanh", {op.node("Div", {s, cap})}), cap);
   }
+  return s;
+}
+
+/// Scores and what is added to them.
+std::string with_terms(Op& op, std::string s, const ScoreNames& names, const Extents& e) {
+  const AttentionScore& score = op.attention().score;
   if (!names.bias.empty()) s = op.add(s, names.bias);
   if (!names.table.empty()) {
     const Tensor index = index_of(*score.relative, names.table_entries, e);
@@ -178,7 +174,7 @@ Probabilities probabilities(Op& op, const std::string& q, const std::string& k, 
     for (float& slope : slopes) slope *= -static_cast<float>(score.alibi_step);
     for (int64_t i = 0; i < e.queries; ++i)
       for (int64_t j = 0; j < e.keys; ++j)
-        distances.push_back(static_cast<float>(i + spec.pattern.query_offset - j));
+        distances.push_back(static_cast<float>(i + op.attention().pattern.query_offset - j));
     const std::string slope = op.graph().constant(Tensor::from(slopes, {std::ssize(slopes), 1, 1}));
     s = op.add(s, op.mul(slope, op.graph().constant(Tensor::from(distances, {e.queries, e.keys}))));
   }
@@ -192,6 +188,23 @@ Probabilities probabilities(Op& op, const std::string& q, const std::string& k, 
         op.node("Expand", {op.graph().constant(index), op.graph().integers(shape)});
     s = op.add(s, op.node("GatherElements", {names.relative[axis], wide}, {{"axis", int64_t{3}}}));
   }
+  return s;
+}
+
+struct Probabilities {
+  std::string all;  // [B, H, N, M]
+  std::string lse;  // [B, H, N]; "" unless wanted
+};
+
+/// Of queries and keys; the score's tensors are the inputs from `first_score` on.
+Probabilities probabilities(Op& op, const std::string& q, const std::string& k, const Extents& e,
+                            int64_t head_dim, size_t first_score, bool want_lse) {
+  HEED_CHECK(op.attention().dropout == 0.0, "onnx: attention drops probabilities");
+  const ScoreNames names(op, first_score);
+  const Limit* limit = op.limit();
+  const AttentionPattern& pattern = limit ? limit->whole : op.attention().pattern;
+  std::string s =
+      with_terms(op, scaled(op, product_of(op, q, k, e, head_dim), names, head_dim), names, e);
 
   bool empty_rows = limit != nullptr;
   std::string mask = mask_of(op, pattern, e, empty_rows);
