@@ -36,10 +36,9 @@ Config listed(const std::vector<std::string>& texts) {
 
 void export_run(const ExportArguments& arguments) {
   constexpr double kGigabyte = 1e9, kMost = 1e9;
-  const recipes::Exported exported =
-      recipes::export_model(arguments.run, arguments.destination, arguments.format, print_warning,
-                            static_cast<int64_t>(std::min(arguments.shard, kMost) * kGigabyte),
-                            arguments.sizes);
+  const recipes::Exported exported = recipes::export_model(
+      arguments.run, arguments.destination, arguments.format, print_warning,
+      static_cast<int64_t>(std::min(arguments.shard, kMost) * kGigabyte), arguments.sizes);
   if (arguments.json) {
     const Config files = listed(exported.files);
     Config document = Config::map();
@@ -86,7 +85,8 @@ void add_export(CLI::App& heed) {
       ->required();
   option(command, "--format", "NAME", arguments->format,
          "one of: " + joined(recipes::export_formats()));
-  option(command, "--shard", "GB", arguments->shard, "hf: largest file of weights; onnx: with more, the weights go to a second file, "
+  option(command, "--shard", "GB", arguments->shard,
+         "hf: largest file of weights; onnx: with more, the weights go to a second file, "
          "DESTINATION.data (with more than 1.8 always)")
       ->check(CLI::PositiveNumber);
   option(command, "--batch", "N", arguments->sizes.batch, "onnx: rows of a batch")
@@ -94,8 +94,7 @@ void add_export(CLI::App& heed) {
   option(command, "--tokens", "N", arguments->sizes.tokens,
          "onnx: tokens of a row; 0: the model's context")
       ->check(CLI::NonNegativeNumber);
-  option(command, "--height", "N", arguments->sizes.height,
-         "onnx: of images; 0: the model's own")
+  option(command, "--height", "N", arguments->sizes.height, "onnx: of images; 0: the model's own")
       ->check(CLI::NonNegativeNumber);
   option(command, "--width", "N", arguments->sizes.width, "onnx: of images; 0: the model's own")
       ->check(CLI::NonNegativeNumber);

@@ -56,10 +56,9 @@ void write_onnx(const ProbeArguments& arguments, const nn::ModuleEntry& entry) {
   const std::unique_ptr<nn::Module> module = entry.make(config_of(arguments.config));
   module->initialise(static_cast<uint64_t>(arguments.seed));
   if (!arguments.weights.empty()) nn::load_state_dict(*module, tensors_of(arguments.weights));
-  recipes::onnx::write(
-      recipes::onnx::model_of(entry, *module,
-                              nn::probe_inputs(entry, tensors_of(arguments.inputs))),
-      arguments.onnx);
+  recipes::onnx::write(recipes::onnx::model_of(
+                           entry, *module, nn::probe_inputs(entry, tensors_of(arguments.inputs))),
+                       arguments.onnx);
 }
 
 void probe(const ProbeArguments& arguments) {
