@@ -1,6 +1,7 @@
 #include "nn/models/block_stack.h"
 
 #include "autograd/ops/elementwise.h"
+#include "nn/extra_losses.h"
 
 namespace heed::nn {
 
@@ -27,6 +28,30 @@ void BlockStackBase::share_tokens(const TensorSplitPointer& split) {
 int64_t BlockStackBase::tokens_multiple() const {
   if (tokens_) return tokens_->parts();
   return token_split() ? token_split()->multiple() : 1;
+}
+
+void BlockStackBase::check_stage_losses() {
+  if (!recording() || !ExtraLosses::any()) return;
+  fail_request(
+      "parallel.pipeline: layers of this model add losses of their own (a commitment to "
+      "centroids), which stages do not hand on: leave them out or set parallel.pipeline to 1");
+}
+
+Stream checkpoint_block(const std::function<Stream(const Stream&)>& block, const Stream& in) {
+  const auto adds = std::make_shared<bool>(false);
+  Stream out = checkpoint_many(
+      [block, adds](const Stream& x) {
+        const ExtraLosses own;
+        Stream y = block(x);
+        *adds = own.sum().defined();
+        if (*adds) y.push_back(own.sum());
+        return y;
+      },
+      in);
+  if (!*adds) return out;
+  ExtraLosses::add(out.back());
+  out.pop_back();
+  return out;
 }
 
 Tensor sum_of(const Stream& stream) {

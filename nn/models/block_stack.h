@@ -52,6 +52,9 @@ struct BlockHooks {
   std::function<Stream(int64_t block, Module&module, Stream in)> before, after;
 };
 
+/// checkpoint_many for a block; losses that it adds (nn/extra_losses.h) are outputs of its as well.
+Stream checkpoint_block(const std::function<Stream(const Stream&)>& block, const Stream& in);
+
 /// A stack of blocks of any kind.
 class BlockStackBase : public Module {
  public:
@@ -71,6 +74,10 @@ class BlockStackBase : public Module {
   BlockHooks hooks;
 
  protected:
+  /// A RequestError where blocks of a recorded pass have added losses of their own, which do not
+  /// travel from stage to stage.
+  static void check_stage_losses();
+
   std::shared_ptr<StackStage> stage_;
   TensorSplitPointer tokens_;
 };
@@ -116,9 +123,12 @@ class BlockStack : public BlockStackBase {
         Stream out = block.forward(hooks.before ? hooks.before(i, block, in) : in, context);
         return hooks.after ? hooks.after(i, block, std::move(out)) : out;
       };
-      stream = checkpointing && recording() ? checkpoint_many(body, stream) : body(stream);
+      stream = checkpointing && recording() ? checkpoint_block(body, stream) : body(stream);
     }
-    if (stage_) stream = {stage_->leave(sum_of(stream))};
+    if (stage_) {
+      check_stage_losses();
+      stream = {stage_->leave(sum_of(stream))};
+    }
     return shared ? Stream{tokens_->all_tokens(sum_of(stream))} : stream;
   }
 

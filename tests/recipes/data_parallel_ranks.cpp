@@ -39,6 +39,30 @@ TEST(DataParallel, ImagesWithBatchNormEqualOneRank) {
        "train.log_every=1", "data.mix_probability=1", "schedule.warmup_steps=0"});
 }
 
+// Centroids move by all ranks' rows, and the commitment to them is of all rows.
+TEST(DataParallel, RoutingTransformerEqualsOneRank) {
+  const SharedScratch folder;
+  expect_like_one_rank(
+      folder, HEED_SOURCE_DIR "/recipes/routing-transformer/text.yaml",
+      {"model.context=24", "model.layers=2", "model.dim=16", "model.clusters=3", "model.window=8",
+       "model.block=6", "model.relative=5", "model.decay=0.5", "model.commitment=0.1",
+       "model.token_dropout=0.1", "model.checkpointing=true", "train.batch_size=12",
+       "evaluation.batch_size=12", "evaluation.baselines=[]", "evaluation.max_batches=2",
+       "train.steps=6", "train.eval_every=3", "train.log_every=1", "schedule={type: constant}"});
+}
+
+TEST(DataParallel, RoutingIsNotSharedByHeadsOrTokens) {
+  const SharedScratch folder;
+  TrainObserver silent;
+  for (const char* axis : {"tensor", "sequence"}) {
+    const std::string error = request_error([&] {
+      train_ranks(HEED_SOURCE_DIR "/recipes/routing-transformer/text.yaml", folder.path("run"),
+                  {fmt::format("parallel.{}={}", axis, world().size())}, silent, world());
+    });
+    EXPECT_THAT(error, HasSubstr(fmt::format("parallel.{} must be 1", axis)));
+  }
+}
+
 TEST(DataParallel, BuffersBecomeTheirMeanOverRanks) {
   struct Buffered : nn::Module {
     Buffered() { buffers({{"statistic", statistic}, {"count", count}}); }
