@@ -459,7 +459,11 @@ TEST(RoutingTransformer, ALaterTokenChangesEarlierLogitsWithTopAlone) {
       largest =
           std::max(largest, relative_distance(views::slice(model->forward(ids), 1, 0, 10), before));
     }
-    EXPECT_EQ(largest > 0.0, options.select == "top");
+    if (options.select == "top") {
+      EXPECT_GT(largest, 1e-3);
+    } else {
+      EXPECT_LT(largest, 1e-12);
+    }
   }
 }
 
