@@ -15,7 +15,6 @@ ExtraLosses::ExtraLosses() : outer_(std::exchange(innermost, this)) {}
 ExtraLosses::~ExtraLosses() { innermost = outer_; }
 
 bool ExtraLosses::wanted() { return innermost != nullptr; }
-bool ExtraLosses::any() { return wanted() && innermost->sum_.defined(); }
 
 void ExtraLosses::add(const Tensor& loss) {
   HEED_CHECK(loss.rank() == 0, "extra losses: {} is no single number", loss);

@@ -18,8 +18,6 @@ class ExtraLosses {
 
   /// Whether one lives: what would be computed for it alone need not be otherwise.
   static bool wanted();
-  /// Whether anything has been added to the innermost.
-  static bool any();
   /// Adds a 0-dimensional loss to the innermost; nothing where there is none.
   static void add(const Tensor& loss);
 
@@ -31,6 +29,13 @@ class ExtraLosses {
  private:
   Tensor sum_;
   ExtraLosses* outer_;
+};
+
+/// A layer that may add some.
+struct AddsLosses {
+  virtual ~AddsLosses() = default;
+  /// Whether it does, as it is configured.
+  virtual bool adds_losses() const = 0;
 };
 
 }  // namespace heed::nn

@@ -10,7 +10,6 @@
 #include "autograd/ops/reduce.h"
 #include "autograd/ops/view.h"
 #include "kernels/attention/patterns/named.h"
-#include "nn/extra_losses.h"
 #include "nn/init.h"
 
 namespace heed::nn {
@@ -159,7 +158,7 @@ Tensor RoutingAttention::routed(const Tensor& q, const Tensor& k, const Heads& a
   const Tensor y = options_.select == "own" ? own(in, by_content)
                    : cached                 ? top_of_last(in)
                                             : top(in, by_content);
-  if (options_.commitment > 0.0 && ExtraLosses::wanted()) ExtraLosses::add(commitment(in));
+  if (adds_losses() && ExtraLosses::wanted()) ExtraLosses::add(commitment(in));
   // The old centroids served the pass.
   if (training() && !recomputing()) learn(in);
   return y;

@@ -23,6 +23,7 @@
 #include "nn/attention/online_kmeans.h"
 #include "nn/attention/projected_attention.h"
 #include "nn/attention/relative_vectors.h"
+#include "nn/extra_losses.h"
 
 namespace heed::nn {
 
@@ -43,13 +44,14 @@ struct RoutingOptions {
   void options(Options& o);
 };
 
-class RoutingAttention : public ProjectedAttention {
+class RoutingAttention : public ProjectedAttention, public AddsLosses {
  public:
   RoutingAttention(const AttentionHost& host, const RoutingOptions& options);
 
   Tensor forward(const Tensor& x, const AttentionContext& context) override;
   double flops(int64_t tokens) const override;
   void split_heads(const TensorSplitPointer& split) override;
+  bool adds_losses() const override { return options_.commitment > 0.0 && routing_heads() > 0; }
 
   std::unique_ptr<OnlineKMeans> kmeans;              // null where no head routes
   std::unique_ptr<RelativeVectors> local, by_place;  // or null

@@ -7,6 +7,14 @@ namespace heed::nn {
 
 void BlockStackBase::share(std::shared_ptr<StackStage> stage) {
   HEED_CHECK(!stage_, "block stack: its blocks are shared already");
+  for (const auto& [path, module] : named_modules()) {
+    const auto* adds = dynamic_cast<const AddsLosses*>(module);
+    if (adds == nullptr || !adds->adds_losses()) continue;
+    fail_request(
+        "parallel.pipeline: {} adds a loss to the model's (the commitment to centroids), which "
+        "stages do not hand on: set its weight to 0, or parallel.pipeline to 1",
+        path);
+  }
   stage_ = std::move(stage);
   for (int64_t i = 0; i < block_count(); ++i) {
     if (!stage_->owns(i)) block_module(i).let_go();
@@ -28,13 +36,6 @@ void BlockStackBase::share_tokens(const TensorSplitPointer& split) {
 int64_t BlockStackBase::tokens_multiple() const {
   if (tokens_) return tokens_->parts();
   return token_split() ? token_split()->multiple() : 1;
-}
-
-void BlockStackBase::check_stage_losses() {
-  if (!recording() || !ExtraLosses::any()) return;
-  fail_request(
-      "parallel.pipeline: layers of this model add losses of their own (a commitment to "
-      "centroids), which stages do not hand on: leave them out or set parallel.pipeline to 1");
 }
 
 Stream checkpoint_block(const std::function<Stream(const Stream&)>& block, const Stream& in) {

@@ -61,7 +61,8 @@ class BlockStackBase : public Module {
   virtual int64_t block_count() const = 0;
   virtual Module& block_module(int64_t block) = 0;
 
-  /// Keeps the blocks of one stage; the others forget their parameters. Once.
+  /// Keeps the blocks of one stage; the others forget their parameters. Once. A RequestError where
+  /// layers add losses (nn/extra_losses.h), which stages do not hand on.
   void share(std::shared_ptr<StackStage> stage);
   const StackStage* stage() const { return stage_.get(); }
 
@@ -74,10 +75,6 @@ class BlockStackBase : public Module {
   BlockHooks hooks;
 
  protected:
-  /// A RequestError where blocks of a recorded pass have added losses of their own, which do not
-  /// travel from stage to stage.
-  static void check_stage_losses();
-
   std::shared_ptr<StackStage> stage_;
   TensorSplitPointer tokens_;
 };
@@ -125,10 +122,7 @@ class BlockStack : public BlockStackBase {
       };
       stream = checkpointing && recording() ? checkpoint_block(body, stream) : body(stream);
     }
-    if (stage_) {
-      check_stage_losses();
-      stream = {stage_->leave(sum_of(stream))};
-    }
+    if (stage_) stream = {stage_->leave(sum_of(stream))};
     return shared ? Stream{tokens_->all_tokens(sum_of(stream))} : stream;
   }
 

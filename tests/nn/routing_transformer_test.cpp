@@ -565,11 +565,8 @@ TEST(RoutingTransformer, StagesOfAPipelineRefuseLossesOfLayers) {
     RoutingTransformerOptions options = small();
     options.commitment = commitment;
     const auto model = made(options, DType::f32);
-    model->blocks.share(std::make_shared<First>());
-    model->train();
-    const Tensor ids = random_ids({1, 11}, options.vocab, "ids");
     try {
-      model->loss(ids, ids);
+      model->blocks.share(std::make_shared<First>());
     } catch (const RequestError& e) {
       return e.what();
     }
