@@ -54,13 +54,18 @@ TEST(DataParallel, RoutingTransformerEqualsOneRank) {
 TEST(DataParallel, RoutingIsNotSharedByHeadsOrTokens) {
   const SharedScratch folder;
   TrainObserver silent;
-  for (const char* axis : {"tensor", "sequence"}) {
-    const std::string error = request_error([&] {
-      train_ranks(HEED_SOURCE_DIR "/recipes/routing-transformer/text.yaml", folder.path("run"),
-                  {fmt::format("parallel.{}={}", axis, world().size())}, silent, world());
-    });
-    EXPECT_THAT(error, HasSubstr(fmt::format("parallel.{} must be 1", axis)));
-  }
+  const auto error = [&](const std::string& recipe, const std::string& axis,
+                         std::vector<std::string> overrides) {
+    overrides.push_back(fmt::format("parallel.{}={}", axis, world().size()));
+    return request_error(
+        [&] { train_ranks(recipe, folder.path("run"), overrides, silent, world()); });
+  };
+  const std::string whole = HEED_SOURCE_DIR "/recipes/routing-transformer/text.yaml";
+  EXPECT_THAT(error(whole, "sequence", {}), HasSubstr("parallel.sequence must be 1"));
+  EXPECT_THAT(error(whole, "tensor", {}), HasSubstr("parallel.tensor"));
+  EXPECT_THAT(error(whole, "pipeline", {}), HasSubstr("adds a loss"));
+  EXPECT_THAT(error(write_gpt(folder), "tensor", {"model.attention={type: routing}"}),
+              HasSubstr("parallel.tensor must be 1"));
 }
 
 TEST(DataParallel, BuffersBecomeTheirMeanOverRanks) {
