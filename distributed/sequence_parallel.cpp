@@ -59,7 +59,10 @@ AttentionResult SequenceParallel::attention(const Tensor& q, const Tensor& k, co
   }
 }
 
-void share_tokens(nn::Module& module, std::shared_ptr<const nn::TokenSplit> split) {
+namespace {
+
+/// The attentions of a module; a RequestError that names one which ranks cannot share.
+std::vector<nn::AttentionMechanism*> sharing_mechanisms(nn::Module& module) {
   std::vector<nn::AttentionMechanism*> mechanisms;
   for (const auto& [path, part] : module.named_modules()) {
     auto* mechanism = dynamic_cast<nn::AttentionMechanism*>(part);
@@ -72,11 +75,19 @@ void share_tokens(nn::Module& module, std::shared_ptr<const nn::TokenSplit> spli
     }
     if (mechanism != nullptr) mechanisms.push_back(mechanism);
   }
-  for (nn::AttentionMechanism* mechanism : mechanisms) mechanism->keep_own_tokens(*split);
+  return mechanisms;
+}
+
+}  // namespace
+
+void share_tokens(nn::Module& module, std::shared_ptr<const nn::TokenSplit> split) {
+  for (nn::AttentionMechanism* mechanism : sharing_mechanisms(module))
+    mechanism->keep_own_tokens(*split);
   module.split_tokens(std::move(split));
 }
 
 void share_sequences(nn::Module& model, std::shared_ptr<const nn::TokenSplit> split) {
+  sharing_mechanisms(model);
   const auto* shares = dynamic_cast<const nn::SharesTokens*>(&model);
   if (shares == nullptr) {
     fail_request(

@@ -49,6 +49,7 @@
 #include "nn/models/pyramid.h"
 #include "nn/models/recurrent_recommender.h"
 #include "nn/models/resnet.h"
+#include "nn/models/routing_transformer.h"
 #include "nn/models/sequential_recommender.h"
 #include "nn/models/unet.h"
 #include "nn/models/vit.h"
@@ -235,7 +236,7 @@ std::vector<ModuleEntry> all_entries() {
       layer<Mlp, MlpOptions>(
           {"mlp", "two linear layers around an activation", "Vaswani et al. 2017, eq. 2"}),
       layer<Swiglu, SwigluOptions>(
-          {"swiglu", "gated feed-forward layer", "arXiv 2002.05202, eq. 6"}),
+          {"swiglu", "gated feed-forward layer: SwiGLU, GEGLU", "arXiv 2002.05202, eq. 6"}),
       layer<Conv, ConvLayerOptions>(
           {"conv", "convolution in 1 to 3 dimensions, depthwise by groups", ""}),
       layer<ConvTranspose, ConvTransposeOptions>(
@@ -306,6 +307,11 @@ std::vector<ModuleEntry> all_entries() {
                                   "scores - slope of the head x distance to the past",
                                   "arXiv 2108.12409, section 3",
                                   {"scores"}}),
+      language_model<RoutingTransformer>(
+          {"routing_transformer",
+           "decoder some of whose heads route by content, beside near blocks; text and pixels",
+           "arXiv 2003.05997"},
+          read_routing_transformer_options),
       language_model<Gpt>({"gpt", "decoder-only language model, GPT-2 and Llama styles",
                            "Radford et al. 2019; arXiv 2302.13971"},
                           read_gpt_options),

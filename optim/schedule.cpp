@@ -22,6 +22,8 @@ void ScheduleOptions::options(Options& o) {
   o.field("warmup_steps", warmup_steps, "steps over which the rate rises to its peak", {.min = 0});
   o.field("min_lr", min_lr,
           "the rate at the end (linear, cosine, polynomial, wsd) or at least (rsqrt)", {.min = 0});
+  o.field("hold_steps", hold_steps,
+          "rsqrt: the step at which the decay begins; 0: where the warm-up ends", {.min = 0});
   o.field("decay_steps", decay_steps, "wsd: length of the decay; 0 means a fifth of the run",
           {.min = 0});
   o.field("decay_shape", decay_shape, "wsd: shape of the decay",
@@ -31,6 +33,8 @@ void ScheduleOptions::options(Options& o) {
   o.field("power", power, "polynomial: exponent of what remains of the run", {.above = 0});
   o.check(std::is_sorted(milestones.begin(), milestones.end()), "milestones",
           "milestones must ascend");
+  o.check(hold_steps == 0 || (type == "rsqrt" && hold_steps > warmup_steps), "hold_steps",
+          "hold_steps are for an rsqrt schedule, and must be more than warmup_steps");
   o.check(type != "step" || !milestones.empty(), "milestones", "a step schedule needs milestones");
 }
 
@@ -74,7 +78,10 @@ double Schedule::lr_at(int64_t s) const {
     return s < from ? peak_ : decayed(o.decay_shape, from, total_);
   }
   if (o.type == "rsqrt") {
-    const double ratio = static_cast<double>(o.warmup_steps + 1) / static_cast<double>(s + 1);
+    const double ratio =
+        o.hold_steps > 0
+            ? static_cast<double>(o.hold_steps) / static_cast<double>(std::max(s, o.hold_steps))
+            : static_cast<double>(o.warmup_steps + 1) / static_cast<double>(s + 1);
     return std::max(o.min_lr, peak_ * std::sqrt(ratio));
   }
   if (o.type == "step") {

@@ -17,12 +17,15 @@ namespace heed::optim {
 ///   polynomial  min_lr + (peak - min_lr) (1 - (s - W) / (T - W))^power
 ///   wsd       peak until T - decay_steps, then to min_lr by decay_shape (warm-up, stable, decay;
 ///             Hu et al. 2024)
-///   rsqrt     peak sqrt((W + 1) / (s + 1)), not below min_lr (Vaswani et al. 2017)
+///   rsqrt     peak sqrt((W + 1) / (s + 1)), not below min_lr (Vaswani et al. 2017); with
+///   hold_steps
+///             H the peak until H, then peak sqrt(H / s) (tensor2tensor's rsqrt_normalized_decay)
 ///   step      peak gamma^k after k of the milestones
 struct ScheduleOptions {
   std::string type = "cosine";
   int64_t warmup_steps = 0;
   double min_lr = 0.0;
+  int64_t hold_steps = 0;              ///< rsqrt: 0, or more than warmup_steps
   int64_t decay_steps = 0;             ///< wsd: length of the decay; 0 means a fifth of T
   std::string decay_shape = "linear";  ///< wsd: linear, cosine or sqrt (1 - sqrt(progress))
   std::vector<int64_t> milestones;     ///< step: where the rate drops, ascending

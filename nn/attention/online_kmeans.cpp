@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "autograd/checkpoint.h"
+#include "autograd/ops/index.h"
 #include "autograd/ops/norm.h"
 #include "autograd/ops/reduce.h"
 #include "core/parallel.h"
@@ -34,11 +35,14 @@ OnlineKMeans::OnlineKMeans(const OnlineKMeansOptions& o)
   buffers({{"centroids", centroids}, {"counts", counts}, {"sums", sums}});
 }
 
+const Tensor& OnlineKMeans::began() const {
+  const auto kept = kept_.find(random_context().part);
+  return recomputing() && kept != kept_.end() ? kept->second : centroids;
+}
+
 Tensor OnlineKMeans::scores(const Tensor& x) const {
   const NoGrad none;
-  const auto kept = kept_.find(random_context().part);
-  const Tensor& began = recomputing() && kept != kept_.end() ? kept->second : centroids;
-  const Tensor means = kernels::cast(began, x.dtype());
+  const Tensor means = kernels::cast(began(), x.dtype());
   const Tensor by_token = kernels::matmul(x.detach(), views::transpose(means, 1, 2));
   const DType wide = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   return kernels::cast(kernels::contiguous(views::transpose(by_token, 2, 3)), wide);
@@ -47,6 +51,17 @@ Tensor OnlineKMeans::scores(const Tensor& x) const {
 Tensor OnlineKMeans::members(const Tensor& scores) {
   const NoGrad none;
   return argmax(scores, 2);
+}
+
+Tensor OnlineKMeans::nearest(const Tensor& members, DType dtype) const {
+  const NoGrad none;
+  const Tensor means = began();
+  std::vector<int64_t> rows = members.to_vector<int64_t>();
+  const int64_t heads = members.size(1), tokens = members.size(2);
+  for (size_t i = 0; i < rows.size(); ++i)
+    rows[i] += static_cast<int64_t>(i) / tokens % heads * options_.clusters;
+  const Tensor table = views::reshape(means, {heads * options_.clusters, options_.dim});
+  return embedding(table, Tensor::from(rows, members.shape()), dtype);
 }
 
 void OnlineKMeans::keep() {

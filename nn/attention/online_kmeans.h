@@ -30,6 +30,9 @@ struct OnlineKMeans : Module, SumsOverRanks {
   /// The cluster of each vector, that of the largest score (of equal ones the first): i64 [B, H,
   /// N].
   static Tensor members(const Tensor& scores);
+  /// The centroids of those clusters, [B, H, N, D] of the dtype; not recorded, and in a pass that
+  /// is computed again those that it began with, as for scores().
+  Tensor nearest(const Tensor& members, DType dtype) const;
   /// Moves the centroids towards their members of x: after the forward pass, with the old ones,
   /// has used them.
   void update(const Tensor& x, const Tensor& members);
@@ -42,6 +45,9 @@ struct OnlineKMeans : Module, SumsOverRanks {
   Tensor sums;       // [H, K, D]: M
 
  private:
+  /// Those that the pass under way began with.
+  const Tensor& began() const;
+
   OnlineKMeansOptions options_;
   std::map<uint64_t, Tensor> kept_;  // by the pass's part of the step
 };

@@ -11,8 +11,12 @@ void FeedForward::split_hidden(const TensorSplitPointer&) {
 
 std::unique_ptr<FeedForward> make_feed_forward(const std::string& kind, int64_t dim, int64_t hidden,
                                                bool bias, double dropout, const BlockInit& init) {
-  if (kind == "swiglu") {
-    const SwigluOptions options{.dim = dim, .hidden = hidden, .bias = bias, .dropout = dropout};
+  if (kind == "swiglu" || kind == "geglu") {
+    const SwigluOptions options{.dim = dim,
+                                .hidden = hidden,
+                                .activation = kind == "swiglu" ? "silu" : "gelu_tanh",
+                                .bias = bias,
+                                .dropout = dropout};
     return std::make_unique<Swiglu>(options, init);
   }
   const MlpOptions options{

@@ -31,7 +31,8 @@ struct FeedForward : Module {
   TensorSplitPointer region_;  ///< who shares the hidden features
 };
 
-/// `kind` is "swiglu" or an activation of Mlp; `hidden` 0 takes the kind's default.
+/// `kind` is "swiglu", "geglu" (with gelu's tanh form) or an activation of Mlp; `hidden` 0 takes
+/// the kind's default.
 std::unique_ptr<FeedForward> make_feed_forward(const std::string& kind, int64_t dim, int64_t hidden,
                                                bool bias, double dropout,
                                                const BlockInit& init = {});

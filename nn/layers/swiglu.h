@@ -1,6 +1,8 @@
-// Gated feed-forward layer (SwiGLU; Shazeer, arXiv 2002.05202, eq. 6):
-//   gate, up = split(gate_up(x));    y = down(dropout(silu(gate) * up))
+// Gated feed-forward layer (SwiGLU, GEGLU; Shazeer, arXiv 2002.05202, eq. 6):
+//   gate, up = split(gate_up(x));    y = down(dropout(activation(gate) * up))
 #pragma once
+
+#include <string>
 
 #include "core/options.h"
 #include "nn/layers/dropout.h"
@@ -12,6 +14,7 @@ namespace heed::nn {
 struct SwigluOptions {
   int64_t dim = 0;
   int64_t hidden = 0;
+  std::string activation = "silu";
   bool bias = false;
   double dropout = 0.0;
 
@@ -25,6 +28,7 @@ struct Swiglu : FeedForward {
   double flops_per_token() const override;
   void split_hidden(const TensorSplitPointer& split) override;
 
+  Activation activation;
   Linear gate_up;  // [2 hidden, dim]: the gate's rows, then the values'
   Linear down;
   Dropout dropout;

@@ -52,13 +52,17 @@ struct BlockHooks {
   std::function<Stream(int64_t block, Module&module, Stream in)> before, after;
 };
 
+/// checkpoint_many for a block; losses that it adds (nn/extra_losses.h) are outputs of its as well.
+Stream checkpoint_block(const std::function<Stream(const Stream&)>& block, const Stream& in);
+
 /// A stack of blocks of any kind.
 class BlockStackBase : public Module {
  public:
   virtual int64_t block_count() const = 0;
   virtual Module& block_module(int64_t block) = 0;
 
-  /// Keeps the blocks of one stage; the others forget their parameters. Once.
+  /// Keeps the blocks of one stage; the others forget their parameters. Once. A RequestError where
+  /// layers add losses (nn/extra_losses.h), which stages do not hand on.
   void share(std::shared_ptr<StackStage> stage);
   const StackStage* stage() const { return stage_.get(); }
 
@@ -116,7 +120,7 @@ class BlockStack : public BlockStackBase {
         Stream out = block.forward(hooks.before ? hooks.before(i, block, in) : in, context);
         return hooks.after ? hooks.after(i, block, std::move(out)) : out;
       };
-      stream = checkpointing && recording() ? checkpoint_many(body, stream) : body(stream);
+      stream = checkpointing && recording() ? checkpoint_block(body, stream) : body(stream);
     }
     if (stage_) stream = {stage_->leave(sum_of(stream))};
     return shared ? Stream{tokens_->all_tokens(sum_of(stream))} : stream;

@@ -9,6 +9,7 @@
 #include "nn/attention/paged_kv_cache.h"
 #include "nn/attention/registry.h"
 #include "nn/defaults.h"
+#include "nn/extra_losses.h"
 #include "nn/init.h"
 
 namespace heed::nn {
@@ -165,11 +166,13 @@ Tensor Gpt::forward(const Tensor& ids) {
 }
 
 Tensor Gpt::loss(const Tensor& ids, const Tensor& targets) {
-  return mean_over_tokens(token_split(), targets, [&](const Tensor& own, Reduction reduction) {
-    return linear_cross_entropy(
-        run(ids), head_weight(), {}, own,
-        {.reduction = reduction, .shared = classes_of(vocabulary_, options_.vocab)});
-  });
+  const ExtraLosses extra;
+  return extra.added_to(
+      mean_over_tokens(token_split(), targets, [&](const Tensor& own, Reduction reduction) {
+        return linear_cross_entropy(
+            run(ids), head_weight(), {}, own,
+            {.reduction = reduction, .shared = classes_of(vocabulary_, options_.vocab)});
+      }));
 }
 
 Tensor Gpt::loss_rows(const Tensor& ids, const Tensor& targets) {

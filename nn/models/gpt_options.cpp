@@ -127,9 +127,10 @@ void GptOptions::options(Options& o) {
   o.field("kv_heads", kv_heads, "key and value heads (grouped queries); 0 means as many as heads",
           {.min = 0});
   o.field("head_dim", head_dim, "features of a head; 0 means dim / heads", {.min = 0});
-  o.field("mlp", mlp, "feed-forward layer: two linear layers around an activation, or swiglu",
-          {.one_of = {"gelu", "gelu_tanh", "relu", "silu", "swiglu"}});
-  o.field("hidden", hidden, "its hidden features; 0 means 4 x dim, for swiglu 8/3 x dim",
+  o.field("mlp", mlp,
+          "feed-forward layer: two linear layers around an activation, or gated: swiglu, geglu",
+          {.one_of = {"gelu", "gelu_tanh", "relu", "silu", "swiglu", "geglu"}});
+  o.field("hidden", hidden, "its hidden features; 0 means 4 x dim, for gated ones 8/3 x dim",
           {.min = 0});
   o.field("norm", norm, "normalisation before each sub-block",
           {.one_of = {"layer_norm", "rms_norm"}});

@@ -10,7 +10,7 @@ AttentionHost attention_host(const TransformerBlockOptions& o) {
   host.heads = o.heads;
   host.head_dim = o.head_dim;
   host.bias = o.bias && o.qkv_bias;
-  host.out_bias = o.bias;
+  host.out_bias = o.bias && o.out_bias;
   host.causal = o.causal;
   host.position = o.position;
   host.norm_eps = o.norm_eps;
@@ -25,7 +25,9 @@ TransformerBlock::TransformerBlock(const TransformerBlockOptions& o)
     : norm1(make_norm(o.norm, o.dim, o.norm_eps, o.bias)),
       norm2(make_norm(o.norm, o.dim, o.norm_eps, o.bias)),
       attn(make_attention(o.attention, attention_host(o))),
-      mlp(make_feed_forward(o.mlp, o.dim, o.hidden, o.bias, 0.0, {o.init, o.init})),
+      mlp(make_feed_forward(
+          o.mlp, o.dim, o.hidden, o.bias && o.mlp_bias, o.mlp_dropout,
+          o.mlp_init ? BlockInit{o.mlp_init, o.mlp_init} : BlockInit{o.init, o.init})),
       dropout1(o.dropout),
       dropout2(o.dropout),
       drop_path1(o.drop_path),

@@ -34,13 +34,17 @@ struct TransformerBlockOptions {
   bool normed_stream = false;  ///< norm first: the second norm's result replaces the stream
   bool bias = true;            ///< in linear layers and layer norms
   bool qkv_bias = true;        ///< of `bias`, that of queries, keys and values
+  bool out_bias = true;        ///< of `bias`, that of attention's projection back
+  bool mlp_bias = true;        ///< of `bias`, that of the feed-forward layer
   bool causal = false;
   std::string position = "none";  ///< inside attention: "none" or "rotary"
   double dropout = 0.0;
   double attention_dropout = 0.0;
+  double mlp_dropout = 0.0;  ///< of the feed-forward layer's hidden features
   double drop_path = 0.0;
   double layer_scale = 0.0;  ///< 0: none
   Init init = {};
+  Init mlp_init = {};  ///< of the feed-forward layer's weights; none: `init`
   Config attention = {};
   int64_t layer = 0;
   int64_t layers = 1;

@@ -5,6 +5,7 @@
 
 #include "data/ngram.h"
 #include "data/registry.h"
+#include "nn/extra_losses.h"
 #include "recipes/engine/answer_modeling.h"
 #include "recipes/engine/measures/likelihood.h"
 #include "recipes/engine/sequence_modeling.h"
@@ -68,20 +69,30 @@ Metrics LanguageModeling::evaluate(const EvaluationOptions& options, Communicato
   if (split.tokens.size() < 2) return {};
   const data::EvaluationBatches batches =
       evaluation_windows(options, model_->context(), communicator);
-  double nats = 0.0;
+  double nats = 0.0, extra = 0.0, rows = 0.0;
   for (int64_t i = 0; i < batches.size(); ++i) {
     const data::Batch batch = batches(i);
     if (batch.count > 0) {
+      const nn::ExtraLosses added;
       for (const double row : model_->loss_rows(batch.inputs, batch.targets).to_vector<double>()) {
         nats += row;
+      }
+      const auto of_batch = static_cast<double>(batch.inputs.size(0));
+      if (added.sum().defined()) {
+        extra += of_batch * added.sum().item();
+        rows += of_batch;
       }
     }
     if (progress) progress(i + 1, batches.size());
   }
   nats = communicator.all_reduce_number(nats);
+  extra = communicator.all_reduce_number(extra);
+  rows = communicator.all_reduce_number(rows);
   const int64_t tokens = batches.predicted();
   const int64_t bytes = data::text_bytes(split.tokens, tokenizer(), 1, tokens);
-  return likelihood_metrics(nats, tokens, bytes);
+  Metrics metrics = likelihood_metrics(nats, tokens, bytes);
+  if (rows > 0.0) metrics.emplace_back("extra_loss", extra / rows);
+  return metrics;
 }
 
 Metrics LanguageModeling::baselines(const EvaluationOptions& options) {

@@ -30,8 +30,9 @@ class LanguageModeling : public TextTask {
   /// Batches hold "inputs" and "targets", i64 [batch_size, context].
   Tensor loss(const Batch& batch) override;
 
-  /// loss (nats a token), perplexity, bits_per_token, bits_per_byte over the validation split;
-  /// nothing when there is none.
+  /// loss (nats a token), perplexity, bits_per_token, bits_per_byte over the validation split, and,
+  /// of a model whose layers add losses of their own, their mean (`extra_loss`, which is not in the
+  /// loss); nothing when there is none.
   Metrics evaluate(const EvaluationOptions& options, Communicator& communicator,
                    const Progress& progress) override;
   /// <name>.loss and <name>.bits_per_byte of "unigram" and, say, "3-gram".

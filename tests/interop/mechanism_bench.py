@@ -74,6 +74,70 @@ class AveragedQuery(Attention):
         return self.out(y.transpose(1, 2).flatten(2))
 
 
+class Routing(Attention):
+    """arXiv 2003.05997 as its own code has it: cluster lists and blocks gathered, relative vectors expanded to every
+    pair, results scattered and averaged, one matrix behind all heads; the centroids move in training only."""
+
+    def __init__(self, dim, heads, clusters, width, local, block, reach):
+        super().__init__(dim, heads)
+        d = dim // heads
+        self.width, self.local, self.block, self.reach = width, local, block, reach
+        self.register_buffer("means", F.layer_norm(torch.randn(heads - local, clusters, d), (d,)))
+        self.matrix = nn.Linear(d, d, bias=False)
+        self.tables = nn.ParameterList(nn.Parameter(0.02 * torch.randn(2 * reach + 1, d)) for _ in range(4))
+
+    def relative(self, q, k, v, allowed, keys, values):
+        """q [..., n, d] over k, v [..., m, d], queries being the last of the keys."""
+        n, m = q.shape[-2], k.shape[-2]
+        rows = (torch.arange(m) - torch.arange(m - n, m)[:, None]).clamp(-self.reach, self.reach) + self.reach
+        logits = q @ k.transpose(-1, -2) + torch.einsum("...xd,xyd->...xy", q, keys[rows])
+        p = logits.masked_fill(~allowed, -1e9).softmax(-1)
+        return p @ v + torch.einsum("...xy,xyd->...xd", p, values[rows])
+
+    def near(self, q, k, v):
+        blocks = lambda x: x.unflatten(2, (-1, self.block))
+        before = lambda x: torch.cat([F.pad(x, (0, 0, 0, 0, 1, 0))[:, :, :-1], x], 3)  # with the block before
+        allowed = torch.ones(self.block, 2 * self.block, dtype=torch.bool).tril(self.block)
+        allowed = allowed.repeat(q.shape[2] // self.block, 1, 1)
+        allowed[0, :, : self.block] = False
+        q = q * q.shape[-1] ** -0.5
+        return self.relative(blocks(q), before(blocks(k)), before(blocks(v)), allowed, *self.tables[:2]).flatten(2, 3)
+
+    def lists(self, q, v):
+        q = F.layer_norm(q, q.shape[-1:], eps=1e-6)
+        scores = self.means @ q.transpose(-1, -2)  # [B, R, K, N]
+        at = scores.topk(self.width).indices.sort().values.flatten(2)[..., None].expand(-1, -1, -1, q.shape[-1])
+        take = lambda x: x.gather(2, at).unflatten(2, (-1, self.width))
+        causal = torch.ones(self.width, self.width, dtype=torch.bool).tril()
+        y = self.relative(take(q), take(q), take(v), causal, *self.tables[2:]).flatten(2, 3)
+        times = torch.zeros_like(v).scatter_add(2, at, torch.ones_like(y))
+        return torch.zeros_like(v).scatter_add(2, at, y) / (times + 0.01)
+
+    def forward(self, x):
+        q, k, v = self.split(x)
+        r = self.heads - self.local
+        y = torch.cat([self.lists(q[:, :r], v[:, :r]), self.near(q[:, r:], k[:, r:], v[:, r:])], 1)
+        return self.out(self.matrix(y).transpose(1, 2).flatten(2))
+
+
+class RoutingByMask(Attention):
+    """The obvious form of routing without a look ahead: all scores, masked to the last `width` of a query's cluster."""
+
+    def __init__(self, dim, heads, clusters, width):
+        super().__init__(dim, heads)
+        self.width = width
+        self.register_buffer("means", F.layer_norm(torch.randn(heads, clusters, dim // heads), (dim // heads,)))
+
+    def forward(self, x):
+        q, _, v = self.split(x)
+        q = F.layer_norm(q, q.shape[-1:], eps=1e-6)
+        of = (q @ self.means.transpose(-1, -2)).argmax(-1)
+        same = (of[..., :, None] == of[..., None, :]).tril()
+        same &= same.flip(-1).cumsum(-1).flip(-1) <= self.width
+        y = F.scaled_dot_product_attention(q, q, v, attn_mask=same, scale=1.0)
+        return self.out(y.transpose(1, 2).flatten(2))
+
+
 def power_mask(tokens, block, window=5, sinks=1):
     blocks = torch.arange(tokens) // block
     far = blocks[:, None] - blocks
@@ -90,6 +154,14 @@ def cases():
         shape = {"batch": batch, "tokens": tokens, "dim": 256, "heads": 4}
         yield "selective", "{type: selective}", shape, Selective(256, 4)
         yield "averaged_query", "{type: averaged_query}", shape, AveragedQuery(256, 4)
+    # A quarter of the published widths; as many tokens in clusters as there are.
+    for tokens in (1024, 4096):
+        shape = {"batch": 1, "tokens": tokens, "dim": 256, "heads": 4}
+        slot = (f"{{type: routing, clusters: 16, window: {tokens // 16}, local_heads: 2, local_block: 128, "
+                "relative: 257, head_matrix: true}")
+        yield "routing", slot, shape, Routing(256, 4, 16, tokens // 16, 2, 128, 257)
+        slot = f"{{type: routing, clusters: 16, window: {tokens // 16}, select: own}}"
+        yield "routing-own", slot, shape, RoutingByMask(256, 4, 16, tokens // 16)
 
 
 def heed_times(command, slot, shape, seconds):

@@ -89,10 +89,12 @@ ACTIVATIONS = {
 }
 
 
-def feed_forward(w, x, kind, prefix=""):
-    if kind == "swiglu":
+def feed_forward(w, x, kind, prefix="", gated=False):
+    """`kind` is a gated layer's name or, with or without a gate, an activation."""
+    gates = {"swiglu": "silu", "geglu": "gelu_tanh"}
+    if gated or kind in gates:
         gate, up = linear(w, x, prefix + "gate_up.").chunk(2, dim=-1)
-        return linear(w, F.silu(gate) * up, prefix + "down.")
+        return linear(w, ACTIVATIONS[gates.get(kind, kind)](gate) * up, prefix + "down.")
     return linear(w, ACTIVATIONS[kind](linear(w, x, prefix + "up.")), prefix + "down.")
 
 
@@ -1021,9 +1023,10 @@ def layer_cases():
                    {"dim": 24, "activation": "silu", "bias": False}]:
         yield Case("mlp", config, {"x": normal(3, 6, config["dim"])},
                    lambda w, i, c: [feed_forward(w, i["x"], c.get("activation", "gelu"))], 96, 3)
-    for config in [{"dim": 24}, {"dim": 17, "hidden": 40, "bias": True}]:
+    for config in [{"dim": 24}, {"dim": 17, "hidden": 40, "bias": True}, {"dim": 24, "activation": "gelu"},
+                   {"dim": 24, "activation": "gelu_tanh"}, {"dim": 17, "activation": "relu"}]:
         yield Case("swiglu", config, {"x": normal(3, 6, config["dim"])},
-                   lambda w, i, c: [feed_forward(w, i["x"], "swiglu")], 64, 4)
+                   lambda w, i, c: [feed_forward(w, i["x"], c.get("activation", "silu"), gated=True)], 64, 4)
 
 
 def channels_first(fn, x, weight, bias, c, **more):
@@ -1462,8 +1465,22 @@ def local_linear(w, x, c):
     return linear(w, y.transpose(1, 2).flatten(2), "out.")
 
 
+def shaw(w, name, logits, q, gaps, scale=1.0):
+    """Logits with those of the learned vectors by distance, where there are any, and what these add to the output:
+    a function of the probabilities. gaps [..., N, M] are positions of keys less those of queries."""
+    if name + "keys" not in w:
+        return logits, lambda p: 0.0
+    reach = w[name + "keys"].shape[0] // 2
+    rows = gaps.clamp(-reach, reach) + reach
+    by_row = scale * q @ w[name + "keys"].T  # of every distance
+    rows = rows.expand(*logits.shape)
+    to_values = lambda p: torch.zeros_like(by_row).scatter_add(-1, rows, p) @ w[name + "values"]
+    return logits + by_row.gather(-1, rows), to_values
+
+
 def clustered(w, q, k, v, c, causal):
     """Every cluster's best tokens attend to each other; a token's results are averaged."""
+    places = torch.arange(q.shape[2])
     count, clusters = q.shape[2], c.get("clusters", 8)
     width = min(count, c.get("window") or -(-count // clusters))
     scores = q @ w["kmeans.centroids"].transpose(1, 2)
@@ -1474,18 +1491,22 @@ def clustered(w, q, k, v, c, causal):
         if causal:
             same = same & torch.ones(count, count, dtype=torch.bool).tril()
         newer = same.flip(-1).cumsum(-1).flip(-1)  # how many of them are not before this one
-        logits = (q @ k.transpose(2, 3)).masked_fill(~(same & (newer <= width)), -math.inf)
-        return torch.nan_to_num(logits.softmax(-1)) @ v
+        # The place of a key in its cluster's list, less the query's: members between them, counted backwards.
+        logits, to_values = shaw(w, "by_place.", q @ k.transpose(2, 3), q, 1 - newer)
+        p = torch.nan_to_num(logits.masked_fill(~(same & (newer <= width)), -math.inf).softmax(-1))
+        return p @ v + to_values(p)
     total, times = torch.zeros_like(v), torch.zeros(*v.shape[:3], 1, dtype=v.dtype) + 0.01
     pick = lambda s: s.topk(width, dim=2).indices.sort(2).values[..., None]
     for n in range(clusters):
         mine = pick(scores[..., n])
         keys = mine if causal else pick((k @ w["kmeans.centroids"].transpose(1, 2))[..., n])
         take = lambda x, at: x.gather(2, at.expand(-1, -1, -1, x.shape[3]))
-        logits = take(q, mine) @ take(k, keys).transpose(2, 3)
+        ranks = places[:width] - places[:width, None]
+        logits, to_values = shaw(w, "by_place.", take(q, mine) @ take(k, keys).transpose(2, 3), take(q, mine), ranks)
         if causal:
             logits = logits.masked_fill(torch.ones(width, width, dtype=torch.bool).triu(1), -math.inf)
-        out = logits.softmax(-1) @ take(v, keys)
+        p = logits.softmax(-1)
+        out = p @ take(v, keys) + to_values(p)
         total = total.scatter_add(2, mine.expand(-1, -1, -1, v.shape[3]), out)
         times = times.scatter_add(2, mine, torch.ones_like(mine, dtype=v.dtype))
     return total / times
@@ -1493,11 +1514,13 @@ def clustered(w, q, k, v, c, causal):
 
 def routing(w, x, c):
     heads, causal, count = c["heads"], c.get("causal", True), x.shape[1]
-    near = c.get("local_heads", 0)
+    near = heads if c.get("skip_first", 0) > c.get("layer", 0) else c.get("local_heads", 0)
     q, k, v = linear(w, x, "qkv.").unflatten(2, (3 * heads, -1)).transpose(1, 2).split(heads, 1)
     unit = lambda t: F.layer_norm(t[:, : heads - near], t.shape[-1:], eps=1e-6)
-    asked = unit(q)
-    y = clustered(w, asked, asked if causal else unit(k), v[:, : heads - near], c, causal)
+    outputs = []
+    if near < heads:
+        asked = unit(q)
+        outputs.append(clustered(w, asked, asked if causal else unit(k), v[:, : heads - near], c, causal))
     if near:
         if c.get("position") == "rotary":
             q, k = rotate(q), rotate(k)
@@ -1506,10 +1529,50 @@ def routing(w, x, c):
         sees = (gap >= 0) & (gap <= 1) if causal else gap.abs() <= 1
         if causal:
             sees = sees & torch.ones(count, count, dtype=torch.bool).tril()
-        logits = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])
-        local = logits.masked_fill(~sees, -math.inf).softmax(-1) @ v
-        y = torch.cat([y, local[:, heads - near:]], 1)
+        places = torch.arange(count)
+        scale = q.shape[-1] ** -0.5
+        logits, to_values = shaw(w, "local.", scale * q @ k.transpose(2, 3), q, places - places[:, None], scale)
+        p = logits.masked_fill(~sees, -math.inf).softmax(-1)
+        outputs.append((p @ v + to_values(p))[:, heads - near:])
+    y = torch.cat(outputs, 1)
+    if "head_matrix.weight" in w:
+        y = linear(w, y, "head_matrix.")
     return [linear(w, y.transpose(1, 2).flatten(2), "out.")]
+
+
+def routing_transformer(w, i, c):
+    """arXiv 2003.05997: post-norm blocks whose heads route or see near blocks; words, or values of pixels."""
+    ids = i["ids"]
+    c = dict({"causal": True, "norm_eps": 1e-6, "select": "top", "mlp": "geglu", "commitment": 1e-4}, **c)
+    channels = c.get("channels", 0)
+    if channels:
+        place = torch.arange(ids.shape[1])
+        channel, pixel = place % channels, place // channels
+        x = w["embed.weight"][ids + channel * c["vocab"]] * math.sqrt(c["dim"])
+        x = x + w["rows.weight"][pixel // c["width"] * channels + channel]
+        x = x + w["columns.weight"][pixel % c["width"] * channels + channel]
+    else:
+        x = linear(w, w["embed.weight"][ids], "input.")
+    committed = 0.0
+    for layer in range(c["layers"]):
+        p = f"blocks.{layer}."
+        own = {name.removeprefix(p + "attn."): t for name, t in w.items() if name.startswith(p + "attn.")}
+        slot = dict(c, layer=layer, local_heads=c["heads"] - c["routing_heads"], local_block=c["block"])
+        if "kmeans.centroids" in own:
+            means = own["kmeans.centroids"]
+            q = linear(own, x, "qkv.").unflatten(2, (3 * c["heads"], -1)).transpose(1, 2)[:, : means.shape[0]]
+            q = F.layer_norm(q, q.shape[-1:], eps=1e-6)
+            nearest = (q @ means.transpose(1, 2)).argmax(-1)
+            chosen = means[torch.arange(means.shape[0])[:, None], nearest]
+            committed = committed + 2 * c["commitment"] * (q - chosen).square().mean()
+        x = layer_norm(w, x + routing(own, x, slot)[0], p + "norm1.", c["norm_eps"])
+        x = layer_norm(w, x + feed_forward(w, x, c["mlp"], p + "mlp."), p + "norm2.", c["norm_eps"])
+    if "output.weight" in w:
+        x = linear(w, x, "output.")
+    logits = linear(w, x, "head.")
+    if "targets" not in i:
+        return [logits]
+    return [logits, F.cross_entropy(logits.flatten(0, 1), i["targets"].flatten()) + committed]
 
 
 def state_cases():
@@ -1517,9 +1580,26 @@ def state_cases():
                    {"clusters": 4, "select": "own", "window": 6},
                    {"clusters": 4, "select": "own", "causal": False},
                    {"clusters": 3, "local_heads": 1, "local_block": 5, "position": "rotary"},
-                   {"clusters": 3, "local_heads": 2, "local_block": 4, "causal": False}]:
+                   {"clusters": 3, "local_heads": 2, "local_block": 4, "causal": False},
+                   {"clusters": 3, "window": 16, "local_heads": 1, "local_block": 5, "relative": 7, "head_matrix": True},
+                   {"clusters": 3, "window": 9, "local_heads": 1, "local_block": 5, "relative": 40, "select": "own"},
+                   {"clusters": 3, "window": 9, "local_heads": 1, "local_block": 5, "relative": 3, "causal": False},
+                   {"local_block": 6, "relative": 11, "head_matrix": True, "skip_first": 1}]:
         yield Case("routing", dict(config, dim=24, heads=3), {"x": normal(2, 37, 24)},
                    lambda w, i, c: routing(w, i["x"], c), 128, 12, frozen="^kmeans")
+    small = {"vocab": 61, "context": 29, "layers": 3, "dim": 36, "embedding_dim": 20, "heads": 3, "routing_heads": 2,
+             "skip_first": 1, "clusters": 3, "window": 10, "block": 6, "relative": 7, "hidden": 50}
+    rows = {"ids": ids(61, 2, 29), "targets": ids(61, 2, 29)}
+    pixels = {"ids": ids(61, 2, 36), "targets": ids(61, 2, 36)}
+    for config, inputs in [
+        (small, rows),
+        (dict(small, select="own", commitment=0.3, embedding_dim=36, checkpointing=True), rows),
+        (dict(small, routing_heads=0, skip_first=3, mlp="swiglu", relative=0), rows),
+        (dict(small, embedding_dim=36, channels=3, width=4, context=36, relative=0, mlp="relu"), pixels),
+    ]:
+        # Three blocks of two sub-blocks, each some eight sums deep, there and back.
+        yield Case("routing_transformer", config, inputs, routing_transformer, 144, 96,
+                   frozen="kmeans")
     small = {"dim": 24, "heads": 3}
     for module, config in [
         ("linear_attention", small),
@@ -1554,7 +1634,7 @@ def model_cases():
         dict(gpt2, mlp="silu", position="none", checkpointing=True),
         llama,
         dict(llama, head_dim=16, qk_norm=True, rope_base=1e6, norm_eps=1e-6, tied=True),
-        dict(llama, kv_heads=1, qkv_bias=True, mlp="gelu"),
+        dict(llama, kv_heads=1, qkv_bias=True, mlp="geglu"),
         dict(llama, qkv_bias=True, out_bias=True, rope_scaling={"type": "llama3", "factor": 8.0, "context": 16}),
         dict(gpt2, position="rotary", rotary_dim=4, parallel_residual=True, tied=False),
     ]:

@@ -44,6 +44,10 @@ TEST(Schedule, ClosedForms) {
   const Schedule rsqrt({.type = "rsqrt", .warmup_steps = 99, .min_lr = 0.3}, 2.0, 0);
   EXPECT_DOUBLE_EQ(rsqrt(399), 1.0);
   EXPECT_DOUBLE_EQ(rsqrt(1000000), 0.3);
+  // The routing transformer's: no warm-up, the peak for 10,000 steps.
+  const Schedule held({.type = "rsqrt", .hold_steps = 10000}, 0.01, 0);
+  for (const int64_t step : {0, 1, 9999, 10000}) EXPECT_DOUBLE_EQ(held(step), 0.01) << step;
+  EXPECT_DOUBLE_EQ(held(40000), 0.005);
 
   const Schedule step({.type = "step", .milestones = {30, 60}, .gamma = 0.5}, 2.0, 100);
   EXPECT_EQ(step(29), 2.0);

@@ -39,6 +39,35 @@ TEST(DataParallel, ImagesWithBatchNormEqualOneRank) {
        "train.log_every=1", "data.mix_probability=1", "schedule.warmup_steps=0"});
 }
 
+// Centroids move by all ranks' rows, and the commitment to them is of all rows.
+TEST(DataParallel, RoutingTransformerEqualsOneRank) {
+  const SharedScratch folder;
+  expect_like_one_rank(
+      folder, HEED_SOURCE_DIR "/recipes/routing-transformer/text.yaml",
+      {"model.context=24", "model.layers=2", "model.dim=16", "model.clusters=3", "model.window=8",
+       "model.block=6", "model.relative=5", "model.decay=0.5", "model.commitment=0.1",
+       "model.token_dropout=0.1", "model.checkpointing=true", "train.batch_size=12",
+       "evaluation.batch_size=12", "evaluation.baselines=[]", "evaluation.max_batches=2",
+       "train.steps=6", "train.eval_every=3", "train.log_every=1", "schedule={type: constant}"});
+}
+
+TEST(DataParallel, RoutingIsNotSharedByHeadsOrTokens) {
+  const SharedScratch folder;
+  TrainObserver silent;
+  const auto error = [&](const std::string& recipe, const std::string& axis,
+                         std::vector<std::string> overrides) {
+    overrides.push_back(fmt::format("parallel.{}={}", axis, world().size()));
+    return request_error(
+        [&] { train_ranks(recipe, folder.path("run"), overrides, silent, world()); });
+  };
+  const std::string whole = HEED_SOURCE_DIR "/recipes/routing-transformer/text.yaml";
+  EXPECT_THAT(error(whole, "sequence", {}), HasSubstr("parallel.sequence must be 1"));
+  EXPECT_THAT(error(whole, "tensor", {}), HasSubstr("parallel.tensor"));
+  EXPECT_THAT(error(whole, "pipeline", {}), HasSubstr("adds a loss"));
+  EXPECT_THAT(error(write_gpt(folder), "tensor", {"model.attention={type: routing}"}),
+              HasSubstr("parallel.tensor must be 1"));
+}
+
 TEST(DataParallel, BuffersBecomeTheirMeanOverRanks) {
   struct Buffered : nn::Module {
     Buffered() { buffers({{"statistic", statistic}, {"count", count}}); }
