@@ -5,6 +5,7 @@
 
 #include "core/config.h"
 #include "core/files.h"
+#include "core/json_lines.h"
 #include "core/text.h"
 
 namespace heed {
@@ -41,8 +42,8 @@ class CountingIterator {
 // Builds the Config from the parser's events.
 class Builder : public nlohmann::json_sax<nlohmann::json> {
  public:
-  Builder(const std::string& text, const std::string& name)
-      : text_(text), furthest_(text.data()), lines_(text, name) {}
+  Builder(const std::string& text, const std::string& name, int first_line = 1)
+      : text_(text), furthest_(text.data()), lines_(text, name, first_line) {}
 
   Config build() {
     const char* end = text_.data() + text_.size();
@@ -202,6 +203,10 @@ void write(const Config& value, int indent, int depth, std::string& out) {
 
 Config parse_json(const std::string& text, const std::string& name) {
   return Builder(text, name).build();
+}
+
+Config parse_json_line(const std::string& text, const std::string& name, int line) {
+  return Builder(text, name, line).build();
 }
 
 Config read_json_file(const std::string& path) { return parse_json(read_file(path), path); }

@@ -13,7 +13,9 @@ namespace heed {
 /// a whole document is located in one pass.
 class LineCounter {
  public:
-  LineCounter(std::string_view text, std::string name) : text_(text), name_(std::move(name)) {}
+  /// `first` is the number of the text's first line (of a line within a file).
+  LineCounter(std::string_view text, std::string name, int first = 1)
+      : text_(text), name_(std::move(name)), line_(first) {}
 
   SourceLocation at(size_t offset);
 
@@ -22,7 +24,7 @@ class LineCounter {
   std::string name_;
   size_t offset_ = 0;
   size_t line_start_ = 0;
-  int line_ = 1;
+  int line_;
 };
 
 /// Bytes of the UTF-8 sequence at `text[offset]` (RFC 3629), or 0 when there is no valid one.

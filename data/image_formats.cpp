@@ -9,6 +9,7 @@
 #include "core/files.h"
 #include "core/npy.h"
 #include "core/safetensors.h"
+#include "data/idx.h"
 #include "data/image_codec.h"
 #include "data/tar.h"
 #include "data/text_source.h"
@@ -210,40 +211,6 @@ std::shared_ptr<const ImageSource> open_cifar_part(const std::vector<std::string
 Image read_image(const std::string& path, int64_t channels) {
   const std::string bytes = read_file(path);
   return to_image(decode_image(std::as_bytes(std::span(bytes)), path, channels));
-}
-
-Tensor read_idx(const std::string& path) {
-  const std::string bytes = read_file(path);
-  const SourceLocation where{path};
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
-  if (bytes.size() < 4 || byte(0) != 0 || byte(1) != 0) {
-    fail_request(where, "not an IDX file: it must start with two zero bytes");
-  }
-  if (byte(2) != 0x08) {
-    fail_request(where, fmt::format("byte 2: element type {:#04x}; only unsigned bytes (0x08) are "
-                                    "read",
-                                    byte(2)));
-  }
-  const size_t rank = byte(3), start = 4 + 4 * rank;
-  if (rank < 1 || rank > kMaxRank || bytes.size() < start) {
-    fail_request(where,
-                 fmt::format("byte 3: {} dimensions in a file of {} bytes", rank, bytes.size()));
-  }
-  Shape shape;
-  uint64_t count = 1;
-  for (size_t d = 0; d < rank; ++d) {
-    uint64_t extent = 0;
-    for (size_t i = 0; i < 4; ++i) extent = extent << 8 | byte(4 + 4 * d + i);
-    count = extent != 0 && count > bytes.size() / extent ? bytes.size() + 1 : count * extent;
-    shape.push_back(static_cast<int64_t>(extent));
-  }
-  if (count != bytes.size() - start) {
-    fail_request(where, fmt::format("byte {}: the shape {} does not fit the {} bytes that follow",
-                                    start, shape.to_string(), bytes.size() - start));
-  }
-  Tensor out = Tensor::empty(shape, DType::u8);
-  std::memcpy(out.raw(), bytes.data() + start, count);
-  return out;
 }
 
 std::pair<Tensor, Tensor> read_cifar(const std::vector<std::string>& paths, int64_t labels) {

@@ -64,8 +64,6 @@ std::unique_ptr<LabelledDataset> open_idx(const IdxOptions& options,
 std::unique_ptr<LabelledDataset> open_arrays(const ArrayOptions& options,
                                              const SourceLocation& where = {});
 
-/// An IDX file of unsigned bytes: u8 of its shape. RequestError with the byte offset.
-Tensor read_idx(const std::string& path);
 /// Images u8 [N, 32, 32, 3] and labels i64 [N] (the last of `labels` label bytes).
 std::pair<Tensor, Tensor> read_cifar(const std::vector<std::string>& paths, int64_t labels = 1);
 /// A .npy file, "file.npz:member" (the member with or without ".npy") or "file.safetensors:tensor".

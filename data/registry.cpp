@@ -10,7 +10,9 @@
 #include "data/synthetic_users.h"
 #include "data/system_headers.h"
 #include "data/text_classification.h"
+#include "data/text_stream_dataset.h"
 #include "data/token_files.h"
+#include "data/token_shards.h"
 
 namespace heed::data {
 namespace {
@@ -28,6 +30,16 @@ std::unique_ptr<TextDataset> open_files(const Config& config) {
 
 std::unique_ptr<TextDataset> open_tokens(const Config& config) {
   return open_token_files(read_options<TokenFilesOptions>(config, "dataset token-files"),
+                          place_of(config, "files"));
+}
+
+std::unique_ptr<TextDataset> open_shards(const Config& config) {
+  return open_token_shards(read_options<TokenShardsOptions>(config, "dataset token-shards"),
+                           place_of(config, config.has("folder") ? "folder" : "corpora"));
+}
+
+std::unique_ptr<TextDataset> open_stream(const Config& config) {
+  return open_text_stream(read_options<TextStreamOptions>(config, "dataset text-stream"),
                           place_of(config, "files"));
 }
 
@@ -107,10 +119,14 @@ const std::vector<DatasetEntry>& dataset_registry() {
        open_files, nullptr},
       pairs<PairTableOptions, open_pair_table>("text-pairs",
                                                "pairs of texts in CSV, TSV or JSON lines"),
+      {"text-stream", "text", "JSON lines or texts, read and tokenized while training goes on",
+       describe_options<TextStreamOptions>, open_stream, nullptr},
       labelled<TextTableOptions, open_text_table>("text-table", "texts",
                                                   "labelled texts in CSV, TSV or JSON lines"),
       {"token-files", "text", "files of token ids, as nanoGPT's train.bin",
        describe_options<TokenFilesOptions>, open_tokens, nullptr},
+      {"token-shards", "text", "corpora that heed tokenize has tokenized, mixed by weight",
+       describe_options<TokenShardsOptions>, open_shards, nullptr},
       {"user-items", "sequences", "users' items in time order, for next-item recommendation",
        describe_options<UserItemOptions>, nullptr, nullptr, open_users},
       labelled<WebDatasetOptions, open_webdataset>(

@@ -110,17 +110,23 @@ std::unique_ptr<Tokenizer> make_tokenizer(const TokenizerOptions& options, const
 }
 
 Split make_split(const Documents& documents, const Tokenizer& tokenizer) {
+  Split split{Tokens(tokenizer.vocab_size()), bytes_of(documents),
+              static_cast<int64_t>(documents.size())};
   std::vector<TokenId> ids;
   for (const Document& document : documents) {
-    if (!ids.empty() && tokenizer.end_of_text()) ids.push_back(*tokenizer.end_of_text());
+    ids.clear();
+    if (split.tokens.size() > 0 && tokenizer.end_of_text()) {
+      split.tokens.append(std::vector<TokenId>{*tokenizer.end_of_text()});
+    }
     try {
       tokenizer.encode(document.text, ids);
     } catch (const RequestError& error) {
       fail_request("'{}': {}", document.path, error.what());
     }
+    split.tokens.begin_document();
+    split.tokens.append(ids);
   }
-  return {Tokens(ids, tokenizer.vocab_size()), bytes_of(documents),
-          static_cast<int64_t>(documents.size())};
+  return split;
 }
 
 std::string describe(const TextDataset& dataset, const TextSource& source) {

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/options.h"
+#include "data/batches.h"
 #include "data/text_source.h"
+#include "data/token_stream.h"
 #include "data/tokenizer.h"
 #include "data/tokens.h"
 
@@ -49,7 +52,11 @@ struct Split {
 struct TextDataset {
   std::unique_ptr<Tokenizer> tokenizer;
   Split train;
-  Split validation;     ///< empty when options.validation is 0 and there are no validation files
+  Split validation;  ///< empty when options.validation is 0 and there are no validation files
+  /// A mixture's corpora among the training tokens; empty: one corpus.
+  std::vector<CorpusRange> corpora;
+  /// Where the training tokens come from when they are a stream; `train` is then empty.
+  std::optional<TokenStreamOptions> stream;
   std::string summary;  ///< one line: what was found, the splits' sizes, the vocabulary
 
   int64_t vocab_size() const { return tokenizer->vocab_size(); }

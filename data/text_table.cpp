@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "core/config.h"
 #include "core/files.h"
+#include "core/json_lines.h"
 #include "data/delimited.h"
 #include "data/text_source.h"
 #include "data/unicode.h"
@@ -78,7 +78,7 @@ class TableReader {
       const std::string json = text.substr(at, end - at);
       at = end + 1;
       if (json.find_first_not_of(" \t\r") == json.npos) continue;
-      const Config object = parse_json(json, fmt::format("{}:{}", path, line));
+      const Config object = parse_json_line(json, path, line);
       TableRow row{{}, SourceLocation{path, line}};
       for (const std::string& name : columns_) {
         const Config& value = object.at(name);

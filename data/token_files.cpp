@@ -72,6 +72,17 @@ class IdFiles {
   std::vector<std::unique_ptr<MappedFile>> files_;
 };
 
+// A document begins behind every mark.
+void append_documents(std::span<const TokenId> ids, std::optional<TokenId> mark, Tokens& tokens) {
+  while (!ids.empty()) {
+    const auto end = mark ? std::find(ids.begin(), ids.end(), *mark) : ids.end();
+    const auto count = static_cast<size_t>(end - ids.begin()) + (end == ids.end() ? 0 : 1);
+    tokens.append(ids.first(count));
+    if (end != ids.end()) tokens.begin_document();
+    ids = ids.subspan(count);
+  }
+}
+
 Split make_split(const IdFiles& files, int64_t begin, int64_t end, const Tokenizer& tokenizer) {
   Split split;
   split.tokens = Tokens(tokenizer.vocab_size());
@@ -79,8 +90,9 @@ Split make_split(const IdFiles& files, int64_t begin, int64_t end, const Tokeniz
   split.tokens.reserve(end - begin);
   split.documents = 1;
   const std::optional<TokenId> mark = tokenizer.end_of_text();
+  split.tokens.begin_document();
   files.read(begin, end, tokenizer.vocab_size(), [&](std::span<const TokenId> ids) {
-    split.tokens.append(ids);
+    append_documents(ids, mark, split.tokens);
     split.bytes += tokenizer.text_bytes(ids);
     if (mark) split.documents += std::count(ids.begin(), ids.end(), *mark);
   });

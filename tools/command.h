@@ -61,6 +61,7 @@ void print_json(const Config& document);
 
 // One function a subcommand, each in the file of its name.
 void add_train(CLI::App& heed);
+void add_tokenize(CLI::App& heed);
 void add_eval(CLI::App& heed);
 void add_generate(CLI::App& heed);
 void add_export(CLI::App& heed);

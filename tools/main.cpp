@@ -123,6 +123,7 @@ int run(int argc, char** argv) {
   heed.set_version_flag("--version", version(), "print the version and leave");
   heed.require_subcommand(1);
   add_train(heed);
+  add_tokenize(heed);
   add_eval(heed);
   add_generate(heed);
   add_export(heed);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/options.h"
+#include "kernels/attention/pattern.h"
 #include "nn/attention/kv_cache.h"
 #include "nn/layers/feed_forward.h"
 #include "nn/layers/rotary.h"
@@ -43,7 +44,8 @@ struct AttentionHost {
 
 /// What differs from call to call.
 struct AttentionContext {
-  Tensor positions = {};     ///< [N] i64 of x's tokens; undefined: they follow the cache's
+  /// [N] or [B, N] i64 of x's tokens; undefined: they follow the cache's.
+  Tensor positions = {};
   KvCache* cache = nullptr;  ///< when set, x holds new tokens only (causal, without recording)
   int64_t layer = 0;         ///< the cache's layer
   /// [B] i64: how many of a row's tokens count; those behind are padding that no token may see, and
@@ -58,6 +60,9 @@ struct AttentionContext {
   /// [H, N, M] added to the scores of each head (M keys, a cache's included); undefined: nothing.
   /// Hosts give it to mechanisms that have such scores alone.
   Tensor bias = {};
+  /// Pairs of the whole sequences' tokens that there are at all, whatever the mechanism's rule
+  /// (documents packed into a row). Hosts give it to mechanisms that pack documents alone.
+  AttentionPattern pairs = {};
 };
 
 class AttentionMechanism : public Module {
@@ -80,6 +85,10 @@ class AttentionMechanism : public Module {
   /// Called once before they do, for parameters that go by token: it keeps the part of this rank's
   /// tokens.
   virtual void keep_own_tokens(const TokenSplit&) {}
+
+  /// Whether it takes the pattern `pairs`, and a document in a row then gets what it would alone:
+  /// nothing but distances and `positions` tells where a token stands.
+  virtual bool packs_documents() const { return false; }
 
   /// Keeps this rank's share of the heads; the result is the sum over the ranks. A RequestError
   /// where the mechanism cannot, or where the ranks do not divide its heads.

@@ -21,6 +21,7 @@ Tensor PatternAttention::forward(const Tensor& x, const AttentionContext& contex
              request.grid);
   AttentionSpec how = spec(x, context);
   how.pattern = whole_pattern(request);
+  if (!context.pairs.is_dense()) how.pattern = how.pattern & context.pairs;
   add_terms(how.score, request);
   how = with_context(std::move(how), context);
   if (has_query_terms()) {

@@ -141,6 +141,7 @@ AttentionSpec ProjectedAttention::spec(const Tensor& x, const AttentionContext& 
   if (host_.causal) {
     spec.pattern = AttentionPattern::causal(context.cache ? context.cache->length() : 0);
   }
+  if (!context.pairs.is_dense()) spec.pattern = spec.pattern & context.pairs;
   if (host_.position == "alibi") {
     const std::vector<float> slopes = alibi_slopes(all_heads_);
     spec.score.alibi.assign(slopes.begin() + first_head_,

@@ -50,7 +50,8 @@ class ProjectedAttention : public AttentionMechanism {
   Tensor attend(const Heads& heads, const AttentionContext& context, const AttentionSpec& how);
   /// [B, H, N, D] -> out projection of [B, N, H D].
   Tensor merge(const Tensor& heads);
-  /// Causality (with the cache's offset), ALiBi and dropout as the host wants them.
+  /// Causality (with the cache's offset), the context's pairs, ALiBi and dropout as the host wants
+  /// them.
   AttentionSpec spec(const Tensor& x, const AttentionContext& context) const;
   /// With the context's biases of the scores and lengths of the batch's rows.
   static AttentionSpec with_context(AttentionSpec how, const AttentionContext& context);

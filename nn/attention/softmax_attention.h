@@ -23,6 +23,7 @@ class SoftmaxAttention : public ProjectedAttention {
   Tensor forward(const Tensor& x, const AttentionContext& context) override;
   double flops(int64_t tokens) const override;
   bool shares_tokens() const override { return true; }
+  bool packs_documents() const override { return true; }
   void split_heads(const TensorSplitPointer& split) override;
 
   Tensor sink;  ///< [heads] logits without a value, with the option

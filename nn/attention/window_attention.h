@@ -19,6 +19,9 @@ class WindowAttention : public PatternAttention {
   WindowAttention(const AttentionHost& host, const WindowAttentionOptions& options)
       : PatternAttention(host), options_(options) {}
 
+  /// Not with sinks: they are the first tokens of the row, which may be another document's.
+  bool packs_documents() const override { return options_.sinks == 0; }
+
  protected:
   AttentionPattern pattern(const PatternRequest& request) const override;
 

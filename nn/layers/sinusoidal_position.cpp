@@ -62,7 +62,7 @@ Tensor SinusoidalPosition::forward(const Tensor& x, const Tensor& positions) {
   for (size_t i = 0; i < ids.size() && in_a_row; ++i)
     in_a_row = ids[i] == first + static_cast<int64_t>(i);
   const Tensor waves =
-      in_a_row ? views::slice(table_, 0, first, last) : index_select(table_, 0, positions);
+      in_a_row ? views::slice(table_, 0, first, last) : embedding(table_, positions, x.dtype());
   return add(scale == 1.0 ? x : mul(x, scale), waves);
 }
 

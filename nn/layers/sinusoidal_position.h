@@ -25,7 +25,7 @@ SinusoidalPositionOptions beside_embedding(int64_t dim);
 struct SinusoidalPosition : Module {
   explicit SinusoidalPosition(const SinusoidalPositionOptions& options);
 
-  /// x [B, N, C] at positions [N], i64 (0 to N-1 when undefined) -> [B, N, C].
+  /// x [B, N, C] at positions [N] or [B, N], i64 (0 to N-1 when undefined) -> [B, N, C].
   Tensor forward(const Tensor& x, const Tensor& positions);
   Tensor forward(const Tensor& x) { return forward(x, {}); }
 

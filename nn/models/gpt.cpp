@@ -121,7 +121,41 @@ Gpt::Gpt(const GptOptions& options)
 
 Config Gpt::config() const { return with_defaults(Config(Config::Map{{"type", "gpt"}}), options_); }
 
-Tensor Gpt::run(const Tensor& ids, KvCache* cache) {
+std::string Gpt::cannot_pack() const {
+  int64_t layer = 0;
+  for (const auto& block : blocks) {
+    if (block->attn->packs_documents()) {
+      ++layer;
+      continue;
+    }
+    const Config* type = attention_of(options_, layer).find("type");
+    return fmt::format(
+        "attention '{}' of layer {} cannot keep packed documents apart: what a token sees there "
+        "depends on more than its own document; softmax can, and window without sinks",
+        type == nullptr ? "softmax" : type->as_string(), layer);
+  }
+  return "";
+}
+
+void Gpt::pack(const PackedDocuments& documents, const Shape& rows,
+               AttentionContext& context) const {
+  if (!documents.ids.defined()) return;
+  if (const std::string why = cannot_pack(); !why.empty()) fail_request("model gpt: {}", why);
+  HEED_CHECK(documents.ids.shape() == rows && documents.ids.dtype() == DType::i64,
+             "gpt: documents must be i64 {}, got {}", rows, documents.ids);
+  const std::vector<int64_t> ids = documents.ids.to_vector<int64_t>();
+  context.pairs = AttentionPattern::segments({ids.begin(), ids.end()}, rows[0]);
+  if (!documents.restart) return;
+  Tensor positions = Tensor::empty(rows, DType::i64);
+  auto* out = positions.data<int64_t>();
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const bool first = i % static_cast<size_t>(rows[1]) == 0 || ids[i] != ids[i - 1];
+    out[i] = first ? 0 : out[i - 1] + 1;
+  }
+  context.positions = token_split() ? token_split()->own(positions) : positions;
+}
+
+Tensor Gpt::run(const Tensor& ids, const PackedDocuments& documents, KvCache* cache) {
   HEED_CHECK(ids.numel() > 0 && (second ? ids.rank() == 3 && ids.size(2) == 2 : ids.rank() == 2),
              "gpt: ids must be {}, got {}", second ? "[B, N, 2]" : "[B, N]", ids);
   const int64_t first = cache ? cache->length() : 0, tokens = ids.size(1);
@@ -129,8 +163,10 @@ Tensor Gpt::run(const Tensor& ids, KvCache* cache) {
              "gpt: {} tokens, but the model's learned positions end at its context of {}",
              first + tokens, options_.context);
   const TokenSplit* split = cache == nullptr ? token_split() : nullptr;
-  const AttentionContext context{
+  AttentionContext context{
       .positions = split ? split->positions(tokens) : position_ids(first, tokens), .cache = cache};
+  const int64_t own_tokens = context.positions.numel();
+  pack(documents, {ids.size(0), tokens}, context);
   const auto start = [&] {
     const Tensor own = split ? split->own(ids) : ids;
     Tensor x = embed(second ? select(own, 2, 0) : own);
@@ -139,7 +175,7 @@ Tensor Gpt::run(const Tensor& ids, KvCache* cache) {
     if (sinusoidal) x = sinusoidal->forward(x, context.positions);
     return dropout(x);
   };
-  const Shape shape{ids.size(0), context.positions.numel(), options_.dim};
+  const Shape shape{ids.size(0), own_tokens, options_.dim};
   const Stream stream = blocks.run(shape, compute_dtype(), start, context, options_.checkpointing);
   return norm->forward_sum(stream).second;
 }
@@ -156,31 +192,31 @@ void Gpt::split_vocabulary(const TensorSplitPointer& split) {
 }
 
 Tensor Gpt::features(const Tensor& ids) {
-  const Tensor own = run(ids);
+  const Tensor own = run(ids, {});
   return token_split() ? token_split()->whole(own) : own;
 }
 
-Tensor Gpt::forward(const Tensor& ids) {
-  const Tensor own = logits(run(ids));
+Tensor Gpt::forward(const Tensor& ids, const PackedDocuments& documents) {
+  const Tensor own = logits(run(ids, documents));
   return token_split() ? token_split()->whole(own) : own;
 }
 
-Tensor Gpt::loss(const Tensor& ids, const Tensor& targets) {
+Tensor Gpt::loss(const Tensor& ids, const Tensor& targets, const PackedDocuments& documents) {
   const ExtraLosses extra;
   return extra.added_to(
       mean_over_tokens(token_split(), targets, [&](const Tensor& own, Reduction reduction) {
         return linear_cross_entropy(
-            run(ids), head_weight(), {}, own,
+            run(ids, documents), head_weight(), {}, own,
             {.reduction = reduction, .shared = classes_of(vocabulary_, options_.vocab)});
       }));
 }
 
-Tensor Gpt::loss_rows(const Tensor& ids, const Tensor& targets) {
+Tensor Gpt::loss_rows(const Tensor& ids, const Tensor& targets, const PackedDocuments& documents) {
   const NoGrad no_grad;
   const TokenSplit* split = token_split();
-  const Tensor rows =
-      linear_cross_entropy_rows(run(ids), head_weight(), {}, split ? split->own(targets) : targets,
-                                {.shared = classes_of(vocabulary_, options_.vocab)});
+  const Tensor rows = linear_cross_entropy_rows(
+      run(ids, documents), head_weight(), {}, split ? split->own(targets) : targets,
+      {.shared = classes_of(vocabulary_, options_.vocab)});
   return split ? split->whole(rows) : rows;
 }
 
@@ -194,7 +230,7 @@ Tensor Gpt::decode(const Tensor& ids, DecodeState& state) {
   const NoGrad no_grad;
   auto* cache = dynamic_cast<KvCache*>(&state);
   HEED_CHECK(cache != nullptr, "gpt: decode wants the state that start() gave");
-  const Tensor hidden = run(ids, cache);
+  const Tensor hidden = run(ids, {}, cache);
   cache->advance(ids.size(1));
   return logits(select(hidden, 1, hidden.size(1) - 1));
 }

@@ -107,9 +107,12 @@ class Gpt : public LanguageModel, public SharesTokens, public SharesVocabulary {
   bool extrapolates() const override { return options_.position != "learned"; }
   Config config() const override;
 
-  Tensor forward(const Tensor& ids) override;
-  Tensor loss(const Tensor& ids, const Tensor& targets) override;
-  Tensor loss_rows(const Tensor& ids, const Tensor& targets) override;
+  Tensor forward(const Tensor& ids, const PackedDocuments& documents = {}) override;
+  Tensor loss(const Tensor& ids, const Tensor& targets,
+              const PackedDocuments& documents = {}) override;
+  Tensor loss_rows(const Tensor& ids, const Tensor& targets,
+                   const PackedDocuments& documents = {}) override;
+  std::string cannot_pack() const override;
   std::unique_ptr<DecodeState> start() const override;
   Tensor decode(const Tensor& ids, DecodeState& state) override;
   double flops_per_token(int64_t tokens) const override;
@@ -133,7 +136,9 @@ class Gpt : public LanguageModel, public SharesTokens, public SharesVocabulary {
 
  private:
   /// The states of this rank's tokens.
-  Tensor run(const Tensor& ids, KvCache* cache = nullptr);
+  Tensor run(const Tensor& ids, const PackedDocuments& documents, KvCache* cache = nullptr);
+  /// What tells documents apart in the context of whole rows [B, N].
+  void pack(const PackedDocuments& documents, const Shape& rows, AttentionContext& context) const;
   Tensor logits(const Tensor& hidden);
 
   GptOptions options_;

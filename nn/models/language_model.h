@@ -10,6 +10,14 @@
 
 namespace heed::nn {
 
+/// Documents that were packed into rows of ids: each gets what it would alone in a row.
+struct PackedDocuments {
+  /// [B, N] i64: 0, 1, ... along a row, whose document each token is; undefined: one a row.
+  Tensor ids = {};
+  /// Positions count from each document's first token in the row; else from the row's.
+  bool restart = true;
+};
+
 class LanguageModel : public Module {
  public:
   /// Number of token ids.
@@ -23,12 +31,16 @@ class LanguageModel : public Module {
   virtual Config config() const = 0;
 
   /// ids [B, N] (i64 or i32) -> logits [B, N, vocab].
-  virtual Tensor forward(const Tensor& ids) = 0;
+  virtual Tensor forward(const Tensor& ids, const PackedDocuments& documents = {}) = 0;
   /// Mean cross-entropy (nats) of targets [B, N] given ids [B, N]: position i of ids predicts
   /// position i of targets. Targets of -100 do not count. All logits are never stored at once.
-  virtual Tensor loss(const Tensor& ids, const Tensor& targets) = 0;
+  virtual Tensor loss(const Tensor& ids, const Tensor& targets,
+                      const PackedDocuments& documents = {}) = 0;
   /// The cross-entropy of each target, f32 [B, N], 0 where it is -100; not recorded.
-  virtual Tensor loss_rows(const Tensor& ids, const Tensor& targets) = 0;
+  virtual Tensor loss_rows(const Tensor& ids, const Tensor& targets,
+                           const PackedDocuments& documents = {}) = 0;
+  /// Why the model cannot keep packed documents apart; empty where it can.
+  virtual std::string cannot_pack() const = 0;
 
   /// An empty state for decode().
   virtual std::unique_ptr<DecodeState> start() const = 0;

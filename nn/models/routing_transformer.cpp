@@ -143,14 +143,21 @@ Tensor RoutingTransformer::run(const Tensor& ids, KvCache* cache) {
   return output ? (*output)(x) : x;
 }
 
-Tensor RoutingTransformer::forward(const Tensor& ids) { return head(run(ids)); }
+Tensor RoutingTransformer::forward(const Tensor& ids, const PackedDocuments& documents) {
+  HEED_CHECK(!documents.ids.defined(), "{}", cannot_pack());
+  return head(run(ids));
+}
 
-Tensor RoutingTransformer::loss(const Tensor& ids, const Tensor& targets) {
+Tensor RoutingTransformer::loss(const Tensor& ids, const Tensor& targets,
+                                const PackedDocuments& documents) {
+  HEED_CHECK(!documents.ids.defined(), "{}", cannot_pack());
   const ExtraLosses extra;
   return extra.added_to(linear_cross_entropy(run(ids), head.whole_weight(), head.bias, targets));
 }
 
-Tensor RoutingTransformer::loss_rows(const Tensor& ids, const Tensor& targets) {
+Tensor RoutingTransformer::loss_rows(const Tensor& ids, const Tensor& targets,
+                                     const PackedDocuments& documents) {
+  HEED_CHECK(!documents.ids.defined(), "{}", cannot_pack());
   const NoGrad no_grad;
   return linear_cross_entropy_rows(run(ids), head.whole_weight(), head.bias, targets);
 }

@@ -86,10 +86,15 @@ class RoutingTransformer : public LanguageModel {
   bool extrapolates() const override { return options_.channels == 0; }
   Config config() const override;
 
-  Tensor forward(const Tensor& ids) override;
+  Tensor forward(const Tensor& ids, const PackedDocuments& documents = {}) override;
   /// With the commitment to the centroids (RoutingOptions::commitment).
-  Tensor loss(const Tensor& ids, const Tensor& targets) override;
-  Tensor loss_rows(const Tensor& ids, const Tensor& targets) override;
+  Tensor loss(const Tensor& ids, const Tensor& targets,
+              const PackedDocuments& documents = {}) override;
+  Tensor loss_rows(const Tensor& ids, const Tensor& targets,
+                   const PackedDocuments& documents = {}) override;
+  std::string cannot_pack() const override {
+    return "routing_transformer's clusters are of a whole row: they cannot keep documents apart";
+  }
   std::unique_ptr<DecodeState> start() const override;
   /// With `select: own` the same as the whole pass; with `top` a token's clusters are those of the
   /// text up to it, where the whole pass fills them from all of it.

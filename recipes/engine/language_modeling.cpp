@@ -31,6 +31,16 @@ void check_options(const Recipe& recipe, const LanguageModelingOptions& options,
                              "the data are {}",
                              kind));
   }
+  if (options.documents != "joined" && (kind == "pairs" || kind == "synthetic")) {
+    fail_request(recipe.task.at("documents").where(),
+                 fmt::format("task language_modeling: `documents` are of a text, and the data are "
+                             "{}: each example is a row of its own",
+                             kind));
+  }
+  if (options.documents == "joined" && options.positions != "document") {
+    fail_request(recipe.task.at("positions").where(),
+                 "task language_modeling: `positions` are of documents kept apart");
+  }
   if (options.part == "test" && kind != "pairs") {
     fail_request(recipe.task.at("part").where(),
                  fmt::format("task language_modeling: the data ({}) have no test part", kind));
@@ -42,25 +52,41 @@ void check_options(const Recipe& recipe, const LanguageModelingOptions& options,
 void LanguageModelingOptions::options(Options& o) {
   sampling_option(o, sampling);
   part_option(o, part);
+  o.field(
+      "documents", documents,
+      "windows hold what follows in the text, borders of documents or not: joined; or attention "
+      "and loss end at the borders: apart",
+      {.one_of = {"joined", "apart"}});
+  o.field(
+      "positions", positions,
+      "with documents apart, positions count from each document's first token in the window, or "
+      "from the window's",
+      {.one_of = {"document", "window"}});
 }
 
 LanguageModeling::LanguageModeling(const Recipe& recipe, TaskUse use, const std::string& assets,
                                    const LanguageModelingOptions& options)
-    : TextTask(recipe) {
+    : TextTask(recipe), options_(options) {
   open_text(use, assets);
   model_ = nn::make_language_model(recipe_.model, tokenizer().vocab_size());
+  if (const std::string why = apart() ? model_->cannot_pack() : ""; !why.empty()) {
+    fail_request(recipe.task.at("documents").where(),
+                 fmt::format("task language_modeling: documents: apart: {}", why));
+  }
   if (use != TaskUse::train) return;
-  const data::WindowOptions window = training_windows(model_->context(), options.sampling);
-  start_batches([data = data_, window](int64_t step, const data::RowSlice& part) -> Batch {
-    data::WindowOptions own = window;
-    own.slice = part;
-    data::Batch batch = data::WindowBatches(data->train.tokens, own)(step);
-    return {{{"inputs", batch.inputs}, {"targets", batch.targets}}, batch.count};
+  start_batches([windows = training_windows(model_->context(), options.sampling, apart())](
+                    int64_t step, const data::RowSlice& part) -> Batch {
+    data::Batch from = windows(step, part);
+    Batch batch{{{"inputs", from.inputs}, {"targets", from.targets}}, from.count};
+    if (from.documents.defined()) batch.tensors.emplace_back("documents", from.documents);
+    return batch;
   });
 }
 
 Tensor LanguageModeling::loss(const Batch& batch) {
-  return model_->loss(batch["inputs"], batch["targets"]);
+  const Tensor* documents = batch.find("documents");
+  return model_->loss(batch["inputs"], batch["targets"],
+                      documents == nullptr ? nn::PackedDocuments{} : packed(*documents));
 }
 
 Metrics LanguageModeling::evaluate(const EvaluationOptions& options, Communicator& communicator,
@@ -68,13 +94,16 @@ Metrics LanguageModeling::evaluate(const EvaluationOptions& options, Communicato
   const data::Split& split = data_->validation;
   if (split.tokens.size() < 2) return {};
   const data::EvaluationBatches batches =
-      evaluation_windows(options, model_->context(), communicator);
+      evaluation_windows(options, model_->context(), communicator, apart());
   double nats = 0.0, extra = 0.0, rows = 0.0;
+  int64_t predicted = 0, predicted_bytes = 0;  // of this rank, with documents apart
   for (int64_t i = 0; i < batches.size(); ++i) {
     const data::Batch batch = batches(i);
     if (batch.count > 0) {
       const nn::ExtraLosses added;
-      for (const double row : model_->loss_rows(batch.inputs, batch.targets).to_vector<double>()) {
+      for (const double row :
+           model_->loss_rows(batch.inputs, batch.targets, packed(batch.documents))
+               .to_vector<double>()) {
         nats += row;
       }
       const auto of_batch = static_cast<double>(batch.inputs.size(0));
@@ -83,15 +112,28 @@ Metrics LanguageModeling::evaluate(const EvaluationOptions& options, Communicato
         rows += of_batch;
       }
     }
+    if (apart()) {
+      std::vector<data::TokenId> targets;
+      for (const int64_t target : batch.targets.to_vector<int64_t>()) {
+        if (target != data::kIgnoreTarget) targets.push_back(static_cast<data::TokenId>(target));
+      }
+      predicted += std::ssize(targets);
+      predicted_bytes += tokenizer().text_bytes(targets);
+    }
     if (progress) progress(i + 1, batches.size());
   }
   nats = communicator.all_reduce_number(nats);
   extra = communicator.all_reduce_number(extra);
   rows = communicator.all_reduce_number(rows);
-  const int64_t tokens = batches.predicted();
-  const int64_t bytes = data::text_bytes(split.tokens, tokenizer(), 1, tokens);
+  const auto sum = [&](int64_t own) {
+    return static_cast<int64_t>(communicator.all_reduce_number(static_cast<double>(own)));
+  };
+  const int64_t tokens = apart() ? sum(predicted) : batches.predicted();
+  const int64_t bytes =
+      apart() ? sum(predicted_bytes) : data::text_bytes(split.tokens, tokenizer(), 1, tokens);
   Metrics metrics = likelihood_metrics(nats, tokens, bytes);
   if (rows > 0.0) metrics.emplace_back("extra_loss", extra / rows);
+  for (auto& metric : corpus_metrics()) metrics.push_back(std::move(metric));
   return metrics;
 }
 

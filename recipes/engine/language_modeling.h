@@ -11,8 +11,10 @@
 namespace heed::recipes {
 
 struct LanguageModelingOptions {
-  std::string sampling = "random";  // of a text alone
-  std::string part = "auto";        // of pairs; other data have no test part
+  std::string sampling = "random";   // of a text alone
+  std::string part = "auto";         // of pairs; other data have no test part
+  std::string documents = "joined";  // of a text alone, as the next
+  std::string positions = "document";
   void options(Options& o);
 };
 
@@ -27,17 +29,22 @@ class LanguageModeling : public TextTask {
 
   void resolve(Recipe& recipe) override { recipe.model = model_->config(); }
 
-  /// Batches hold "inputs" and "targets", i64 [batch_size, context].
+  /// Batches hold "inputs" and "targets", i64 [batch_size, context]; with documents apart also
+  /// "documents" (nn::PackedDocuments).
   Tensor loss(const Batch& batch) override;
 
-  /// loss (nats a token), perplexity, bits_per_token, bits_per_byte over the validation split, and,
-  /// of a model whose layers add losses of their own, their mean (`extra_loss`, which is not in the
-  /// loss); nothing when there is none.
+  /// loss (nats a token), perplexity, bits_per_token, bits_per_byte over the validation split;
+  /// nothing when there is none. With documents apart their first tokens do not count. Then, of a
+  /// model whose layers add losses of their own, their mean (`extra_loss`, which is not in the
+  /// loss), and corpus_metrics().
   Metrics evaluate(const EvaluationOptions& options, Communicator& communicator,
                    const Progress& progress) override;
   /// <name>.loss and <name>.bits_per_byte of "unigram" and, say, "3-gram".
   Metrics baselines(const EvaluationOptions& options) override;
-  std::vector<std::string> known_baselines() const override { return {"unigram", "ngram"}; }
+  std::vector<std::string> known_baselines() const override {
+    if (data_ && data_->stream) return {};  // there is nothing to count but what has gone by
+    return {"unigram", "ngram"};
+  }
 
   Samples samples() const override { return Samples::continuations; }
   /// See generate_text().
@@ -50,7 +57,12 @@ class LanguageModeling : public TextTask {
  private:
   int64_t items_per_row() const override { return model_->context(); }
   double flops_per_row() override;
+  bool apart() const { return options_.documents == "apart"; }
+  nn::PackedDocuments packed(const Tensor& documents) const {
+    return {documents, options_.positions == "document"};
+  }
 
+  LanguageModelingOptions options_;
   std::unique_ptr<nn::LanguageModel> model_;
 };
 

@@ -98,15 +98,13 @@ MaskedLanguageModeling::MaskedLanguageModeling(const Recipe& recipe, TaskUse use
   mask_id_ = find_mask(tokenizer());
   model_ = make_model(recipe_.model, std::max(vocab, mask_id_ + 1));
   if (use != TaskUse::train) return;
-  const data::WindowOptions window = training_windows(model_->options().context, options_.sampling);
-  start_batches([data = data_, window, masking = options_.masking, vocab, mask = mask_id_](
-                    int64_t step, const data::RowSlice& part) -> Batch {
-    data::WindowOptions own = window;
-    own.slice = part;
-    const data::Batch batch = data::WindowBatches(data->train.tokens, own)(step);
-    const RandomKey key{window.seed, hash_name("data/masks"), static_cast<uint64_t>(step)};
+  start_batches([windows = training_windows(model_->options().context, options_.sampling),
+                 masking = options_.masking, vocab, mask = mask_id_, seed = seed(),
+                 rows = rows_per_step()](int64_t step, const data::RowSlice& part) -> Batch {
+    const data::Batch batch = windows(step, part);
+    const RandomKey key{seed, hash_name("data/masks"), static_cast<uint64_t>(step)};
     const data::Masked masked = data::mask_tokens(batch.inputs, {}, vocab, mask, masking, key,
-                                                  data::rows_of(part, window.batch).begin);
+                                                  data::rows_of(part, rows).begin);
     return {{{"inputs", masked.inputs}, {"targets", masked.targets}}, masked.count};
   });
 }
@@ -145,6 +143,7 @@ Metrics MaskedLanguageModeling::evaluate(const EvaluationOptions& options,
   count = communicator.all_reduce_number(count);
   Metrics metrics = likelihood_metrics(nats, static_cast<int64_t>(count));
   metrics.emplace_back("accuracy", communicator.all_reduce_number(right) / count);
+  for (auto& metric : corpus_metrics()) metrics.push_back(std::move(metric));
   return metrics;
 }
 

@@ -65,12 +65,19 @@ void resolve_in(Config& section, const std::string& key) {
 // A data section's, and those of the datasets inside it.
 void resolve_data(Config& data) {
   for (const char* key :
-       {"files", "validation_files", "test_files", "fallback", "folder", "file", "train",
-        "validation", "test", "train_images", "train_labels", "validation_images",
+       {"files", "validation_files", "test_files", "fallback", "folder", "validation_folder",
+        "file", "train", "validation", "test", "train_images", "train_labels", "validation_images",
         "validation_labels", "test_images", "test_labels", "targets", "inputs"}) {
     resolve_in(data, key);
   }
   if (Config* tokenizer = data.find("tokenizer")) resolve_in(*tokenizer, "file");
+  if (Config* corpora = data.find("corpora"); corpora != nullptr && corpora->is_list()) {
+    Config::List items = corpora->as_list();
+    for (Config& item : items) resolve_in(item, "folder");
+    const SourceLocation where = corpora->where(), key_where = corpora->key_where();
+    *corpora = Config(std::move(items));
+    corpora->set_where(where).set_key_where(key_where);
+  }
   for (const char* key : {"train", "validation", "test", "images"}) {
     Config* inner = data.find(key);
     if (inner != nullptr && inner->is_map()) resolve_data(*inner);

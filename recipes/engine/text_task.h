@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/text_dataset.h"
+#include "data/token_stream.h"
 #include "recipes/engine/indexed_task.h"
 
 namespace heed::recipes {
@@ -14,10 +15,14 @@ class TextTask : public IndexedTask {
  public:
   const data::Tokenizer& tokenizer() const { return *tokenizer_; }
 
-  std::string data_summary() override { return data_ ? data_->summary : ""; }
+  /// With how often a mixture's corpora will be read.
+  std::string data_summary() override;
   const char* item_name() const override { return "tokens"; }
   /// tokenizer.json.
   std::vector<std::string> save_assets(const std::string& folder) override;
+  /// With the place in the files, where the data are a stream.
+  Config data_position() override;
+  void seek_data(const Config& position) override;
 
  protected:
   explicit TextTask(const Recipe& recipe) : IndexedTask(recipe) {}
@@ -25,18 +30,27 @@ class TextTask : public IndexedTask {
   /// Opens the data; where the assets hold a tokenizer the run goes on with it. For generating, the
   /// tokenizer is all that is read, and data_ stays null.
   void open_text(TaskUse use, const std::string& assets);
-  /// Windows of `context` tokens of the training split, for batches of rows_per_step() rows. A
-  /// RequestError, at the recipe's line, where the split is too short for one.
-  data::WindowOptions training_windows(int64_t context, const std::string& sampling) const;
+  /// The rows `part` of step `step`.
+  using Windows = std::function<data::Batch(int64_t step, const data::RowSlice& part)>;
+  /// Windows of `context` tokens of the training split, for batches of rows_per_step() rows; with
+  /// `documents` these are kept apart. Owns what it reads. A RequestError, at the recipe's line,
+  /// where the split (or a mixture's corpus) is too short for a window. Once.
+  Windows training_windows(int64_t context, const std::string& sampling, bool documents = false);
   /// The windows over the validation split; it has two tokens at least.
   data::EvaluationBatches evaluation_windows(const EvaluationOptions& options, int64_t context,
-                                             Communicator& communicator) const;
+                                             Communicator& communicator,
+                                             bool documents = false) const;
+  /// What training has seen of a mixture's corpora up to now: tokens.NAME and epochs.NAME; of a
+  /// stream, the epoch. Nothing before the first step.
+  Metrics corpus_metrics();
 
   std::shared_ptr<const data::TextDataset> data_;
 
  private:
   std::unique_ptr<data::Tokenizer> own_tokenizer_;  // without data
   const data::Tokenizer* tokenizer_ = nullptr;
+  std::shared_ptr<const data::WindowBatches> mixed_;  // of a mixture, or null
+  std::shared_ptr<data::StreamWindows> stream_;       // of a stream, or null
 };
 
 /// "The option `sampling`" of training windows, which such tasks have in common.

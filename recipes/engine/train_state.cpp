@@ -54,10 +54,23 @@ TrainState parse_state(const std::string& bytes, const std::string& path) {
   state.seed = message.seed();
   state.items = message.items();
   state.data = parse_json(message.data_json(), path);
+  const auto check = [&path](bool good, const char* what, auto value) {
+    if (!good) fail_request("{}: a damaged training state: {} {}", path, what, value);
+  };
+  check(state.data.is_map() || state.data.is_null(), "the place in the data is", state.data.kind());
+  check(state.step >= 0, "step", state.step);
+  check(state.items >= 0, "items", state.items);
   state.seconds = message.seconds();
   if (message.has_mesh()) {
     const proto::Mesh& mesh = message.mesh();
     state.mesh = {mesh.data(), mesh.pipeline(), mesh.sequence(), mesh.tensor()};
+    constexpr int64_t kMost = 1 << 20;  // of an axis, so that products fit
+    for (const int64_t ranks : {mesh.data(), mesh.pipeline(), mesh.sequence(), mesh.tensor()}) {
+      check(ranks >= 1 && ranks <= kMost, "a mesh axis of", ranks);
+    }
+    check(state.mesh.data * state.mesh.pipeline <= kMost &&
+              state.mesh.sequence * state.mesh.tensor <= kMost,
+          "a mesh of", state.mesh.to_string());
   }
   state.has_best = message.has_best();
   state.best_step = message.best().step();

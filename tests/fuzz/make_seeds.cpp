@@ -11,7 +11,10 @@
 #include "data/char_tokenizer.h"
 #include "data/image_codec.h"
 #include "data/sentence_bpe.h"
+#include "data/token_folder.h"
+#include "data/token_shard.h"
 #include "data/word_tokenizer.h"
+#include "recipes/engine/train_state.h"
 #include "tests/data/archives.h"
 
 namespace heed {
@@ -30,6 +33,13 @@ void make_tensor_files(const std::string& dir) {
   all.emplace_back("scalar", Tensor::zeros({}));
   all.emplace_back("empty", Tensor::zeros({0, 4}));
   write_safetensors(dir + "/safetensors/all", all, {{"format", "pt"}});
+  write_file_atomically(dir + "/npz/stored",
+                        data::zip_of({{"a.npy", read_file(dir + "/npy/f32")}}, false));
+  write_file_atomically(dir + "/npz/deflated",
+                        data::zip_of({{"a.npy", read_file(dir + "/npy/i64")}, {"b", "c"}}, true));
+  write_file_atomically(dir + "/idx/labels", std::string("\0\0\x08\x01\0\0\0\x03", 8) + "abc");
+  write_file_atomically(dir + "/idx/images",
+                        std::string("\0\0\x08\x03\0\0\0\x02\0\0\0\x01\0\0\0\x03", 16) + "abcdef");
   write_npy(dir + "/npy/scalar", Tensor::zeros({}));
   write_npy(dir + "/npy/empty", Tensor::zeros({0, 4}));
 }
@@ -91,6 +101,61 @@ void make_archives(const std::string& dir) {
   write_file_atomically(dir + "/zip/deflated", data::zip_of(files, true));
 }
 
+// Of fuzz_corpus: the kind's number first.
+void make_corpora(const std::string& dir) {
+  const auto write = [&](char kind, const std::string& name, const std::string& text) {
+    write_file_atomically(dir + "/corpus/" + name, kind + text);
+  };
+  const std::string lines = "{\"text\": \"one\"}\n\n{\"id\": [1, {}], \"text\": \"t\\u00fcr\"}\r\n";
+  const auto packed = [&](const std::string& text) {  // RFC 1952: a header, deflate, CRC and size
+    const uLong sum =
+        crc32(0, reinterpret_cast<const Bytef*>(text.data()), static_cast<uInt>(text.size()));
+    return std::string("\x1f\x8b\x08\0\0\0\0\0\0\x03", 10) + data::deflated(text) +
+           data::little_endian(sum, 4) + data::little_endian(text.size(), 4);
+  };
+  write(0, "jsonl", lines);
+  write(1, "jsonl-gz", packed(lines));
+  write(2, "paragraphs", "one\ntwo\n\n \nthree");
+  write(3, "lines", "one\ntwo\n\n \nthree");
+  write(4, "text", "one\ntwo\n\n \nthree");
+  write(5, "lines-gz", packed("one\ntwo\n"));
+  write(6, "tar", data::tar_of({{"a.txt", "one"}, {"a.json", "{}"}, {"b.txt", "two"}}));
+}
+
+void make_shards(const std::string& dir) {
+  const data::ByteTokenizer tokenizer;
+  const std::string digest = data::tokenizer_digest(tokenizer);
+  const data::ShardHeader one =
+      data::write_shard(dir + "/shard/one", {{'h', 'i', 256}, {0}, 2, false}, tokenizer, digest);
+  data::write_shard(dir + "/shard/two", {{'h', 'i', 256, 'y', 256}, {0, 3}, 3, false}, tokenizer,
+                    digest);
+  data::write_shard(dir + "/shard/continues", {{'h', 'i', 256, 'y', 256}, {3}, 3, true}, tokenizer,
+                    digest);
+  data::write_shard(dir + "/shard/empty", {}, tokenizer, digest);
+  const data::ShardEntry entry{data::shard_name(0), one.tokens, one.documents, one.text_bytes,
+                               one.content_sum};
+  write_file_atomically(dir + "/index/one",
+                        data::shard_index({entry}, tokenizer, digest).to_json(1));
+  write_file_atomically(dir + "/index/none", data::shard_index({}, tokenizer, digest).to_json());
+}
+
+void make_states(const std::string& dir) {
+  recipes::TrainState state;
+  state.step = 12;
+  state.seed = 7;
+  state.items = 3456;
+  state.data = parse_json("{\"step\": 12, \"stream\": {\"file\": 1, \"offset\": 77}}", "seed");
+  write_file_atomically(dir + "/state/first", recipes::serialize_state(state));
+  state.has_best = true;
+  state.best_step = 8;
+  state.best_value = 1.25;
+  state.best_metrics = state.last_metrics = {{"loss", 1.25}, {"accuracy", 0.5}};
+  state.baselines = {{"unigram.loss", 3.5}};
+  state.seconds = 1.5;
+  state.mesh = {2, 1, 2, 1};
+  write_file_atomically(dir + "/state/later", recipes::serialize_state(state));
+}
+
 void make_images(const std::string& dir) {
   for (const int64_t channels : {1, 3}) {
     data::ByteImage image(9, 17, channels);
@@ -116,8 +181,8 @@ int main(int count, char** arguments) {
     return 2;
   }
   const std::string dir = arguments[1];
-  for (const char* kind :
-       {"safetensors", "npy", "json", "yaml", "tokenizer", "tar", "zip", "image", "delimited"}) {
+  for (const char* kind : {"safetensors", "npy", "npz", "idx", "json", "yaml", "tokenizer", "tar",
+                           "zip", "image", "delimited", "corpus", "shard", "index", "state"}) {
     heed::make_directories(dir + "/" + kind);
   }
   heed::make_tensor_files(dir);
@@ -126,5 +191,8 @@ int main(int count, char** arguments) {
   heed::make_archives(dir);
   heed::make_images(dir);
   heed::make_tables(dir);
+  heed::make_corpora(dir);
+  heed::make_shards(dir);
+  heed::make_states(dir);
   return 0;
 }

@@ -53,6 +53,13 @@ class Segments : public PatternRule {
     if (q[1] < k[0] || q[0] > k[1]) return TileKind::empty;
     return q[0] == q[1] && k[0] == k[1] ? TileKind::full : TileKind::partial;
   }
+  void mark(int64_t b, int64_t, TileTokens queries, TileTokens keys,
+            TileBits& bits) const override {
+    const int32_t *of_query = ids(queries_, b), *of_key = ids(keys_, b);
+    for (size_t k = 0; k < keys.size(); ++k)
+      for (size_t q = 0; q < queries.size(); ++q)
+        bits[k] |= static_cast<uint64_t>(of_query[queries[q]] == of_key[keys[k]]) << q;
+  }
 
  private:
   const int32_t* ids(const std::vector<int32_t>& all, int64_t b) const {
