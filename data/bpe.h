@@ -19,7 +19,7 @@ struct BpeStyle {
   WordSplit words = {};
   bool ignore_merges = false;  ///< a word that is a token is that token, however merges would end
   bool composed = false;       ///< text is brought to NFC first
-  Frame frame = {};             ///< Tokenizer::frame()
+  Frame frame = {};            ///< Tokenizer::frame()
 };
 
 class BpeTokenizer : public Tokenizer {

@@ -72,8 +72,8 @@ void CharBpe::write(Config& model) const {
     by_id[static_cast<size_t>(id)] = &text;
   }
   for (const auto& [left, right] : pairs_) {
-    merges.push_back(Config::List{*by_id[static_cast<size_t>(left)],
-                                  *by_id[static_cast<size_t>(right)]});
+    merges.push_back(
+        Config::List{*by_id[static_cast<size_t>(left)], *by_id[static_cast<size_t>(right)]});
   }
   model.set("vocab", std::move(entries));
   model.set("merges", std::move(merges));

@@ -86,7 +86,8 @@ std::string stripped(std::string_view text, bool left, bool right) {
     at = next;
   }
   if (begin == text.size()) return left || right ? std::string() : std::string(text);
-  return std::string(text.substr(left ? begin : 0, (right ? end : text.size()) - (left ? begin : 0)));
+  return std::string(
+      text.substr(left ? begin : 0, (right ? end : text.size()) - (left ? begin : 0)));
 }
 
 std::string replaced(std::string_view text, std::string_view what, std::string_view by) {

@@ -97,8 +97,8 @@ Built char_bpe(const Config& model, const std::vector<SpecialToken>& specials) {
   if (const Config* unknown = given(model, "unk_token")) {
     const auto found = ids.find(unknown->as_string());
     if (found == ids.end()) {
-      fail_request(unknown->where(), fmt::format("tokenizer: the vocabulary has no '{}'",
-                                                 unknown->as_string()));
+      fail_request(unknown->where(),
+                   fmt::format("tokenizer: the vocabulary has no '{}'", unknown->as_string()));
     }
     options.unknown = found->second;
   }

@@ -38,7 +38,8 @@ struct Stretch {
 void split_at(const TextPiece& text, const std::vector<Stretch>& stretches, Behavior behavior,
               std::vector<TextPiece>& pieces) {
   const auto emit = [&](size_t begin, size_t end) {
-    if (end > begin) pieces.push_back({text.text.substr(begin, end - begin), text.first && begin == 0});
+    if (end > begin)
+      pieces.push_back({text.text.substr(begin, end - begin), text.first && begin == 0});
   };
   size_t begin = 0, end = 0;  // of a piece that is not whole yet
   bool delimiters = false;
@@ -174,19 +175,19 @@ void PreTokenizer::add(const Config& part) {
   } else if (type == "Punctuation") {
     steps_.emplace_back(at_characters(is_punctuation, behavior_of(part, Behavior::isolated)));
   } else if (type == "Digits") {
-    steps_.emplace_back(at_characters(
-        is_number,
-        part.at("individual_digits").as_bool() ? Behavior::isolated : Behavior::contiguous));
+    steps_.emplace_back(at_characters(is_number, part.at("individual_digits").as_bool()
+                                                     ? Behavior::isolated
+                                                     : Behavior::contiguous));
   } else if (type == "Split") {
     const Config* delimiter = part.at("pattern").find("String");
     if (delimiter == nullptr || delimiter->as_string().empty() || part.at("invert").as_bool()) {
       layout::refuse(part, "pre_tokenizer", "Split at a String, not inverted");
     }
-    steps_.emplace_back([what = delimiter->as_string(),
-                         behavior = behavior_of(part, Behavior::isolated)](
-                            const TextPiece& text, std::vector<TextPiece>& pieces) {
-      split_at(text, stretches_at(text.text, what), behavior, pieces);
-    });
+    steps_.emplace_back(
+        [what = delimiter->as_string(), behavior = behavior_of(part, Behavior::isolated)](
+            const TextPiece& text, std::vector<TextPiece>& pieces) {
+          split_at(text, stretches_at(text.text, what), behavior, pieces);
+        });
   } else if (type == "Metaspace") {
     const Config* split = given(part, "split");
     steps_.emplace_back([mark = part.at("replacement").as_string(), scheme = scheme_of(part),

@@ -191,8 +191,7 @@ void SentencePieceTokenizer::encode_bpe(const std::string& text, std::vector<Tok
   std::vector<Symbol> symbols;
   for (size_t at = 0; at < whole.size();) {
     const size_t symbol = symbol_length(whole.substr(at));
-    const size_t size =
-        symbol > 0 ? symbol : static_cast<size_t>(code_point_at(whole, at).bytes);
+    const size_t size = symbol > 0 ? symbol : static_cast<size_t>(code_point_at(whole, at).bytes);
     const size_t own = symbols.size();
     symbols.push_back({at, size, own == 0 ? kNone : own - 1, own + 1, symbol > 0});
     at += size;

@@ -48,13 +48,13 @@ void check(const SentencePieceModel& model, const SourceLocation& where) {
     fail_request(where, "sentencepiece: the unknown token's surface is not UTF-8");
   }
   if (unknown != 1) {
-    fail_request(where, fmt::format("sentencepiece: there must be one unknown piece, not {}",
-                                    unknown));
+    fail_request(where,
+                 fmt::format("sentencepiece: there must be one unknown piece, not {}", unknown));
   }
   const std::optional<int> missing = bytes.missing();
   if (model.byte_fallback && missing) {
-    fail_request(where,
-                 fmt::format("sentencepiece: the fallback to bytes lacks {}", name_of_byte(*missing)));
+    fail_request(where, fmt::format("sentencepiece: the fallback to bytes lacks {}",
+                                    name_of_byte(*missing)));
   }
   for (const auto* ids : {&model.start, &model.finish}) {
     for (const TokenId id : *ids) {
@@ -124,7 +124,8 @@ SentencePieceModel read_sentence_piece(const Config& document) {
   model.bpe = algorithm == Config("bpe");
   model.byte_fallback = document.at("byte_fallback").as_bool();
   model.unknown_surface = document.at("unknown_surface").as_string();
-  for (const Config& id : document.at("start").as_list()) model.start.push_back(layout::read_id(id));
+  for (const Config& id : document.at("start").as_list())
+    model.start.push_back(layout::read_id(id));
   for (const Config& id : document.at("finish").as_list()) {
     model.finish.push_back(layout::read_id(id));
   }
@@ -150,13 +151,12 @@ SentencePieceModel read_sentence_piece(const Config& document) {
     if (parts.size() == 3) {
       const auto found = std::find(kTypes.begin(), kTypes.end(), parts[2].as_string());
       if (found == kTypes.end()) {
-        fail_request(parts[2].where(), fmt::format("sentencepiece: no piece is of type '{}'",
-                                                   parts[2].as_string()));
+        fail_request(parts[2].where(),
+                     fmt::format("sentencepiece: no piece is of type '{}'", parts[2].as_string()));
       }
       type = static_cast<Type>(found - kTypes.begin());
     }
-    model.pieces.push_back(
-        {parts[0].as_string(), static_cast<float>(parts[1].as_number()), type});
+    model.pieces.push_back({parts[0].as_string(), static_cast<float>(parts[1].as_number()), type});
   }
   const auto id_of = [&](const char* key) {
     const Config* id = layout::given(document, key);
@@ -190,12 +190,11 @@ Config write_sentence_piece(const SentencePieceModel& model) {
                      {"eos", id(model.eos)},
                      {"start", list(model.start)},
                      {"finish", list(model.finish)},
-                     {"normalizer",
-                      Config::Map{{"charsmap", to_base64(model.charsmap.bytes())},
-                                  {"dummy_prefix", model.dummy_prefix},
-                                  {"remove_extra_spaces", model.remove_extra_spaces},
-                                  {"escape_spaces", model.escape_spaces},
-                                  {"space_behind", model.space_behind}}},
+                     {"normalizer", Config::Map{{"charsmap", to_base64(model.charsmap.bytes())},
+                                                {"dummy_prefix", model.dummy_prefix},
+                                                {"remove_extra_spaces", model.remove_extra_spaces},
+                                                {"escape_spaces", model.escape_spaces},
+                                                {"space_behind", model.space_behind}}},
                      {"pieces", std::move(pieces)}};
 }
 

@@ -64,23 +64,23 @@ void TokenDecoder::add(const Config& part) {
     for (const Config& inner : part.at("decoders").as_list()) add(inner);
   } else if (type == "WordPiece") {
     const Config* cleanup = given(part, "cleanup");
-    steps.emplace_back([prefix = part.at("prefix").as_string(),
-                        cleans = cleanup == nullptr || cleanup->as_bool()](std::string token,
-                                                                           bool first) {
-      if (!first) token = token.starts_with(prefix) ? token.substr(prefix.size()) : " " + token;
-      return cleans ? cleaned_up(std::move(token)) : token;
-    });
+    steps.emplace_back(
+        [prefix = part.at("prefix").as_string(), cleans = cleanup == nullptr || cleanup->as_bool()](
+            std::string token, bool first) {
+          if (!first) token = token.starts_with(prefix) ? token.substr(prefix.size()) : " " + token;
+          return cleans ? cleaned_up(std::move(token)) : token;
+        });
   } else if (type == "Metaspace") {
     const Config* scheme = given(part, "prepend_scheme");
     const Config* prefix = given(part, "add_prefix_space");
-    const bool prepends = scheme != nullptr    ? *scheme != Config("never")
+    const bool prepends = scheme != nullptr   ? *scheme != Config("never")
                           : prefix != nullptr ? prefix->as_bool()
                                               : true;
-    steps.emplace_back([mark = part.at("replacement").as_string(), prepends](std::string token,
-                                                                              bool first) {
-      if (mark.empty()) return token;
-      return replaced(std::move(token), mark, first && prepends ? "" : " ");
-    });
+    steps.emplace_back(
+        [mark = part.at("replacement").as_string(), prepends](std::string token, bool first) {
+          if (mark.empty()) return token;
+          return replaced(std::move(token), mark, first && prepends ? "" : " ");
+        });
   } else if (type == "ByteFallback") {
     if (fuses_) layout::refuse(part, "decoder", "ByteFallback in front of Fuse");
     steps.emplace_back([](std::string token, bool) {
@@ -92,15 +92,16 @@ void TokenDecoder::add(const Config& part) {
     if (what == nullptr || what->as_string().empty()) {
       layout::refuse(part, "decoder", "Replace of a String");
     }
-    steps.emplace_back([what = what->as_string(), by = part.at("content").as_string()](
-                           std::string token, bool) { return replaced(std::move(token), what, by); });
+    steps.emplace_back(
+        [what = what->as_string(), by = part.at("content").as_string()](std::string token, bool) {
+          return replaced(std::move(token), what, by);
+        });
   } else if (type == "Strip") {
     const std::string& content = part.at("content").as_string();
     if (content.empty()) layout::refuse(part, "decoder", "Strip of a character");
-    steps.emplace_back([content, start = part.at("start").as_integer(),
-                        stop = part.at("stop").as_integer()](const std::string& token, bool) {
-      return stripped(token, content, start, stop);
-    });
+    steps.emplace_back(
+        [content, start = part.at("start").as_integer(), stop = part.at("stop").as_integer()](
+            const std::string& token, bool) { return stripped(token, content, start, stop); });
   } else if (type == "Fuse") {
     fuses_ = true;
   } else {

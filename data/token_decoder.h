@@ -31,8 +31,8 @@ class TokenDecoder {
 
   void add(const Config& part);
 
-  std::vector<Step> steps_;   ///< of single tokens
-  std::vector<Step> fused_;   ///< behind a Fuse: of the text as a whole
+  std::vector<Step> steps_;  ///< of single tokens
+  std::vector<Step> fused_;  ///< behind a Fuse: of the text as a whole
   bool fuses_ = false;
 };
 

@@ -198,8 +198,8 @@ std::unique_ptr<Tokenizer> load_sentence_piece(const fs::path& file, const fs::p
     const Config* value = given(config, key);
     return value == nullptr ? otherwise : value->as_bool();
   };
-  const bool decoder = name.starts_with("Llama") || name.starts_with("CodeLlama") ||
-                       name.starts_with("Gemma");
+  const bool decoder =
+      name.starts_with("Llama") || name.starts_with("CodeLlama") || name.starts_with("Gemma");
   if (adds("add_bos_token", decoder) && model.bos >= 0) model.start = {model.bos};
   if (adds("add_eos_token", name.starts_with("T5")) && model.eos >= 0) model.finish = {model.eos};
   return std::make_unique<SentencePieceTokenizer>(std::move(model));
@@ -265,9 +265,10 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
   if (fs::exists(folder / "vocab.txt")) {
     return parse_tokenizer(read_vocab_txt(path), folder / "vocab.txt");
   }
-  fail_request("'{}' holds no tokenizer: tokenizer.json, vocab.json with merges.txt, "
-               "tokenizer.model, spiece.model or vocab.txt",
-               path);
+  fail_request(
+      "'{}' holds no tokenizer: tokenizer.json, vocab.json with merges.txt, "
+      "tokenizer.model, spiece.model or vocab.txt",
+      path);
 }
 
 }  // namespace heed::data

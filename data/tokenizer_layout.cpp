@@ -77,7 +77,8 @@ Frame read_cls_and_sep(const Config& part, bool roberta) {
   const TokenId cls = token("cls"), sep = token("sep");
   const int32_t second = roberta ? 0 : 1;
   Frame frame;
-  frame.single = {{Part::Kind::token, cls, 0}, {Part::Kind::first, 0, 0}, {Part::Kind::token, sep, 0}};
+  frame.single = {
+      {Part::Kind::token, cls, 0}, {Part::Kind::first, 0, 0}, {Part::Kind::token, sep, 0}};
   frame.pair = frame.single;
   if (roberta) frame.pair.push_back({Part::Kind::token, sep, 0});
   frame.pair.push_back({Part::Kind::second, 0, second});
@@ -253,12 +254,9 @@ Frame read_frame(const Config& document, size_t tokens) {
 Config added_tokens(const Tokenizer& tokenizer) {
   Config added = Config::list();
   for (const SpecialToken& special : tokenizer.specials()) {
-    Config::Map entry{{"id", int64_t{special.id}},
-                      {"content", special.text},
-                      {"single_word", special.single_word},
-                      {"lstrip", special.lstrip},
-                      {"rstrip", special.rstrip},
-                      {"normalized", special.normalized},
+    Config::Map entry{{"id", int64_t{special.id}},          {"content", special.text},
+                      {"single_word", special.single_word}, {"lstrip", special.lstrip},
+                      {"rstrip", special.rstrip},           {"normalized", special.normalized},
                       {"special", special.special}};
     added.append(std::move(entry));
   }

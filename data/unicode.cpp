@@ -103,8 +103,8 @@ std::string normal_form(std::string_view text, NormalForm form) {
     const auto length = static_cast<utf8proc_ssize_t>(valid.size());
     const utf8proc_ssize_t written =
         plain ? -1
-              : utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(valid.data()), length, &mapped,
-                             options_of(form));
+              : utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(valid.data()), length,
+                             &mapped, options_of(form));
     if (written >= 0) {
       made_text.append(reinterpret_cast<const char*>(mapped), static_cast<size_t>(written));
     } else {
@@ -118,6 +118,8 @@ std::string normal_form(std::string_view text, NormalForm form) {
 }
 
 int32_t to_lower(int32_t code_point) { return utf8proc_tolower(code_point); }
+
+int32_t to_upper(int32_t code_point) { return utf8proc_toupper(code_point); }
 
 std::string with_replacements(std::string_view text) {
   constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
@@ -167,7 +169,8 @@ CharClass char_class(int32_t code_point) {
 }
 
 bool is_punctuation(int32_t code_point) {
-  if (code_point < 128) return code_point > ' ' && code_point < 127 && char_class(code_point) == CharClass::other;
+  if (code_point < 128)
+    return code_point > ' ' && code_point < 127 && char_class(code_point) == CharClass::other;
   const utf8proc_category_t category = utf8proc_category(code_point);
   return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
 }

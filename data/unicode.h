@@ -42,6 +42,8 @@ std::string with_replacements(std::string_view text);
 
 /// The lower-case form of a code point, where it is one code point; else itself.
 int32_t to_lower(int32_t code_point);
+/// The same in upper case.
+int32_t to_upper(int32_t code_point);
 /// The whole text in lower case, code point by code point.
 std::string lower_case(std::string_view text);
 

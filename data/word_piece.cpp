@@ -25,9 +25,8 @@ WordPiece::WordPiece(std::vector<Entry> vocab, const std::vector<SpecialToken>& 
       unknown_ = id;
       has_unknown = true;
     }
-    const bool special = std::any_of(specials.begin(), specials.end(), [id = id](const auto& s) {
-      return s.id == id && s.special;
-    });
+    const bool special = std::any_of(specials.begin(), specials.end(),
+                                     [id = id](const auto& s) { return s.id == id && s.special; });
     if (!special && !text.empty()) trie_.add(text, id);
   }
   if (!has_unknown) {

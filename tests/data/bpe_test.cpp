@@ -223,8 +223,8 @@ Config sentence_bpe(bool normalizers) {
   if (normalizers) {
     normalizer = Config::Map{
         {"type", "Sequence"},
-        {"normalizers", Config::List{Config::Map{{"type", "Prepend"}, {"prepend", space}},
-                                     replace(" ", space)}}};
+        {"normalizers",
+         Config::List{Config::Map{{"type", "Prepend"}, {"prepend", space}}, replace(" ", space)}}};
   } else {
     pre_tokenizer = Config::Map{{"type", "Metaspace"},
                                 {"replacement", space},
@@ -239,27 +239,27 @@ Config sentence_bpe(bool normalizers) {
       {"normalizer", normalizer},
       {"pre_tokenizer", pre_tokenizer},
       {"post_processor",
-       Config::Map{{"type", "TemplateProcessing"},
-                   {"single", Config::List{Config::Map{{"SpecialToken", Config::Map{{"id", "<s>"}}}},
-                                           Config::Map{{"Sequence", Config::Map{{"id", "A"}}}}}},
-                   {"special_tokens",
-                    Config::Map{{"<s>", Config::Map{{"ids", Config::List{Config(1)}}}}}}}},
+       Config::Map{
+           {"type", "TemplateProcessing"},
+           {"single", Config::List{Config::Map{{"SpecialToken", Config::Map{{"id", "<s>"}}}},
+                                   Config::Map{{"Sequence", Config::Map{{"id", "A"}}}}}},
+           {"special_tokens",
+            Config::Map{{"<s>", Config::Map{{"ids", Config::List{Config(1)}}}}}}}},
       {"decoder",
        Config::Map{
            {"type", "Sequence"},
            {"decoders",
-            Config::List{replace(space, " "), Config::Map{{"type", "ByteFallback"}},
-                         Config::Map{{"type", "Fuse"}},
-                         Config::Map{
-                             {"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}}}}},
-      {"model",
-       Config::Map{{"type", "BPE"},
-                   {"fuse_unk", true},
-                   {"byte_fallback", true},
-                   {"unk_token", "<unk>"},
-                   {"vocab", vocab},
-                   {"merges", Config::List{Config::List{"t", "h"}, Config::List{"th", "e"},
-                                           Config::List{space, "the"}}}}}};
+            Config::List{
+                replace(space, " "),
+                Config::Map{{"type", "ByteFallback"}}, Config::Map{{"type", "Fuse"}},
+                Config::Map{{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}}}}},
+      {"model", Config::Map{{"type", "BPE"},
+                            {"fuse_unk", true},
+                            {"byte_fallback", true},
+                            {"unk_token", "<unk>"},
+                            {"vocab", vocab},
+                            {"merges", Config::List{Config::List{"t", "h"}, Config::List{"th", "e"},
+                                                    Config::List{space, "the"}}}}}};
 }
 
 TEST(CharBpe, MergesOverAWholeTextAndFallsBackToBytes) {
@@ -316,7 +316,7 @@ struct BadEdit {
 TEST(BpeFile, RefusesWhatItWouldGetWrong) {
   const BpeTokenizer bpe = train_bpe({kVerse}, {.vocab_size = 300});
   const BadEdit edits[] = {
-      {"word piece", [](Config& d) { d.find("model")->set("type", "WordPiece"); }, "WordPiece"},
+      {"word piece", [](Config& d) { d.find("model")->set("type", "WordPiece"); }, "string"},
       {"dropout", [](Config& d) { d.find("model")->set("dropout", 0.1); }, "dropout"},
       {"normalizer",
        [](Config& d) {
