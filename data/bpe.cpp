@@ -38,8 +38,8 @@ BpeTokenizer::BpeTokenizer(std::vector<std::string> tokens, std::vector<Pair> me
       merges_(std::move(merges)),
       by_pair_(merges_.size()),
       style_(std::move(style)) {
-  specials_ = std::move(specials);
-  start_ = style_.start;
+  set_specials(std::move(specials));
+  set_frame(style_.frame);
   std::unordered_map<std::string_view, TokenId> by_bytes;
   for (size_t id = 0; id < tokens_.size(); ++id) {
     if (is_special(static_cast<TokenId>(id))) continue;
@@ -76,7 +76,8 @@ std::string_view BpeTokenizer::token(TokenId id) const {
 }
 
 // Text repeats its words: each different one is merged once a call.
-void BpeTokenizer::encode(std::string_view given, std::vector<TokenId>& ids) const {
+void BpeTokenizer::encode_piece(const Piece& piece, std::vector<TokenId>& ids) const {
+  const std::string_view given = piece.text;
   const std::string composed = style_.composed ? compose(given) : std::string();
   const std::string_view text = style_.composed ? composed : given;
   struct Span {
@@ -146,7 +147,7 @@ Config BpeTokenizer::to_config() const {
       {"added_tokens", layout::added_tokens(*this)},
       {"normalizer", style_.composed ? Config(Config::Map{{"type", "NFC"}}) : Config()},
       {"pre_tokenizer", pre_tokenizer(style_.words, byte_level)},
-      {"post_processor", start_.empty() ? Config(byte_level()) : layout::starting_with(*this)},
+      {"post_processor", frame().empty() ? Config(byte_level()) : layout::framed_by(*this)},
       {"decoder", byte_level()},
       {"model", std::move(model)}};
 }

@@ -19,7 +19,7 @@ struct BpeStyle {
   WordSplit words = {};
   bool ignore_merges = false;  ///< a word that is a token is that token, however merges would end
   bool composed = false;       ///< text is brought to NFC first
-  std::vector<TokenId> start = {};  ///< Tokenizer::start()
+  Frame frame = {};            ///< Tokenizer::frame()
 };
 
 class BpeTokenizer : public Tokenizer {
@@ -34,8 +34,6 @@ class BpeTokenizer : public Tokenizer {
 
   const char* type() const override { return "bpe"; }
   int64_t vocab_size() const override { return static_cast<int64_t>(tokens_.size()); }
-  using Tokenizer::encode;
-  void encode(std::string_view text, std::vector<TokenId>& ids) const override;
   std::string_view token(TokenId id) const override;
   /// The layout of Hugging Face `tokenizers`, with ByteLevel pre-tokenizer and decoder.
   Config to_config() const override;
@@ -43,6 +41,7 @@ class BpeTokenizer : public Tokenizer {
   const std::vector<Pair>& merges() const { return merges_; }
 
  private:
+  void encode_piece(const Piece& piece, std::vector<TokenId>& ids) const override;
   void encode_word(std::string_view word, std::vector<TokenId>& ids) const;
 
   std::vector<std::string> tokens_;

@@ -16,9 +16,10 @@ constexpr TokenId kEnd = 256;
 
 }  // namespace
 
-ByteTokenizer::ByteTokenizer() { specials_ = {{kEndOfText, kEnd}}; }
+ByteTokenizer::ByteTokenizer() { set_specials({{kEndOfText, kEnd}}); }
 
-void ByteTokenizer::encode(std::string_view text, std::vector<TokenId>& ids) const {
+void ByteTokenizer::encode_piece(const Piece& piece, std::vector<TokenId>& ids) const {
+  const std::string_view text = piece.text;
   ids.reserve(ids.size() + text.size());
   for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
 }

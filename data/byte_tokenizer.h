@@ -11,11 +11,12 @@ class ByteTokenizer : public Tokenizer {
 
   const char* type() const override { return "bytes"; }
   int64_t vocab_size() const override { return 257; }
-  using Tokenizer::encode;
-  void encode(std::string_view text, std::vector<TokenId>& ids) const override;
   std::string_view token(TokenId id) const override;
   /// {"version": "1.0", "type": "bytes", "added_tokens": [{"id": 256, "content": ...}]}
   Config to_config() const override;
+
+ private:
+  void encode_piece(const Piece& piece, std::vector<TokenId>& ids) const override;
 };
 
 }  // namespace heed::data

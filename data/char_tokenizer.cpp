@@ -18,7 +18,8 @@ CharTokenizer::CharTokenizer(const std::vector<int32_t>& code_points) : code_poi
   }
 }
 
-void CharTokenizer::encode(std::string_view text, std::vector<TokenId>& ids) const {
+void CharTokenizer::encode_piece(const Piece& piece, std::vector<TokenId>& ids) const {
+  const std::string_view text = piece.text;
   ids.reserve(ids.size() + text.size());
   for (size_t at = 0; at < text.size();) {
     const CodePoint c = code_point_at(text, at);

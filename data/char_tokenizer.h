@@ -18,8 +18,6 @@ class CharTokenizer : public Tokenizer {
 
   const char* type() const override { return "chars"; }
   int64_t vocab_size() const override { return static_cast<int64_t>(code_points_.size()); }
-  using Tokenizer::encode;
-  void encode(std::string_view text, std::vector<TokenId>& ids) const override;
   std::string_view token(TokenId id) const override;
   /// {"version": "1.0", "type": "chars", "code_points": [10, 32, ...]}; a byte b outside UTF-8 is
   /// listed as 0xDC00 + b.
@@ -29,6 +27,7 @@ class CharTokenizer : public Tokenizer {
   static CharTokenizer from_texts(const std::vector<std::string_view>& texts);
 
  private:
+  void encode_piece(const Piece& piece, std::vector<TokenId>& ids) const override;
   std::vector<int32_t> code_points_;
   std::vector<std::string> bytes_;  ///< of each
   FlatMap<TokenId> ids_;            ///< by code point, plus one

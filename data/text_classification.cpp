@@ -93,9 +93,8 @@ class TextExamples : public LabelledDataset {
   void add(const LabelledText& text, int64_t max_length, Examples& examples) {
     HEED_CHECK(text.label >= 0 && text.label < classes(), "texts: label {} of {} classes",
                text.label, classes());
-    std::vector<TokenId> ids = tokenizer_->encode(text.text);
+    std::vector<TokenId> ids = tokenizer_->encode_framed(text.text, max_length).ids;
     if (ids.empty()) ids.push_back(static_cast<TokenId>(padding()));
-    if (static_cast<int64_t>(ids.size()) > max_length) ids.resize(static_cast<size_t>(max_length));
     longest_ = std::max(longest_, static_cast<int64_t>(ids.size()));
     examples.ids.insert(examples.ids.end(), ids.begin(), ids.end());
     examples.begins.push_back(static_cast<int64_t>(examples.ids.size()));

@@ -1,6 +1,6 @@
 // Reading tokenizer.json: our own "bytes", "chars" and "words", byte-level BPE as `tokenizers`
-// writes it, and the BPE of whole texts (sentence_bpe.h). Whatever would make another tokenization
-// than the file's author meant is refused by name.
+// writes it, and its other models (pipeline.h). Whatever would make another tokenization than the
+// file's author meant is refused by name.
 #include <algorithm>
 #include <filesystem>
 #include <limits>
@@ -10,9 +10,11 @@
 #include "data/byte_level.h"
 #include "data/byte_tokenizer.h"
 #include "data/char_tokenizer.h"
-#include "data/sentence_bpe.h"
+#include "data/pipeline.h"
+#include "data/sentence_piece.h"
 #include "data/tokenizer.h"
 #include "data/tokenizer_layout.h"
+#include "data/vocab_txt.h"
 #include "data/word_tokenizer.h"
 
 namespace heed::data {
@@ -103,14 +105,6 @@ std::vector<std::string> bytes_of(std::vector<std::string> tokens,
   return tokens;
 }
 
-void check_start(const std::vector<TokenId>& start, size_t tokens, const SourceLocation& where) {
-  for (const TokenId id : start) {
-    if (static_cast<size_t>(id) < tokens) continue;
-    fail_request(where, fmt::format("tokenizer: texts start with the token {}, and there are {}",
-                                    id, tokens));
-  }
-}
-
 // Reports what a constructor finds wrong at the place of the vocabulary.
 template <class Make>
 auto made_at(const SourceLocation& where, Make&& make) {
@@ -121,12 +115,13 @@ auto made_at(const SourceLocation& where, Make&& make) {
   }
 }
 
-std::unique_ptr<Tokenizer> make_bpe(const Ids& vocab, std::vector<BpeTokenizer::Pair> merges,
+std::unique_ptr<Tokenizer> make_bpe(const Config& document, const Ids& vocab,
+                                    std::vector<BpeTokenizer::Pair> merges,
                                     std::vector<SpecialToken> specials, BpeStyle style,
                                     const SourceLocation& where) {
   std::vector<std::string> tokens =
       bytes_of(tokens_in_order(vocab, specials, where), specials, where);
-  check_start(style.start, tokens.size(), where);
+  style.frame = read_frame(document, tokens.size());
   return made_at(where, [&] {
     return std::make_unique<BpeTokenizer>(std::move(tokens), std::move(merges), std::move(specials),
                                           std::move(style));
@@ -142,67 +137,13 @@ std::unique_ptr<Tokenizer> parse_bpe(const Config& document) {
   BpeStyle style;
   style.words = read_words(document);
   style.composed = is_composed(document);
-  style.start = read_start(document);
   const Config* whole_words = given(model, "ignore_merges");
   style.ignore_merges = whole_words != nullptr && whole_words->as_bool();
 
   const Config& vocab = model.at("vocab");
   const Ids ids = read_vocab(vocab);
-  return make_bpe(ids, read_merges(ids, model.at("merges")), read_specials(document),
+  return make_bpe(document, ids, read_merges(ids, model.at("merges")), read_specials(document),
                   std::move(style), vocab.where());
-}
-
-// Llama 2's and Mistral's: a Prepend and a Replace normalizer, or Metaspace in their place.
-bool is_sentence_bpe(const Config& document) {
-  const Config* fallback = given(document.at("model"), "byte_fallback");
-  return fallback != nullptr && fallback->as_bool();
-}
-
-void read_spaces(const Config& document, SentenceBpeStyle& style) {
-  constexpr const char* kSpace = "\xE2\x96\x81";
-  const Config* normalizer = given(document, "normalizer");
-  const Config* metaspace = given(document, "pre_tokenizer");
-  if (metaspace != nullptr) {
-    if (normalizer != nullptr) refuse(*normalizer, "normalizer", "null beside Metaspace");
-    const Config* scheme = given(*metaspace, "prepend_scheme");
-    if (!is_of_type(*metaspace, "Metaspace") || metaspace->at("replacement") != Config(kSpace) ||
-        scheme == nullptr || *scheme == Config("never")) {
-      refuse(*metaspace, "pre_tokenizer", "Metaspace that prepends");
-    }
-    expect_neutral(*metaspace, "split", false);
-    style.always_prefixed = false;
-    return;
-  }
-  const Config expected = Config::List{
-      Config::Map{{"type", "Prepend"}, {"prepend", kSpace}},
-      Config::Map{
-          {"type", "Replace"}, {"pattern", Config::Map{{"String", " "}}}, {"content", kSpace}}};
-  if (normalizer == nullptr || Config(parts_of(*normalizer, "normalizers")) != expected) {
-    refuse(normalizer == nullptr ? document : *normalizer, "normalizer",
-           "Prepend and Replace of spaces");
-  }
-  style.always_prefixed = true;
-}
-
-std::unique_ptr<Tokenizer> parse_sentence_bpe(const Config& document) {
-  const Config& model = document.at("model");
-  expect_neutral(model, "dropout", 0.0);
-  expect_neutral(model, "continuing_subword_prefix", "");
-  expect_neutral(model, "end_of_word_suffix", "");
-  expect_neutral(model, "ignore_merges", false);
-  SentenceBpeStyle style;
-  read_spaces(document, style);
-  style.start = read_start(document);
-  const Config& vocab = model.at("vocab");
-  const Ids ids = read_vocab(vocab);
-  std::vector<SpecialToken> specials = read_specials(document);
-  std::vector<std::string> tokens = tokens_in_order(ids, specials, vocab.where());
-  check_start(style.start, tokens.size(), vocab.where());
-  std::vector<Merges::Pair> merges = read_merges(ids, model.at("merges"));
-  return made_at(vocab.where(), [&] {
-    return std::make_unique<SentenceBpeTokenizer>(std::move(tokens), std::move(merges),
-                                                  std::move(specials), std::move(style));
-  });
 }
 
 std::unique_ptr<Tokenizer> parse_chars(const Config& document) {
@@ -239,7 +180,38 @@ std::unique_ptr<Tokenizer> load_pair(const std::string& vocab_path,
     if (entry.empty() || (line == 1 && entry.starts_with("#version"))) continue;
     merges.push_back(parse_merge(ids, entry, {merges_path, line, 1}));
   }
-  return make_bpe(ids, std::move(merges), std::move(specials), {}, vocab.where());
+  return make_bpe(Config::map(), ids, std::move(merges), std::move(specials), {}, vocab.where());
+}
+
+std::unique_ptr<Tokenizer> load_sentence_piece(const std::string& path) {
+  return std::make_unique<SentencePieceTokenizer>(parse_sentence_piece(read_file(path), path));
+}
+
+// A .model of a folder whose tokenizer_config.json says what stands around a text.
+std::unique_ptr<Tokenizer> load_sentence_piece(const fs::path& file, const fs::path& folder) {
+  SentencePieceModel model = parse_sentence_piece(read_file(file), file);
+  const std::string path = folder / "tokenizer_config.json";
+  const Config config = fs::exists(path) ? read_json_file(path) : Config::map();
+  const Config* of = given(config, "tokenizer_class");
+  const std::string name = of != nullptr && of->is_string() ? of->as_string() : "";
+  const auto adds = [&](const char* key, bool otherwise) {
+    const Config* value = given(config, key);
+    return value == nullptr ? otherwise : value->as_bool();
+  };
+  const bool decoder =
+      name.starts_with("Llama") || name.starts_with("CodeLlama") || name.starts_with("Gemma");
+  if (adds("add_bos_token", decoder) && model.bos >= 0) model.start = {model.bos};
+  if (adds("add_eos_token", name.starts_with("T5")) && model.eos >= 0) model.finish = {model.eos};
+  return std::make_unique<SentencePieceTokenizer>(std::move(model));
+}
+
+// The .model of a folder whose ids are the model's. XLM-R and its relatives, whose file is called
+// sentencepiece.bpe.model, have theirs shifted.
+std::string sentence_piece_in(const fs::path& folder) {
+  for (const char* name : {"tokenizer.model", "spiece.model"}) {
+    if (fs::exists(folder / name)) return folder / name;
+  }
+  return "";
 }
 
 }  // namespace
@@ -250,32 +222,53 @@ std::unique_ptr<Tokenizer> parse_tokenizer(const Config& document, const std::st
                  fmt::format("tokenizer: expected a map, got {}", document.kind()));
   }
   if (document.has("model")) {
-    const Config* type = given(document.at("model"), "type");  // files before 2021 leave it out
-    if (type != nullptr && *type != Config("BPE")) refuse(document.at("model"), "model", "BPE");
-    return is_sentence_bpe(document) ? parse_sentence_bpe(document) : parse_bpe(document);
+    if (is_pipeline(document)) return std::make_unique<PipelineTokenizer>(document);
+    return parse_bpe(document);
   }
   const Config* type = document.find("type");
   if (type == nullptr) {
     fail_request(SourceLocation{name},
-                 "tokenizer: there is neither a \"model\" (byte-level BPE) nor a \"type\" "
-                 "(bytes, chars, words)");
+                 "tokenizer: there is neither a \"model\" (BPE, WordPiece, Unigram) nor a \"type\" "
+                 "(bytes, chars, words, sentencepiece)");
   }
   if (type->as_string() == "chars") return parse_chars(document);
   if (type->as_string() == "words") return parse_words(document);
   if (type->as_string() == "bytes") return std::make_unique<ByteTokenizer>();
-  fail_request(
-      type->where(),
-      fmt::format("tokenizer: unknown type '{}' (known: bytes, chars, words)", type->as_string()));
+  if (type->as_string() == "sentencepiece") {
+    return std::make_unique<SentencePieceTokenizer>(read_sentence_piece(document));
+  }
+  fail_request(type->where(), fmt::format("tokenizer: unknown type '{}' (known: bytes, chars, "
+                                          "words, sentencepiece)",
+                                          type->as_string()));
+}
+
+bool has_tokenizer_files(const std::string& folder) {
+  const fs::path in(folder);
+  return fs::exists(in / "tokenizer.json") || fs::exists(in / "vocab.txt") ||
+         (fs::exists(in / "vocab.json") && fs::exists(in / "merges.txt")) ||
+         !sentence_piece_in(in).empty();
 }
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
-  if (!fs::is_directory(path)) return parse_tokenizer(parse_json(read_file(path), path), path);
+  if (!fs::is_directory(path)) {
+    if (path.ends_with(".model")) return load_sentence_piece(path);
+    return parse_tokenizer(parse_json(read_file(path), path), path);
+  }
   const fs::path folder(path);
   const std::string whole = folder / "tokenizer.json";
   if (fs::exists(whole)) return load_tokenizer(whole);
   const std::string vocab = folder / "vocab.json", merges = folder / "merges.txt";
   if (fs::exists(vocab) && fs::exists(merges)) return load_pair(vocab, merges);
-  fail_request("'{}' holds neither tokenizer.json nor vocab.json and merges.txt", path);
+  if (const std::string model = sentence_piece_in(folder); !model.empty()) {
+    return load_sentence_piece(model, folder);
+  }
+  if (fs::exists(folder / "vocab.txt")) {
+    return parse_tokenizer(read_vocab_txt(path), folder / "vocab.txt");
+  }
+  fail_request(
+      "'{}' holds no tokenizer: tokenizer.json, vocab.json with merges.txt, "
+      "tokenizer.model, spiece.model or vocab.txt",
+      path);
 }
 
 }  // namespace heed::data

@@ -16,23 +16,79 @@ TokenId find_part(const Ids& vocab, const std::string& text, const SourceLocatio
   return found->second;
 }
 
-std::vector<TokenId> read_template(const Config& part) {
-  std::vector<TokenId> start;
-  bool text = false;
-  for (const Config& piece : part.at("single").as_list()) {
-    if (piece.has("Sequence")) {
-      text = true;
-      continue;
+using Part = Frame::Part;
+
+// A text named by "A" or "B", or the ids of a special token.
+void append_piece(const Config& piece, const Config& tokens, std::vector<Part>& parts) {
+  const auto type_of = [](const Config& named) {
+    const Config* type = named.find("type_id");
+    return type == nullptr ? 0 : static_cast<int32_t>(read_id(*type));
+  };
+  if (const Config* text = piece.find("Sequence")) {
+    const Config& name = text->at("id");
+    if (name != Config("A") && name != Config("B")) {
+      fail_request(name.where(), "tokenizer: a template's sequence is \"A\" or \"B\"");
     }
-    if (text) {
-      fail_request(piece.where(), "tokenizer: a special token behind a text is not supported");
-    }
-    const Config& name = piece.at("SpecialToken").at("id");
-    for (const Config& id : part.at("special_tokens").at(name.as_string()).at("ids").as_list()) {
-      start.push_back(read_id(id));
-    }
+    parts.push_back(
+        {name == Config("A") ? Part::Kind::first : Part::Kind::second, 0, type_of(*text)});
+    return;
   }
-  return start;
+  const Config& token = piece.at("SpecialToken");
+  for (const Config& id : tokens.at(token.at("id").as_string()).at("ids").as_list()) {
+    parts.push_back({Part::Kind::token, read_id(id), type_of(token)});
+  }
+}
+
+void check_texts(const std::vector<Part>& parts, bool pair, const SourceLocation& where) {
+  const auto count = [&](Part::Kind kind) {
+    return std::count_if(parts.begin(), parts.end(), [&](const Part& p) { return p.kind == kind; });
+  };
+  if (count(Part::Kind::first) != 1 || count(Part::Kind::second) != (pair ? 1 : 0)) {
+    fail_request(where, pair ? "tokenizer: a template of a pair has A and B once each"
+                             : "tokenizer: a template of a single text has A once and no B");
+  }
+}
+
+Frame read_template(const Config& part) {
+  Frame frame;
+  const Config& single = part.at("single");
+  for (const Config& piece : single.as_list()) {
+    append_piece(piece, part.at("special_tokens"), frame.single);
+  }
+  check_texts(frame.single, false, single.where());
+  const Config* pair = given(part, "pair");
+  if (pair == nullptr || pair->as_list().empty()) return frame;
+  for (const Config& piece : pair->as_list()) {
+    append_piece(piece, part.at("special_tokens"), frame.pair);
+  }
+  check_texts(frame.pair, true, pair->where());
+  return frame;
+}
+
+// BERT's and RoBERTa's own processors: ["[SEP]", 102] and ["[CLS]", 101].
+Frame read_cls_and_sep(const Config& part, bool roberta) {
+  const auto token = [&](const char* key) {
+    const Config::List& named = part.at(key).as_list();
+    if (named.size() != 2) {
+      fail_request(part.at(key).where(), "tokenizer: expected a token and its id");
+    }
+    return read_id(named[1]);
+  };
+  const TokenId cls = token("cls"), sep = token("sep");
+  const int32_t second = roberta ? 0 : 1;
+  Frame frame;
+  frame.single = {
+      {Part::Kind::token, cls, 0}, {Part::Kind::first, 0, 0}, {Part::Kind::token, sep, 0}};
+  frame.pair = frame.single;
+  if (roberta) frame.pair.push_back({Part::Kind::token, sep, 0});
+  frame.pair.push_back({Part::Kind::second, 0, second});
+  frame.pair.push_back({Part::Kind::token, sep, second});
+  return frame;
+}
+
+bool flag(const Config& entry, const char* key, bool otherwise) {
+  const Config* value = given(entry, key);
+  return value == nullptr ? otherwise : value->as_bool();
 }
 
 }  // namespace
@@ -152,9 +208,6 @@ std::vector<SpecialToken> read_specials(const Config& document) {
   const Config* added = given(document, "added_tokens");
   if (added == nullptr) return specials;
   for (const Config& entry : added->as_list()) {
-    for (const char* flag : {"single_word", "lstrip", "rstrip"}) {
-      expect_neutral(entry, flag, false);
-    }
     const std::string& text = entry.at("content").as_string();
     if (text.empty()) fail_request(entry.where(), "tokenizer: an added token is empty");
     const TokenId id = read_id(entry.at("id"));
@@ -164,57 +217,73 @@ std::vector<SpecialToken> read_specials(const Config& document) {
                      fmt::format("tokenizer: the added token '{}' is there twice", text));
       }
     }
-    specials.push_back({text, id});
+    specials.push_back({text, id, flag(entry, "special", true), flag(entry, "normalized", false),
+                        flag(entry, "lstrip", false), flag(entry, "rstrip", false),
+                        flag(entry, "single_word", false)});
   }
   return specials;
 }
 
-std::vector<TokenId> read_start(const Config& document) {
+Frame read_frame(const Config& document, size_t tokens) {
   const Config* whole = given(document, "post_processor");
   if (whole == nullptr) return {};
-  std::vector<TokenId> start;
+  Frame frame;
   for (const Config& part : parts_of(*whole, "processors")) {
     if (is_of_type(part, "ByteLevel")) continue;  // moves offsets alone
-    if (!is_of_type(part, "TemplateProcessing")) {
-      refuse(part, "post_processor", "ByteLevel, TemplateProcessing");
+    if (!frame.empty()) refuse(part, "post_processor", "one template");
+    if (is_of_type(part, "TemplateProcessing")) {
+      frame = read_template(part);
+    } else if (is_of_type(part, "BertProcessing") || is_of_type(part, "RobertaProcessing")) {
+      frame = read_cls_and_sep(part, is_of_type(part, "RobertaProcessing"));
+    } else {
+      refuse(part, "post_processor",
+             "ByteLevel, TemplateProcessing, BertProcessing, RobertaProcessing");
     }
-    start = read_template(part);
   }
-  return start;
+  for (const auto* parts : {&frame.single, &frame.pair}) {
+    for (const Part& part : *parts) {
+      if (static_cast<size_t>(part.id) < tokens) continue;
+      fail_request(whole->where(),
+                   fmt::format("tokenizer: texts are framed by the token {}, and there are {}",
+                               part.id, tokens));
+    }
+  }
+  return frame;
 }
 
 Config added_tokens(const Tokenizer& tokenizer) {
   Config added = Config::list();
   for (const SpecialToken& special : tokenizer.specials()) {
-    Config::Map entry{{"id", int64_t{special.id}},
-                      {"content", special.text},
-                      {"single_word", false},
-                      {"lstrip", false},
-                      {"rstrip", false},
-                      {"normalized", false},
-                      {"special", true}};
+    Config::Map entry{{"id", int64_t{special.id}},          {"content", special.text},
+                      {"single_word", special.single_word}, {"lstrip", special.lstrip},
+                      {"rstrip", special.rstrip},           {"normalized", special.normalized},
+                      {"special", special.special}};
     added.append(std::move(entry));
   }
   return added;
 }
 
-Config starting_with(const Tokenizer& tokenizer) {
-  Config::List single;
+Config framed_by(const Tokenizer& tokenizer) {
   Config specials = Config::map();
-  for (const TokenId id : tokenizer.start()) {
-    const std::string name(tokenizer.token(id));
-    single.push_back(Config::Map{{"SpecialToken", Config::Map{{"id", name}, {"type_id", 0}}}});
-    specials.set(name, Config::Map{{"id", name},
-                                   {"ids", Config::List{int64_t{id}}},
-                                   {"tokens", Config::List{name}}});
-  }
-  const auto text = [](const char* name, int type) {
-    return Config::Map{{"Sequence", Config::Map{{"id", name}, {"type_id", type}}}};
+  const auto written = [&](const std::vector<Part>& parts) {
+    Config::List list;
+    for (const Part& part : parts) {
+      if (part.kind != Part::Kind::token) {
+        const char* name = part.kind == Part::Kind::first ? "A" : "B";
+        list.push_back(
+            Config::Map{{"Sequence", Config::Map{{"id", name}, {"type_id", part.type}}}});
+        continue;
+      }
+      const std::string name(tokenizer.token(part.id));
+      list.push_back(
+          Config::Map{{"SpecialToken", Config::Map{{"id", name}, {"type_id", part.type}}}});
+      specials.set(name, Config::Map{{"id", name},
+                                     {"ids", Config::List{int64_t{part.id}}},
+                                     {"tokens", Config::List{name}}});
+    }
+    return list;
   };
-  Config::List pair = single;
-  single.push_back(text("A", 0));
-  pair.push_back(text("A", 0));
-  pair.push_back(text("B", 1));
+  const Config single = written(tokenizer.frame().single), pair = written(tokenizer.frame().pair);
   return Config::Map{{"type", "TemplateProcessing"},
                      {"single", single},
                      {"pair", pair},

@@ -18,14 +18,15 @@ Ids read_vocab(const Config& vocab);
 /// "a b" or ["a", "b"] each, in order of rank.
 std::vector<Merges::Pair> read_merges(const Ids& vocab, const Config& merges);
 Merges::Pair parse_merge(const Ids& vocab, const std::string& text, const SourceLocation& where);
+/// "added_tokens" with their flags.
 std::vector<SpecialToken> read_specials(const Config& document);
 /// The tokens as they are written, in the order of their ids, which must leave no hole; special
 /// ones may be in the vocabulary or beside it.
 std::vector<std::string> tokens_in_order(const Ids& vocab,
                                          const std::vector<SpecialToken>& specials,
                                          const SourceLocation& where);
-/// The special tokens that a post-processor has in front of a text; behind it there are none.
-std::vector<TokenId> read_start(const Config& document);
+/// The special tokens that a post-processor puts around a text. Their ids are below `tokens`.
+Frame read_frame(const Config& document, size_t tokens);
 
 /// The member when it is there and not null.
 const Config* given(const Config& config, const char* key);
@@ -38,7 +39,7 @@ Config::List parts_of(const Config& part, const char* list);
 
 /// "added_tokens".
 Config added_tokens(const Tokenizer& tokenizer);
-/// "post_processor": special tokens in front of every text.
-Config starting_with(const Tokenizer& tokenizer);
+/// "post_processor": the special tokens around every text.
+Config framed_by(const Tokenizer& tokenizer);
 
 }  // namespace heed::data::layout

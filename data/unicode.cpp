@@ -32,6 +32,14 @@ bool is_white_space(int32_t c) {
          c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
+utf8proc_option_t options_of(NormalForm form) {
+  const bool composed = form == NormalForm::nfc || form == NormalForm::nfkc;
+  const bool compatible = form == NormalForm::nfkc || form == NormalForm::nfkd;
+  return static_cast<utf8proc_option_t>(UTF8PROC_STABLE |
+                                        (composed ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) |
+                                        (compatible ? UTF8PROC_COMPAT : 0));
+}
+
 }  // namespace
 
 CodePoint code_point_at(std::string_view text, size_t offset) {
@@ -79,11 +87,11 @@ std::string describe_code_point(int32_t value) {
   return fmt::format("'{}' (U+{:04X})", text, value);
 }
 
-std::string compose(std::string_view text) {
-  std::string composed;
+std::string normal_form(std::string_view text, NormalForm form) {
+  std::string made_text;
   for (size_t begin = 0; begin < text.size();) {
     size_t end = begin;
-    bool plain = true;  // ASCII, which composes with nothing behind it that is valid and not ASCII
+    bool plain = true;  // ASCII is in every normal form
     while (end < text.size()) {
       const CodePoint c = code_point_at(text, end);
       if (c.value >= 0xDC80 && c.value <= 0xDCFF) break;
@@ -91,25 +99,63 @@ std::string compose(std::string_view text) {
       end += static_cast<size_t>(c.bytes);
     }
     const std::string_view valid = text.substr(begin, end - begin);
-    utf8proc_uint8_t* made = nullptr;
+    utf8proc_uint8_t* mapped = nullptr;
     const auto length = static_cast<utf8proc_ssize_t>(valid.size());
     const utf8proc_ssize_t written =
         plain ? -1
-              : utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(valid.data()), length, &made,
-                             static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+              : utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(valid.data()), length,
+                             &mapped, options_of(form));
     if (written >= 0) {
-      composed.append(reinterpret_cast<const char*>(made), static_cast<size_t>(written));
+      made_text.append(reinterpret_cast<const char*>(mapped), static_cast<size_t>(written));
     } else {
-      composed += valid;
+      made_text += valid;
     }
-    std::free(made);
-    if (end < text.size()) composed += text[end++];
+    std::free(mapped);
+    if (end < text.size()) made_text += text[end++];
     begin = end;
   }
-  return composed;
+  return made_text;
 }
 
 int32_t to_lower(int32_t code_point) { return utf8proc_tolower(code_point); }
+
+int32_t to_upper(int32_t code_point) { return utf8proc_toupper(code_point); }
+
+std::string with_replacements(std::string_view text) {
+  constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+  std::string valid;
+  valid.reserve(text.size());
+  for_each_code_point(text, [&](int32_t c, std::string_view bytes) {
+    valid += c >= kEscape + 0x80 && c <= kEscape + 0xFF ? kReplacement : bytes;
+  });
+  return valid;
+}
+
+std::string lower_case(std::string_view text) {
+  std::string lower;
+  lower.reserve(text.size());
+  for_each_code_point(text, [&](int32_t c, std::string_view) {
+    if (c == 0x130) {  // the one letter whose lower case is two code points
+      lower += "i\xCC\x87";
+    } else {
+      append_code_point(lower, to_lower(c));
+    }
+  });
+  return lower;
+}
+
+size_t grapheme_end(std::string_view text, size_t begin) {
+  utf8proc_int32_t state = 0;
+  CodePoint left = code_point_at(text, begin);
+  size_t at = begin + static_cast<size_t>(left.bytes);
+  while (at < text.size()) {
+    const CodePoint right = code_point_at(text, at);
+    if (utf8proc_grapheme_break_stateful(left.value, right.value, &state)) break;
+    at += static_cast<size_t>(right.bytes);
+    left = right;
+  }
+  return at;
+}
 
 CharClass char_class(int32_t code_point) {
   if (code_point < 128) return kAscii[static_cast<size_t>(code_point)];
@@ -120,6 +166,38 @@ CharClass char_class(int32_t code_point) {
   if (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO)
     return CharClass::number;
   return CharClass::other;
+}
+
+bool is_punctuation(int32_t code_point) {
+  if (code_point < 128)
+    return code_point > ' ' && code_point < 127 && char_class(code_point) == CharClass::other;
+  const utf8proc_category_t category = utf8proc_category(code_point);
+  return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+}
+
+bool is_nonspacing_mark(int32_t code_point) {
+  return code_point >= 128 && utf8proc_category(code_point) == UTF8PROC_CATEGORY_MN;
+}
+
+bool is_control(int32_t code_point) {
+  const utf8proc_category_t category = utf8proc_category(code_point);
+  return category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF ||
+         category == UTF8PROC_CATEGORY_CO;
+}
+
+bool is_mark(int32_t code_point) {
+  if (code_point < 128) return false;
+  const utf8proc_category_t category = utf8proc_category(code_point);
+  return category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME;
+}
+
+bool is_word_character(int32_t c) {
+  if (char_class(c) == CharClass::letter || is_mark(c) || c == 0x200C || c == 0x200D) return true;
+  const bool drawn_letter = (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
+                            (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
+  const utf8proc_category_t category = utf8proc_category(c);
+  return drawn_letter || category == UTF8PROC_CATEGORY_PC || category == UTF8PROC_CATEGORY_ND ||
+         category == UTF8PROC_CATEGORY_NL;
 }
 
 }  // namespace heed::data

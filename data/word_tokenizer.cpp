@@ -36,7 +36,7 @@ std::vector<std::string> split_words(std::string_view text) {
 }
 
 WordTokenizer::WordTokenizer(std::vector<std::string> words) {
-  specials_ = {{"<pad>", kPadding}, {"<unk>", kUnknown}};
+  set_specials({{"<pad>", kPadding}, {"<unk>", kUnknown}});
   words_ = {"<pad>", "<unk>"};
   for (std::string& word : words) {
     const auto id = static_cast<TokenId>(words_.size());
@@ -67,7 +67,8 @@ WordTokenizer WordTokenizer::from_texts(const std::vector<std::string_view>& tex
   return WordTokenizer(std::move(words));
 }
 
-void WordTokenizer::encode(std::string_view text, std::vector<TokenId>& ids) const {
+void WordTokenizer::encode_piece(const Piece& piece, std::vector<TokenId>& ids) const {
+  const std::string_view text = piece.text;
   for (const std::string& word : split_words(text)) {
     const auto found = ids_.find(word);
     ids.push_back(found == ids_.end() ? kUnknown : found->second);

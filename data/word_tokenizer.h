@@ -30,14 +30,13 @@ class WordTokenizer : public Tokenizer {
 
   const char* type() const override { return "words"; }
   int64_t vocab_size() const override { return static_cast<int64_t>(words_.size()); }
-  using Tokenizer::encode;
-  void encode(std::string_view text, std::vector<TokenId>& ids) const override;
   /// A word with a space before it, so that decoded text can be read.
   std::string_view token(TokenId id) const override;
   /// {"version": "1.0", "type": "words", "words": ["the", ...]}, without the two specials.
   Config to_config() const override;
 
  private:
+  void encode_piece(const Piece& piece, std::vector<TokenId>& ids) const override;
   std::vector<std::string> words_;  ///< by id, each after a space
   std::unordered_map<std::string, TokenId> ids_;
 };

@@ -10,6 +10,7 @@
 
 #include "core/readable.h"
 #include "recipes/engine/evaluate.h"
+#include "tools/chat.h"
 #include "tools/command.h"
 #include "tools/metrics.h"
 
@@ -27,6 +28,7 @@ struct GenerateArguments {
   std::string out;
   int64_t count = 0;
   bool json = false;
+  ChatArguments chat;
 };
 
 // The recipe's own `samples:` settings, with what the command line says on top.
@@ -63,6 +65,10 @@ void generate(const GenerateArguments& arguments) {
   const recipes::GenerateOptions options = options_of(arguments);
   const recipes::LoadedRun run = recipes::load_run(arguments.run, recipes::TaskUse::generate,
                                                    arguments.overrides, print_warning);
+  if (arguments.chat.wanted()) {
+    if (!prompt.empty()) fail_request("--prompt is no turn of a conversation; --user is");
+    return hold_chat(run, arguments.chat, options, arguments.json);
+  }
   // An answer stands alone.
   bool started = run.task->samples() == recipes::Task::Samples::answers;
   const auto show = [&](const std::string& piece) {
@@ -106,7 +112,11 @@ void add_generate(CLI::App& heed) {
       command,
       "The prompt and its continuation go to standard output as they are made; of a task that "
       "writes one text for another, the answer alone. What is not given here is taken from the "
-      "`samples` section of the run's recipe. A model of images draws into a PNG file (--out).");
+      "`samples` section of the run's recipe. A model of images draws into a PNG file (--out). "
+      "With --chat, --user or --messages a language model answers in a conversation, written down "
+      "by the chat template that it was imported with, until a token that ends its turns. Every "
+      "--user is answered in its turn; without one, standard input is the user, line by line on a "
+      "terminal.");
   positional(command, "RUN", arguments->run,
              "a run's folder (its latest good checkpoint) or a checkpoint's folder")
       ->required();
@@ -131,6 +141,20 @@ void add_generate(CLI::App& heed) {
       ->type_name("TEXT")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command->add_flag("--chat", arguments->chat.chat, "hold a conversation");
+  command->add_option("--user", arguments->chat.user, "what the user says; may be given again")
+      ->type_name("TEXT")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command->add_option("--system", arguments->chat.system, "what stands above the conversation")
+      ->type_name("TEXT")
+      ->expected(1);
+  option(command, "--messages", "FILE.json", arguments->chat.messages,
+         "a conversation to go on with: [{\"role\": \"user\", \"content\": ...}, ...]; - reads "
+         "standard input",
+         false);
+  option(command, "--chat-template", "FILE.jinja", arguments->chat.template_file,
+         "instead of the model's own", false);
   option(command, "--out", "FILE.png", arguments->out, "where pictures go", false);
   command->add_option("--count", arguments->count, "how many pictures; 0: as the recipe says")
       ->type_name("N")
@@ -139,6 +163,7 @@ void add_generate(CLI::App& heed) {
       ->type_name("N");
   command->add_flag("--json", arguments->json, "print one JSON document");
   examples(command, {{"heed generate runs/quickstart --prompt 'template <' --max-tokens 300", ""},
+                     {"heed generate runs/qwen --user 'Who wrote Faust?' --greedy", ""},
                      {"heed generate runs/shapes-ddpm --out shapes.png --count 36", ""},
                      {"heed generate runs/quickstart --greedy --stop ';' --json", ""}});
   command->callback([arguments] { generate(*arguments); });

@@ -69,6 +69,34 @@ Score score(nn::Encoder& model, const data::Masked& masked, const Tensor& length
   return result;
 }
 
+/// Rows as the model sees them: `start`, the first `lengths` tokens (all when undefined), `finish`,
+/// then anything. What stands around a row is not predicted.
+data::Masked framed(const data::Masked& masked, const Tensor& lengths, const data::Tokenizer& by) {
+  const auto& start = by.start();
+  const auto& finish = by.finish();
+  if (start.empty() && finish.empty()) return masked;
+  const int64_t rows = masked.inputs.size(0), columns = masked.inputs.size(1);
+  const int64_t wide = columns + std::ssize(start) + std::ssize(finish);
+  data::Masked made{Tensor::zeros({rows, wide}, DType::i64),
+                    Tensor::full({rows, wide}, data::kIgnoreTarget, DType::i64), masked.count};
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t length = lengths.defined() ? lengths.data<int64_t>()[row] : columns;
+    int64_t* input = made.inputs.data<int64_t>() + row * wide;
+    input = std::copy(start.begin(), start.end(), input);
+    const int64_t* given = masked.inputs.data<int64_t>() + row * columns;
+    input = std::copy(given, given + length, input);
+    std::copy(finish.begin(), finish.end(), input);
+    const int64_t* target = masked.targets.data<int64_t>() + row * columns;
+    std::copy(target, target + length,
+              made.targets.data<int64_t>() + row * wide + std::ssize(start));
+  }
+  return made;
+}
+
+int64_t frame_size(const data::Tokenizer& tokenizer) {
+  return std::ssize(tokenizer.start()) + std::ssize(tokenizer.finish());
+}
+
 /// Tokens of each row that are text: those with a target; one at least, for attention's sake.
 Tensor lengths_of(const data::Batch& batch) {
   const std::vector<int64_t> targets = batch.targets.to_vector<int64_t>();
@@ -97,14 +125,23 @@ MaskedLanguageModeling::MaskedLanguageModeling(const Recipe& recipe, TaskUse use
   const int64_t vocab = tokenizer().vocab_size();
   mask_id_ = find_mask(tokenizer());
   model_ = make_model(recipe_.model, std::max(vocab, mask_id_ + 1));
+  const int64_t most = model_->options().context - frame_size(tokenizer());
+  if (most < 1) {
+    fail_request(recipe_.model.where(),
+                 fmt::format("task masked_language_modeling: a context of {} has no room for more "
+                             "than what the tokenizer puts around a text",
+                             model_->options().context));
+  }
   if (use != TaskUse::train) return;
-  start_batches([windows = training_windows(model_->options().context, options_.sampling),
+  start_batches([windows = training_windows(most, options_.sampling), data = data_,
                  masking = options_.masking, vocab, mask = mask_id_, seed = seed(),
                  rows = rows_per_step()](int64_t step, const data::RowSlice& part) -> Batch {
     const data::Batch batch = windows(step, part);
     const RandomKey key{seed, hash_name("data/masks"), static_cast<uint64_t>(step)};
-    const data::Masked masked = data::mask_tokens(batch.inputs, {}, vocab, mask, masking, key,
-                                                  data::rows_of(part, rows).begin);
+    const data::Masked masked =
+        framed(data::mask_tokens(batch.inputs, {}, vocab, mask, masking, key,
+                                 data::rows_of(part, rows).begin),
+               {}, *data->tokenizer);
     return {{{"inputs", masked.inputs}, {"targets", masked.targets}}, masked.count};
   });
 }
@@ -117,8 +154,8 @@ Metrics MaskedLanguageModeling::evaluate(const EvaluationOptions& options,
                                          Communicator& communicator, const Progress& progress) {
   if (data_->validation.tokens.size() < 2) return {};
   const NoGrad no_grad;
-  const data::EvaluationBatches batches =
-      evaluation_windows(options, model_->options().context, communicator);
+  const data::EvaluationBatches batches = evaluation_windows(
+      options, model_->options().context - frame_size(tokenizer()), communicator);
   const int64_t rows = evaluation_rows(options);
   double nats = 0.0, right = 0.0, count = 0.0;
   for (int64_t i = 0; i < batches.size(); ++i) {
@@ -131,8 +168,11 @@ Metrics MaskedLanguageModeling::evaluate(const EvaluationOptions& options,
                           options_.masking, {0, hash_name("data/evaluation-masks"), 0}, first);
     if (masked.count > 0) {
       std::vector<int64_t> some = lengths.to_vector<int64_t>();
-      for (int64_t& length : some) length = std::max<int64_t>(length, 1);
-      const Score result = score(*model_, masked, Tensor::from(some, lengths.shape()));
+      for (int64_t& length : some) {
+        length = std::max<int64_t>(length + frame_size(tokenizer()), 1);
+      }
+      const Score result =
+          score(*model_, framed(masked, lengths, tokenizer()), Tensor::from(some, lengths.shape()));
       nats += result.nats;
       right += result.right;
       count += static_cast<double>(masked.count);

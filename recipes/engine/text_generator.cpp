@@ -61,10 +61,10 @@ std::vector<data::TokenId> prompt_ids(const data::Tokenizer& tokenizer, const st
 
 }  // namespace
 
-TextWriter::TextWriter(const data::Tokenizer& tokenizer, std::optional<data::TokenId> end,
+TextWriter::TextWriter(const data::Tokenizer& tokenizer, EndTokens end,
                        const GenerateOptions& options, TokenCallback on_token)
     : tokenizer_(tokenizer),
-      end_(end),
+      end_(std::move(end)),
       max_tokens_(options.max_tokens),
       on_token_(std::move(on_token)),
       stream_(options.stop) {
@@ -78,7 +78,7 @@ void TextWriter::show(const std::string& piece) {
 bool TextWriter::push(data::TokenId id) {
   ++result_.tokens;
   result_.ids.push_back(id);
-  if (end_ && id == *end_) {
+  if (end_.has(id)) {
     result_.stopped_by = "end";
     return false;
   }
@@ -96,12 +96,14 @@ Generated TextWriter::finish() {
   return result_;
 }
 
-int64_t known_ids(const data::Tokenizer& tokenizer, std::optional<data::TokenId> end) {
-  return std::max<int64_t>(tokenizer.vocab_size(), end ? *end + 1 : 0);
+int64_t known_ids(const data::Tokenizer& tokenizer, const EndTokens& end) {
+  int64_t known = tokenizer.vocab_size();
+  for (const data::TokenId id : end.ids()) known = std::max<int64_t>(known, id + 1);
+  return known;
 }
 
 Generated write_text(const TokenFeed& feed, std::span<const data::TokenId> prompt,
-                     const data::Tokenizer& tokenizer, std::optional<data::TokenId> end,
+                     const data::Tokenizer& tokenizer, const EndTokens& end,
                      const GenerateOptions& options, const TokenCallback& on_token) {
   const SamplerOptions sampler{options.greedy ? 0.0 : options.temperature, options.top_k,
                                options.top_p};
@@ -130,7 +132,7 @@ Generated write_text(const TokenFeed& feed, std::span<const data::TokenId> promp
 }
 
 Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokenizer,
-                        std::span<const data::TokenId> prompt, std::optional<data::TokenId> end,
+                        std::span<const data::TokenId> prompt, const EndTokens& end,
                         const GenerateOptions& options, const TokenCallback& on_token) {
   const NoGrad no_grad;
   Decoder decoder(model);

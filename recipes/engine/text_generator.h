@@ -1,10 +1,12 @@
 // Token by token: a language model, its tokenizer and a sampler write a text.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/tokenizer.h"
@@ -14,12 +16,28 @@
 
 namespace heed::recipes {
 
-/// The text that chosen tokens make: until `end` (where there is one), a stop text, or as many
-/// tokens as options allow.
+/// The tokens that end a text: none, one, or several (of a conversation's turns).
+class EndTokens {
+ public:
+  EndTokens(std::optional<data::TokenId> end) {
+    if (end) ids_.push_back(*end);
+  }
+  EndTokens(data::TokenId end) : ids_({end}) {}
+  explicit EndTokens(std::vector<data::TokenId> ids) : ids_(std::move(ids)) {}
+
+  bool has(data::TokenId id) const { return std::find(ids_.begin(), ids_.end(), id) != ids_.end(); }
+  const std::vector<data::TokenId>& ids() const { return ids_; }
+
+ private:
+  std::vector<data::TokenId> ids_;
+};
+
+/// The text that chosen tokens make: until one of `end`, a stop text, or as many tokens as options
+/// allow.
 class TextWriter {
  public:
-  TextWriter(const data::Tokenizer& tokenizer, std::optional<data::TokenId> end,
-             const GenerateOptions& options, TokenCallback on_token);
+  TextWriter(const data::Tokenizer& tokenizer, EndTokens end, const GenerateOptions& options,
+             TokenCallback on_token);
 
   /// Takes in the next token; whether the text goes on.
   bool push(data::TokenId id);
@@ -31,7 +49,7 @@ class TextWriter {
   void show(const std::string& piece);
 
   const data::Tokenizer& tokenizer_;
-  std::optional<data::TokenId> end_;
+  EndTokens end_;
   int64_t max_tokens_;
   TokenCallback on_token_;
   TextStream stream_;
@@ -40,14 +58,14 @@ class TextWriter {
 
 /// The ids that a text may hold: the tokenizer's and `end`. A model's vocabulary may be padded
 /// beyond them.
-int64_t known_ids(const data::Tokenizer& tokenizer, std::optional<data::TokenId> end);
+int64_t known_ids(const data::Tokenizer& tokenizer, const EndTokens& end);
 
 /// Takes in tokens; the logits after the last of them.
 using TokenFeed = std::function<std::vector<float>(std::span<const data::TokenId>)>;
 
 /// Draws a text token by token, the first after `prompt`; it ends as TextWriter says.
 Generated write_text(const TokenFeed& feed, std::span<const data::TokenId> prompt,
-                     const data::Tokenizer& tokenizer, std::optional<data::TokenId> end,
+                     const data::Tokenizer& tokenizer, const EndTokens& end,
                      const GenerateOptions& options, const TokenCallback& on_token);
 
 /// Continues the prompt, with a key-value cache. An empty prompt starts from the end-of-text token,
@@ -59,7 +77,7 @@ Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokeniz
 
 /// The same from ids, up to `end`.
 Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokenizer,
-                        std::span<const data::TokenId> prompt, std::optional<data::TokenId> end,
+                        std::span<const data::TokenId> prompt, const EndTokens& end,
                         const GenerateOptions& options, const TokenCallback& on_token);
 
 }  // namespace heed::recipes

@@ -9,7 +9,6 @@
 #include "core/random.h"
 #include "data/byte_level.h"
 #include "data/pretokenize.h"
-#include "data/sentence_bpe.h"
 #include "tests/data/test_data.h"
 
 namespace heed::data {
@@ -180,7 +179,7 @@ TEST(BpeFile, KeepsItsStyle) {
                                  WordSplit{WordPattern::gpt2, true}}) {
     const BpeTokenizer bpe(
         tokens, plain.merges(), plain.specials(),
-        {words, /*ignore_merges=*/true, /*composed=*/true, {*plain.end_of_text()}});
+        {words, /*ignore_merges=*/true, /*composed=*/true, Frame({*plain.end_of_text()})});
     const auto read = parse_tokenizer(bpe.to_config(), "x");
     EXPECT_EQ(read->to_config(), bpe.to_config());
     const std::string text = "Don't 2026.  \n\n e\xCC\x81";
@@ -202,44 +201,101 @@ TEST(BpeFile, AWholeWordNeedsNoMerges) {
 }
 
 // A vocabulary in SentencePiece's writing: special tokens, bytes, some characters, merges of two.
-SentenceBpeTokenizer sentence_bpe(const SentenceBpeStyle& style) {
-  std::vector<std::string> tokens = {"<unk>", "<s>", "</s>"};
-  for (int byte = 0; byte < 256; ++byte) tokens.push_back(fmt::format("<0x{:02X}>", byte));
+// Spaces are marked by normalizers (Llama 2), or by Metaspace.
+Config sentence_bpe(bool normalizers) {
+  const std::string space = "\xE2\x96\x81";
+  Config::List added;
+  Config vocab = Config::map();
+  int64_t id = 0;
+  for (const char* text : {"<unk>", "<s>", "</s>"}) {
+    added.push_back(Config::Map{{"id", id}, {"content", text}});
+    vocab.set(text, id++);
+  }
+  for (int byte = 0; byte < 256; ++byte) vocab.set(fmt::format("<0x{:02X}>", byte), id++);
   for (const char* text : {"\xE2\x96\x81", "t", "h", "e", "th", "the", "\xE2\x96\x81the"}) {
-    tokens.emplace_back(text);
+    vocab.set(text, id++);
   }
-  const TokenId first = 259;
-  return {tokens,
-          {{first + 1, first + 2}, {first + 4, first + 3}, {first, first + 5}},
-          {{"<unk>", 0}, {"<s>", 1}, {"</s>", 2}},
-          style};
+  const auto replace = [](const std::string& what, const std::string& by) {
+    return Config::Map{
+        {"type", "Replace"}, {"pattern", Config::Map{{"String", what}}}, {"content", by}};
+  };
+  Config normalizer, pre_tokenizer;
+  if (normalizers) {
+    normalizer = Config::Map{
+        {"type", "Sequence"},
+        {"normalizers",
+         Config::List{Config::Map{{"type", "Prepend"}, {"prepend", space}}, replace(" ", space)}}};
+  } else {
+    pre_tokenizer = Config::Map{{"type", "Metaspace"},
+                                {"replacement", space},
+                                {"prepend_scheme", "first"},
+                                {"split", false}};
+  }
+  return Config::Map{
+      {"version", "1.0"},
+      {"truncation", Config()},
+      {"padding", Config()},
+      {"added_tokens", added},
+      {"normalizer", normalizer},
+      {"pre_tokenizer", pre_tokenizer},
+      {"post_processor",
+       Config::Map{
+           {"type", "TemplateProcessing"},
+           {"single", Config::List{Config::Map{{"SpecialToken", Config::Map{{"id", "<s>"}}}},
+                                   Config::Map{{"Sequence", Config::Map{{"id", "A"}}}}}},
+           {"special_tokens",
+            Config::Map{{"<s>", Config::Map{{"ids", Config::List{Config(1)}}}}}}}},
+      {"decoder",
+       Config::Map{
+           {"type", "Sequence"},
+           {"decoders",
+            Config::List{
+                replace(space, " "),
+                Config::Map{{"type", "ByteFallback"}}, Config::Map{{"type", "Fuse"}},
+                Config::Map{{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}}}}},
+      {"model", Config::Map{{"type", "BPE"},
+                            {"fuse_unk", true},
+                            {"byte_fallback", true},
+                            {"unk_token", "<unk>"},
+                            {"vocab", vocab},
+                            {"merges", Config::List{Config::List{"t", "h"}, Config::List{"th", "e"},
+                                                    Config::List{space, "the"}}}}}};
 }
 
-TEST(SentenceBpe, MergesOverAWholeTextAndFallsBackToBytes) {
-  const SentenceBpeTokenizer bpe = sentence_bpe({true, {1}});
-  EXPECT_THAT(bpe.encode("the the"), ElementsAre(265, 265));
-  EXPECT_THAT(bpe.encode("e\xC3\xA9"), ElementsAre(259, 262, 3 + 0xC3, 3 + 0xA9));
-  EXPECT_EQ(bpe.decode(bpe.encode("the \n\xC3\xA9  th")), "the \n\xC3\xA9  th");
-  EXPECT_EQ(bpe.end_of_text(), 2);
-  EXPECT_THAT(bpe.start(), ElementsAre(1));
+TEST(CharBpe, MergesOverAWholeTextAndFallsBackToBytes) {
+  const auto bpe = parse_tokenizer(sentence_bpe(true), "x");
+  EXPECT_STREQ(bpe->type(), "char_bpe");
+  EXPECT_THAT(bpe->encode("the the"), ElementsAre(265, 265));
+  EXPECT_THAT(bpe->encode("e\xC3\xA9"), ElementsAre(259, 262, 3 + 0xC3, 3 + 0xA9));
+  EXPECT_EQ(bpe->decode(bpe->encode("the \n\xC3\xA9  th")), "the \n\xC3\xA9  th");
+  EXPECT_EQ(bpe->token(265), " the");
+  EXPECT_EQ(bpe->token(3 + 0xC3), "\xC3");
+  EXPECT_EQ(bpe->end_of_text(), 2);
+  EXPECT_THAT(bpe->start(), ElementsAre(1));
 }
 
-TEST(SentenceBpe, ASpaceInFrontMayStandForTheOneThatIsAdded) {
-  EXPECT_THAT(sentence_bpe({true}).encode(" the"), ElementsAre(259, 265));
-  EXPECT_THAT(sentence_bpe({false}).encode(" the"), ElementsAre(265));
+TEST(CharBpe, ASpaceInFrontMayStandForTheOneThatIsAdded) {
+  EXPECT_THAT(parse_tokenizer(sentence_bpe(true), "x")->encode(" the"), ElementsAre(259, 265));
+  EXPECT_THAT(parse_tokenizer(sentence_bpe(false), "x")->encode(" the"), ElementsAre(265));
 }
 
-TEST(SentenceBpe, TheFileIsReadAsItWasWritten) {
-  for (const bool always : {true, false}) {
-    const SentenceBpeTokenizer bpe = sentence_bpe({always, {1}});
-    const auto read = parse_tokenizer(bpe.to_config(), "x");
-    EXPECT_EQ(read->to_config(), bpe.to_config());
-    EXPECT_EQ(read->encode(" the et"), bpe.encode(" the et"));
+TEST(CharBpe, MetaspaceFirstPrefixesWhatBeginsTheText) {
+  const auto bpe = parse_tokenizer(sentence_bpe(false), "x");
+  EXPECT_THAT(bpe->encode_with_specials("the</s>the"), ElementsAre(265, 2, 264));
+  EXPECT_THAT(bpe->encode("</s>").size(), testing::Gt(1u)) << "plain text is no special token";
+}
+
+TEST(CharBpe, TheFileIsReadAsItWasWritten) {
+  for (const bool normalizers : {true, false}) {
+    const Config document = sentence_bpe(normalizers);
+    const auto bpe = parse_tokenizer(document, "x");
+    EXPECT_EQ(bpe->to_config(), document);
+    EXPECT_EQ(parse_tokenizer(bpe->to_config(), "x")->encode(" the et"), bpe->encode(" the et"));
   }
 }
 
-TEST(SentenceBpe, WhatIsWrongHasItsPlace) {
-  Config document = sentence_bpe({true}).to_config();
+TEST(CharBpe, WhatIsWrongHasItsPlace) {
+  Config document = sentence_bpe(true);
   document.find("model")->find("merges")->append("t e");
   const Config read = parse_json(document.to_json(1), "tokenizer.json");
   try {
@@ -260,7 +316,7 @@ struct BadEdit {
 TEST(BpeFile, RefusesWhatItWouldGetWrong) {
   const BpeTokenizer bpe = train_bpe({kVerse}, {.vocab_size = 300});
   const BadEdit edits[] = {
-      {"word piece", [](Config& d) { d.find("model")->set("type", "WordPiece"); }, "WordPiece"},
+      {"word piece", [](Config& d) { d.find("model")->set("type", "WordPiece"); }, "string"},
       {"dropout", [](Config& d) { d.find("model")->set("dropout", 0.1); }, "dropout"},
       {"normalizer",
        [](Config& d) {

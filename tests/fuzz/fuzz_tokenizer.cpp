@@ -7,12 +7,13 @@
 
 namespace {
 
-// Not words, which forget spaces and cases, nor what has a normalizer or marks for spaces.
+// Not words, which forget spaces and cases, nor what is composed of parts, nor SentencePiece.
 bool is_exact(const heed::data::Tokenizer& tokenizer, const heed::Config& document) {
   const std::string type = tokenizer.type();
   const heed::Config* normalizer = document.find("normalizer");
   const bool as_it_is = normalizer == nullptr || normalizer->is_null();
-  return type != "words" && type != "sentence_bpe" && as_it_is;
+  const bool whole = type == "bytes" || type == "chars" || type == "bpe";
+  return whole && as_it_is;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <string>
 
+#include "core/base64.h"
 #include "core/config.h"
 #include "core/files.h"
 #include "core/npy.h"
@@ -10,12 +11,14 @@
 #include "data/byte_tokenizer.h"
 #include "data/char_tokenizer.h"
 #include "data/image_codec.h"
-#include "data/sentence_bpe.h"
+#include "data/sentence_piece.h"
+#include "data/sentencepiece_model.pb.h"
 #include "data/token_folder.h"
 #include "data/token_shard.h"
 #include "data/word_tokenizer.h"
 #include "recipes/engine/train_state.h"
 #include "tests/data/archives.h"
+#include "tests/data/charsmaps.h"
 
 namespace heed {
 namespace {
@@ -65,22 +68,74 @@ void make_tokenizers(const std::string& dir) {
   bpe.save(dir + "/tokenizer/bpe");
   std::vector<std::string> tokens;
   for (data::TokenId id = 0; id < bpe.vocab_size(); ++id) tokens.emplace_back(bpe.token(id));
-  data::BpeTokenizer(
-      tokens, bpe.merges(), bpe.specials(),
-      {{data::WordPattern::llama3, true}, /*ignore_merges=*/true, false, {*bpe.end_of_text()}})
+  data::BpeTokenizer(tokens, bpe.merges(), bpe.specials(),
+                     {{data::WordPattern::llama3, true},
+                      /*ignore_merges=*/true,
+                      false,
+                      data::Frame({*bpe.end_of_text()})})
       .save(dir + "/tokenizer/llama3");
   data::BpeTokenizer(tokens, bpe.merges(), bpe.specials(),
                      {{data::WordPattern::qwen2}, false, /*composed=*/true, {}})
       .save(dir + "/tokenizer/qwen2");
-  std::vector<std::string> written = {"<s>", "</s>", "\xE2\x96\x81", "a",
-                                      "\xE2\x96\x81"
-                                      "a"};
-  for (int byte = 0; byte < 256; ++byte) written.push_back(fmt::format("<0x{:02X}>", byte));
-  for (const bool always : {true, false}) {
-    data::SentenceBpeTokenizer(written, {{2, 3}}, {{"<s>", 0}, {"</s>", 1}}, {always, {0}})
-        .save(dir + (always ? "/tokenizer/sentence" : "/tokenizer/metaspace"));
-  }
   data::WordTokenizer({"the", "cat"}).save(dir + "/tokenizer/words");
+}
+
+// A document of each model that is made of parts.
+void make_pipelines(const std::string& dir) {
+  const std::string space = "\xE2\x96\x81";
+  const std::string map = data::charsmap_of({{"A", "a"}, {"\t", " "}});
+  const std::string word_piece =
+      R"({"added_tokens": [{"id": 0, "content": "[UNK]"}, {"id": 1, "content": "[CLS]", "lstrip": true}],
+          "normalizer": {"type": "BertNormalizer"}, "pre_tokenizer": {"type": "BertPreTokenizer"},
+          "post_processor": {"type": "BertProcessing", "sep": ["[CLS]", 1], "cls": ["[CLS]", 1]},
+          "decoder": {"type": "WordPiece", "prefix": "##"}, "model": {"type": "WordPiece",
+          "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 9,
+          "vocab": {"[UNK]": 0, "[CLS]": 1, "the": 2, "##s": 3, ",": 4}}})";
+  write_file_atomically(dir + "/tokenizer/word_piece", word_piece);
+  write_file_atomically(
+      dir + "/tokenizer/unigram",
+      fmt::format(R"({{"normalizer": {{"type": "Sequence", "normalizers": [{{"type": "Precompiled",
+                      "precompiled_charsmap": "{}"}}, {{"type": "NFKC"}}, {{"type": "Replace",
+                      "pattern": {{"Regex": " {{2,}}"}}, "content": " "}}]}},
+                      "pre_tokenizer": {{"type": "Metaspace", "replacement": "{}",
+                      "prepend_scheme": "first"}}, "decoder": null, "model": {{"type": "Unigram",
+                      "unk_id": 0, "vocab": [["<unk>", 0.0], ["{}", -2.0], ["ab", -3.5]]}}}})",
+                  to_base64(map), space, space));
+  write_file_atomically(dir + "/charsmap/two", map);
+
+  sentencepiece::ModelProto proto;
+  for (const char* text : {"<unk>", "<s>", "\xE2\x96\x81", "a", "b", "ab"}) {
+    auto* piece = proto.add_pieces();
+    piece->set_piece(text);
+    piece->set_score(-static_cast<float>(proto.pieces_size()));
+  }
+  proto.mutable_pieces(0)->set_type(sentencepiece::Piece::UNKNOWN);
+  proto.mutable_pieces(1)->set_type(sentencepiece::Piece::CONTROL);
+  proto.mutable_normalizer_spec()->set_precompiled_charsmap(map);
+  write_file_atomically(dir + "/sentencepiece/unigram", proto.SerializeAsString());
+  proto.mutable_trainer_spec()->set_model_type(sentencepiece::Trainer::BPE);
+  proto.mutable_pieces(5)->set_type(sentencepiece::Piece::UNUSED);
+  write_file_atomically(dir + "/sentencepiece/bpe", proto.SerializeAsString());
+  write_file_atomically(
+      dir + "/tokenizer/sentencepiece",
+      data::SentencePieceTokenizer(data::parse_sentence_piece(proto.SerializeAsString(), "seed"))
+          .to_config()
+          .to_json());
+}
+
+void make_chat_templates(const std::string& dir) {
+  write_file_atomically(
+      dir + "/chat/chatml",
+      "{% for m in messages %}{{ '<|im_start|>' + m['role'] ~ '\\n' }}{{ m.content | trim }}\n"
+      "{% endfor %}{%- if add_generation_prompt %}\n  {{- bos_token }}{% else %}x{% endif %}");
+  write_file_atomically(
+      dir + "/chat/rest",
+      "{%- macro f(a, b=[1, 2.5]) -%}{{ a[::-1] }}{{ b | tojson(indent=2) }}{%- endmacro %}"
+      "{% set ns = namespace(x={'k': (1, none)}) %}{# c #}{% for i in range(1, n) if i is odd %}"
+      "{{ loop.index if not loop.last else f('ab') }}{% set ns.x = i ** 2 // 3 %}{% break %}"
+      "{% else %}{{ raise_exception('no') }}{% endfor %}{% raw %}{{ }}{% endraw %}"
+      "{% set t %}{{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') "
+      "| join(', ') | upper }}{% endset %}{{ t.split(' ', 1)[0] }}{{ strftime_now('%d') }}");
 }
 
 void make_archives(const std::string& dir) {
@@ -181,13 +236,16 @@ int main(int count, char** arguments) {
     return 2;
   }
   const std::string dir = arguments[1];
-  for (const char* kind : {"safetensors", "npy", "npz", "idx", "json", "yaml", "tokenizer", "tar",
-                           "zip", "image", "delimited", "corpus", "shard", "index", "state"}) {
+  for (const char* kind :
+       {"safetensors", "npy", "npz", "idx", "json", "yaml", "tokenizer", "sentencepiece", "charsmap",
+        "chat", "tar", "zip", "image", "delimited", "corpus", "shard", "index", "state"}) {
     heed::make_directories(dir + "/" + kind);
   }
   heed::make_tensor_files(dir);
   heed::make_texts(dir);
   heed::make_tokenizers(dir);
+  heed::make_pipelines(dir);
+  heed::make_chat_templates(dir);
   heed::make_archives(dir);
   heed::make_images(dir);
   heed::make_tables(dir);

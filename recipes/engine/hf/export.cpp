@@ -226,11 +226,17 @@ Exported export_to_hub(const std::string& run_or_checkpoint, const std::string& 
                                        {{"format", "pt"}});
     write(kConfig, text_of(config, checkpoint.path));
     write(kRecipe, content.recipe_yaml);
-    const std::string tokenizer = join(checkpoint.path, kTokenizer);
-    if (fs::exists(tokenizer)) write(kTokenizer, read_file(tokenizer));
+    bool own_model = false;  // the .model that the tokenizer is of says it to everyone
     for (const auto& [path, name] : files_kept_in(checkpoint.path)) {
       if (name != kConfig) write(name, read_file(path));
+      own_model = own_model || name == "tokenizer.model" || name == "spiece.model";
     }
+    const std::string tokenizer = join(checkpoint.path, kTokenizer);
+    if (!fs::exists(tokenizer)) return;
+    const std::string text = read_file(tokenizer);
+    const Config document = own_model ? parse_json(text, tokenizer) : Config();
+    const Config* type = document.find("type");
+    if (type == nullptr || *type != Config("sentencepiece")) write(kTokenizer, text);
   });
   for (const std::string& name : written) result.files.push_back(join(destination, name));
   return result;

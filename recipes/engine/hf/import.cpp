@@ -64,12 +64,6 @@ void read_pooling(const std::string& folder, Config& model) {
   model.set("pooler", false);  // which sentence vectors are made without
 }
 
-// tokenizer.json, or GPT-2's pair that is as good.
-bool has_tokenizer_files(const std::string& folder) {
-  return fs::exists(join(folder, kTokenizer)) ||
-         (fs::exists(join(folder, "vocab.json")) && fs::exists(join(folder, "merges.txt")));
-}
-
 // What the model is for, as far as its heads say.
 Config task_of(const Config& model) {
   const std::string& type = model.at("type").as_string();
@@ -96,7 +90,7 @@ std::string recipe_of(const std::string& folder, const std::string& name, const 
   Config data = images       ? Config::Map{{"type", "image-folder"}, {"train", ""}}
                 : classifies ? Config::Map{{"type", "text-table"}, {"train", Config::list()}}
                              : Config::Map{{"type", "text"}, {"files", Config::list()}};
-  if (!images && has_tokenizer_files(folder)) {
+  if (!images && data::has_tokenizer_files(folder)) {
     data.set("tokenizer", Config::Map{{"file", kTokenizer}});
   }
   const Config recipe = Config::Map{{"name", name},
@@ -110,7 +104,7 @@ std::string recipe_of(const std::string& folder, const std::string& name, const 
 // Copies the tokenizer and what else the folder holds; the former must be of use to heed.
 void keep_files(const std::string& folder, const std::string& checkpoint, const Warning& warn) {
   const std::string tokenizer = join(folder, kTokenizer);
-  if (has_tokenizer_files(folder)) {
+  if (data::has_tokenizer_files(folder)) {
     const bool own = fs::exists(tokenizer);
     if (own) write_file_atomically(join(checkpoint, kTokenizer), read_file(tokenizer));
     try {
@@ -121,6 +115,10 @@ void keep_files(const std::string& folder, const std::string& checkpoint, const 
         warn(fmt::format("the tokenizer is kept, but heed cannot use it: {}", error.what()));
       }
     }
+  } else if (warn && fs::exists(join(folder, "sentencepiece.bpe.model"))) {
+    warn(
+        "sentencepiece.bpe.model is kept, but heed cannot use it: its models shift its ids; "
+        "transformers can write their tokenizer.json");
   }
   for (const auto& [path, name] : kept_files(folder)) {
     write_file_atomically(join(checkpoint, fmt::format("{}{}", kKept, name)), read_file(path));

@@ -1,13 +1,13 @@
 #include "recipes/engine/report/page.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <utility>
 
+#include "core/base64.h"
 #include "core/readable.h"
 #include "recipes/engine/report/chart.h"
 #include "recipes/engine/report/style.h"
@@ -30,12 +30,7 @@ std::string status_of(const RunData& run) {
 
 // A picture within the page: a data URL, in base64.
 std::string picture(const std::string& png) {
-  std::string encoded((png.size() + 2) / 3 * 4 + 1, '\0');  // and the function's final 0
-  const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
-                                     reinterpret_cast<const unsigned char*>(png.data()),
-                                     static_cast<int>(png.size()));
-  encoded.resize(static_cast<size_t>(length));
-  return fmt::format("<img alt=\"samples\" src=\"data:image/png;base64,{}\">", encoded);
+  return fmt::format("<img alt=\"samples\" src=\"data:image/png;base64,{}\">", to_base64(png));
 }
 
 }  // namespace
