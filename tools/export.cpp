@@ -58,13 +58,15 @@ void add_export(CLI::App& heed) {
       "safetensors: the weights under heed's own names, with a config.json of heed's options. "
       "hf: a folder that transformers opens (Llama, Mistral, Qwen2, Qwen3, GPT-2, BERT, RoBERTa "
       "and ViT shapes); of what it has not, such as a paper's attention in a decoder, "
-      "config.json says so.");
+      "config.json says so. peft: the low-rank updates of a run that was trained with `lora`, as "
+      "an "
+      "adapter that the peft package loads onto the base.");
   positional(command, "RUN", arguments->run,
              "a run's folder (its latest good checkpoint) or a checkpoint's folder")
       ->required();
   positional(command, "FOLDER", arguments->destination,
-             "where the files go; made if need be, files of the same names are replaced (hf: it "
-             "must be new)")
+             "where the files go; made if need be, files of the same names are replaced (hf and "
+             "peft: it must be new)")
       ->required();
   option(command, "--format", "NAME", arguments->format,
          "one of: " + joined(recipes::export_formats()));

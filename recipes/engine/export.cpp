@@ -8,13 +8,14 @@
 #include "recipes/engine/adapt.h"
 #include "recipes/engine/evaluate.h"
 #include "recipes/engine/hf/export.h"
+#include "recipes/engine/hf/peft_export.h"
 
 namespace heed::recipes {
 
 namespace fs = std::filesystem;
 
 const std::vector<std::string>& export_formats() {
-  static const std::vector<std::string> formats = {"safetensors", "hf"};
+  static const std::vector<std::string> formats = {"safetensors", "hf", "peft"};
   return formats;
 }
 
@@ -26,6 +27,7 @@ Exported export_model(const std::string& run_or_checkpoint, const std::string& d
                  did_you_mean(format, formats), fmt::join(formats, ", "));
   }
   if (format == "hf") return export_to_hub(run_or_checkpoint, destination, most_bytes, warn);
+  if (format == "peft") return export_adapter(run_or_checkpoint, destination, warn);
   if (fs::exists(destination) && !fs::is_directory(destination)) {
     fail_request("export: '{}' is a file; give a folder", destination);
   }

@@ -41,6 +41,8 @@ enum class Layout {
   transposed,  ///< [in, out] (GPT-2's Conv1D), not [out, in]; of matrices alone
   channels,    ///< convolution weights [out, in, kh, kw], not [out, kh, kw, in]
   row,         ///< one dimension of extent 1 more, in front
+  pointwise,   ///< a matrix [out, in] as a convolution's [out, in, 1, 1]
+  square,      ///< rows [heads, n n] as [heads, n, n]
 };
 
 /// Tensors by name; "{}" stands for the number of a block. A pattern holds for a name that equals

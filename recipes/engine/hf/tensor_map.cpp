@@ -1,6 +1,7 @@
 #include "recipes/engine/hf/tensor_map.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "core/views.h"
@@ -47,9 +48,22 @@ std::vector<int64_t> rows_of(const TensorRow& row, const Config& model, int64_t 
   return {heads * width, kv_heads * width, kv_heads * width};
 }
 
-Shape their_shape(Shape shape, Layout layout) {
+}  // namespace
+
+Layout layout_for(const Shape& shape, Layout layout) {
+  const bool matrix = layout == Layout::pointwise || layout == Layout::square;
+  if (layout == Layout::channels && shape.rank() != 4) return Layout::same;
+  return matrix && shape.rank() != 2 ? Layout::same : layout;
+}
+
+Shape their_shape(const Shape& shape, Layout layout) {
   if (layout == Layout::transposed && shape.rank() == 2) return {shape[1], shape[0]};
   if (layout == Layout::channels) return {shape[0], shape[3], shape[1], shape[2]};
+  if (layout == Layout::pointwise) return {shape[0], shape[1], 1, 1};
+  if (layout == Layout::square) {
+    const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(shape[1]))));
+    return {shape[0], side, side};
+  }
   if (layout == Layout::row) {
     Shape wider = {1};
     for (const int64_t extent : shape) wider.push_back(extent);
@@ -58,17 +72,13 @@ Shape their_shape(Shape shape, Layout layout) {
   return shape;
 }
 
-}  // namespace
-
 Placement placement_of(const Naming& naming, const std::string& ours, const Shape& shape) {
   const auto [canonical, number] = without_number(ours);
   const auto [row, leaf] = row_of(naming, canonical);
   const Placement itself{{{ours, shape.rank() == 0 ? 1 : shape[0], shape}}};
   if (row == nullptr || shape.rank() == 0) return itself;
   Placement placement;
-  // Biases and norms have nothing to transpose; a convolution's bias no channels to move.
-  const bool whole = row->layout == Layout::channels ? shape.rank() == 4 : true;
-  placement.layout = whole ? row->layout : Layout::same;
+  placement.layout = layout_for(shape, row->layout);
   const std::vector<int64_t> rows = rows_of(*row, naming.model, shape[0]);
   // A mechanism may have more rows there than queries, keys and values.
   if (std::accumulate(rows.begin(), rows.end(), int64_t{0}) != shape[0]) return itself;
@@ -87,6 +97,9 @@ Tensor to_ours(const Tensor& theirs, Layout layout) {
   if (layout == Layout::transposed && theirs.rank() == 2) return views::transpose(theirs, 0, 1);
   if (layout == Layout::channels) return views::permute(theirs, {0, 2, 3, 1});
   if (layout == Layout::row) return views::select(theirs, 0, 0);
+  if (layout == Layout::pointwise || layout == Layout::square) {
+    return views::reshape(theirs, {theirs.size(0), theirs.numel() / theirs.size(0)});
+  }
   return theirs;
 }
 
@@ -94,6 +107,9 @@ Tensor to_theirs(const Tensor& ours, Layout layout) {
   if (layout == Layout::transposed && ours.rank() == 2) return views::transpose(ours, 0, 1);
   if (layout == Layout::channels) return views::permute(ours, {0, 3, 1, 2});
   if (layout == Layout::row) return views::unsqueeze(ours, 0);
+  if (layout == Layout::pointwise || layout == Layout::square) {
+    return views::reshape(ours, their_shape(ours.shape(), layout));
+  }
   return ours;
 }
 
