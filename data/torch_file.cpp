@@ -33,8 +33,9 @@ std::optional<DType> dtype_of(const std::string& storage) {
 }
 
 struct Archive {
-  explicit Archive(const std::string& name) : path(name), file(name) {
-    for (const ZipMember& member : index_zip(file.bytes(), path)) {
+  Archive(std::span<const std::byte> all, const std::string& name, std::shared_ptr<const void> kept)
+      : bytes(all), path(name), owner(std::move(kept)) {
+    for (const ZipMember& member : index_zip(bytes, path)) {
       if (member.name.ends_with("/data.pkl")) {
         prefix = member.name.substr(0, member.name.size() - std::strlen("data.pkl"));
       }
@@ -53,11 +54,12 @@ struct Archive {
     fail_request(SourceLocation{path}, message);
   }
   std::vector<std::byte> read(const ZipMember& member) const {
-    return read_zip_member(file.bytes(), member, path);
+    return read_zip_member(bytes, member, path);
   }
 
+  std::span<const std::byte> bytes;
   std::string path;
-  MappedFile file;
+  std::shared_ptr<const void> owner;
   std::string prefix;
   std::map<std::string, ZipMember> members;
 };
@@ -96,7 +98,7 @@ bool has_tensors(const PickleValue& map) {
 
 class StateDict {
  public:
-  explicit StateDict(const std::string& path) : archive_(std::make_shared<Archive>(path)) {}
+  explicit StateDict(std::shared_ptr<const Archive> archive) : archive_(std::move(archive)) {}
 
   std::vector<TorchTensor> read() {
     const auto member = archive_->members.find(archive_->prefix + "data.pkl");
@@ -191,22 +193,26 @@ class StateDict {
     return list;
   }
 
-  std::shared_ptr<Archive> archive_;
+  std::shared_ptr<const Archive> archive_;
 };
 
 }  // namespace
 
-std::vector<TorchTensor> read_torch_file(const std::string& path) {
-  const MappedFile file(path);
-  const auto bytes = file.bytes();
+std::vector<TorchTensor> parse_torch_file(std::span<const std::byte> bytes, const std::string& name,
+                                          std::shared_ptr<const void> owner) {
   const bool zip = bytes.size() >= 4 && std::memcmp(bytes.data(), "PK\3\4", 4) == 0;
   if (!zip) {
     fail_request(
-        SourceLocation{path},
+        SourceLocation{name},
         "not a file of torch.save as of PyTorch 1.6; older ones are opened and saved anew: "
         "torch.save(torch.load(path, map_location='cpu', weights_only=True), path)");
   }
-  return StateDict(path).read();
+  return StateDict(std::make_shared<Archive>(bytes, name, std::move(owner))).read();
+}
+
+std::vector<TorchTensor> read_torch_file(const std::string& path) {
+  const auto file = std::make_shared<const MappedFile>(path);
+  return parse_torch_file(file->bytes(), path, file);
 }
 
 }  // namespace heed::data

@@ -8,7 +8,10 @@
 // be refused.
 #pragma once
 
+#include <cstddef>
 #include <functional>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,5 +33,9 @@ struct TorchTensor {
 /// DistributedDataParallel) in front of every name. A RequestError for files that are none, for
 /// ones of before PyTorch 1.6, and for tensors that do not lie in their storage.
 std::vector<TorchTensor> read_torch_file(const std::string& path);
+
+/// The same of a whole file in memory, which `owner` keeps; `name` stands for it in errors.
+std::vector<TorchTensor> parse_torch_file(std::span<const std::byte> bytes, const std::string& name,
+                                          std::shared_ptr<const void> owner = nullptr);
 
 }  // namespace heed::data

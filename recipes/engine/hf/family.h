@@ -77,6 +77,8 @@ struct Family {
   std::vector<std::string> derived = {};  ///< endings of tensors that say nothing new
   /// (a tensor, the one that it equals where it is in a file all the same)
   std::vector<std::pair<std::string, std::string>> tied = {};
+  /// (what names begin with here, what they begin with in files of other versions)
+  std::vector<std::pair<std::string, std::string>> renamed = {};
 };
 
 /// The member when it is there and not null, which is no statement.
@@ -87,10 +89,14 @@ const std::vector<Family>& families();
 /// The family of that model_type, or nullptr.
 const Family* find_family(const std::string& model_type);
 
+/// image_size: one number, or height and width.
+Rule image_size_rule();
+
 // The tables, a file each.
 std::vector<Family> llama_families();  // Llama, Mistral, Qwen2, Qwen3
 std::vector<Family> gpt2_families();
 std::vector<Family> bert_families();  // BERT, RoBERTa, XLM-RoBERTa
 std::vector<Family> vit_families();
+std::vector<Family> llava_families();
 
 }  // namespace heed::recipes::hf

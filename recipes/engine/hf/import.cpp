@@ -36,7 +36,11 @@ void check_source(const std::string& folder) {
 
 // A config.json may claim anything; what it claims is built before its tensors are compared.
 void check_layers(const std::string& folder, const Config& model, size_t tensors) {
-  const int64_t layers = model.at("layers").as_integer();
+  int64_t layers = 0;
+  for (const char* part : {"text", "vision"}) {
+    if (const Config* own = model.find(part)) layers += own->at("layers").as_integer();
+  }
+  if (const Config* own = model.find("layers")) layers = own->as_integer();
   if (layers > static_cast<int64_t>(tensors)) {
     fail_request("{}: {} has {} layers, and the weights are {} tensors", folder, kConfig, layers,
                  tensors);
@@ -76,7 +80,7 @@ Config task_of(const Config& model) {
   const std::string& type = model.at("type").as_string();
   const Config* classes = model.find("classes");
   const bool classifies = classes != nullptr && classes->as_integer() > 0;
-  if (type == "gpt") return Config::Map{{"type", "language_modeling"}};
+  if (type == "gpt" || type == "llava") return Config::Map{{"type", "language_modeling"}};
   if (type == "vit" || classifies) return Config::Map{{"type", "classification"}};
   return Config::Map{{"type", "masked_language_modeling"}};
 }

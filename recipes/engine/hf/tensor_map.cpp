@@ -9,14 +9,18 @@
 namespace heed::recipes::hf {
 namespace {
 
-// "blocks.12.norm1.weight" as "blocks.{}.norm1.weight" and "12".
+// "blocks.12.norm1.weight" as "blocks.{}.norm1.weight" and "12"; so too where "blocks" is a part's
+// ("text.blocks.12.norm1.weight").
 std::pair<std::string, std::string> without_number(const std::string& name) {
   constexpr std::string_view kBlocks = "blocks.";
-  if (!name.starts_with(kBlocks)) return {name, ""};
-  const size_t end = name.find('.', kBlocks.size());
+  const size_t dot = name.find('.');
+  const bool of_part =
+      dot != std::string::npos && name.compare(dot + 1, kBlocks.size(), kBlocks) == 0;
+  if (!of_part && !name.starts_with(kBlocks)) return {name, ""};
+  const size_t begin = (of_part ? dot + 1 : 0) + kBlocks.size();
+  const size_t end = name.find('.', begin);
   if (end == std::string::npos) return {name, ""};
-  return {std::string(kBlocks) + "{}" + name.substr(end),
-          name.substr(kBlocks.size(), end - kBlocks.size())};
+  return {name.substr(0, begin) + "{}" + name.substr(end), name.substr(begin, end - begin)};
 }
 
 std::string with_number(std::string pattern, const std::string& number) {
@@ -41,8 +45,11 @@ std::pair<const TensorRow*, std::string> row_of(const Naming& naming, const std:
 std::vector<int64_t> rows_of(const TensorRow& row, const Config& model, int64_t rows) {
   const auto parts = static_cast<int64_t>(row.theirs.size());
   if (!row.heads) return std::vector<int64_t>(row.theirs.size(), rows / parts);
-  const int64_t heads = model.at("heads").as_integer();
-  const Config* grouped = model.find("kv_heads");
+  // Of a model of several parts, the part's own heads.
+  const Config* part = model.find(row.ours.substr(0, row.ours.find('.')));
+  const Config& own = part != nullptr && part->is_map() ? *part : model;
+  const int64_t heads = own.at("heads").as_integer();
+  const Config* grouped = own.find("kv_heads");
   const int64_t kv_heads = grouped == nullptr ? heads : grouped->as_integer();
   const int64_t width = rows / (heads + 2 * kv_heads);
   return {heads * width, kv_heads * width, kv_heads * width};
