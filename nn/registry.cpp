@@ -113,6 +113,7 @@ ModuleEntry llava() {
        "arXiv 2304.08485, 2310.03744",
        {"ids", "images?", "targets?"}},
       read_llava_options);
+  e.resolve = resolve_llava;
   e.forward = [](Module& module, const Inputs& inputs) {
     auto& lm = static_cast<Llava&>(module);
     const Tensor &ids = inputs.at("ids"), images = input(inputs, "images");

@@ -56,8 +56,8 @@ void add_export(CLI::App& heed) {
   details(
       command,
       "safetensors: the weights under heed's own names, with a config.json of heed's options. "
-      "hf: a folder that transformers opens (Llama, Mistral, Qwen2, Qwen3, GPT-2, BERT, RoBERTa "
-      "and ViT shapes); of what it has not, such as a paper's attention in a decoder, "
+      "hf: a folder that transformers opens (Llama, Mistral, Qwen2, Qwen3, GPT-2, BERT, RoBERTa, "
+      "ViT and LLaVA shapes); of what it has not, such as a paper's attention in a decoder, "
       "config.json says so. peft: the low-rank updates of a run that was trained with `lora`, as "
       "an "
       "adapter that the peft package loads onto the base.");

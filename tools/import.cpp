@@ -55,8 +55,7 @@ void import_folder(const ImportArguments& arguments) {
   if (arguments.adapter.merged && arguments.adapter.folder.empty()) {
     fail_request("import: --merge is for an --adapter, of which there is none");
   }
-  const recipes::Imported imported = recipes::import_model(arguments.folder, arguments.destination,
-                                                           print_warning, arguments.adapter);
+  const recipes::Imported imported = import_any(arguments);
   if (arguments.json) {
     print_json(Config::Map{{"checkpoint", imported.checkpoint},
                            {"model_type", imported.model_type},
@@ -84,7 +83,8 @@ void add_import(CLI::App& heed) {
       add_command(heed, "import", "takes in a model from elsewhere", "train and use");
   details(command,
           "Reads config.json, model.safetensors (or its shards) and tokenizer.json, as the Hugging "
-          "Face hub has them: Llama, Mistral, Qwen2, Qwen3, GPT-2, BERT, RoBERTa and ViT. The new "
+          "Face hub has them: Llama, Mistral, Qwen2, Qwen3, GPT-2, BERT, RoBERTa, ViT and LLaVA. "
+          "The new "
           "folder is a run: eval, generate and export take it, and so does train.from.\n\n"
           "With --family, the source is a checkpoint of a paper's own code (.pth or "
           ".safetensors); docs/interop.md has the table.");

@@ -20,6 +20,24 @@ const LlavaOptions& checked(const LlavaOptions& o) {
   return o;
 }
 
+// The parts' own defaults too.
+Config with_every_default(const Config& given, const LlavaOptions& options) {
+  Config whole = with_defaults(given, options);
+  const auto part = [&](const char* name) {
+    const Config* own = given.find(name);
+    return own == nullptr ? Config::map() : *own;
+  };
+  whole.set("vision", with_defaults(part("vision"), options.vision));
+  Config text = with_defaults(part("text"), options.text);
+  for (const auto& [key, value] :
+       {std::pair{"vocab", options.vocab}, std::pair{"context", options.context}}) {
+    whole.set(key, value);
+    text.set(key, value);
+  }
+  whole.set("text", text);
+  return whole;
+}
+
 }  // namespace
 
 void LlavaOptions::options(Options& o) {
@@ -48,6 +66,10 @@ LlavaOptions read_llava_options(const Config& config) {
   return options;
 }
 
+Config resolve_llava(const Config& config) {
+  return with_every_default(config, read_llava_options(config));
+}
+
 LlavaProjector::LlavaProjector(int64_t in, int64_t out, const std::string& name, bool bias)
     : activation(activation_from_name(name)), up(in, out, bias), down(out, out, bias) {
   children({{"up", up}, {"down", down}});
@@ -64,7 +86,7 @@ Llava::Llava(const LlavaOptions& o)
 }
 
 Config Llava::config() const {
-  return with_defaults(Config(Config::Map{{"type", "llava"}}), options_);
+  return with_every_default(Config(Config::Map{{"type", "llava"}}), options_);
 }
 
 Shape Llava::image_shape() const {

@@ -28,6 +28,9 @@ struct LlavaOptions {
 /// Reads a config; `vocab` and `context` are the decoder's, which it may leave out.
 LlavaOptions read_llava_options(const Config& config);
 
+/// The config checked and with every default filled in, those of its parts included.
+Config resolve_llava(const Config& config);
+
 /// The two layers between the tower and the decoder.
 struct LlavaProjector : Module {
   LlavaProjector(int64_t in, int64_t out, const std::string& activation, bool bias);

@@ -34,7 +34,7 @@ class Peft : public testing::Test {
 
   /// A base on the hub, and a run that adapted it.
   void train(const std::string& lora) {
-    train_tiny(folder, "base", {kLlama, "train.steps=2", "train.ema=0"});
+    train_tiny(folder, "base", {kLlama, "train.steps=4", "train.ema=0"});
     export_model(folder.path("base"), folder.path("hub"), "hf");
     train_tiny(folder, "run",
                {kLlama, "train.steps=4", "train.ema=0", "lora=" + lora,
@@ -129,13 +129,13 @@ TEST_F(Peft, PartsWithTheirOwnMatricesBecomeBlocks) {
   EXPECT_THAT(views::slice(views::slice(up, 0, 0, 16), 1, 2, 4).to_vector<float>(),
               testing::Each(0.0f));
   const Config options = lora("kept");
-  EXPECT_EQ(options.at("rank"), Config(4));
-  EXPECT_EQ(options.at("alpha"), Config(8));
-  EXPECT_EQ(options.at("targets"), Config(Config::List{"blocks.*.attn.qkv"}));
+  EXPECT_EQ(options.at("rank"), Config(2));
+  EXPECT_EQ(options.at("alpha"), Config(4));
+  EXPECT_EQ(options.at("targets"), Config(Config::List{"blocks.*.attn.out"}));
   const Config& group = options.at("groups").as_list().at(0);
-  EXPECT_EQ(group.at("targets"), Config(Config::List{"blocks.*.attn.out"}));
-  EXPECT_EQ(group.at("rank"), Config(2));
-  EXPECT_EQ(group.at("alpha"), Config(4));
+  EXPECT_EQ(group.at("targets"), Config(Config::List{"blocks.*.attn.qkv"}));
+  EXPECT_EQ(group.at("rank"), Config(4));
+  EXPECT_EQ(group.at("alpha"), Config(8));
   // ... and comes apart again.
   fs::remove_all(folder.path("adapter"));
   export_model(folder.path("kept"), folder.path("adapter"), "peft");

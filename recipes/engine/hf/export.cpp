@@ -139,7 +139,7 @@ Exported export_to_hub(const std::string& run_or_checkpoint, const std::string& 
                        int64_t most_bytes, const Warning& warn) {
   const CheckpointInfo checkpoint = find_checkpoint(run_or_checkpoint, warn);
   const CheckpointContent content = read_checkpoint(checkpoint.path);
-  const Source source = read_source(checkpoint.path, content, Updates::merged, warn);
+  const Source source = read_source(checkpoint.path, content, Updates::merged);
   const Config model = with_hidden(source);
   const Family* family = family_for(source, model);
   const Family& names = family != nullptr ? *family : nearest_family(source, model);

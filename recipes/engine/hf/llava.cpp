@@ -153,7 +153,8 @@ std::vector<TensorRow> rows() {
     if (!row.ours.starts_with("vision.")) continue;
     for (std::string& name : row.theirs) name = kVision + name;
   }
-  for (TensorRow row : llama_families().front().tensors) {
+  const std::vector<Family> decoders = llama_families();
+  for (TensorRow row : decoders.front().tensors) {
     row.ours = fmt::format("text.{}", row.ours);
     for (std::string& name : row.theirs) name = kText + name;
     all.push_back(row);
@@ -175,7 +176,6 @@ std::vector<Family> llava_families() {
   f.rules = {text_rule(), vision_rule(), image_length()};
   f.carried = {"ignore_index", "image_token_id", "vocab_size"};
   f.tensors = rows();
-  f.prefix = kText;
   f.block = "layers.";
   f.derived = {".rotary_emb.inv_freq", "embeddings.position_ids"};
   f.tied = {{"language_model.lm_head.weight", "language_model.model.embed_tokens.weight"}};

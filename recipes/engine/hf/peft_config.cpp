@@ -4,8 +4,6 @@
 #include <array>
 #include <cmath>
 
-#include "recipes/engine/hf/family.h"
-
 namespace heed::recipes::hf {
 namespace {
 
@@ -122,9 +120,32 @@ double PeftConfig::own_alpha_of(const std::string& module) const {
   return rslora ? own * std::sqrt(static_cast<double>(rank_of(module))) : own;
 }
 
+std::string module_in_version_5(const Family& family, std::string name) {
+  using Names = std::vector<std::pair<std::string, std::string>>;
+  static const Names vision = {{".encoder.layer.", ".layers."},
+                               {".attention.attention.query", ".attention.q_proj"},
+                               {".attention.attention.key", ".attention.k_proj"},
+                               {".attention.attention.value", ".attention.v_proj"},
+                               {".attention.output.dense", ".attention.o_proj"},
+                               {".intermediate.dense", ".mlp.fc1"},
+                               {".output.dense", ".mlp.fc2"}};
+  static const Names parts = {{"language_model.model.", "model.language_model."},
+                              {"language_model.lm_head", "lm_head"},
+                              {"vision_tower.vision_model.", "model.vision_tower."},
+                              {"multi_modal_projector.", "model.multi_modal_projector."}};
+  const std::string& type = family.model_type;
+  const Names& names = type == "llava" ? parts : vision;
+  if (type != "llava" && type != "vit" && type != "deit") return name;
+  for (const auto& [now, then] : names) {
+    const size_t at = name.find(now);
+    if (at != std::string::npos) name.replace(at, now.size(), then);
+  }
+  return name;
+}
+
 PeftConfig read_peft_config(const Config& config) {
-  check_known(config);
   check_words(config, "peft_type", {"LORA"});
+  check_known(config);
   check_words(config, "bias", {"none"});
   // Others ("pissa", "olora", "loftq") take away from the base what the adapter starts with.
   check_words(config, "init_lora_weights", {true, false, "gaussian", "orthogonal", "eva"});

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/config.h"
+#include "recipes/engine/hf/family.h"
 
 namespace heed::recipes::hf {
 
@@ -37,6 +37,10 @@ struct PeftConfig {
 
 /// Whether a module's name is `end`, or ends in a dot and it.
 bool ends_in(const std::string& module, const std::string& end);
+
+/// The name that a tensor's module has in transformers 5, which adapters made there have: some
+/// models' are other than those that their files go on naming.
+std::string module_in_version_5(const Family& family, std::string name);
 
 /// Reads an adapter_config.json. A RequestError names, with its place, what heed does not do: other
 /// kinds of adapters and of starts that change the base, biases that are trained, DoRA and the

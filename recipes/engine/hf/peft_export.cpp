@@ -121,7 +121,7 @@ class Writer {
     for (const auto& [name, tensor] : source_.weights) weights_.emplace(name, tensor);
     for (const auto& named : module_->named_tensors()) {
       if (is_update(named.name)) continue;
-      for (const auto& part : placement_of(naming_, named.name, named.tensor->shape()).parts) {
+      for (const auto& part : placed(named.name, named.tensor->shape()).parts) {
         all_.insert(module_of(part.name));
       }
     }
@@ -132,10 +132,7 @@ class Writer {
       const auto* linear = dynamic_cast<const nn::Linear*>(layer);
       if (linear == nullptr || !linear->lora) continue;
       const std::string ours = path + std::string(kWeight);
-      const Placement placement = placement_of(naming_, ours, linear->weight.shape());
-      if (placement.parts.front().name == ours) {
-        fail_request("export: '{}' has an update, and transformers has no such layer", path);
-      }
+      const Placement placement = placed(ours, linear->weight.shape());
       transposed_ = transposed_ || placement.layout == Layout::transposed;
       for (Piece& piece :
            pieces_of(placement, weight(path + ".lora.down.weight"),
@@ -150,12 +147,12 @@ class Writer {
   void take_saved() {
     for (const auto& named : module_->named_tensors()) {
       if (!named.trained || named.frozen || is_update(named.name)) continue;
-      const Placement placement = placement_of(naming_, named.name, named.tensor->shape());
+      const Placement placement = placed(named.name, named.tensor->shape());
       const Tensor whole = weight(named.name);
       int64_t row = 0;
       for (const Placement::Part& part : placement.parts) {
         const bool leaf = part.name.ends_with(kWeight) || part.name.ends_with(".bias");
-        if (!leaf || part.name == named.name) {
+        if (!leaf) {
           fail_request("export: '{}' was trained whole, and PEFT cannot save it by itself",
                        named.name);
         }
@@ -181,7 +178,7 @@ class Writer {
         if (kind.second != main->first.second) alphas.set(module, number(kind.second));
       }
     }
-    const bool decoder = naming_.family->model == "gpt";
+    const bool decoder = naming_.family->model == "gpt" || naming_.family->model == "llava";
     const Config* base = source_.carried ? given(*source_.carried, "_name_or_path") : nullptr;
     return Config::Map{
         {"peft_type", "LORA"},
@@ -205,6 +202,14 @@ class Writer {
   const NamedTensors& tensors() const { return tensors_; }
 
  private:
+  Placement placed(const std::string& ours, const Shape& shape) const {
+    Placement placement = placement_of(naming_, ours, shape);
+    for (Placement::Part& part : placement.parts) {
+      part.name = module_in_version_5(*naming_.family, part.name);
+    }
+    return placement;
+  }
+
   Tensor weight(const std::string& name) const {
     const auto found = weights_.find(name);
     if (found == weights_.end()) fail_request("export: the checkpoint lacks '{}'", name);
@@ -232,7 +237,7 @@ Exported export_adapter(const std::string& run_or_checkpoint, const std::string&
                         const Warning& warn) {
   const CheckpointInfo checkpoint = find_checkpoint(run_or_checkpoint, warn);
   const CheckpointContent content = read_checkpoint(checkpoint.path);
-  Source source = read_source(checkpoint.path, content, Updates::apart, warn);
+  Source source = read_source(checkpoint.path, content, Updates::apart);
   if (source.recipe.lora.rank == 0) {
     fail_request("export: {} was trained without low-rank updates (`lora.rank` is 0)",
                  checkpoint.path);

@@ -64,8 +64,10 @@ class Reader {
     for (const auto& named : module.named_tensors()) {
       if (const Tensor whole = saved(named.name, named.tensor->shape()); whole.defined()) {
         adapter.saved.emplace(named.name, whole);
+        also_.insert(named.name.substr(0, named.name.rfind('.')));
       }
     }
+    adapter.saved.insert(saved_.begin(), saved_.end());
     check_rest();
     if (adapter.updates.empty()) problem("holds no update of one of the model's linear layers");
     fail_if_any();
@@ -74,13 +76,18 @@ class Reader {
   }
 
   double dropout() const { return config_.dropout; }
+  /// Heed's modules that were trained whole.
+  const std::set<std::string>& also() const { return also_; }
 
  private:
   void problem(const std::string& text) { problems_.push_back(text); }
 
   // The tensor of that name below PEFT's prefix, or an undefined one.
   Tensor take(const std::string& name) {
-    const auto found = theirs_.find(kAdapterPrefix + name);
+    auto found = theirs_.find(kAdapterPrefix + name);
+    if (found == theirs_.end()) {
+      found = theirs_.find(kAdapterPrefix + module_in_version_5(*naming_.family, name));
+    }
     if (found == theirs_.end()) return {};
     taken_.insert(found->first);
     if (!is_floating(found->second.dtype())) {
@@ -95,7 +102,6 @@ class Reader {
     const std::string ours = path + std::string(kWeight);
     const Placement placement = placement_of(naming_, ours, linear.weight.shape());
     std::vector<Part> parts;
-    if (placement.parts.front().name == ours) return parts;  // of a mechanism of heed's
     for (const Placement::Part& place : placement.parts) {
       Part part{place.name.substr(0, place.name.size() - kWeight.size()), place.rows};
       part.a = take(part.module + ".lora_A.weight");
@@ -106,6 +112,17 @@ class Reader {
       }
       if (part.a.defined()) check_part(part, linear.weight.size(1));
       parts.push_back(part);
+    }
+    // PEFT saves the base's own beside an update of the embedding's size (lm_head).
+    if (parts.size() == 1) {
+      const Tensor base = take(parts[0].module + ".base_layer.weight");
+      const Shape& shape = placement.parts[0].shape;
+      if (base.defined() && base.shape() == shape) {
+        saved_.emplace(ours, to_ours(base, placement.layout));
+      } else if (base.defined()) {
+        problem(fmt::format("'{}.base_layer.weight' has shape {}, expected {}", parts[0].module,
+                            base.shape(), shape));
+      }
     }
     return parts;
   }
@@ -234,7 +251,8 @@ class Reader {
   SafetensorsFile file_;
   Naming naming_;
   std::map<std::string, Tensor> theirs_;
-  std::set<std::string> taken_;
+  std::set<std::string> taken_, also_;
+  std::map<std::string, Tensor> saved_;  // of the base, as it was
   std::vector<std::string> problems_;
 };
 
@@ -260,7 +278,7 @@ std::vector<std::string> globs_of(const std::set<std::string>& paths, nn::Module
   return globs;
 }
 
-AdaptOptions options_of(const Adapter& adapter, double dropout, nn::Module& module) {
+AdaptOptions options_of(const Adapter& adapter, const Reader& reader, nn::Module& module) {
   struct Same {
     int64_t rank;
     double alpha;
@@ -280,14 +298,12 @@ AdaptOptions options_of(const Adapter& adapter, double dropout, nn::Module& modu
   AdaptOptions options;
   options.rank = kinds.front().rank;
   options.alpha = kinds.front().alpha;
-  options.dropout = dropout;
+  options.dropout = reader.dropout();
   options.targets = globs_of(kinds.front().paths, module);
   for (size_t i = 1; i < kinds.size(); ++i) {
     options.groups.push_back({globs_of(kinds[i].paths, module), kinds[i].rank, kinds[i].alpha});
   }
-  std::set<std::string> also;
-  for (const auto& [name, tensor] : adapter.saved) also.insert(name.substr(0, name.rfind('.')));
-  options.also.assign(also.begin(), also.end());
+  options.also.assign(reader.also().begin(), reader.also().end());
   return options;
 }
 
@@ -305,7 +321,7 @@ Adapter read_adapter(const std::string& folder, const Described& described, nn::
   }
   Reader reader(folder, described);
   Adapter adapter = reader.read(module);
-  adapter.options = options_of(adapter, reader.dropout(), module);
+  adapter.options = options_of(adapter, reader, module);
   return adapter;
 }
 
@@ -316,7 +332,6 @@ void put_on(const Adapter& adapter, bool merged, std::vector<PendingTensor>& ten
       const auto written = tensor.written;
       tensor = pending(tensor.name, whole->second);
       tensor.written = written;
-      continue;
     }
     if (!merged || !tensor.name.ends_with(kWeight)) continue;
     const std::string path = tensor.name.substr(0, tensor.name.size() - kWeight.size());

@@ -6,7 +6,6 @@
 #include "nn/registry.h"
 #include "recipes/engine/adapt.h"
 #include "recipes/engine/checkpoint_files.h"
-#include "recipes/engine/evaluate.h"
 #include "recipes/engine/hf/config_map.h"
 #include "recipes/engine/hf/files.h"
 
@@ -15,35 +14,40 @@ namespace {
 
 using checkpoint_files::join;
 
-NamedTensors weights_of(const std::string& checkpoint, const SafetensorsFile& file,
-                        CheckpointContent content, bool averaged, Updates updates,
-                        const Warning& warn) {
-  content.model = file.tensors;
-  NamedTensors weights = inference_weights(content, averaged);
-  const bool any = std::any_of(weights.begin(), weights.end(),
-                               [](const auto& entry) { return is_update(entry.first); });
-  if (!any || updates == Updates::apart) return weights;
-  const LoadedRun run = load_run(checkpoint, TaskUse::generate, {}, warn);
-  merge_updates(run.task->module());
-  weights = nn::state_dict(run.task->module());
-  std::erase_if(weights, [](const auto& entry) { return is_update(entry.first); });
+// The model with its updates merged.
+NamedTensors merged(const nn::ModuleEntry& entry, const Source& source) {
+  const auto module = entry.make(source.model);
+  const bool precise = std::any_of(source.weights.begin(), source.weights.end(),
+                                   [](const auto& w) { return w.second.dtype() == DType::f64; });
+  if (precise) module->convert(DType::f64);
+  adapt(*module, source.recipe.lora);
+  nn::load_state_dict(*module, source.weights);
+  merge_updates(*module);
+  NamedTensors weights;
+  for (const auto& [name, tensor] : nn::state_dict(*module)) {
+    if (!is_update(name)) weights.emplace_back(name, tensor.detach());
+  }
   return weights;
 }
 
 }  // namespace
 
-Source read_source(const std::string& checkpoint, const CheckpointContent& content, Updates updates,
-                   const Warning& warn) {
+Source read_source(const std::string& checkpoint, const CheckpointContent& content,
+                   Updates updates) {
   const std::string recipe_file = join(checkpoint, "recipe.yaml");
   const Config tree = parse_yaml(content.recipe_yaml, recipe_file);
   Source source;
   source.recipe = recipe_from_config(tree);
   source.file = std::make_shared<const SafetensorsFile>(read_safetensors(checkpoint));
-  source.weights = weights_of(checkpoint, *source.file, content, source.recipe.evaluation.use_ema,
-                              updates, warn);
+  CheckpointContent mapped = content;
+  mapped.model = source.file->tensors;
+  source.weights = inference_weights(mapped, source.recipe.evaluation.use_ema);
   const Config& model = tree.at("model");
   const nn::ModuleEntry& entry = nn::find_module(model.at("type").as_string(), "model");
   source.model = entry.resolve(model);
+  const bool any = std::any_of(source.weights.begin(), source.weights.end(),
+                               [](const auto& weight) { return is_update(weight.first); });
+  if (any && updates == Updates::merged) source.weights = merged(entry, source);
   for (const auto& [path, name] : files_kept_in(checkpoint)) {
     if (name == kConfig) source.carried = read_json_file(path);
   }

@@ -24,8 +24,8 @@ struct Source {
 };
 
 /// Reads a checkpoint: the averaged weights where there are any and `evaluation.use_ema`.
-Source read_source(const std::string& checkpoint, const CheckpointContent& content, Updates updates,
-                   const Warning& warn);
+Source read_source(const std::string& checkpoint, const CheckpointContent& content,
+                   Updates updates);
 
 /// The model with the one width that a default hides.
 Config with_hidden(const Source& source);
