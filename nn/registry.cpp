@@ -44,6 +44,7 @@
 #include "nn/models/encoder_decoder.h"
 #include "nn/models/gpt.h"
 #include "nn/models/gru_classifier.h"
+#include "nn/models/llava.h"
 #include "nn/models/mobilenet.h"
 #include "nn/models/multi_query_recommender.h"
 #include "nn/models/pyramid.h"
@@ -100,6 +101,26 @@ ModuleEntry language_model(const Description& d, O (*read)(const Config&)) {
     std::vector<Tensor> outputs{lm.forward(inputs.at("ids"))};
     const auto targets = inputs.find("targets");
     if (targets != inputs.end()) outputs.push_back(lm.loss(inputs.at("ids"), targets->second));
+    return outputs;
+  };
+  return e;
+}
+
+// A language model that reads images: logits, and the loss when targets are given.
+ModuleEntry llava() {
+  ModuleEntry e = model<Llava, LlavaOptions>(
+      {"llava",
+       "decoder that reads images: a tower's states, projected, in the place of tokens",
+       "arXiv 2304.08485, 2310.03744",
+       {"ids", "images?", "targets?"}},
+      read_llava_options);
+  e.resolve = resolve_llava;
+  e.forward = [](Module& module, const Inputs& inputs) {
+    auto& lm = static_cast<Llava&>(module);
+    const Tensor &ids = inputs.at("ids"), images = input(inputs, "images");
+    std::vector<Tensor> outputs{lm.forward(ids, images)};
+    const Tensor targets = input(inputs, "targets");
+    if (targets.defined()) outputs.push_back(lm.loss(ids, targets, images));
     return outputs;
   };
   return e;
@@ -315,6 +336,10 @@ std::vector<ModuleEntry> all_entries() {
       language_model<Gpt>({"gpt", "decoder-only language model, GPT-2 and Llama styles",
                            "Radford et al. 2019; arXiv 2302.13971"},
                           read_gpt_options),
+      entry<ClipVision, ClipVisionOptions>(
+          "model", {"clip_vision", "the image tower of vision-language models: states of patches",
+                    "arXiv 2103.00020"}),
+      llava(),
       encoder(),
       recommender<SequentialRecommender, SequentialRecommenderOptions>(
           {"sequential_recommender", "a user's next item from those before, SASRec style",

@@ -68,9 +68,11 @@ void add_export(CLI::App& heed) {
   details(
       command,
       "safetensors: the weights under heed's own names, with a config.json of heed's options.\n"
-      "hf: a folder that transformers opens (Llama, Mistral, Qwen2, Qwen3, GPT-2, BERT, RoBERTa "
-      "and ViT shapes); of what it has not, such as a paper's attention in a decoder, "
+      "hf: a folder that transformers opens (Llama, Mistral, Qwen2, Qwen3, GPT-2, BERT, RoBERTa, "
+      "ViT and LLaVA shapes); of what it has not, such as a paper's attention in a decoder, "
       "config.json says so.\n"
+      "peft: the low-rank updates of a run that was trained with `lora`, as an adapter that the "
+      "peft package loads onto the base.\n"
       "onnx: one file that onnxruntime and others run (opset 18, f32): ids in and logits out, "
       "images [B, H, W, C] as heed has them. Its extents are fixed: --batch, --tokens, --height "
       "and --width say which. A model whose graph depends on what it reads, such as "
@@ -81,7 +83,7 @@ void add_export(CLI::App& heed) {
       ->required();
   positional(command, "DESTINATION", arguments->destination,
              "folder where the files go; made if need be, files of the same names are replaced "
-             "(hf: it must be new). onnx: the file")
+             "(hf and peft: it must be new). onnx: the file")
       ->required();
   option(command, "--format", "NAME", arguments->format,
          "one of: " + joined(recipes::export_formats()));

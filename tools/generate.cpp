@@ -10,6 +10,7 @@
 
 #include "core/readable.h"
 #include "recipes/engine/evaluate.h"
+#include "recipes/engine/language_modeling.h"
 #include "tools/chat.h"
 #include "tools/command.h"
 #include "tools/metrics.h"
@@ -21,6 +22,7 @@ struct GenerateArguments {
   std::string run;
   std::vector<std::string> overrides;
   std::string prompt;
+  std::string image;
   std::optional<int64_t> max_tokens, top_k, seed;
   std::optional<double> temperature, top_p;
   std::vector<std::string> stop;
@@ -58,6 +60,16 @@ void generate_pictures(const GenerateArguments& arguments) {
   print_json(Config::Map{{"files", list}});
 }
 
+recipes::Generated about_image(const recipes::LoadedRun& run, const std::string& image,
+                               const std::string& prompt, const recipes::GenerateOptions& options,
+                               const recipes::TokenCallback& show) {
+  auto* task = dynamic_cast<recipes::LanguageModeling*>(run.task.get());
+  if (task == nullptr) {
+    fail_request("generate: the task '{}' reads no images", run.task->name());
+  }
+  return task->generate_about(image, run.checkpoint.path, prompt, options, show);
+}
+
 void generate(const GenerateArguments& arguments) {
   if (!arguments.out.empty()) return generate_pictures(arguments);
   std::string prompt = arguments.prompt;
@@ -78,7 +90,9 @@ void generate(const GenerateArguments& arguments) {
     fmt::print("{}", piece);
     std::fflush(stdout);
   };
-  const recipes::Generated generated = run.task->generate(prompt, options, show);
+  const recipes::Generated generated =
+      arguments.image.empty() ? run.task->generate(prompt, options, show)
+                              : about_image(run, arguments.image, prompt, options, show);
   if (!generated.warning.empty()) print_warning(generated.warning);
   const double rate =
       generated.seconds > 0.0 ? static_cast<double>(generated.tokens) / generated.seconds : 0.0;
@@ -124,6 +138,11 @@ void add_generate(CLI::App& heed) {
              "replaces fields of the run's recipe: evaluation.use_ema=false");
   option(command, "--prompt", "TEXT", arguments->prompt,
          "text to go on from, or to answer; - reads it from standard input", false);
+  option(
+      command, "--image", "FILE", arguments->image,
+      "a JPEG or PNG file for a model that reads images; it stands where the prompt says <image>, "
+      "or else in front",
+      false);
   command->add_option("--max-tokens", arguments->max_tokens, "tokens to write at most")
       ->type_name("N");
   command

@@ -10,6 +10,7 @@ LowRank::LowRank(int64_t in, int64_t out, const LowRankOptions& o)
     : down(in, o.rank, false),
       up(o.rank, out, false, init::zeros()),
       dropout(o.dropout),
+      options_(o),
       scale_(o.alpha / static_cast<double>(o.rank)) {
   children({{"down", down}, {"up", up}, {"dropout", dropout}});
 }

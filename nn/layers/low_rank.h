@@ -15,11 +15,13 @@ struct LowRank : Module {
   Tensor forward(const Tensor& x);
   /// The same as a matrix [out, in] on x, without dropout.
   Tensor matrix() const;
+  const LowRankOptions& options() const { return options_; }
 
   Linear down, up;
   Dropout dropout;
 
  private:
+  LowRankOptions options_;
   double scale_;
 };
 

@@ -156,8 +156,12 @@ void Gpt::pack(const PackedDocuments& documents, const Shape& rows,
 }
 
 Tensor Gpt::run(const Tensor& ids, const PackedDocuments& documents, KvCache* cache) {
-  HEED_CHECK(ids.numel() > 0 && (second ? ids.rank() == 3 && ids.size(2) == 2 : ids.rank() == 2),
-             "gpt: ids must be {}, got {}", second ? "[B, N, 2]" : "[B, N]", ids);
+  const bool embedded = is_floating(ids.dtype());
+  HEED_CHECK(ids.numel() > 0 && (embedded ? ids.rank() == 3 && ids.size(2) == options_.dim
+                                 : second ? ids.rank() == 3 && ids.size(2) == 2
+                                          : ids.rank() == 2),
+             "gpt: ids must be {}, or embeddings [B, N, {}], got {}",
+             second ? "[B, N, 2]" : "[B, N]", options_.dim, ids);
   const int64_t first = cache ? cache->length() : 0, tokens = ids.size(1);
   HEED_CHECK(!position || first + tokens <= options_.context,
              "gpt: {} tokens, but the model's learned positions end at its context of {}",
@@ -169,8 +173,8 @@ Tensor Gpt::run(const Tensor& ids, const PackedDocuments& documents, KvCache* ca
   pack(documents, {ids.size(0), tokens}, context);
   const auto start = [&] {
     const Tensor own = split ? split->own(ids) : ids;
-    Tensor x = embed(second ? select(own, 2, 0) : own);
-    if (second) x = add(x, second->forward(select(own, 2, 1)));
+    Tensor x = embedded ? cast(own, compute_dtype()) : embed(second ? select(own, 2, 0) : own);
+    if (second && !embedded) x = add(x, second->forward(select(own, 2, 1)));
     if (position) x = position->forward(x, context.positions);
     if (sinusoidal) x = sinusoidal->forward(x, context.positions);
     return dropout(x);

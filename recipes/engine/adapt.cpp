@@ -23,7 +23,7 @@ void for_matches(nn::Module& root, const char* field, const std::vector<std::str
     bool any = false;
     for (const auto& [path, module] : modules) {
       auto* target = dynamic_cast<T*>(module);
-      if (target == nullptr || !optim::glob_match(pattern, path)) continue;
+      if (target == nullptr || is_update(path) || !optim::glob_match(pattern, path)) continue;
       any = true;
       fn(*target);
     }
@@ -44,9 +44,16 @@ NamedTensors weights_of(const std::string& path, const Warning& warn) {
 void adapt(nn::Module& module, const AdaptOptions& options) {
   if (options.rank == 0) return;
   module.freeze();
-  for_matches<nn::Linear>(module, "targets", options.targets, [&](nn::Linear& layer) {
-    if (!layer.lora) layer.adapt({options.rank, options.alpha, options.dropout});
-  });
+  const auto update = [&](const char* field, const std::vector<std::string>& targets, int64_t rank,
+                          double alpha) {
+    for_matches<nn::Linear>(module, field, targets, [&](nn::Linear& layer) {
+      if (!layer.lora) layer.adapt({rank, alpha, options.dropout});
+    });
+  };
+  for (const AdaptGroup& group : options.groups) {
+    update("groups", group.targets, group.rank, group.alpha);
+  }
+  update("targets", options.targets, options.rank, options.alpha);
   for_matches<nn::Module>(module, "also", options.also, [](nn::Module& own) { own.freeze(false); });
 }
 

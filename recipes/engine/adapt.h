@@ -10,8 +10,9 @@
 namespace heed::recipes {
 
 /// Where the recipe has `lora` (rank > 0): freezes the module, gives the linear layers that
-/// `targets` names low-rank updates, and lets the modules that `also` names train as they are. A
-/// RequestError names a pattern that matches nothing.
+/// `groups` and `targets` name low-rank updates (the first that names a layer counts), and lets the
+/// modules that `also` names train as they are. A RequestError names a pattern that matches
+/// nothing.
 void adapt(nn::Module& module, const AdaptOptions& options);
 
 /// Adds every low-rank update to its layer's weight, for good; tensors of these updates (see

@@ -8,6 +8,7 @@
 #include "recipes/engine/adapt.h"
 #include "recipes/engine/evaluate.h"
 #include "recipes/engine/hf/export.h"
+#include "recipes/engine/hf/peft_export.h"
 #include "recipes/engine/onnx/checkpoint.h"
 
 namespace heed::recipes {
@@ -15,7 +16,7 @@ namespace heed::recipes {
 namespace fs = std::filesystem;
 
 const std::vector<std::string>& export_formats() {
-  static const std::vector<std::string> formats = {"safetensors", "hf", "onnx"};
+  static const std::vector<std::string> formats = {"safetensors", "hf", "peft", "onnx"};
   return formats;
 }
 
@@ -28,6 +29,7 @@ Exported export_model(const std::string& run_or_checkpoint, const std::string& d
                  did_you_mean(format, formats), fmt::join(formats, ", "));
   }
   if (format == "hf") return export_to_hub(run_or_checkpoint, destination, most_bytes, warn);
+  if (format == "peft") return export_adapter(run_or_checkpoint, destination, warn);
   if (format == "onnx")
     return export_to_onnx(run_or_checkpoint, destination, sizes, most_bytes, warn);
   if (fs::exists(destination) && !fs::is_directory(destination)) {

@@ -6,7 +6,9 @@
 #include "data/ngram.h"
 #include "data/registry.h"
 #include "nn/extra_losses.h"
+#include "nn/models/image_reader.h"
 #include "recipes/engine/answer_modeling.h"
+#include "recipes/engine/image_prompt.h"
 #include "recipes/engine/measures/likelihood.h"
 #include "recipes/engine/sequence_modeling.h"
 #include "recipes/engine/task_data.h"
@@ -154,6 +156,16 @@ Metrics LanguageModeling::baselines(const EvaluationOptions& options) {
 Generated LanguageModeling::generate(const std::string& prompt, const GenerateOptions& options,
                                      const TokenCallback& on_token) {
   return generate_text(*model_, tokenizer(), prompt, options, on_token);
+}
+
+Generated LanguageModeling::generate_about(const std::string& image, const std::string& assets,
+                                           const std::string& prompt,
+                                           const GenerateOptions& options,
+                                           const TokenCallback& on_token) {
+  const auto* reader = dynamic_cast<const nn::ImageReader*>(model_.get());
+  if (reader == nullptr) fail_request("generate: this model reads no images");
+  const Tensor read = read_image_prompt(image, assets, reader->image_shape());
+  return generate_text(*model_, tokenizer(), prompt, read, options, on_token);
 }
 
 double LanguageModeling::flops_per_row() {

@@ -50,6 +50,11 @@ class LanguageModeling : public TextTask {
   /// See generate_text().
   Generated generate(const std::string& prompt, const GenerateOptions& options,
                      const TokenCallback& on_token) override;
+  /// The same about a picture's file (see read_image_prompt()), which stands where the prompt says
+  /// "<image>", or else in front of it. A RequestError for a model that reads no images.
+  Generated generate_about(const std::string& image, const std::string& assets,
+                           const std::string& prompt, const GenerateOptions& options,
+                           const TokenCallback& on_token);
   Config export_config() override { return model_->config(); }
 
   int64_t activation_bytes() override;

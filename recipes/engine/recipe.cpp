@@ -66,12 +66,20 @@ void SampleOptions::options(Options& o) {
           {.max = 1, .above = 0});
 }
 
+void AdaptGroup::options(Options& o) {
+  o.field("targets", targets, "globs over module names", {.required = true});
+  o.field("rank", rank, "rank of their updates", {.min = 1});
+  o.field("alpha", alpha, "their updates are scaled by alpha / rank", {.above = 0});
+}
+
 void AdaptOptions::options(Options& o) {
   o.field("rank", rank, "rank of the updates; 0 trains the model itself", {.min = 0});
   o.field("alpha", alpha, "an update is scaled by alpha / rank", {.above = 0});
   o.field("dropout", dropout, "dropout of an update's input", {.min = 0, .below = 1});
   o.field("targets", targets, "globs over module names: the linear layers to update");
   o.field("also", also, "globs over module names: modules that are trained as they are (a head)");
+  o.list("groups", groups,
+         "linear layers whose updates have a rank of their own, before `targets`");
 }
 
 void ParallelOptions::options(Options& o) {

@@ -63,6 +63,14 @@ struct SampleOptions {
   void options(Options& o);
 };
 
+/// Linear layers whose low-rank updates have a rank and a scale of their own.
+struct AdaptGroup {
+  std::vector<std::string> targets;
+  int64_t rank = 8;
+  double alpha = 16.0;
+  void options(Options& o);
+};
+
 /// `lora:` low-rank updates of a frozen model (see adapt.h).
 struct AdaptOptions {
   int64_t rank = 0;
@@ -70,6 +78,7 @@ struct AdaptOptions {
   double dropout = 0.0;
   std::vector<std::string> targets = {"blocks.*"};
   std::vector<std::string> also;
+  std::vector<AdaptGroup> groups;
   void options(Options& o);
 };
 

@@ -7,6 +7,7 @@
 
 #include "autograd/tape.h"
 #include "core/random.h"
+#include "nn/models/image_reader.h"
 #include "recipes/engine/sampler.h"
 
 namespace heed::recipes {
@@ -24,13 +25,15 @@ Tensor as_batch(std::span<const data::TokenId> ids) {
 /// A decoder with its state: keeps the last tokens so that it can go on past the context.
 class Decoder {
  public:
-  explicit Decoder(nn::LanguageModel& model) : model_(model), state_(model.start()) {}
+  explicit Decoder(nn::LanguageModel& model, Tensor images = {})
+      : model_(model), state_(model.start()), images_(std::move(images)) {}
 
   /// Takes in tokens; the logits after the last of them.
   std::vector<float> feed(std::span<const data::TokenId> ids) {
     seen_.insert(seen_.end(), ids.begin(), ids.end());
     const auto fresh = static_cast<int64_t>(ids.size());
     if (state_->length() + fresh <= model_.context()) return decode(ids);
+    HEED_CHECK(!images_.defined(), "generate: an image cannot be dropped from the context");
     // Past the context: start anew from the last three quarters of a window.
     const auto keep = static_cast<size_t>(std::max<int64_t>(1, model_.context() * 3 / 4));
     if (seen_.size() > keep) seen_.erase(seen_.begin(), seen_.end() - static_cast<int64_t>(keep));
@@ -40,11 +43,16 @@ class Decoder {
 
  private:
   std::vector<float> decode(std::span<const data::TokenId> ids) {
+    if (images_.defined() && state_->length() == 0) {
+      auto& reader = dynamic_cast<nn::ImageReader&>(model_);
+      return reader.decode_with(as_batch(ids), images_, *state_).to_vector<float>();
+    }
     return model_.decode(as_batch(ids), *state_).to_vector<float>();
   }
 
   nn::LanguageModel& model_;
   std::unique_ptr<nn::DecodeState> state_;
+  Tensor images_;  // that the first tokens hold
   std::vector<data::TokenId> seen_;
 };
 
@@ -57,6 +65,30 @@ std::vector<data::TokenId> prompt_ids(const data::Tokenizer& tokenizer, const st
     if (tokenizer.token(id) == "\n") return {id};
   }
   return {0};
+}
+
+// The prompt's texts and, where it says "<image>" or else in front, the image's tokens.
+std::vector<data::TokenId> prompt_ids(const data::Tokenizer& tokenizer, const std::string& prompt,
+                                      const nn::ImageReader& reader) {
+  constexpr std::string_view kImage = "<image>";
+  std::vector<data::TokenId> ids = tokenizer.start();
+  const auto add_image = [&] {
+    ids.insert(ids.end(), static_cast<size_t>(reader.image_tokens()),
+               static_cast<data::TokenId>(reader.image_token()));
+  };
+  const size_t at = prompt.find(kImage);
+  if (at == std::string::npos) {
+    add_image();
+    tokenizer.encode(prompt, ids);
+    return ids;
+  }
+  if (prompt.find(kImage, at + 1) != std::string::npos) {
+    fail_request("generate: the prompt speaks of several images, and one is given");
+  }
+  if (at > 0) tokenizer.encode(prompt.substr(0, at), ids);
+  add_image();
+  if (at + kImage.size() < prompt.size()) tokenizer.encode(prompt.substr(at + kImage.size()), ids);
+  return ids;
 }
 
 }  // namespace
@@ -145,6 +177,30 @@ Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokeniz
                         const TokenCallback& on_token) {
   return generate_text(model, tokenizer, prompt_ids(tokenizer, prompt), tokenizer.end_of_text(),
                        options, on_token);
+}
+
+Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokenizer,
+                        const std::string& prompt, const Tensor& images,
+                        const GenerateOptions& options, const TokenCallback& on_token) {
+  const auto* reader = dynamic_cast<const nn::ImageReader*>(&model);
+  if (reader == nullptr) fail_request("generate: this model reads no images");
+  const std::vector<data::TokenId> ids = prompt_ids(tokenizer, prompt, *reader);
+  GenerateOptions own = options;
+  const int64_t room = model.context() - std::ssize(ids);
+  if (room < 1) {
+    fail_request("generate: image and prompt are {} tokens, and the model's context {}", ids.size(),
+                 model.context());
+  }
+  own.max_tokens = std::min(own.max_tokens, room);
+  const NoGrad no_grad;
+  Decoder decoder(model, images);
+  Generated result =
+      write_text([&](std::span<const data::TokenId> more) { return decoder.feed(more); }, ids,
+                 tokenizer, tokenizer.end_of_text(), own, on_token);
+  if (own.max_tokens < options.max_tokens && result.stopped_by == "max_tokens") {
+    result.stopped_by = "context";
+  }
+  return result;
 }
 
 }  // namespace heed::recipes

@@ -75,6 +75,12 @@ Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokeniz
                         const std::string& prompt, const GenerateOptions& options,
                         const TokenCallback& on_token);
 
+/// The same about one image [1, H, W, C] (see nn::ImageReader), whose tokens stand where the prompt
+/// says "<image>", or else in front of it. What is written ends at the model's context.
+Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokenizer,
+                        const std::string& prompt, const Tensor& images,
+                        const GenerateOptions& options, const TokenCallback& on_token);
+
 /// The same from ids, up to `end`.
 Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokenizer,
                         std::span<const data::TokenId> prompt, const EndTokens& end,

@@ -211,6 +211,19 @@ void make_states(const std::string& dir) {
   write_file_atomically(dir + "/state/later", recipes::serialize_state(state));
 }
 
+void make_torch_files(const std::string& dir) {
+  using namespace std::string_literals;
+  const std::string tensor =
+      "ctorch._utils\n_rebuild_tensor_v2\n((X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0"
+      "0X\3\0\0\0cpuK\x10tQK\0(K\2K\3t(K\3K\1t\x89"
+      "ccollections\nOrderedDict\n)RtR"s;
+  const std::string pickle = "\x80\2}(X\1\0\0\0w"s + tensor + "u."s;
+  write_file_atomically(dir + "/torch/pickle", pickle);
+  write_file_atomically(
+      dir + "/torch/archive",
+      data::zip_of({{"a/data.pkl", pickle}, {"a/data/0", std::string(64, 'x')}}, false));
+}
+
 void make_images(const std::string& dir) {
   for (const int64_t channels : {1, 3}) {
     data::ByteImage image(9, 17, channels);
@@ -236,9 +249,9 @@ int main(int count, char** arguments) {
     return 2;
   }
   const std::string dir = arguments[1];
-  for (const char* kind :
-       {"safetensors", "npy", "npz", "idx", "json", "yaml", "tokenizer", "sentencepiece", "charsmap",
-        "chat", "tar", "zip", "image", "delimited", "corpus", "shard", "index", "state"}) {
+  for (const char* kind : {"safetensors", "npy", "npz", "idx", "json", "yaml", "tokenizer",
+                           "sentencepiece", "charsmap", "chat", "tar", "zip", "torch", "image",
+                           "delimited", "corpus", "shard", "index", "state"}) {
     heed::make_directories(dir + "/" + kind);
   }
   heed::make_tensor_files(dir);
@@ -247,6 +260,7 @@ int main(int count, char** arguments) {
   heed::make_pipelines(dir);
   heed::make_chat_templates(dir);
   heed::make_archives(dir);
+  heed::make_torch_files(dir);
   heed::make_images(dir);
   heed::make_tables(dir);
   heed::make_corpora(dir);

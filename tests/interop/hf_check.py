@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 
 try:
     import numpy
@@ -154,6 +155,12 @@ class Case:
             (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         if self.text:
             tokenizer(self.text == "begins").save(str(folder / "tokenizer.json"))
+        if isinstance(self, PictureCase):
+            size = self.config.vision_config.image_size
+            (folder / "preprocessor_config.json").write_text(json.dumps({
+                "do_resize": True, "size": {"shortest_edge": size}, "resample": 3, "do_center_crop": True,
+                "crop_size": {"height": size, "width": size}, "do_rescale": True, "rescale_factor": 1 / 255,
+                "do_normalize": True, "image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28]}))
         return self.open(folder)
 
     def open(self, folder, dtype=None):
@@ -171,13 +178,34 @@ class Case:
     def tolerance(self, dtype, largest):
         """Roundings of every block's four sums, of at most 64 terms on average; transformers has Llama's angles, norms
         and softmax in f32 always."""
-        layers = getattr(self.config, "num_hidden_layers", None) or self.config.n_layer
+        config = self.config
+        layers = getattr(config, "num_hidden_layers", None) or getattr(config, "n_layer", None) or (
+            config.text_config.num_hidden_layers + config.vision_config.num_hidden_layers)
         unit = 2.0**-24 if dtype == "f32" else 2.0**-53
         angles = self.tokens * 2.0**-24 if self.rotary else 0.0
         return largest * 4 * layers * (64 * unit + angles)
 
 
+class PictureCase(Case):
+    """A model that reads pictures: a row's text has one, in the middle, in front or at the end."""
+
+    def picture_tokens(self):
+        vision = self.config.vision_config
+        whole = self.config.vision_feature_select_strategy == "full"
+        return (vision.image_size // vision.patch_size) ** 2 + whole
+
+    def inputs(self):
+        generator = torch.Generator().manual_seed(11)
+        size, count = self.config.vision_config.image_size, self.picture_tokens()
+        ids = torch.randint(5, VOCAB, (3, self.tokens + count), generator=generator)
+        for row, at in enumerate((4, 0, self.tokens)):
+            ids[row, at:at + count] = self.config.image_token_index
+        return {"input_ids": ids, "pixel_values": torch.randn(3, 3, size, size, generator=generator)}
+
+
 def decoder_inputs(inputs):
+    if "input_ids" in inputs and "pixel_values" in inputs:
+        return {"ids": inputs["input_ids"], "images": inputs["pixel_values"].permute(0, 2, 3, 1).contiguous()}
     return {"ids": inputs["input_ids"]} if "input_ids" in inputs else {
         "x": inputs["pixel_values"].permute(0, 2, 3, 1).contiguous()}
 
@@ -218,6 +246,41 @@ def compare_text(case, source, run):
                  "" if answer["ids"] == ids else f"{answer['ids']} and {ids}")
 
 
+def png(pixels):
+    """A file of pixels [H, W, 3], bytes."""
+    chunk = lambda kind, body: (len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big"))
+    height, width, _ = pixels.shape
+    rows = b"".join(b"\0" + pixels[y].tobytes() for y in range(height))
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def compare_picture_text(case, source, run, folder):
+    """Greedy text about a picture, which preprocessor_config.json only normalises."""
+    model = case.open(source, torch.float32)
+    size, count = case.config.vision_config.image_size, case.picture_tokens()
+    pixels = numpy.random.default_rng(5).integers(0, 256, (size, size, 3), dtype=numpy.uint8)
+    (folder / "picture.png").write_bytes(png(pixels))
+    values = json.loads((source / "preprocessor_config.json").read_text())
+    mean, std = torch.tensor(values["image_mean"]), torch.tensor(values["image_std"])
+    pixel_values = ((torch.from_numpy(pixels).float() / 255 - mean) / std).permute(2, 0, 1)[None]
+    before, behind = PROMPT[:20], PROMPT[20:]
+    made = tokenizer(case.text == "begins")
+    for name, prompt, ids in (
+            ("in the prompt", f"{before}<image>{behind}",
+             made.encode(before).ids + [case.config.image_token_index] * count + tokenizer().encode(behind).ids),
+            ("in front of it", PROMPT, made.encode("").ids + [case.config.image_token_index] * count +
+             tokenizer().encode(PROMPT).ids)):
+        answer = json.loads(heed("generate", run, "--image", folder / "picture.png", "--prompt", prompt, "--greedy",
+                                 "--max-tokens", 32, "--json"))
+        with torch.no_grad():
+            out = model.generate(input_ids=torch.tensor([ids]), pixel_values=pixel_values, max_new_tokens=32, do_sample=False,
+                                 eos_token_id=VOCAB - 1, pad_token_id=0,
+                                 suppress_tokens=list(range(VOCAB, case.config.text_config.vocab_size)))[0, len(ids):].tolist()
+        report.check(f"{case.name}: greedy text of {len(out)} tokens about a picture {name}", answer["ids"] == out,
+                     "" if answer["ids"] == out else f"{answer['ids']} and {out}")
+
+
 def compare_case(case, base):
     folder = base / case.name
     folder.mkdir()
@@ -225,7 +288,9 @@ def compare_case(case, base):
     model = case.save(source)
     heed("import", source, run)
     compare_outputs(case, "outputs as imported", model, run, folder)
-    if case.text:
+    if isinstance(case, PictureCase):
+        compare_picture_text(case, source, run, folder)
+    elif case.text:
         compare_text(case, source, run)
     heed("export", run, back, "--format", "hf")
     report.check(f"{case.name}: config.json comes back as it was",
@@ -306,6 +371,34 @@ def cases():
     yield Case("deit", t.DeiTForImageClassification, t.DeiTConfig(**vit, num_labels=4), images=True)
     yield Case("vit-grey", t.ViTForImageClassification,
                t.ViTConfig(**vit, num_channels=1, qkv_bias=False, hidden_act="gelu_new"), images=True)
+
+
+def picture_cases():
+    t = transformers
+    tower = dict(hidden_size=48, num_hidden_layers=3, num_attention_heads=4, intermediate_size=88, image_size=24, patch_size=8)
+    text = dict(vocab_size=VOCAB + 8, hidden_size=40, num_hidden_layers=2, num_attention_heads=4, intermediate_size=72,
+                max_position_embeddings=256, bos_token_id=None, eos_token_id=VOCAB - 1)
+
+    def llava(vision, decoder, **more):
+        return t.LlavaConfig(vision_config=t.CLIPVisionConfig(**vision), text_config=decoder, image_token_index=VOCAB + 3,
+                             image_seq_length=9, **more)
+
+    def version4(config):
+        """The parts of version 4, which left out what were Llama's defaults; no head_dim, other names."""
+        for key in ("head_dim", "attention_bias", "mlp_bias", "initializer_range", "pretraining_tp"):
+            config["text_config"].pop(key, None)
+        config["text_config"]["rope_theta"] = config["text_config"].pop("rope_parameters")["rope_theta"]
+        config["ignore_index"] = -100
+
+    made = lambda name, config, **more: PictureCase(name, t.LlavaForConditionalGeneration, config, rotary=True, **{"text": True, **more})
+    yield made("llava", llava(tower, t.LlamaConfig(**text, num_key_value_heads=2)))
+    yield made("llava-last-full", llava(dict(tower, hidden_act="gelu"), t.LlamaConfig(**text), vision_feature_layer=-1,
+                                        vision_feature_select_strategy="full", multimodal_projector_bias=False), text="begins")
+    yield made("llava-first-mistral", llava(tower, t.MistralConfig(**text, num_key_value_heads=2, sliding_window=8),
+                                            vision_feature_layer=1, projector_hidden_act="relu"))
+    yield made("llava-qwen2-tied", llava(tower, t.Qwen2Config(**text, num_key_value_heads=2, tie_word_embeddings=True)))
+    yield made("llava-bf16", llava(tower, t.LlamaConfig(**text, num_key_value_heads=2)), dtype=torch.bfloat16, shard="60KB")
+    yield made("llava-version-4", llava(tower, t.LlamaConfig(**text, num_key_value_heads=2)), edit=version4)
 
 
 # --- models of heed's own -----------------------------------------------------------------------------------------
@@ -433,7 +526,7 @@ def main():
     base = pathlib.Path(args.keep or tempfile.mkdtemp())
     base.mkdir(exist_ok=True)
     try:
-        for case in cases():
+        for case in [*cases(), *picture_cases()]:
             if args.only and args.only not in case.name:
                 continue
             try:

@@ -86,6 +86,7 @@ ACTIVATIONS = {
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "relu": F.relu,
     "silu": F.silu,
+    "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
 }
 
 
@@ -197,6 +198,8 @@ def gpt(w, inputs, c):
     x = w["embed.weight"][ids[..., 0] if ids.dim() == 3 else ids]
     if ids.dim() == 3:
         x = x + w["second.weight"][ids[..., 1]]
+    if "states" in inputs:  # in the place of some tokens' embeddings
+        x = x.masked_scatter((ids == inputs["image_token"])[..., None], inputs["states"])
     if position == "learned":
         x = x + w["position.weight"][: ids.shape[1]]
     if position == "sinusoidal":
@@ -503,6 +506,25 @@ def vit(w, i, c):
     if c.get("pool") == "attention":
         return [linear(w, sequence_pool(w, x, None, "pool."), "head.")]
     return [linear(w, x[:, 0] if "cls" in w else x.mean(1), "head.")]
+
+
+def clip_vision(w, x, c, prefix=""):
+    w = {k[len(prefix):]: v for k, v in w.items() if k.startswith(prefix)}
+    c = dict({"norm_eps": 1e-5, "norm_first": True, "mlp": "quick_gelu", "layer": -2}, **c)
+    x = patch_embed(w, x, c, "patch_embed.").flatten(1, 2)
+    x = torch.cat([w["cls"].expand(len(x), 1, -1), x], 1) + w["position.weight"]
+    x = layer_norm(w, x, "norm_in.", c["norm_eps"])
+    states = [x]
+    for layer in range(c["layers"]):
+        states.append(block(w, states[-1], c, f"blocks.{layer}."))
+    return states[c["layer"]][:, 0 if c.get("cls") else 1:]
+
+
+def llava(w, i, c):
+    states = clip_vision(w, i["images"], c["vision"], "vision.")
+    states = linear(w, ACTIVATIONS[c.get("projector", "gelu")](linear(w, states, "projector.up.")), "projector.down.")
+    text = {k[len("text."):]: v for k, v in w.items() if k.startswith("text.")}
+    return gpt(text, dict(i, states=states, image_token=c["image_token"]), c["text"])
 
 
 def conv_tokenizer(w, x, c, prefix=""):
@@ -1646,6 +1668,20 @@ def model_cases():
                144, 64)
 
 
+def image_reader_cases():
+    tower = {"height": 12, "width": 18, "patch": 6, "layers": 3, "dim": 32, "heads": 4, "hidden": 48}
+    for config, unused in [(tower, "[2]"), (dict(tower, layer=-1, cls=True, mlp="gelu"), "(?!)"), (dict(tower, layer=1), "[12]")]:
+        yield Case("clip_vision", config, {"x": normal(2, 12, 18, 3)}, lambda w, i, c: [clip_vision(w, i["x"], c)], 144, 64,
+                   frozen=rf"norm\.|blocks\.{unused}\.")
+    text = {"vocab": 61, "context": 32, "layers": 2, "dim": 32, "heads": 4, "kv_heads": 2, "mlp": "swiglu", "hidden": 56,
+            "norm": "rms_norm", "position": "rotary", "bias": False, "tied": False}
+    rows = torch.randint(0, 60, (2, 29), generator=torch.Generator().manual_seed(4))
+    rows[0, 3:9] = rows[0, 20:26] = rows[1, :6] = 60  # three images of six patches
+    yield Case("llava", {"image_token": 60, "vision": tower, "text": text},
+               {"ids": given(rows), "images": normal(3, 12, 18, 3), "targets": ids(61, 2, 29)}, llava, 144, 96,
+               frozen=r"vision\.(norm|blocks\.2)\.")
+
+
 def recommender_cases():
     # Rows of 1, 5 and 7 items and their padding.
     items = torch.tensor([[3, 0, 0, 0, 0, 0, 0], [5, 2, 9, 4, 1, 0, 0], [11, 7, 6, 6, 2, 8, 10]])
@@ -1943,7 +1979,7 @@ def metric_loss_cases():
 def all_cases():
     return list(itertools.chain(layer_cases(), vision_layer_cases(), position_cases(), pooling_cases(),
                                 recurrent_cases(), attention_cases(), pattern_cases(), selective_cases(),
-                                state_cases(), model_cases(),
+                                state_cases(), model_cases(), image_reader_cases(),
                                 encoder_cases(), recommender_cases(), sequence_to_sequence_cases(),
                                 compact_text_cases(), vision_model_cases(),
                                 image_model_cases(), loss_cases()))

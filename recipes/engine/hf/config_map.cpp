@@ -254,6 +254,13 @@ Config write_config(const Family& family, const Config& section) {
 
 Config meaning_of(const Config& section) {
   Config model = entry_of(section).resolve(section);
+  if (const Config* text = model.find("text"); text != nullptr && model.has("vision")) {
+    Config decoder = *text;
+    decoder.set("type", "gpt");
+    model.set("text", meaning_of(decoder));
+    model.find("vision")->erase("attention_dropout");
+    return model;
+  }
   complete(model);
   for (const char* option : {"preset", "checkpointing", "cache_page", "dropout",
                              "embedding_dropout", "attention_dropout", "residual_dropout",

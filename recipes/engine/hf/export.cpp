@@ -15,6 +15,7 @@
 #include "recipes/engine/hf/config_map.h"
 #include "recipes/engine/hf/described.h"
 #include "recipes/engine/hf/files.h"
+#include "recipes/engine/hf/source.h"
 #include "recipes/engine/hf/tensor_map.h"
 #include "recipes/engine/recipe.h"
 
@@ -24,69 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 using namespace hf;
 using checkpoint_files::join;
-
-// What is exported: weights, mapped as far as they need no work, and the model that they are of.
-struct Source {
-  NamedTensors weights;
-  std::shared_ptr<const SafetensorsFile> file;  // that most of them lie in
-  Config model;                                 // a whole `model` section
-  std::optional<Config> carried;                // the config.json that the model once came with
-};
-
-NamedTensors weights_of(const std::string& checkpoint, const SafetensorsFile& file,
-                        CheckpointContent content, bool averaged, const Warning& warn) {
-  content.model = file.tensors;
-  NamedTensors weights = inference_weights(content, averaged);
-  const bool updates = std::any_of(weights.begin(), weights.end(),
-                                   [](const auto& entry) { return is_update(entry.first); });
-  if (!updates) return weights;
-  const LoadedRun run = load_run(checkpoint, TaskUse::generate, {}, warn);
-  merge_updates(run.task->module());
-  weights = nn::state_dict(run.task->module());
-  std::erase_if(weights, [](const auto& entry) { return is_update(entry.first); });
-  return weights;
-}
-
-Source source_of(const std::string& checkpoint, const CheckpointContent& content,
-                 const Warning& warn) {
-  const std::string recipe_file = join(checkpoint, "recipe.yaml");
-  const Config tree = parse_yaml(content.recipe_yaml, recipe_file);
-  const Recipe recipe = recipe_from_config(tree);
-  Source source;
-  source.file = std::make_shared<const SafetensorsFile>(read_safetensors(checkpoint));
-  source.weights = weights_of(checkpoint, *source.file, content, recipe.evaluation.use_ema, warn);
-  const Config& model = tree.at("model");
-  const nn::ModuleEntry& entry = nn::find_module(model.at("type").as_string(), "model");
-  source.model = entry.resolve(model);
-  for (const auto& [path, name] : files_kept_in(checkpoint)) {
-    if (name == kConfig) source.carried = read_json_file(path);
-  }
-  return source;
-}
-
-// The model with the one width that a default hides.
-Config with_hidden(const Source& source) {
-  Config model = source.model;
-  const Config* hidden = model.find("hidden");
-  if (hidden == nullptr || hidden->as_integer() > 0) return model;
-  for (const auto& [name, tensor] : source.weights) {
-    if (name == "blocks.0.mlp.down.weight") model.set("hidden", tensor.size(1));
-  }
-  return model;
-}
-
-// The family that has such models: the one that this came from, if it is still one of them.
-const Family* family_for(const Source& source, const Config& model) {
-  if (source.carried) {
-    const Config* type = source.carried->find("model_type");
-    const Family* own = type == nullptr ? nullptr : find_family(type->as_string());
-    if (own != nullptr && expresses(*own, model)) return own;
-  }
-  for (const Family& family : families()) {
-    if (expresses(family, model)) return &family;
-  }
-  return nullptr;
-}
 
 // Whose names the tensors of a model without a family have: those that name most of them.
 const Family& nearest_family(const Source& source, const Config& model) {
@@ -201,7 +139,7 @@ Exported export_to_hub(const std::string& run_or_checkpoint, const std::string& 
                        int64_t most_bytes, const Warning& warn) {
   const CheckpointInfo checkpoint = find_checkpoint(run_or_checkpoint, warn);
   const CheckpointContent content = read_checkpoint(checkpoint.path);
-  const Source source = source_of(checkpoint.path, content, warn);
+  const Source source = read_source(checkpoint.path, content, Updates::merged);
   const Config model = with_hidden(source);
   const Family* family = family_for(source, model);
   const Family& names = family != nullptr ? *family : nearest_family(source, model);

@@ -12,7 +12,8 @@ const Config* given(const Config& config, const std::string& key) {
 const std::vector<Family>& families() {
   static const std::vector<Family> all = [] {
     std::vector<Family> tables;
-    for (const auto& some : {llama_families(), gpt2_families(), bert_families(), vit_families()}) {
+    for (const auto& some :
+         {llama_families(), gpt2_families(), bert_families(), vit_families(), llava_families()}) {
       tables.insert(tables.end(), some.begin(), some.end());
     }
     return tables;

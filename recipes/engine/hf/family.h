@@ -41,6 +41,8 @@ enum class Layout {
   transposed,  ///< [in, out] (GPT-2's Conv1D), not [out, in]; of matrices alone
   channels,    ///< convolution weights [out, in, kh, kw], not [out, kh, kw, in]
   row,         ///< one dimension of extent 1 more, in front
+  pointwise,   ///< a matrix [out, in] as a convolution's [out, in, 1, 1]
+  square,      ///< rows [heads, n n] as [heads, n, n]
 };
 
 /// Tensors by name; "{}" stands for the number of a block. A pattern holds for a name that equals
@@ -75,6 +77,8 @@ struct Family {
   std::vector<std::string> derived = {};  ///< endings of tensors that say nothing new
   /// (a tensor, the one that it equals where it is in a file all the same)
   std::vector<std::pair<std::string, std::string>> tied = {};
+  /// (what names begin with here, what they begin with in files of other versions)
+  std::vector<std::pair<std::string, std::string>> renamed = {};
 };
 
 /// The member when it is there and not null, which is no statement.
@@ -85,10 +89,14 @@ const std::vector<Family>& families();
 /// The family of that model_type, or nullptr.
 const Family* find_family(const std::string& model_type);
 
+/// image_size: one number, or height and width.
+Rule image_size_rule();
+
 // The tables, a file each.
 std::vector<Family> llama_families();  // Llama, Mistral, Qwen2, Qwen3
 std::vector<Family> gpt2_families();
 std::vector<Family> bert_families();  // BERT, RoBERTa, XLM-RoBERTa
 std::vector<Family> vit_families();
+std::vector<Family> llava_families();
 
 }  // namespace heed::recipes::hf

@@ -10,6 +10,7 @@
 #include "recipes/engine/hf/described.h"
 #include "recipes/engine/hf/files.h"
 #include "recipes/engine/hf/import_tensors.h"
+#include "recipes/engine/hf/peft_import.h"
 #include "recipes/engine/recipe.h"
 
 namespace heed::recipes {
@@ -35,7 +36,11 @@ void check_source(const std::string& folder) {
 
 // A config.json may claim anything; what it claims is built before its tensors are compared.
 void check_layers(const std::string& folder, const Config& model, size_t tensors) {
-  const int64_t layers = model.at("layers").as_integer();
+  int64_t layers = 0;
+  for (const char* part : {"text", "vision"}) {
+    if (const Config* own = model.find(part)) layers += own->at("layers").as_integer();
+  }
+  if (const Config* own = model.find("layers")) layers = own->as_integer();
   if (layers > static_cast<int64_t>(tensors)) {
     fail_request("{}: {} has {} layers, and the weights are {} tensors", folder, kConfig, layers,
                  tensors);
@@ -69,19 +74,27 @@ Config task_of(const Config& model) {
   const std::string& type = model.at("type").as_string();
   const Config* classes = model.find("classes");
   const bool classifies = classes != nullptr && classes->as_integer() > 0;
-  if (type == "gpt") return Config::Map{{"type", "language_modeling"}};
+  if (type == "gpt" || type == "llava") return Config::Map{{"type", "language_modeling"}};
   if (type == "vit" || classifies) return Config::Map{{"type", "classification"}};
   return Config::Map{{"type", "masked_language_modeling"}};
 }
 
 // The recipe that heed exported with the model, or one that knows no more than the model and where
 // the tokenizer is: the files of `data` are the user's.
-std::string recipe_of(const std::string& folder, const std::string& name, const Config& model) {
+std::string recipe_of(const std::string& folder, const std::string& name, const Config& model,
+                      const AdaptOptions& lora) {
+  const Config updates = write_options(lora);
   if (const std::string own = join(folder, kRecipe); fs::exists(own)) {
     const std::string text = read_file(own);
     Config tree = parse_yaml(text, own);
-    if (tree.is_map() && tree.has("model") && tree.at("model") == model) return text;
+    const Config* had = tree.find("lora");
+    // What was merged before the export is part of the model now.
+    const bool same = lora.rank == 0 ? had == nullptr || had->find("rank") == nullptr ||
+                                           had->at("rank") == Config(0)
+                                     : had != nullptr && *had == updates;
+    if (same && tree.is_map() && tree.has("model") && tree.at("model") == model) return text;
     tree.set("model", model);
+    if (!same) tree.set("lora", updates);
     return tree.to_yaml();
   }
   const Config task = task_of(model);
@@ -93,11 +106,12 @@ std::string recipe_of(const std::string& folder, const std::string& name, const 
   if (!images && data::has_tokenizer_files(folder)) {
     data.set("tokenizer", Config::Map{{"file", kTokenizer}});
   }
-  const Config recipe = Config::Map{{"name", name},
-                                    {"description", "imported from the Hugging Face format"},
-                                    {"task", task},
-                                    {"model", model},
-                                    {"data", data}};
+  Config recipe = Config::Map{{"name", name},
+                              {"description", "imported from the Hugging Face format"},
+                              {"task", task},
+                              {"model", model},
+                              {"data", data}};
+  if (lora.rank > 0) recipe.set("lora", updates);
   return to_config(recipe_from_config(recipe)).to_yaml();
 }
 
@@ -127,8 +141,21 @@ void keep_files(const std::string& folder, const std::string& checkpoint, const 
 
 }  // namespace
 
+std::string hf::write_run(const CheckpointContent& content, const std::string& destination) {
+  std::string checkpoint;
+  appear_whole(destination, [&](const std::string& started) {
+    const std::string written = write_checkpoint(started, content);
+    checkpoint = join(destination, fs::relative(written, started).string());
+    write_file_atomically(join(started, "recipe.yaml"), content.recipe_yaml);
+    if (fs::exists(join(written, kTokenizer))) {
+      write_file_atomically(join(started, kTokenizer), read_file(join(written, kTokenizer)));
+    }
+  });
+  return checkpoint;
+}
+
 Imported import_model(const std::string& folder, const std::string& destination,
-                      const Warning& warn) {
+                      const Warning& warn, const ImportedAdapter& adapter) {
   check_source(folder);
   const Config config = read_json_file(join(folder, kConfig));
   const auto file = std::make_shared<const SafetensorsFile>(read_safetensors(folder));
@@ -139,27 +166,27 @@ Imported import_model(const std::string& folder, const std::string& destination,
 
   CheckpointContent content;
   Imported result;
+  AdaptOptions lora;
   result.model_type = described.model_type;
   result.model = entry.name;
   {
     const auto module = entry.make(described.model);
     result.parameters = module->parameter_count();
     content.pending = import_tensors(described, *module, file, folder, warn);
+    if (!adapter.folder.empty()) {
+      const Adapter read = read_adapter(adapter.folder, described, *module);
+      put_on(read, adapter.merged, content.pending);
+      result.updates = static_cast<int64_t>(read.updates.size());
+      if (!adapter.merged) lora = read.options;
+    }
   }
   result.tensors = static_cast<int64_t>(content.pending.size());
   for (const PendingTensor& tensor : content.pending) result.bytes += tensor.bytes();
 
   const std::string name = name_of_folder(destination);
-  content.recipe_yaml = recipe_of(folder, name, described.model);
+  content.recipe_yaml = recipe_of(folder, name, described.model, lora);
   content.assets = [&](const std::string& checkpoint) { keep_files(folder, checkpoint, warn); };
-  appear_whole(destination, [&](const std::string& started) {
-    const std::string written = write_checkpoint(started, content);
-    result.checkpoint = join(destination, fs::relative(written, started).string());
-    write_file_atomically(join(started, "recipe.yaml"), content.recipe_yaml);
-    if (fs::exists(join(written, kTokenizer))) {
-      write_file_atomically(join(started, kTokenizer), read_file(join(written, kTokenizer)));
-    }
-  });
+  result.checkpoint = write_run(content, destination);
   return result;
 }
 

@@ -20,8 +20,21 @@ struct Imported {
   std::string model;       ///< heed's
   int64_t tensors = 0;
   int64_t parameters = 0;
-  int64_t bytes = 0;  ///< of the weights, whose dtype stays as it is
+  int64_t bytes = 0;    ///< of the weights, whose dtype stays as it is
+  int64_t updates = 0;  ///< linear layers that an adapter updates
 };
+
+/// A PEFT adapter to put onto the imported model; see hf/peft_import.h.
+struct ImportedAdapter {
+  std::string folder;   ///< empty: none
+  bool merged = false;  ///< into the weights; else the run has `lora`, and trains on from there
+};
+
+namespace hf {
+/// Writes a new run's folder, whole or not at all: the recipe and a checkpoint, whose folder it
+/// returns.
+std::string write_run(const CheckpointContent& content, const std::string& destination);
+}  // namespace hf
 
 /// Imports a folder; `destination` must not exist, or be empty, and appears whole or not at all.
 /// Weights are read through a memory map and written as they come: the memory taken is that of the
@@ -29,6 +42,6 @@ struct Imported {
 /// tensor) and what has another shape than config.json asks for. `warn` hears of tensors that
 /// nothing of the model is made of (another head's), and of a tokenizer that heed cannot read.
 Imported import_model(const std::string& folder, const std::string& destination,
-                      const Warning& warn = {});
+                      const Warning& warn = {}, const ImportedAdapter& adapter = {});
 
 }  // namespace heed::recipes

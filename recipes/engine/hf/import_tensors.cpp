@@ -105,6 +105,10 @@ class Importer {
   Tensor find(const Placement::Part& part) {
     auto found = theirs_.find(part.name);
     if (found == theirs_.end()) found = theirs_.find(older(part.name));
+    for (const auto& [now, other] : family_.renamed) {
+      if (found != theirs_.end() || !part.name.starts_with(now)) continue;
+      found = theirs_.find(other + part.name.substr(now.size()));
+    }
     if (found == theirs_.end()) {
       problems_.push_back(fmt::format("'{}' is missing", part.name));
       return {};

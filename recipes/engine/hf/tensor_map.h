@@ -33,6 +33,12 @@ struct Naming {
 /// heed adds), or whose rows are not those parts, keeps its own name.
 Placement placement_of(const Naming& naming, const std::string& ours, const Shape& shape);
 
+/// The layout as far as a tensor of that shape has it: biases and norms have nothing to transpose,
+/// a convolution's bias no channels to move.
+Layout layout_for(const Shape& shape, Layout layout);
+/// The shape that a tensor of ours has on the other side.
+Shape their_shape(const Shape& shape, Layout layout);
+
 /// Views of the same memory in the other side's layout.
 Tensor to_ours(const Tensor& theirs, Layout layout);
 Tensor to_theirs(const Tensor& ours, Layout layout);

@@ -4,10 +4,8 @@
 #include "recipes/engine/hf/family.h"
 
 namespace heed::recipes::hf {
-namespace {
 
-// One number, or height and width.
-Rule image_size() {
+Rule image_size_rule() {
   return {
       {"image_size"},
       [](const Config& config, Config& model) {
@@ -22,6 +20,8 @@ Rule image_size() {
         config.set("image_size", height == width ? height : Config(Config::List{height, width}));
       }};
 }
+
+namespace {
 
 Family vit() {
   Family f;
@@ -46,7 +46,7 @@ Family vit() {
       {"hidden_dropout_prob", "dropout", 0.0},
       {"attention_probs_dropout_prob", "attention_dropout", 0.0},
   };
-  f.rules = {image_size()};
+  f.rules = {image_size_rule()};
   f.carried = {"encoder_stride", "initializer_range", "pooler_act", "pooler_output_size"};
   f.prefix = "vit.";
   f.block = "layer.";

@@ -1,0 +1,22 @@
+// What generation asks of a language model that reads images too.
+#pragma once
+
+#include "nn/models/language_model.h"
+
+namespace heed::nn {
+
+class ImageReader {
+ public:
+  virtual ~ImageReader() = default;
+
+  /// The id that stands where an image's states go, once for each of them.
+  virtual int64_t image_token() const = 0;
+  /// States of an image.
+  virtual int64_t image_tokens() const = 0;
+  /// An image [height, width, channels].
+  virtual Shape image_shape() const = 0;
+  /// LanguageModel::decode of ids that hold images [M, H, W, C], normalised.
+  virtual Tensor decode_with(const Tensor& ids, const Tensor& images, DecodeState& state) = 0;
+};
+
+}  // namespace heed::nn
