@@ -118,9 +118,9 @@ ModuleEntry llava() {
   e.forward = [](Module& module, const Inputs& inputs) {
     auto& lm = static_cast<Llava&>(module);
     const Tensor &ids = inputs.at("ids"), images = input(inputs, "images");
-    std::vector<Tensor> outputs{lm.forward(ids, images)};
+    std::vector<Tensor> outputs{lm.forward_with(ids, images)};
     const Tensor targets = input(inputs, "targets");
-    if (targets.defined()) outputs.push_back(lm.loss(ids, targets, images));
+    if (targets.defined()) outputs.push_back(lm.loss_with(ids, targets, images));
     return outputs;
   };
   return e;

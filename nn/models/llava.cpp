@@ -107,16 +107,25 @@ Tensor Llava::merged(const Tensor& ids, const Tensor& images) {
   return masked_put_rows(text.embed(ids), eq(ids, static_cast<double>(options_.image_token)), rows);
 }
 
-Tensor Llava::forward(const Tensor& ids, const Tensor& images) {
+Tensor Llava::forward(const Tensor& ids, const PackedDocuments& documents) {
+  return text.forward(merged(ids, {}), documents);
+}
+
+Tensor Llava::loss(const Tensor& ids, const Tensor& targets, const PackedDocuments& documents) {
+  return text.loss(merged(ids, {}), targets, documents);
+}
+
+Tensor Llava::loss_rows(const Tensor& ids, const Tensor& targets,
+                        const PackedDocuments& documents) {
+  return text.loss_rows(merged(ids, {}), targets, documents);
+}
+
+Tensor Llava::forward_with(const Tensor& ids, const Tensor& images) {
   return text.forward(merged(ids, images));
 }
 
-Tensor Llava::loss(const Tensor& ids, const Tensor& targets, const Tensor& images) {
+Tensor Llava::loss_with(const Tensor& ids, const Tensor& targets, const Tensor& images) {
   return text.loss(merged(ids, images), targets);
-}
-
-Tensor Llava::loss_rows(const Tensor& ids, const Tensor& targets) {
-  return text.loss_rows(merged(ids, {}), targets);
 }
 
 Tensor Llava::decode(const Tensor& ids, DecodeState& state) {

@@ -52,16 +52,19 @@ class Llava : public LanguageModel, public ImageReader {
   Config config() const override;
 
   /// Of text alone; an image token in it is an error.
-  Tensor forward(const Tensor& ids) override { return forward(ids, {}); }
-  Tensor loss(const Tensor& ids, const Tensor& targets) override { return loss(ids, targets, {}); }
-  Tensor loss_rows(const Tensor& ids, const Tensor& targets) override;
+  Tensor forward(const Tensor& ids, const PackedDocuments& documents = {}) override;
+  Tensor loss(const Tensor& ids, const Tensor& targets,
+              const PackedDocuments& documents = {}) override;
+  Tensor loss_rows(const Tensor& ids, const Tensor& targets,
+                   const PackedDocuments& documents = {}) override;
+  std::string cannot_pack() const override { return text.cannot_pack(); }
   std::unique_ptr<DecodeState> start() const override { return text.start(); }
   Tensor decode(const Tensor& ids, DecodeState& state) override;
   double flops_per_token(int64_t tokens) const override { return text.flops_per_token(tokens); }
 
   /// With images [M, H, W, C]: ids hold image_tokens() image tokens for each, wherever they lie.
-  Tensor forward(const Tensor& ids, const Tensor& images);
-  Tensor loss(const Tensor& ids, const Tensor& targets, const Tensor& images);
+  Tensor forward_with(const Tensor& ids, const Tensor& images);
+  Tensor loss_with(const Tensor& ids, const Tensor& targets, const Tensor& images);
 
   int64_t image_token() const override { return options_.image_token; }
   int64_t image_tokens() const override { return vision.tokens(); }

@@ -62,7 +62,7 @@ TEST(Llava, GradientEqualsCentralDifferences) {
 TEST(Llava, ImagesFillTheirTokensInOrder) {
   const auto model = make();
   const Tensor ids = ids_with_images(), both = images();
-  const Tensor all = model->forward(ids, both);
+  const Tensor all = model->forward_with(ids, both);
   const NoGrad no_grad;
   const Tensor states = model->projector.forward(model->vision.forward(both));
   Tensor embedded = Tensor::zeros({2, 9, 4}, DType::f64);
@@ -87,7 +87,7 @@ TEST(Llava, DecodesWithACacheAsItReads) {
   const NoGrad no_grad;
   const Tensor row = views::slice(ids_with_images(), 0, 0, 1);
   const Tensor image = views::slice(images(), 0, 0, 1);
-  const Tensor all = model->forward(row, image);
+  const Tensor all = model->forward_with(row, image);
   const auto state = model->start();
   const auto step = [&](int64_t begin, int64_t end, const Tensor& with) {
     const Tensor ids = views::slice(row, 1, begin, end);
@@ -120,8 +120,9 @@ TEST(Llava, ImagesAndTheirTokensMustAgree) {
   };
   EXPECT_THAT(message([&] { model->forward(ids_with_images()); }),
               HasSubstr("12 image tokens in the ids, and the images have 0 states (6 each)"));
-  EXPECT_THAT(message([&] { model->forward(ids_with_images(), views::slice(images(), 0, 0, 1)); }),
-              HasSubstr("have 6 states"));
+  EXPECT_THAT(
+      message([&] { model->forward_with(ids_with_images(), views::slice(images(), 0, 0, 1)); }),
+      HasSubstr("have 6 states"));
   EXPECT_THAT(message([&] { model->vision.forward(views::slice(images(), 1, 0, 2)); }),
               HasSubstr("[B, 4, 6, 2]"));
 }
