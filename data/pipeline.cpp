@@ -166,6 +166,7 @@ PipelineTokenizer::PipelineTokenizer(const Config& document) : document_(documen
     for (SpecialToken token : specials) {
       if (!token.normalized) continue;
       token.text = normalizer_(token.text);
+      written_[static_cast<size_t>(token.id)] = token.text;  // as `tokenizers` decodes it
       normal.push_back(std::move(token));
     }
     normal_added_ = AddedTokens(std::move(normal));

@@ -19,8 +19,8 @@ struct LearnedPositionOptions {
 struct LearnedPosition : Module {
   explicit LearnedPosition(const LearnedPositionOptions& options, Init weight_init = {});
 
-  /// x [B, N, C], positions [N] or [B, N] (0 to N-1 when undefined) -> [B, N, C]. A position beyond the
-  /// table is an error.
+  /// x [B, N, C], positions [N] or [B, N] (0 to N-1 when undefined) -> [B, N, C]. A position beyond
+  /// the table is an error.
   Tensor forward(const Tensor& x, const Tensor& positions);
   Tensor forward(const Tensor& x) { return forward(x, {}); }
 

@@ -138,10 +138,9 @@ MaskedLanguageModeling::MaskedLanguageModeling(const Recipe& recipe, TaskUse use
                  rows = rows_per_step()](int64_t step, const data::RowSlice& part) -> Batch {
     const data::Batch batch = windows(step, part);
     const RandomKey key{seed, hash_name("data/masks"), static_cast<uint64_t>(step)};
-    const data::Masked masked =
-        framed(data::mask_tokens(batch.inputs, {}, vocab, mask, masking, key,
-                                 data::rows_of(part, rows).begin),
-               {}, *data->tokenizer);
+    const data::Masked masked = framed(data::mask_tokens(batch.inputs, {}, vocab, mask, masking,
+                                                         key, data::rows_of(part, rows).begin),
+                                       {}, *data->tokenizer);
     return {{{"inputs", masked.inputs}, {"targets", masked.targets}}, masked.count};
   });
 }

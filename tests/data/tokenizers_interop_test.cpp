@@ -24,7 +24,8 @@ std::vector<TokenId> ids_of(const Config& list) {
 }
 
 // cases.json: [{"tokenizer": path, "text": text, "ids": what `tokenizers` makes of it, "decoded":
-// their text where it is another}, ...]
+// their text where it is another, "plain": special tokens are text}, ...], or with "second" the
+// framed ids of one text, and the "pair" and "types" of both.
 TEST(TokenizersInterop, EncodesAsTokenizersDoes) {
   const std::string folder = interop_folder();
   if (folder.empty()) GTEST_SKIP() << "run by tests/interop/tokenizers_check.py";
@@ -38,7 +39,15 @@ TEST(TokenizersInterop, EncodesAsTokenizersDoes) {
       tokenizer = load_tokenizer(path);
     }
     const std::string& text = entry.at("text").as_string();
-    const std::vector<TokenId> ids = tokenizer->encode_with_specials(text);
+    if (const Config* second = entry.find("second")) {
+      const FramedTokens pair = tokenizer->encode_pair(text, second->as_string());
+      ASSERT_EQ(tokenizer->encode_framed(text).ids, ids_of(entry.at("ids"))) << path << text;
+      ASSERT_EQ(pair.ids, ids_of(entry.at("pair"))) << path << ": " << text;
+      ASSERT_EQ(pair.types, ids_of(entry.at("types"))) << path << ": " << text;
+      continue;
+    }
+    const std::vector<TokenId> ids =
+        entry.has("plain") ? tokenizer->encode(text) : tokenizer->encode_with_specials(text);
     ASSERT_EQ(ids, ids_of(entry.at("ids"))) << path << ": " << text.substr(0, 200);
     const Config* decoded = entry.find("decoded");  // of tokenizers that normalise
     ASSERT_EQ(tokenizer->decode(ids), decoded == nullptr ? text : decoded->as_string());

@@ -35,8 +35,11 @@ std::vector<std::string> slots(const nn::AttentionEntry& entry) {
   std::vector<std::string> all = {fmt::format("{{type: {}}}", entry.name)};
   const Config schema = entry.schema();
   const Config* properties = schema.find("properties");
-  if (properties != nullptr && properties->find("relative") != nullptr)
-    all.push_back(fmt::format("{{type: {}, relative: true}}", entry.name));
+  const Config* relative = properties == nullptr ? nullptr : properties->find("relative");
+  if (relative != nullptr) {  // a switch, or how far
+    const bool is_switch = relative->at("type").as_string() == "boolean";
+    all.push_back(fmt::format("{{type: {}, relative: {}}}", entry.name, is_switch ? "true" : "3"));
+  }
   return all;
 }
 
@@ -44,6 +47,7 @@ struct Trial {
   Host host;
   std::string slot, name;
 };
+void PrintTo(const Trial& trial, std::ostream* out) { *out << trial.name; }
 
 std::vector<Trial> trials(bool suited) {
   std::vector<Trial> all;
