@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/files.h"
+#include "core/tensor_bytes.h"
 
 namespace heed::data {
 
@@ -23,19 +24,19 @@ Tensor parse_idx(std::span<const std::byte> bytes, const std::string& name) {
                  fmt::format("byte 3: {} dimensions in a file of {} bytes", rank, bytes.size()));
   }
   Shape shape;
-  uint64_t count = 1;
   for (size_t d = 0; d < rank; ++d) {
-    uint64_t extent = 0;
+    int64_t extent = 0;
     for (size_t i = 0; i < 4; ++i) extent = extent << 8 | byte(4 + 4 * d + i);
-    count = extent != 0 && count > bytes.size() / extent ? bytes.size() + 1 : count * extent;
-    shape.push_back(static_cast<int64_t>(extent));
+    shape.push_back(extent);
   }
-  if (count != bytes.size() - start) {
+  int64_t size = 0;
+  const auto rest = static_cast<int64_t>(bytes.size() - start);
+  if (!checked_bytes(shape, DType::u8, &size) || size != rest) {
     fail_request(where, fmt::format("byte {}: the shape {} does not fit the {} bytes that follow",
-                                    start, shape.to_string(), bytes.size() - start));
+                                    start, shape.to_string(), rest));
   }
   Tensor out = Tensor::empty(shape, DType::u8);
-  if (count > 0) std::memcpy(out.raw(), bytes.data() + start, count);
+  if (rest > 0) std::memcpy(out.raw(), bytes.data() + start, bytes.size() - start);
   return out;
 }
 

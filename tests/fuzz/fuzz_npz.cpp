@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (const heed::data::ZipMember& member : heed::data::index_zip(bytes, "input")) {
       if (member.size > kLargest) continue;
       heed::read_or_refuse([&] {
-        const auto content = heed::data::read_zip_member(bytes, member, "input");
+        auto content = heed::data::read_zip_member(bytes, member, "input");
         const heed::Tensor tensor = heed::parse_npy(content, "input:" + member.name);
         heed::promise(tensor.bytes() <= member.size, "the tensor fits into the member");
         heed::promise(tensor.to_vector<double>().size() == static_cast<size_t>(tensor.numel()),
