@@ -16,6 +16,11 @@ bool apply_test(const std::string& name, const Value& value, const Arguments& ar
 /// The method of a value, or undefined.
 Value method_of(const Value& value, const std::string& name);
 
+/// Its items as tuples of key and value, of a dict; none of what is undefined.
+Value pairs_of(const Value& value);
+
+/// Characters, items or entries; Fault for what has none.
+int64_t length_of(const Value& value);
 /// value[begin:end:step] of a string, list or tuple; None stands for what is left out.
 Value slice_of(const Value& value, const Value& begin, const Value& end, const Value& step);
 /// value[key], or undefined.

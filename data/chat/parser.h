@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/chat/syntax.h"
+#include "data/chat/token_cursor.h"
 
 namespace heed::data::chat {
 
@@ -12,7 +13,5 @@ namespace heed::data::chat {
 /// inheritance and inclusion, calls with blocks, recursive loops, starred arguments; and for more
 /// than kMostNesting levels.
 std::vector<Node> parse(const std::string& source, const std::string& name);
-
-inline constexpr int kMostNesting = 100;
 
 }  // namespace heed::data::chat
