@@ -1,7 +1,8 @@
 // Copies by the first of these that fits, after merging dimensions in dst's memory order:
 //   memcpy rows              same dtype, both rows contiguous
 //   f32 <-> bf16 rows        both rows contiguous, SIMD
-//   blocks of 64 x 64        src is contiguous along another dimension than dst (a transpose)
+//   blocks                   src is contiguous along another dimension than dst (a transpose);
+//                            SIMD where the dtypes are the same
 //   strided rows             anything else
 // Bytes moved: one read of src and one write of dst.
 #include "kernels/copy/copy.h"
@@ -16,6 +17,7 @@
 #include "kernels/copy/cast_rows.h"
 #include "kernels/copy/convert.h"
 #include "kernels/copy/strided_copy.h"
+#include "kernels/copy/transpose_block.h"
 #include "kernels/strided.h"
 
 namespace heed::kernels {
@@ -25,7 +27,9 @@ DeviceKernel<void(const StridedCopy&)> strided_copy_cuda;
 namespace {
 
 constexpr int64_t kGrain = 32768;  // elements of a chunk
-constexpr int64_t kBlock = 64;     // side of a transposed block
+// A block that is transposed: rows along which src is contiguous, columns along which dst is.
+constexpr int64_t kBlockRows = 256;
+constexpr int64_t kBlockColumns = 64;
 
 using RowFn = void (*)(const void* src, int64_t src_step, void* dst, int64_t dst_step, int64_t n);
 
@@ -54,46 +58,51 @@ void strided_row(const void* src, int64_t src_step, void* dst, int64_t dst_step,
   }
 }
 
-// dst[r, c] = src[r, c] for a block; src is contiguous along r, dst along c.
+// A TransposeFn that converts.
 template <class From, class To>
-void transposed_block(const void* src, int64_t src_step, void* dst, int64_t dst_step, int64_t rows,
-                      int64_t columns) {
-  const From* from = static_cast<const From*>(src);
-  To* to = static_cast<To*>(dst);
+void convert_transposed(const void* src, int64_t src_step, void* dst, int64_t dst_step, int64_t rows,
+                        int64_t columns) {
   // Through a buffer, so that each line of src is used up at once: lines a power of two apart fall
   // into few sets of the cache.
-  alignas(64) To buffer[kBlock][kBlock];
-  for (int64_t c = 0; c < columns; ++c) {
-    for (int64_t r = 0; r < rows; ++r) buffer[c][r] = convert<To>(from[r + c * src_step]);
-  }
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < columns; ++c) to[r * dst_step + c] = buffer[c][r];
+  constexpr int64_t kRows = 64;
+  alignas(64) To buffer[kBlockColumns][kRows];
+  for (int64_t begin = 0; begin < rows; begin += kRows) {
+    const From* from = static_cast<const From*>(src) + begin;
+    To* to = static_cast<To*>(dst) + begin * dst_step;
+    const int64_t n = std::min(kRows, rows - begin);
+    for (int64_t c = 0; c < columns; ++c) {
+      for (int64_t r = 0; r < n; ++r) buffer[c][r] = convert<To>(from[r + c * src_step]);
+    }
+    for (int64_t r = 0; r < n; ++r) {
+      for (int64_t c = 0; c < columns; ++c) to[r * dst_step + c] = buffer[c][r];
+    }
   }
 }
 
 struct Operation {
   RowFn row;
-  decltype(&transposed_block<float, float>) block;
+  TransposeFn block;
 };
 
 Operation operation(DType from, DType to) {
   // only the size matters when nothing is converted
   if (from == to) {
+    const TransposeFn transpose = transpose_fn(size_of(from));
     switch (size_of(from)) {
       case 1:
-        return {strided_row<uint8_t, uint8_t>, transposed_block<uint8_t, uint8_t>};
+        return {strided_row<uint8_t, uint8_t>, transpose};
       case 2:
-        return {strided_row<uint16_t, uint16_t>, transposed_block<uint16_t, uint16_t>};
+        return {strided_row<uint16_t, uint16_t>, transpose};
       case 4:
-        return {strided_row<uint32_t, uint32_t>, transposed_block<uint32_t, uint32_t>};
+        return {strided_row<uint32_t, uint32_t>, transpose};
       default:
-        return {strided_row<uint64_t, uint64_t>, transposed_block<uint64_t, uint64_t>};
+        return {strided_row<uint64_t, uint64_t>, transpose};
     }
   }
   return dispatch_any(from, [&](auto f) {
     return dispatch_any(to, [&](auto t) {
       return Operation{strided_row<decltype(f), decltype(t)>,
-                       transposed_block<decltype(f), decltype(t)>};
+                       convert_transposed<decltype(f), decltype(t)>};
     });
   });
 }
@@ -129,14 +138,15 @@ void copy_blocks(const StridedLoop& loop, int dim, const Operation& op, const ch
   // outer dimensions, then a grid of blocks over (dim, last)
   const int last = loop.extents().rank() - 1;
   const int64_t rows = loop.extents()[dim], columns = loop.extents()[last];
-  const int64_t row_blocks = (rows + kBlock - 1) / kBlock;
-  const int64_t column_blocks = (columns + kBlock - 1) / kBlock;
+  const int64_t row_blocks = (rows + kBlockRows - 1) / kBlockRows;
+  const int64_t column_blocks = (columns + kBlockColumns - 1) / kBlockColumns;
   const int64_t blocks = loop.numel() / (rows * columns) * row_blocks * column_blocks;
-  parallel_for(blocks, kGrain / (kBlock * kBlock), [&](int64_t begin, int64_t end) {
+  const int64_t size = std::min(rows, kBlockRows) * std::min(columns, kBlockColumns);
+  parallel_for(blocks, (kGrain + size - 1) / size, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       // neighbours share dst's rows: a page that is missed stalls a store longer than a load
-      const int64_t c = b % column_blocks * kBlock;
-      const int64_t r = b / column_blocks % row_blocks * kBlock;
+      const int64_t c = b % column_blocks * kBlockColumns;
+      const int64_t r = b / column_blocks % row_blocks * kBlockRows;
       int64_t rest = b / (row_blocks * column_blocks), from = 0, to = 0;
       for (int d = last - 1; d >= 0; --d) {
         if (d == dim) continue;
@@ -147,7 +157,7 @@ void copy_blocks(const StridedLoop& loop, int dim, const Operation& op, const ch
       from += r + c * loop.step(0);
       to += r * loop.strides(1)[dim] + c;
       op.block(src + from * src_size, loop.step(0), dst + to * dst_size, loop.strides(1)[dim],
-               std::min(kBlock, rows - r), std::min(kBlock, columns - c));
+               std::min(kBlockRows, rows - r), std::min(kBlockColumns, columns - c));
     }
   });
 }

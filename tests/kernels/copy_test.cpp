@@ -82,6 +82,30 @@ TEST(Copy, EmptyAndSingleElements) {
   EXPECT_EQ(contiguous(views::transpose(Tensor::zeros({0, 3}), 0, 1)).shape(), (Shape{3, 0}));
 }
 
+// Every element size, at lengths about a vector's, a block's and beyond them.
+TEST(Copy, TransposesEverySizeOfElements) {
+  for (const DType dtype : {DType::u8, DType::bf16, DType::f32, DType::f64}) {
+    for (const int64_t rows : {1, 3, 15, 17, 66, 259}) {
+      for (const int64_t columns : {1, 2, 7, 16, 31, 67, 129}) {
+        std::vector<int64_t> values(static_cast<size_t>(2 * rows * (columns + 1)));
+        for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<int64_t>(i * 31 % 251);
+        const Tensor stored = cast(Tensor::from(values, {2, columns + 1, rows}), dtype);
+        const Tensor x = views::transpose(views::slice(stored, 1, 1, columns + 1), 1, 2);
+        const std::vector<int64_t> y = contiguous(x).to_vector<int64_t>();
+        for (int64_t b = 0; b < 2; ++b) {
+          for (int64_t r = 0; r < rows; ++r) {
+            for (int64_t c = 0; c < columns; ++c) {
+              ASSERT_EQ(y[static_cast<size_t>((b * rows + r) * columns + c)],
+                        values[static_cast<size_t>((b * (columns + 1) + c + 1) * rows + r)])
+                  << name_of(dtype) << " " << rows << " x " << columns << " at " << r << ", " << c;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Copy, BumpsTheVersion) {
   const Tensor dst = Tensor::zeros({2});
   const uint64_t version = dst.version();
