@@ -34,26 +34,70 @@ HWY_INLINE V polynomial(D d, V x, float c0, float c1, float c2, Rest... rest) {
   return hn::MulAdd(polynomial(d, x, c1, c2, rest...), x, hn::Set(d, c0));
 }
 
+#undef HEED_HAS_SCALEF
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+#define HEED_HAS_SCALEF 1
+/// x 2^n for integers n in f32, rounded once; as large as n may be.
+HWY_INLINE hn::Vec512<float> scale_by_power(hn::Vec512<float> x, hn::Vec512<float> n) {
+  return hn::Vec512<float>{_mm512_maskz_scalef_ps(__mmask16(-1), x.raw, n.raw)};
+}
+HWY_INLINE hn::Vec256<float> scale_by_power(hn::Vec256<float> x, hn::Vec256<float> n) {
+  return hn::Vec256<float>{_mm256_scalef_ps(x.raw, n.raw)};
+}
+template <size_t kLanes>
+HWY_INLINE hn::Vec128<float, kLanes> scale_by_power(hn::Vec128<float, kLanes> x,
+                                                    hn::Vec128<float, kLanes> n) {
+  return hn::Vec128<float, kLanes>{_mm_scalef_ps(x.raw, n.raw)};
+}
+#else
+#define HEED_HAS_SCALEF 0
+#endif
+
+/// 1 / x within 1.5 ulp, for x in [2^-60, 2^60].
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V reciprocal(D d, V x) {
+#if HEED_HAS_SCALEF  // there an approximation has 14 bits, and one step of Newton's makes them 28
+  const V y = hn::ApproximateReciprocal(x);
+  return hn::MulAdd(y, hn::NegMulAdd(x, y, hn::Set(d, 1.0f)), y);
+#else
+  return hn::Div(hn::Set(d, 1.0f), x);
+#endif
+}
+
+/// e^r for |r| <= ln(2) / 2.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V exp_of_rest(D d, V r) {
+  const V p = polynomial(d, r, 4.999999344e-01f, 1.666652057e-01f, 4.166838873e-02f,
+                         8.368724076e-03f, 1.381458407e-03f);
+  return hn::Add(hn::MulAdd(hn::Mul(r, r), p, r), hn::Set(d, 1.0f));
+}
+
 /// e^x.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp(D d, V x) {
+  const V log2_e = hn::Set(d, 1.44269504f);
+  const V ln2_high = hn::Set(d, 0.693145752f), ln2_low = hn::Set(d, 1.42860677e-6f);
+#if HEED_HAS_SCALEF
+  // x = n ln 2 + r. Bounds come first, so that the second operand, a NaN, passes.
+  const V bounded = hn::Min(hn::Set(d, 130.0f), hn::Max(hn::Set(d, -110.0f), x));
+  const V n = hn::Round(hn::Mul(bounded, log2_e));
+  const V r = hn::NegMulAdd(n, ln2_low, hn::NegMulAdd(n, ln2_high, bounded));
+  return scale_by_power(exp_of_rest(d, r), n);
+#else
   const hn::RebindToSigned<D> di;
   // x = n ln 2 + r; n is clamped as an integer, so that NaN and infinities pass through r.
-  const auto n =
-      hn::Min(hn::Max(hn::NearestInt(hn::Mul(x, hn::Set(d, 1.44269504f))), hn::Set(di, -152)),
-              hn::Set(di, 129));
+  const auto n = hn::Min(hn::Max(hn::NearestInt(hn::Mul(x, log2_e)), hn::Set(di, -152)),
+                         hn::Set(di, 129));
   const V nf = hn::ConvertTo(d, n);
-  V r = hn::NegMulAdd(nf, hn::Set(d, 0.693145752f), x);
-  r = hn::NegMulAdd(nf, hn::Set(d, 1.42860677e-6f), r);
-  const V p = polynomial(d, r, 4.999999344e-01f, 1.666652057e-01f, 4.166838873e-02f,
-                         8.368724076e-03f, 1.381458407e-03f);
-  const V e = hn::Add(hn::MulAdd(hn::Mul(r, r), p, r), hn::Set(d, 1.0f));
+  const V r = hn::NegMulAdd(nf, ln2_low, hn::NegMulAdd(nf, ln2_high, x));
   // 2^n in two factors, so that subnormal results round once and 2^128 is reached
   const auto half = hn::ShiftRight<1>(n);
   const auto bias = hn::Set(di, 127);
   const V a = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(half, bias)));
   const V b = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::Sub(n, half), bias)));
-  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -105.0f)), hn::Mul(hn::Mul(e, a), b));
+  const V e = hn::Mul(hn::Mul(exp_of_rest(d, r), a), b);
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -105.0f)), e);
+#endif
 }
 
 /// Natural logarithm.
@@ -119,7 +163,7 @@ template <class D, class V = hn::Vec<D>>
 HWY_INLINE V sigmoid(D d, V x) {
   const V one = hn::Set(d, 1.0f);
   const V e = exp(d, hn::Neg(hn::Abs(x)));  // never overflows
-  return hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(one, e));
+  return hn::Mul(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), reciprocal(d, hn::Add(one, e)));
 }
 
 template <class D, class V = hn::Vec<D>>
@@ -128,31 +172,41 @@ HWY_INLINE V tanh(D d, V x) {
   const V p = polynomial(d, z, -3.333328392e-01f, 1.333149125e-01f, -5.374349526e-02f,
                          2.065057899e-02f, -5.717036546e-03f);
   const V near_zero = hn::MulAdd(hn::Mul(x, z), p, x);
-  const V one = hn::Set(d, 1.0f), two = hn::Set(d, 2.0f);
-  const V far = hn::Sub(one, hn::Div(two, hn::Add(exp(d, hn::Add(a, a)), one)));
+  const V one = hn::Set(d, 1.0f);
+  const V e = exp(d, hn::Min(hn::Set(d, 20.0f), hn::Add(a, a)));  // a NaN is the second operand
+  const V far = hn::NegMulAdd(hn::Set(d, 2.0f), reciprocal(d, hn::Add(e, one)), one);
   return hn::IfThenElse(hn::Lt(a, hn::Set(d, 0.625f)), near_zero, hn::CopySign(far, x));
 }
 
-/// e^(x^2) erfc(x) for x in [0, 10]: a polynomial in t = 1 / (1 + 0.4 x), times t.
+/// e^(y^2) erfc(y) / 2 for y in [0, 10], given x = y / scale: a polynomial in t = 1 / (1 + 0.4 y),
+/// times t.
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE V scaled_erfc(D d, V x) {
-  const V one = hn::Set(d, 1.0f);
-  const V t = hn::Div(one, hn::MulAdd(x, hn::Set(d, 0.4f), one));
+HWY_INLINE V half_scaled_erfc(D d, V x, float scale) {
+  const V t = reciprocal(d, hn::MulAdd(x, hn::Set(d, 0.4f * scale), hn::Set(d, 1.0f)));
   return hn::Mul(
-      t, polynomial(d, t, 2.257069092e-01f, 2.249520218e-01f, 2.149191004e-01f, 1.296796028e-01f,
-                    2.720662351e-01f, -2.843666906e-01f, 5.474354490e-01f, -4.988115004e-01f,
-                    1.980132184e-01f, -2.959433795e-02f));
+      t, polynomial(d, t, 1.128534546e-01f, 1.124760109e-01f, 1.074595502e-01f, 6.483980140e-02f,
+                    1.360331175e-01f, -1.421833453e-01f, 2.737177245e-01f, -2.494057502e-01f,
+                    9.900660920e-02f, -1.479716897e-02f));
 }
 
 /// e^(-x^2/2), without the relative error of x^2 that a plain exp would amplify.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp_minus_half_square(D d, V x) {
-  const V half_x = hn::Mul(x, hn::Set(d, 0.5f));
-  const V square = hn::Mul(half_x, x);
-  const V rest = hn::MulSub(half_x, x, square);
+#if HEED_HAS_SCALEF  // as exp, with x^2/2 exact within the multiplication and addition
+  const V a = hn::Min(hn::Set(d, 14.5f), hn::Abs(x));  // a NaN is the second operand
+  const V half = hn::Mul(a, hn::Set(d, 0.5f));
+  const V n = hn::Round(hn::Mul(hn::Mul(half, a), hn::Set(d, -1.44269504f)));
+  const V high = hn::NegMulSub(half, a, hn::Mul(n, hn::Set(d, 0.693145752f)));
+  const V r = hn::NegMulAdd(n, hn::Set(d, 1.42860677e-6f), high);
+  return scale_by_power(exp_of_rest(d, r), n);
+#else
+  const V half = hn::Mul(x, hn::Set(d, 0.5f));
+  const V square = hn::Mul(half, x);
+  const V rest = hn::MulSub(half, x, square);
   const V e = exp(d, hn::Neg(square));
   // an infinite square leaves a NaN rest
   return hn::IfThenZeroElse(hn::Gt(square, hn::Set(d, 105.0f)), hn::NegMulAdd(rest, e, e));
+#endif
 }
 
 template <class D, class V = hn::Vec<D>>
@@ -161,8 +215,8 @@ HWY_INLINE V erf(D d, V x) {
   const V near_zero = hn::Mul(
       x, polynomial(d, hn::Mul(x, x), 1.128379166e+00f, -3.761262582e-01f, 1.128358515e-01f,
                     -2.685381182e-02f, 5.188327474e-03f, -8.010191765e-04f, 7.853855220e-05f));
-  const V tail = hn::Mul(exp(d, hn::Neg(hn::Mul(a, a))), scaled_erfc(d, a));
-  const V far = hn::CopySign(hn::Sub(hn::Set(d, 1.0f), tail), x);
+  const V half_tail = hn::Mul(exp(d, hn::Neg(hn::Mul(a, a))), half_scaled_erfc(d, a, 1.0f));
+  const V far = hn::CopySign(hn::NegMulAdd(hn::Set(d, 2.0f), half_tail, hn::Set(d, 1.0f)), x);
   const V y = hn::IfThenElse(hn::Lt(a, hn::Set(d, 1.0f)), near_zero, far);
   return hn::IfThenElse(hn::IsNaN(x), x, y);
 }
@@ -175,11 +229,11 @@ struct Normal {
 };
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE Normal<V> normal(D d, V x) {
-  const V a = hn::Mul(hn::Min(hn::Abs(x), hn::Set(d, 14.1f)), hn::Set(d, 0.707106781f));
+  const V a = hn::Min(hn::Set(d, 14.5f), hn::Abs(x));  // a NaN is the second operand
   const V e = exp_minus_half_square(d, x);
-  const V tail = hn::Mul(hn::Mul(e, hn::Set(d, 0.5f)), scaled_erfc(d, a));
+  const V tail = hn::Mul(e, half_scaled_erfc(d, a, 0.707106781f));
   const V cdf = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), tail, hn::Sub(hn::Set(d, 1.0f), tail));
-  return {hn::Mul(e, hn::Set(d, 0.398942280f)), hn::IfThenElse(hn::IsNaN(x), x, cdf)};
+  return {hn::Mul(e, hn::Set(d, 0.398942280f)), cdf};
 }
 
 /// bf16 lanes widened to f32.

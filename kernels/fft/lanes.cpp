@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include "kernels/copy/transpose_block.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/fft/lanes.cpp"
 #include "kernels/simd.h"
-// after simd.h
-#include "kernels/transpose-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace heed::kernels::HWY_NAMESPACE {
@@ -16,22 +16,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr hn::CappedTag<float, 16> kTag;
 constexpr int64_t kWidth = static_cast<int64_t>(hn::MaxLanes(kTag));
-
-void from_rows(const float* x, int64_t stride, int64_t columns, float* lanes) {
-  const int64_t whole = columns / kWidth * kWidth;
-  simd::HWY_NAMESPACE::transpose(x, static_cast<size_t>(stride), 16, static_cast<size_t>(whole),
-                                 lanes, 16);
-  for (int64_t c = whole; c < columns; ++c)
-    for (int64_t l = 0; l < 16; ++l) lanes[16 * c + l] = x[l * stride + c];
-}
-
-void to_rows(const float* lanes, int64_t columns, float* x, int64_t stride) {
-  const int64_t whole = columns / 4 * 4;
-  simd::HWY_NAMESPACE::transpose(lanes, 16, static_cast<size_t>(whole), 16, x,
-                                 static_cast<size_t>(stride));
-  for (int64_t c = whole; c < columns; ++c)
-    for (int64_t l = 0; l < 16; ++l) x[l * stride + c] = lanes[16 * c + l];
-}
 
 void from_pairs(const float* x, int64_t stride, int64_t pairs, float* lanes) {
   for (int64_t c = 0; c < pairs; ++c, x += stride, lanes += 32)
@@ -57,16 +41,14 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace heed::kernels {
 
-HWY_EXPORT(from_rows);
-HWY_EXPORT(to_rows);
 HWY_EXPORT(from_pairs);
 HWY_EXPORT(to_pairs);
 
 void rows_to_lanes(const float* x, int64_t stride, int64_t columns, float* lanes) {
-  HWY_DYNAMIC_DISPATCH(from_rows)(x, stride, columns, lanes);
+  transpose_fn(sizeof(float))(x, stride, lanes, 16, columns, 16);
 }
 void lanes_to_rows(const float* lanes, int64_t columns, float* x, int64_t stride) {
-  HWY_DYNAMIC_DISPATCH(to_rows)(lanes, columns, x, stride);
+  transpose_fn(sizeof(float))(lanes, 16, x, stride, 16, columns);
 }
 void vectors_to_lanes(const float* x, int64_t stride, int64_t columns, float* lanes) {
   for (int64_t c = 0; c < columns; ++c) std::copy_n(x + c * stride, 16, lanes + 16 * c);

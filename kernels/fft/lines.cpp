@@ -80,12 +80,16 @@ HEED_INLINE void radix2(const Stage& g, const Lines<T>& x, const Lines<T>& y) {
   }
 }
 
-// The four terms of a radix-4 step, before their roots.
+// The terms of a step of radix 4 or 8, before their roots: the transform of x at `first`,
+// first + step, ...
+template <class T, int kRadix>
+struct Terms;
+
 template <class T>
-struct Four {
+struct Terms<T, 4> {
   using V = typename Lines<T>::V;
   V re[4], im[4];
-  HEED_INLINE Four(const Lines<T>& x, int64_t first, int64_t step) {
+  HEED_INLINE Terms(const Lines<T>& x, int64_t first, int64_t step) {
     const V r0 = x.real(first), r1 = x.real(first + step), r2 = x.real(first + 2 * step),
             r3 = x.real(first + 3 * step);
     const V i0 = x.imaginary(first), i1 = x.imaginary(first + step),
@@ -101,21 +105,41 @@ struct Four {
 };
 
 template <class T>
-HEED_INLINE void radix4(const Stage& g, const Lines<T>& x, const Lines<T>& y) {
+struct Terms<T, 8> {
+  using V = typename Lines<T>::V;
+  V re[8], im[8];
+  HEED_INLINE Terms(const Lines<T>& x, int64_t first, int64_t step) {
+    constexpr T kHalfRoot = static_cast<T>(0.70710678118654752440);
+    const Terms<T, 4> even(x, first, 2 * step), odd(x, first + step, 2 * step);
+    // the odd terms times e^(-i pi k / 4)
+    join(even, 0, odd.re[0], odd.im[0]);
+    join(even, 1, (odd.re[1] + odd.im[1]) * kHalfRoot, (odd.im[1] - odd.re[1]) * kHalfRoot);
+    join(even, 2, odd.im[2], -odd.re[2]);
+    join(even, 3, (odd.im[3] - odd.re[3]) * kHalfRoot, (odd.re[3] + odd.im[3]) * -kHalfRoot);
+  }
+
+ private:
+  HEED_INLINE void join(const Terms<T, 4>& even, int k, const V& odd_re, const V& odd_im) {
+    re[k] = even.re[k] + odd_re, im[k] = even.im[k] + odd_im;
+    re[k + 4] = even.re[k] - odd_re, im[k + 4] = even.im[k] - odd_im;
+  }
+};
+
+template <int kRadix, class T>
+HEED_INLINE void power_radix(const Stage& g, const Lines<T>& x, const Lines<T>& y) {
   const int64_t step = g.s * g.m;
   for (int64_t q = 0; q < g.s; ++q) {  // p = 0: all roots are 1
-    const Four<T> f(x, q, step);
-    for (int64_t k = 0; k < 4; ++k) store<T>(y, q + g.s * k, f.re[k], f.im[k]);
+    const Terms<T, kRadix> t(x, q, step);
+    for (int64_t k = 0; k < kRadix; ++k) store<T>(y, q + g.s * k, t.re[k], t.im[k]);
   }
   for (int64_t p = 1; p < g.m; ++p) {
-    const Root<T> w1(g, p, 1), w2(g, p, 2), w3(g, p, 3);
     for (int64_t q = 0; q < g.s; ++q) {
-      const Four<T> f(x, q + g.s * p, step);
-      const int64_t to = q + g.s * 4 * p;
-      store<T>(y, to, f.re[0], f.im[0]);
-      store<T>(y, to + g.s, w1, f.re[1], f.im[1]);
-      store<T>(y, to + 2 * g.s, w2, f.re[2], f.im[2]);
-      store<T>(y, to + 3 * g.s, w3, f.re[3], f.im[3]);
+      const Terms<T, kRadix> t(x, q + g.s * p, step);
+      const int64_t to = q + g.s * kRadix * p;
+      store<T>(y, to, t.re[0], t.im[0]);
+      for (int64_t k = 1; k < kRadix; ++k) {
+        store<T>(y, to + g.s * k, Root<T>(g, p, k), t.re[k], t.im[k]);
+      }
     }
   }
 }
@@ -174,8 +198,10 @@ HEED_INLINE void all_stages(const FftPlan& plan, Lines<T>& x, Lines<T>& y) {
   for (const int64_t radix : plan.factors) {
     left /= radix;
     const Stage stage{&plan, radix, left, s};
-    if (radix == 4) {
-      radix4(stage, x, y);
+    if (radix == 8) {
+      power_radix<8>(stage, x, y);
+    } else if (radix == 4) {
+      power_radix<4>(stage, x, y);
     } else if (radix == 2) {
       radix2(stage, x, y);
     } else {
