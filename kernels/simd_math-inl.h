@@ -86,8 +86,8 @@ HWY_INLINE V exp(D d, V x) {
 #else
   const hn::RebindToSigned<D> di;
   // x = n ln 2 + r; n is clamped as an integer, so that NaN and infinities pass through r.
-  const auto n = hn::Min(hn::Max(hn::NearestInt(hn::Mul(x, log2_e)), hn::Set(di, -152)),
-                         hn::Set(di, 129));
+  const auto n =
+      hn::Min(hn::Max(hn::NearestInt(hn::Mul(x, log2_e)), hn::Set(di, -152)), hn::Set(di, 129));
   const V nf = hn::ConvertTo(d, n);
   const V r = hn::NegMulAdd(nf, ln2_low, hn::NegMulAdd(nf, ln2_high, x));
   // 2^n in two factors, so that subnormal results round once and 2^128 is reached

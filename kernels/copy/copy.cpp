@@ -60,8 +60,8 @@ void strided_row(const void* src, int64_t src_step, void* dst, int64_t dst_step,
 
 // A TransposeFn that converts.
 template <class From, class To>
-void convert_transposed(const void* src, int64_t src_step, void* dst, int64_t dst_step, int64_t rows,
-                        int64_t columns) {
+void convert_transposed(const void* src, int64_t src_step, void* dst, int64_t dst_step,
+                        int64_t rows, int64_t columns) {
   // Through a buffer, so that each line of src is used up at once: lines a power of two apart fall
   // into few sets of the cache.
   constexpr int64_t kRows = 64;

@@ -1,5 +1,5 @@
-// A register holds, of each of its blocks of 128 bits, elements r ... r + n - 1 of another column of
-// the source (n elements are 128 bits); n registers hold n neighbouring columns in each block. A
+// A register holds, of each of its blocks of 128 bits, elements r ... r + n - 1 of another column
+// of the source (n elements are 128 bits); n registers hold n neighbouring columns in each block. A
 // transposition within the blocks then makes n registers of whole rows of the target: a row of
 // 64 bytes is a cache line, written at once.
 #include "kernels/copy/transpose_block.h"

@@ -11,8 +11,8 @@
 namespace heed::kernels {
 namespace {
 
-// Eights first, since each stage is a pass over the buffers; two fours take the place of an eight and
-// a two.
+// Eights first, since each stage is a pass over the buffers; two fours take the place of an eight
+// and a two.
 std::vector<int64_t> factors_of(int64_t n) {
   const int twos = std::countr_zero(static_cast<uint64_t>(n));
   const int eights = twos % 3 == 1 ? twos / 3 - 1 : twos / 3;
