@@ -1,5 +1,6 @@
 #include "data/pickle.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <unordered_map>
@@ -56,10 +57,20 @@ class PickleReader {
     const std::byte* bytes = take(count);
     return {reinterpret_cast<const char*>(bytes), count};
   }
+  // A name up to the end of its line.
   std::string line() {
-    std::string read;
-    for (uint8_t c = u8(); c != '\n'; c = u8()) read += static_cast<char>(c);
+    const std::span<const std::byte> rest = bytes_.subspan(at_);
+    const auto end = std::find(rest.begin(), rest.end(), std::byte{'\n'});
+    const auto length = static_cast<size_t>(end - rest.begin());
+    check_name(length);
+    std::string read = text(length);
+    take(1);
     return read;
+  }
+  void check_name(size_t length) const {
+    if (length <= Pickle::kMostName) return;
+    reject(fmt::format("a name of {} bytes or more; the longest that is read has {}",
+                       Pickle::kMostName + 1, Pickle::kMostName));
   }
 
   PickleValue* make(Kind kind) {
@@ -262,6 +273,8 @@ class PickleReader {
         if (name->kind != Kind::string || module->kind != Kind::string) {
           reject("a global without a name");
         }
+        check_name(module->text.size());
+        check_name(name->text.size());
         return global(module->text, name->text);
       }
       case 'R':

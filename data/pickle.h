@@ -40,9 +40,13 @@ struct PickleValue {
 /// A pickle's values. They may share parts, and hold themselves: whoever follows them sets a limit.
 class Pickle {
  public:
-  /// Reads one. What breaks the format, and the few instructions of protocols 0 and 1 that no later
-  /// one writes, are a RequestError with `name` and the byte offset. Memory is in proportion to the
-  /// bytes.
+  /// The longest name of a module or of what it holds, in bytes: a pickle may name what it has
+  /// remembered again and again, each time in a few bytes.
+  static constexpr size_t kMostName = 256;
+
+  /// Reads one. What breaks the format, names of more than kMostName bytes, and the few
+  /// instructions of protocols 0 and 1 that no later one writes, are a RequestError with `name` and
+  /// the byte offset. Memory is in proportion to the bytes: a value for each instruction at most.
   Pickle(std::span<const std::byte> bytes, const std::string& name);
   const PickleValue& root() const { return *root_; }
 

@@ -18,7 +18,6 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-constexpr int64_t kMostPickle = int64_t{1} << 28;  // of any model, it is below a thousandth of that
 constexpr size_t kMostRank = 8;
 
 std::optional<DType> dtype_of(const std::string& storage) {
@@ -102,7 +101,10 @@ class StateDict {
 
   std::vector<TorchTensor> read() {
     const auto member = archive_->members.find(archive_->prefix + "data.pkl");
-    if (member->second.size > kMostPickle) archive_->reject("its pickle is too large");
+    if (member->second.size > kMostTorchPickle) {
+      archive_->reject(fmt::format("its pickle '{}' has {} bytes; the largest that is read has {}",
+                                   member->first, member->second.size, kMostTorchPickle));
+    }
     const std::vector<std::byte> bytes = archive_->read(member->second);
     const Pickle pickle(bytes, archive_->path);
     const PickleValue& map = dict_in(pickle.root());
@@ -110,6 +112,7 @@ class StateDict {
     for (size_t i = 0; i + 1 < map.items.size(); i += 2) {
       const PickleValue* call = tensor_call(*map.items[i + 1]);
       if (call == nullptr || map.items[i]->kind != Kind::string) continue;
+      check_name(map.items[i]->text, "a tensor");
       TorchTensor tensor = make(map.items[i]->text, *call);
       tensors[tensor.name] = std::move(tensor);
     }
@@ -123,13 +126,26 @@ class StateDict {
       const PickleValue* value = root.find(key);
       if (value != nullptr && has_tensors(*value)) return *value;
     }
+    constexpr size_t kMostKeys = 20, kMostKey = 100;
     std::vector<std::string> keys;
     for (size_t i = 0; root.kind == Kind::map && i < root.items.size(); i += 2) {
-      if (root.items[i]->kind == Kind::string) keys.push_back(root.items[i]->text);
+      if (root.items[i]->kind != Kind::string) continue;
+      if (keys.size() == kMostKeys) {
+        keys.emplace_back("...");
+        break;
+      }
+      keys.push_back(root.items[i]->text.substr(0, kMostKey));
     }
     archive_->reject(
         fmt::format("holds no state_dict, by itself or under 'state_dict' or 'model'; it has: {}",
                     fmt::join(keys, ", ")));
+  }
+
+  void check_name(const std::string& name, const char* of) const {
+    if (name.size() <= kMostTensorName) return;
+    archive_->reject(
+        fmt::format("{}'s name, '{}...', has {} bytes; the longest that is read has {}", of,
+                    name.substr(0, 40), name.size(), kMostTensorName));
   }
 
   TorchTensor make(const std::string& name, const PickleValue& arguments) {
@@ -142,6 +158,7 @@ class StateDict {
     }
     const auto& id = items[0]->items[0]->items;  // ('storage', class, key, device, elements)
     if (id[1]->kind != Kind::global || id[2]->kind != Kind::string) broken("has no storage");
+    check_name(id[2]->text, "a storage");
     const std::optional<DType> dtype = dtype_of(id[1]->text);
     if (!dtype) archive_->reject(fmt::format("'{}': {} is not read", name, id[1]->text));
     const auto member = archive_->members.find(archive_->prefix + "data/" + id[2]->text);

@@ -28,10 +28,17 @@ struct TorchTensor {
   std::function<Tensor()> read = {};
 };
 
+/// The largest pickle inside a file, in bytes. It names tensors, some 150 bytes each, and holds
+/// none of their numbers: this is room for a hundred thousand.
+inline constexpr int64_t kMostTorchPickle = int64_t{16} << 20;
+/// The longest name of a tensor or storage, in bytes.
+inline constexpr size_t kMostTensorName = 1024;
+
 /// The tensors of a file that holds a state_dict: the dict itself, or the one that it has under
 /// "state_dict" or "model". What is no tensor is passed over; so are "module." (of
 /// DistributedDataParallel) in front of every name. A RequestError for files that are none, for
-/// ones of before PyTorch 1.6, and for tensors that do not lie in their storage.
+/// ones of before PyTorch 1.6, for a pickle or names beyond these limits, and for tensors that do
+/// not lie in their storage.
 std::vector<TorchTensor> read_torch_file(const std::string& path);
 
 /// The same of a whole file in memory, which `owner` keeps; `name` stands for it in errors.

@@ -138,6 +138,37 @@ TEST(TorchFile, RefusesOtherFiles) {
               HasSubstr("little-endian"));
 }
 
+TEST(TorchFile, RefusesMoreThanAnyFileNeeds) {
+  const auto sized = [](size_t bytes) {  // a pickle of that many: {"w": tensor}, and a long text
+    const std::string head = dict({{"w", kMatrix}}) + "X", tail = "0.";
+    const size_t rest = bytes - (2 + head.size() + 4 + tail.size());
+    std::string count(4, '\0');
+    for (size_t i = 0; i < 4; ++i) count[i] = static_cast<char>(rest >> (8 * i) & 0xff);
+    const std::string storage(reinterpret_cast<const char*>(kValues.data()), 6 * sizeof(float));
+    return zip_of({{"archive/data.pkl", "\x80\x02" + head + count + std::string(rest, 'x') + tail},
+                   {"archive/data/0", storage}},
+                  true);
+  };
+  const auto most = static_cast<size_t>(kMostTorchPickle);
+  EXPECT_EQ(values(parsed(sized(most)).at(0)), kValues);
+  EXPECT_THAT(refusal(sized(most + 1)),
+              HasSubstr("test.pth: its pickle 'archive/data.pkl' has 16777217 bytes; the largest"));
+}
+
+TEST(TorchFile, RefusesLongNames) {
+  const auto long_text = [](size_t length) {
+    return "X"s + static_cast<char>(length & 0xff) + static_cast<char>(length >> 8) + "\0\0"s +
+           std::string(length, 'n');
+  };
+  const auto named = [&](size_t length) {
+    return archive("}(" + long_text(length) + kMatrix + "u");
+  };
+  EXPECT_EQ(parsed(named(kMostTensorName)).at(0).name.size(), kMostTensorName);
+  EXPECT_THAT(refusal(named(kMostTensorName + 1)), HasSubstr("a tensor's name, 'nnnn"));
+  // Keys of a file without tensors are told, but not whole.
+  EXPECT_LT(refusal(archive("}(" + long_text(60'000) + byte(1) + "u")).size(), 300u);
+}
+
 // Whatever a file's bytes are, it is read or refused.
 TEST(TorchFile, AnyByteMayBeWrong) {
   const std::string code = dict({{"w", kMatrix}, {"args", "cargparse\nNamespace\n)\x81}b"}});
@@ -195,6 +226,25 @@ TEST(Pickle, MayHoldItself) {
   const std::string code = "]q\0h\0a."s;
   const Pickle pickle(std::as_bytes(std::span(code)), "test");
   EXPECT_EQ(pickle.root().items.at(0), &pickle.root());
+}
+
+// A few bytes name what was remembered: without a limit, memory would grow with the square.
+TEST(Pickle, NamesHaveALimit) {
+  const auto of = [](const std::string& code) {
+    return request_error([&] { Pickle(std::as_bytes(std::span(code)), "test"); });
+  };
+  const auto by_line = [](size_t length) { return "c" + std::string(length, 'm') + "\nname\n."; };
+  const auto remembered = [](size_t length) {  // a text of that length, twice from the memo
+    return "X"s + static_cast<char>(length & 0xff) + static_cast<char>(length >> 8) + "\0\0"s +
+           std::string(length, 'n') + "\x94h\0\x93.";
+  };
+  for (const auto& code : {by_line(Pickle::kMostName), remembered(Pickle::kMostName)}) {
+    EXPECT_EQ(of(code), "no error");
+  }
+  EXPECT_THAT(of(by_line(Pickle::kMostName + 1)), HasSubstr("byte 0 of the pickle: a name of 257"));
+  EXPECT_THAT(of(remembered(Pickle::kMostName + 1)), HasSubstr("a name of 257 bytes or more"));
+  EXPECT_THAT(of("cmodule"), HasSubstr("cut short"));
+  EXPECT_THAT(of("cmodule\nname"), HasSubstr("cut short"));
 }
 
 TEST(Pickle, RefusesWhatIsBroken) {
