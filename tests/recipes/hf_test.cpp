@@ -3,19 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <limits>
 
-#include "core/files.h"
-#include "core/safetensors.h"
 #include "core/views.h"
-#include "recipes/engine/export.h"
 #include "recipes/engine/generate.h"
 #include "recipes/engine/hf/config_map.h"
-#include "recipes/engine/hf/import.h"
 #include "recipes/engine/hf/tensor_map.h"
-#include "tests/core/raises.h"
-#include "tests/recipes/runs.h"
+#include "tests/recipes/hub_runs.h"
 
 namespace heed::recipes {
 namespace {
@@ -25,27 +19,15 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr const char* kLlama =
-    "model={type: gpt, layers: 2, dim: 16, heads: 4, kv_heads: 2, context: 8, mlp: swiglu, norm: "
-    "rms_norm, position: rotary, bias: false, tied: false}";
-
-class HuggingFace : public testing::Test {
+class HuggingFace : public HubRuns {
  protected:
-  HuggingFace() { write_tiny(folder); }
-
   /// Trains a moment, exports, and imports what came out.
   void there_and_back(const std::vector<std::string>& overrides) {
-    std::vector<std::string> all = {"train.steps=4", "train.ema=0"};
-    all.insert(all.end(), overrides.begin(), overrides.end());
-    train_tiny(folder, "run", all);
+    train("run", overrides);
     export_model(folder.path("run"), folder.path("hub"), "hf");
     import_model(folder.path("hub"), folder.path("back"));
   }
-
   Config config() const { return read_json_file(folder.path("hub/config.json")); }
-  CheckpointContent content(const std::string& run) const {
-    return read_checkpoint(find_checkpoint(folder.path(run)).path);
-  }
   void expect_nothing_lost() const {
     expect_same_bits(content("run").model, content("back").model);
     EXPECT_EQ(content("run").recipe_yaml, content("back").recipe_yaml);
@@ -58,15 +40,11 @@ class HuggingFace : public testing::Test {
     changed.set(key, value);
     write_file_atomically(folder.path("hub/config.json"), changed.to_json(2));
   }
-  std::string refusal() const {
-    const std::string message =
-        request_error([&] { import_model(folder.path("hub"), folder.path("new")); });
-    EXPECT_FALSE(fs::exists(folder.path("new")));
-    EXPECT_FALSE(fs::exists(folder.path(".writing-new")));
-    return message;
+  std::string refusal() const { return HubRuns::refusal("hub"); }
+  /// "no error" of the folder as it is now.
+  std::string refusal_of_sound() const {
+    return request_error([&] { import_model(folder.path("hub"), folder.path("sound")); });
   }
-
-  Scratch folder;
 };
 
 TEST_F(HuggingFace, ModelsOfEachFamilyComeBackAsTheyWere) {
@@ -173,9 +151,25 @@ TEST_F(HuggingFace, WhatConfigClaimsIsNotBuiltUnseen) {
     EXPECT_THAT(refusal(), HasSubstr("layers")) << layers;
   }
   llama_with("num_hidden_layers", 2);
-  llama_with("hidden_size", int64_t{1} << 62);
-  EXPECT_ANY_THROW(import_model(folder.path("hub"), folder.path("new")));
-  EXPECT_FALSE(fs::exists(folder.path("new")));
+  for (const char* key : {"vocab_size", "hidden_size", "intermediate_size", "num_attention_heads",
+                          "num_key_value_heads", "max_position_embeddings", "num_hidden_layers"}) {
+    const Config before = config().at(key);
+    for (const Config& value : {Config(int64_t{1} << 62), Config(-3), Config(1e300)}) {
+      llama_with(key, value);
+      EXPECT_THAT(refusal(), AllOf(HasSubstr("hub/config.json:"),
+                                   HasSubstr(fmt::format("'{}' is {}", key, value.to_json()))));
+    }
+    llama_with(key, before);
+  }
+  EXPECT_EQ(refusal_of_sound(), "no error");
+}
+
+TEST_F(HuggingFace, NumbersOfTheOwnPartHaveTheSameBounds) {
+  there_and_back({kLlama, "model.attention={type: power, block: 2, window: 1}"});
+  Config own = config().at("heed");
+  own.find("model")->set("dim", int64_t{1} << 40);
+  set("hub/config.json", "heed", own);
+  EXPECT_THAT(refusal(), HasSubstr("'heed.model.dim' is 1099511627776; it must be 1 to 1048576"));
 }
 
 TEST_F(HuggingFace, NamesOfKeptFilesLeadNowhereElse) {
@@ -254,6 +248,40 @@ TEST(HuggingFaceTables, EachFamilyReadsWhatItWrites) {
                      [&](const hf::Family& any) { return hf::expresses(any, model); });
     EXPECT_EQ(first->model_type, name);  // others may have such models too
   }
+}
+
+// What ViT's, DeiT's and LLaVA's files say of images.
+TEST(HuggingFaceTables, ImagesAndPatchesHaveBounds) {
+  const auto vit_with = [](const std::string& key, const Config& value) {
+    Config config = parse_json(
+        R"({"model_type": "vit", "num_hidden_layers": 1, "hidden_size": 8, "num_attention_heads": 2,
+            "intermediate_size": 8, "image_size": 8, "patch_size": 4})",
+        "config.json");
+    config.set(key, parse_json(value.to_json(), "config.json"));
+    const std::string vit = request_error([&] { hf::read_model(*hf::find_family("vit"), config); });
+    config.set("model_type", "deit");
+    EXPECT_EQ(request_error([&] { hf::read_model(*hf::find_family("deit"), config); }), vit);
+    config.erase("model_type");
+    const Config llava = Config::Map{{"model_type", "llava"},
+                                     {"text_config", Config::Map{{"num_hidden_layers", 1}}},
+                                     {"vision_config", config}};
+    EXPECT_EQ(request_error([&] { hf::read_model(*hf::find_family("llava"), llava); }), vit);
+    return vit;
+  };
+  EXPECT_EQ(vit_with("image_size", 12), "no error");
+  EXPECT_EQ(vit_with("image_size", Config::List{8, 12}), "no error");
+  for (const Config& size : {Config(int64_t{1} << 33), Config(0), Config(-8), Config(1e30),
+                             Config(Config::List{8, int64_t{1} << 62})}) {
+    EXPECT_THAT(vit_with("image_size", size),
+                AllOf(HasSubstr("config.json:"), HasSubstr("'image_size' is "),
+                      HasSubstr("it must be 1 to 65536")));
+  }
+  EXPECT_THAT(vit_with("patch_size", int64_t{1} << 40), HasSubstr("'patch_size' is 1099511627776"));
+  EXPECT_THAT(vit_with("patch_size", 0), HasSubstr("'patch_size' is 0"));
+  EXPECT_THAT(vit_with("patch_size", 3), HasSubstr("'image_size' is 8, which 'patch_size' 3"));
+  EXPECT_THAT(vit_with("num_channels", int64_t{1} << 50), HasSubstr("'num_channels' is"));
+  EXPECT_THAT(vit_with("num_hidden_layers", int64_t{1} << 62),
+              HasSubstr("'num_hidden_layers' is 4611686018427387904; it must be 1 to 10000"));
 }
 
 TEST(HuggingFaceTables, PaddingMustLeavePositions) {

@@ -5,16 +5,12 @@
 
 #include <filesystem>
 
-#include "core/files.h"
-#include "core/safetensors.h"
 #include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "recipes/engine/adapt.h"
-#include "recipes/engine/export.h"
-#include "recipes/engine/hf/import.h"
+#include "recipes/engine/evaluate.h"
 #include "recipes/engine/hf/peft_config.h"
-#include "tests/core/raises.h"
-#include "tests/recipes/runs.h"
+#include "tests/recipes/hub_runs.h"
 
 namespace heed::recipes {
 namespace {
@@ -24,53 +20,28 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr const char* kLlama =
-    "model={type: gpt, layers: 2, dim: 16, heads: 4, kv_heads: 2, context: 8, mlp: swiglu, norm: "
-    "rms_norm, position: rotary, bias: false, tied: false}";
-
-class Peft : public testing::Test {
+class Peft : public HubRuns {
  protected:
-  Peft() { write_tiny(folder); }
-
   /// A base on the hub, and a run that adapted it.
-  void train(const std::string& lora) {
-    train_tiny(folder, "base", {kLlama, "train.steps=4", "train.ema=0"});
+  void train(const std::string& lora, const char* model = kLlama) {
+    HubRuns::train("base", {model});
     export_model(folder.path("base"), folder.path("hub"), "hf");
-    train_tiny(folder, "run",
-               {kLlama, "train.steps=4", "train.ema=0", "lora=" + lora,
-                "train.from=" + folder.path("base")});
+    HubRuns::train("run", {model, "lora=" + lora, "train.from=" + folder.path("base")});
     export_model(folder.path("run"), folder.path("adapter"), "peft");
   }
   void import(const std::string& run, bool merged = false) {
     import_model(folder.path("hub"), folder.path(run), {}, {folder.path("adapter"), merged});
   }
-  CheckpointContent content(const std::string& run) const {
-    return read_checkpoint(find_checkpoint(folder.path(run)).path);
-  }
-  Config lora(const std::string& run) const {
-    return read_yaml_file(find_checkpoint(folder.path(run)).path + "/recipe.yaml").at("lora");
-  }
-  SafetensorsFile adapter() const {
-    return read_safetensors(folder.path("adapter/adapter_model.safetensors"));
-  }
-  Config adapter_config() const {
-    return read_json_file(folder.path("adapter/adapter_config.json"));
-  }
+  Config lora(const std::string& run) const { return recipe(run).at("lora"); }
+  SafetensorsFile adapter() const { return read_safetensors(folder.path(kWeights)); }
+  Config adapter_config() const { return read_json_file(folder.path(kConfig)); }
   void write_adapter(const NamedTensors& tensors) const {
-    write_safetensors(folder.path("adapter/adapter_model.safetensors"), tensors);
+    write_safetensors(folder.path(kWeights), tensors);
   }
-  void set(const std::string& key, const Config& value) const {
-    Config config = adapter_config();
-    config.set(key, value);
-    write_file_atomically(folder.path("adapter/adapter_config.json"), config.to_json());
-  }
-  std::string refusal() {
-    const std::string message = request_error([&] { import("new"); });
-    EXPECT_FALSE(fs::exists(folder.path("new")));
-    return message;
-  }
+  std::string refusal() const { return HubRuns::refusal("hub", "adapter"); }
 
-  Scratch folder;
+  static constexpr const char* kWeights = "adapter/adapter_model.safetensors";
+  static constexpr const char* kConfig = "adapter/adapter_config.json";
 };
 
 constexpr const char* kQProj = "base_model.model.model.layers.0.self_attn.q_proj";
@@ -170,11 +141,90 @@ TEST_F(Peft, GroupsHaveRanksOfTheirOwn) {
   expect_same_bits(content("run").model, content("back").model);
 }
 
+// Adapters are saved in the dtype that they were trained in, whatever the base's.
+TEST_F(Peft, EveryFloatingDtypeIsRead) {
+  train("{rank: 2, alpha: 4, targets: ['blocks.*.attn.*']}");
+  const NamedTensors plain = adapter().tensors;
+  for (const DType dtype : {DType::f64, DType::f32, DType::f16, DType::bf16}) {
+    NamedTensors stored;
+    for (const auto& [name, tensor] : plain) {
+      stored.emplace_back(name, kernels::contiguous_as(tensor, dtype));
+    }
+    write_adapter(stored);
+    const std::string kept = fmt::format("kept-{}", name_of(dtype));
+    import(kept);
+    const auto found = weights(kept);
+    const Tensor up = found.at("blocks.0.attn.out.lora.up.weight");
+    EXPECT_EQ(up.dtype(), dtype);
+    EXPECT_TRUE(std::isfinite(*find_metric(evaluate(folder.path(kept)).metrics, "loss")));
+    // Out again, and merged: W + alpha / rank up down of what was stored, in W's dtype.
+    export_model(folder.path(kept), folder.path(kept + "-again"), "peft");
+    expect_same_bits(stored, tensors_in(kept + "-again/adapter_model.safetensors"));
+    import("merged-" + kept, true);
+    const Tensor down = found.at("blocks.0.attn.out.lora.down.weight");
+    const std::vector<double> base =
+        weights("base").at("blocks.0.attn.out.weight").to_vector<double>();
+    const std::vector<double> b = up.to_vector<double>(), a = down.to_vector<double>();
+    const Tensor merged = weights("merged-" + kept).at("blocks.0.attn.out.weight");
+    ASSERT_EQ(merged.dtype(), DType::f32);
+    const std::vector<double> sums = merged.to_vector<double>();
+    for (size_t i = 0; i < sums.size(); ++i) {
+      const size_t row = i / 16, column = i % 16;
+      const double product = b[2 * row] * a[column] + b[2 * row + 1] * a[16 + column];
+      const double exact = base[i] + 2.0 * product;
+      // One rounding to f32 of what was computed in f64; in f32, that of each of four operations.
+      const double roundings = dtype == DType::f64 ? 1.0 : 4.0;
+      const double size = std::abs(base[i]) + 2.0 * std::abs(product);
+      EXPECT_NEAR(sums[i], exact, roundings * 0x1p-24 * size) << name_of(dtype);
+    }
+  }
+}
+
+// Small numbers of f64 are not lost where parts become one, nor scales rounded to a narrow dtype.
+TEST_F(Peft, PartsOfOneUpdateHaveTheWidestOfTheirDtypes) {
+  train("{rank: 2, alpha: 4, targets: ['blocks.*.attn.qkv']}");
+  const NamedTensors plain = adapter().tensors;
+  const auto stored = [&](DType queries, DType values, double tiny) {
+    NamedTensors changed;
+    for (const auto& [name, tensor] : plain) {
+      if (name.find("k_proj") != std::string::npos) continue;
+      const bool of_q = name.find("q_proj") != std::string::npos;
+      Tensor own = kernels::contiguous_as(tensor, of_q ? queries : values);
+      if (of_q && name.ends_with("lora_B.weight")) {
+        own = Tensor::full(tensor.shape(), tiny, queries);
+      }
+      changed.emplace_back(name, own);
+    }
+    write_adapter(changed);
+  };
+  const auto up_in = [&](const std::string& run) {
+    import(run);
+    return weights(run).at("blocks.0.attn.qkv.lora.up.weight");
+  };
+  stored(DType::f64, DType::f32, 1e-60);
+  const Tensor mixed = up_in("mixed");
+  ASSERT_EQ(mixed.dtype(), DType::f64);
+  EXPECT_EQ(views::slice(mixed, 0, 0, 1).to_vector<double>()[0], 1e-60);
+  export_model(folder.path("mixed"), folder.path("mixed-again"), "peft");
+  const NamedTensors again = tensors_in("mixed-again/adapter_model.safetensors");
+  EXPECT_EQ(again.size(), 8u);  // two layers, queries and values, A and B
+  stored(DType::bf16, DType::bf16, 0.5);
+  EXPECT_EQ(up_in("narrow").dtype(), DType::bf16);
+  set(kConfig, "alpha_pattern", Config(Config::Map{{"v_proj", 5}}));
+  const Tensor scaled = up_in("scaled");  // by 5 / 4
+  ASSERT_EQ(scaled.dtype(), DType::f32);
+  const std::vector<double> values = views::slice(scaled, 0, 24, 32).to_vector<double>();
+  const std::vector<double> before =
+      views::slice(weights("narrow").at("blocks.0.attn.qkv.lora.up.weight"), 0, 24, 32)
+          .to_vector<double>();
+  for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(values[i], 1.25 * before[i]);
+}
+
 TEST_F(Peft, RefusesWhatItDoesNotDo) {
   train("{rank: 2, targets: ['blocks.*']}");
   const auto with = [&](const std::string& key, const Config& value) {
     const Config before = adapter_config();
-    set(key, value);
+    set(kConfig, key, value);
     const std::string message = refusal();
     write_file_atomically(folder.path("adapter/adapter_config.json"), before.to_json());
     return message;
@@ -198,6 +248,95 @@ TEST_F(Peft, RefusesWhatItDoesNotDo) {
   EXPECT_THAT(
       request_error([&] { export_model(folder.path("base"), folder.path("none"), "peft"); }),
       HasSubstr("`lora.rank` is 0"));
+}
+
+// --- names inside LLaVA ---
+
+// A module of the language model inside LLaVA, and of the tower, as versions of transformers name
+// them: to 4.51, to 4.57, from 5 on.
+std::string in_version(int version, std::string name) {
+  const std::vector<std::vector<std::string>> all = {
+      {"model.language_model.", "language_model.model.", "model.language_model."},
+      {"lm_head.", "language_model.lm_head.", "lm_head."},
+      {"model.vision_tower.", "vision_tower.vision_model.", "model.vision_tower.vision_model."},
+      {"model.multi_modal_projector.", "multi_modal_projector.", "model.multi_modal_projector."}};
+  for (const auto& names : all) {
+    const std::string prefix = "base_model.model." + names[0];
+    if (version == 5 || !name.starts_with(prefix)) continue;
+    return "base_model.model." + names[version == 4 ? 1 : 2] + name.substr(prefix.size());
+  }
+  return name;
+}
+
+constexpr const char* kLlavaUpdates =
+    "{rank: 2, alpha: 6, targets: ['text.blocks.*.attn.*', 'vision.blocks.1.mlp.up', "
+    "'projector.up', 'text.head'], groups: [{targets: ['text.blocks.*.mlp.down'], rank: 3, "
+    "alpha: 6}], also: ['text.norm']}";
+
+TEST_F(Peft, LlavasPartsComeBackUnderTheirNames) {
+  train(kLlavaUpdates, kLlava);
+  const Config config = adapter_config();
+  // The tower has projections of the same names: the ends that are listed must tell them apart.
+  for (const Config& target : config.at("target_modules").as_list()) {
+    const std::string& end = target.as_string();
+    EXPECT_TRUE(end.starts_with("language_model.layers.") || end == "o_proj" ||
+                end.ends_with("layers.1.mlp.fc1") || end == "linear_1" || end == "lm_head" ||
+                end == "down_proj")
+        << end;
+  }
+  EXPECT_EQ(config.at("rank_pattern").keys(),
+            (std::vector<std::string>{"model.language_model.layers.0.mlp.down_proj",
+                                      "model.language_model.layers.1.mlp.down_proj"}));
+  EXPECT_EQ(config.at("modules_to_save"), Config(Config::List{"model.language_model.norm"}));
+  import("back");
+  expect_same_bits(content("run").model, content("back").model);
+  const Config options = lora("back");
+  EXPECT_THAT(options.at("targets").to_json(),
+              testing::AnyOf(HasSubstr("text.blocks.*.attn.qkv"), HasSubstr("text.blocks.*.mlp")));
+  EXPECT_EQ(options.at("targets").as_list().size(), 5u);  // qkv, out, up, projector, head
+  EXPECT_EQ(options.at("groups").as_list().at(0).at("targets"),
+            Config(Config::List{"text.blocks.*.mlp.down"}));
+  EXPECT_EQ(options.at("also"), Config(Config::List{"text.norm"}));
+}
+
+TEST_F(Peft, LlavasNamesOfEveryVersionAreRead) {
+  train(kLlavaUpdates, kLlava);
+  const NamedTensors newest = adapter().tensors;
+  const Config config = adapter_config();
+  import("back");
+  for (const int version : {4, 45}) {
+    NamedTensors older;
+    for (const auto& [name, tensor] : newest) {
+      older.emplace_back(in_version(version, name), kernels::contiguous(tensor));
+    }
+    EXPECT_NE(older.front().first, version == 4 ? newest.front().first : "");
+    write_adapter(older);
+    // Patterns name modules as that version does.
+    Config ranks = Config::map();
+    for (const auto& [pattern, rank] : config.at("rank_pattern").as_map()) {
+      const std::string prefix = "base_model.model.";
+      ranks.set(in_version(version, prefix + pattern).substr(prefix.size()), rank);
+    }
+    set(kConfig, "rank_pattern", ranks);
+    set(kConfig, "modules_to_save",
+        Config(Config::List{version == 4 ? "language_model.model.norm" : "language_model.norm"}));
+    const std::string run = fmt::format("version-{}", version);
+    import(run);
+    expect_same_bits(content("back").model, content(run).model);
+    EXPECT_EQ(lora(run), lora("back"));
+  }
+}
+
+TEST_F(Peft, AWholeTensorAmongFrozenOnesIsMergedOrRefused) {
+  train("{rank: 2, targets: ['text.blocks.*.attn.out']}", kLlava);
+  NamedTensors tensors = adapter().tensors;
+  const Tensor cls = Tensor::full({8}, 0.5);
+  tensors.emplace_back("base_model.model.model.vision_tower.embeddings.class_embedding", cls);
+  write_adapter(tensors);
+  set(kConfig, "modules_to_save", Config(Config::List{"embeddings"}));
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("trained 'vision.cls' whole"), HasSubstr("--merge")));
+  import("merged", true);
+  EXPECT_TRUE(same_bits(weights("merged").at("vision.cls"), cls));
 }
 
 TEST(PeftConfig, PatternsAreEndsOfNames) {

@@ -3,6 +3,7 @@
 // behind the padding's, and whose classifier has the dense layer that is BERT's pooler.
 #include "recipes/engine/hf/activations.h"
 #include "recipes/engine/hf/family.h"
+#include "recipes/engine/hf/limits.h"
 
 namespace heed::recipes::hf {
 namespace {
@@ -27,6 +28,11 @@ Rule positions_behind_padding() {
           [](const Config& config, Config& model) {
             const Config* padding = given(config, "pad_token_id");
             const Config* table = given(config, "max_position_embeddings");
+            for (const Config* rows : {padding, table}) {
+              if (rows == nullptr) continue;
+              check_limit(*rows, rows == padding ? "pad_token_id" : "max_position_embeddings",
+                          rows == padding ? "position_offset" : "context");
+            }
             const int64_t pad = padding == nullptr ? 1 : padding->as_integer();
             const int64_t rows = table == nullptr ? 512 : table->as_integer();
             if (pad < 0 || pad >= rows - 1) {

@@ -6,6 +6,7 @@
 #include "nn/layers/rotary.h"
 #include "nn/registry.h"
 #include "recipes/engine/hf/attention_layers.h"
+#include "recipes/engine/hf/limits.h"
 
 namespace heed::recipes::hf {
 namespace {
@@ -94,6 +95,7 @@ void read_key(const Key& key, const Config& config, Config& model) {
   }
   const Config& value = said == nullptr ? key.standard : *said;
   if (key.words.empty()) {
+    if (said != nullptr) check_limit(value, key.theirs, key.ours);
     model.set(key.ours, value);
     return;
   }
@@ -133,7 +135,9 @@ int64_t label_count(const Config& config) {
     if (labels != nullptr) return static_cast<int64_t>(labels->as_map().size());
   }
   const Config* count = given(config, "num_labels");
-  return count == nullptr ? 2 : count->as_integer();
+  if (count == nullptr) return 2;
+  check_limit(*count, "num_labels", "classes");
+  return count->as_integer();
 }
 
 const nn::ModuleEntry& entry_of(const Config& model) {

@@ -4,11 +4,15 @@
 
 #include "nn/registry.h"
 #include "recipes/engine/hf/config_map.h"
+#include "recipes/engine/hf/limits.h"
 
 namespace heed::recipes::hf {
 namespace {
 
-Config resolved(const Config& model) {
+// Our own part of the file: a `model` section with every default.
+Config own_model(const Config& own) {
+  const Config& model = own.at("model");
+  check_limits(model, "heed.model.");
   return nn::find_module(model.at("type").as_string(), "model", model.where()).resolve(model);
 }
 
@@ -51,7 +55,7 @@ Described describe_config(const Config& config, const SafetensorsFile& file) {
     if (described.family == nullptr) {
       fail_request(names.where(), fmt::format("no family '{}'", names.as_string()));
     }
-    described.model = resolved(own->at("model"));
+    described.model = own_model(*own);
     return described;
   }
   described.family = &family_of(config);
@@ -60,7 +64,7 @@ Described describe_config(const Config& config, const SafetensorsFile& file) {
   described.model = read_model(*described.family, config);
   look_for_pooler(file, described.model);
   if (own == nullptr) return described;
-  Config model = resolved(own->at("model"));
+  Config model = own_model(*own);
   Config meaning = meaning_of(model);
   const Config theirs = meaning_of(described.model);
   if (const Config* hidden = meaning.find("hidden"); hidden != nullptr && *hidden == Config(0)) {

@@ -1,27 +1,20 @@
 // GPT-2 (Radford et al. 2019): weights of its "Conv1D" lie as [in, out], queries, keys and values
 // in one.
-#include <limits>
-
 #include "recipes/engine/hf/activations.h"
 #include "recipes/engine/hf/family.h"
+#include "recipes/engine/hf/limits.h"
 
 namespace heed::recipes::hf {
 namespace {
-
-int64_t four_times(const Config& width) {
-  const int64_t dim = width.as_integer();
-  if (dim < 1 || dim > std::numeric_limits<int32_t>::max()) {
-    fail_request(width.where(), fmt::format("a width of {}", dim));
-  }
-  return 4 * dim;
-}
 
 // Null stands for four times the stream's width.
 Rule inner_width() {
   return {{"n_inner"},
           [](const Config& config, Config& model) {
             const Config* inner = given(config, "n_inner");
-            model.set("hidden", inner != nullptr ? *inner : Config(four_times(model.at("dim"))));
+            if (inner != nullptr) check_limit(*inner, "n_inner", "hidden");
+            const Config width = inner != nullptr ? *inner : 4 * model.at("dim").as_integer();
+            model.set("hidden", width);
           },
           [](const Config& model, Config& config) { config.set("n_inner", model.at("hidden")); }};
 }

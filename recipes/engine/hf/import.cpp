@@ -11,6 +11,7 @@
 #include "recipes/engine/hf/files.h"
 #include "recipes/engine/hf/import_tensors.h"
 #include "recipes/engine/hf/peft_import.h"
+#include "recipes/engine/hf/peft_options.h"
 #include "recipes/engine/recipe.h"
 
 namespace heed::recipes {
@@ -36,11 +37,11 @@ void check_source(const std::string& folder) {
 
 // A config.json may claim anything; what it claims is built before its tensors are compared.
 void check_layers(const std::string& folder, const Config& model, size_t tensors) {
-  int64_t layers = 0;
-  for (const char* part : {"text", "vision"}) {
-    if (const Config* own = model.find(part)) layers += own->at("layers").as_integer();
+  int64_t layers = 0;  // each within limits.h's bound
+  for (const Config* part : {&model, model.find("text"), model.find("vision")}) {
+    const Config* own = part == nullptr ? nullptr : part->find("layers");
+    if (own != nullptr) layers += own->as_integer();
   }
-  if (const Config* own = model.find("layers")) layers = own->as_integer();
   if (layers > static_cast<int64_t>(tensors)) {
     fail_request("{}: {} has {} layers, and the weights are {} tensors", folder, kConfig, layers,
                  tensors);
@@ -177,7 +178,7 @@ Imported import_model(const std::string& folder, const std::string& destination,
       const Adapter read = read_adapter(adapter.folder, described, *module);
       put_on(read, adapter.merged, content.pending);
       result.updates = static_cast<int64_t>(read.updates.size());
-      if (!adapter.merged) lora = read.options;
+      if (!adapter.merged) lora = options_of(read, *module);
     }
   }
   result.tensors = static_cast<int64_t>(content.pending.size());

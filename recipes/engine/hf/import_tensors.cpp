@@ -9,6 +9,7 @@
 #include "core/views.h"
 #include "kernels/copy/copy.h"
 #include "recipes/engine/hf/config_map.h"
+#include "recipes/engine/hf/problems.h"
 #include "recipes/engine/hf/tensor_map.h"
 
 namespace heed::recipes::hf {
@@ -46,12 +47,11 @@ class Importer {
     const DType dtype = parts.front().dtype();
     for (size_t i = 0; i < parts.size(); ++i) {
       if (!is_floating(parts[i].dtype())) {
-        problems_.push_back(fmt::format("'{}' holds {}, which are no weights",
-                                        placement.parts[i].name, name_of(parts[i].dtype())));
+        problems_.add("'{}' holds {}, which are no weights", placement.parts[i].name,
+                      name_of(parts[i].dtype()));
       } else if (parts[i].dtype() != dtype) {
-        problems_.push_back(fmt::format("'{}' holds {}, and '{}', which is one with it, {}",
-                                        placement.parts[i].name, name_of(parts[i].dtype()),
-                                        placement.parts[0].name, name_of(dtype)));
+        problems_.add("'{}' holds {}, and '{}', which is one with it, {}", placement.parts[i].name,
+                      name_of(parts[i].dtype()), placement.parts[0].name, name_of(dtype));
       }
     }
     const auto make = [parts, shape, layout = placement.layout] {
@@ -78,23 +78,12 @@ class Importer {
       if (taken_.contains(name) || says_nothing(name, tensor)) continue;
       if (bare_name(name).starts_with(family_.block) ||
           name.find("." + family_.block) != std::string::npos) {
-        problems_.push_back(fmt::format("'{}' is no part of this model", name));
+        problems_.add("'{}' is no part of this model", name);
       } else {
         other.push_back(name);
       }
     }
-    if (!problems_.empty()) {
-      constexpr size_t kMost = 20;
-      std::string message =
-          fmt::format("{}: the weights are not those that {} describes:", path_, "config.json");
-      for (size_t i = 0; i < std::min(kMost, problems_.size()); ++i) {
-        message += "\n  " + problems_[i];
-      }
-      if (problems_.size() > kMost) {
-        message += fmt::format("\n  and {} more", problems_.size() - kMost);
-      }
-      throw RequestError(message);
-    }
+    problems_.fail_if_any(path_, "the weights are not those that config.json describes");
     if (!other.empty() && warn) {
       warn(fmt::format("{}: left out, since the model has no such part: {}", path_,
                        fmt::join(other, ", ")));
@@ -110,13 +99,12 @@ class Importer {
       found = theirs_.find(other + part.name.substr(now.size()));
     }
     if (found == theirs_.end()) {
-      problems_.push_back(fmt::format("'{}' is missing", part.name));
+      problems_.add("'{}' is missing", part.name);
       return {};
     }
     taken_.insert(found->first);
     if (found->second.shape() == part.shape) return found->second;
-    problems_.push_back(fmt::format("'{}' has shape {}, expected {}", part.name,
-                                    found->second.shape(), part.shape));
+    problems_.add("'{}' has shape {}, expected {}", part.name, found->second.shape(), part.shape);
     return {};
   }
 
@@ -139,8 +127,7 @@ class Importer {
       file_->release(other);
       file_->release(tensor);
       if (same) return true;
-      problems_.push_back(
-          fmt::format("'{}' is not '{}', though config.json ties them", name, original));
+      problems_.add("'{}' is not '{}', though config.json ties them", name, original);
       return true;
     }
     return false;
@@ -152,7 +139,7 @@ class Importer {
   Naming naming_;
   std::map<std::string, Tensor> theirs_;
   std::set<std::string> taken_;
-  std::vector<std::string> problems_;
+  Problems problems_;
 };
 
 }  // namespace

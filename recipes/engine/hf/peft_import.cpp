@@ -13,6 +13,7 @@
 #include "recipes/engine/checkpoint_files.h"
 #include "recipes/engine/hf/config_map.h"
 #include "recipes/engine/hf/peft_config.h"
+#include "recipes/engine/hf/problems.h"
 #include "recipes/engine/hf/tensor_map.h"
 
 namespace heed::recipes::hf {
@@ -27,10 +28,25 @@ bool same_bits(const Tensor& a, const Tensor& b) {
          std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.bytes())) == 0;
 }
 
+// f64 where one is, f32 where they differ otherwise.
+DType common(DType a, DType b) {
+  if (a == b) return a;
+  return a == DType::f64 || b == DType::f64 ? DType::f64 : DType::f32;
+}
+// The dtype to compute in.
+DType wide(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
+
+// A tensor of the adapter's, and the name that its file has for the tensor's module: other versions
+// of transformers have other ones.
+struct Taken {
+  Tensor tensor = {};
+  std::string module = {};
+};
+
 // One of their modules' update; without tensors where there is none.
 struct Part {
-  std::string module;
-  int64_t rows = 0;  // of heed's output
+  std::string module;  // as the file names it
+  int64_t rows = 0;    // of heed's output
   Tensor a = {}, b = {};
   double alpha = 0.0;
 
@@ -64,38 +80,45 @@ class Reader {
     for (const auto& named : module.named_tensors()) {
       if (const Tensor whole = saved(named.name, named.tensor->shape()); whole.defined()) {
         adapter.saved.emplace(named.name, whole);
-        also_.insert(named.name.substr(0, named.name.rfind('.')));
       }
     }
-    adapter.saved.insert(saved_.begin(), saved_.end());
+    adapter.base = base_;
+    adapter.dropout = config_.dropout;
     check_rest();
-    if (adapter.updates.empty()) problem("holds no update of one of the model's linear layers");
-    fail_if_any();
+    if (adapter.updates.empty())
+      problems_.add("holds no update of one of the model's linear layers");
+    problems_.fail_if_any(path_, "not an adapter of this model");
     adapter.file = file_;
     return adapter;
   }
 
-  double dropout() const { return config_.dropout; }
-  /// Heed's modules that were trained whole.
-  const std::set<std::string>& also() const { return also_; }
-
  private:
-  void problem(const std::string& text) { problems_.push_back(text); }
-
-  // The tensor of that name below PEFT's prefix, or an undefined one.
-  Tensor take(const std::string& name) {
-    auto found = theirs_.find(kAdapterPrefix + name);
-    if (found == theirs_.end()) {
-      found = theirs_.find(kAdapterPrefix + module_in_version_5(*naming_.family, name));
+  // What the file calls a tensor, by our tables, by version 5 or by one in between.
+  std::map<std::string, Tensor>::const_iterator find(const std::string& name) const {
+    const Family& family = *naming_.family;
+    std::vector<std::string> names = {name, module_in_version_5(family, name)};
+    for (const auto& [now, other] : family.renamed) {
+      if (name.starts_with(now)) names.push_back(other + name.substr(now.size()));
     }
+    for (const std::string& each : names) {
+      const auto found = theirs_.find(kAdapterPrefix + each);
+      if (found != theirs_.end()) return found;
+    }
+    return theirs_.end();
+  }
+
+  // The tensor `module` + `leaf` below PEFT's prefix, or an undefined one.
+  Taken take(const std::string& module, const std::string& leaf) {
+    const auto found = find(module + leaf);
     if (found == theirs_.end()) return {};
-    taken_.insert(found->first);
-    if (!is_floating(found->second.dtype())) {
-      problem(fmt::format("'{}' holds {}, which are no weights", found->first,
-                          name_of(found->second.dtype())));
+    const auto& [name, tensor] = *found;
+    taken_.insert(name);
+    if (!is_floating(tensor.dtype())) {
+      problems_.add("'{}' holds {}, which are no weights", name, name_of(tensor.dtype()));
       return {};
     }
-    return found->second;
+    const size_t prefix = std::strlen(kAdapterPrefix);
+    return {tensor, name.substr(prefix, name.size() - prefix - leaf.size())};
   }
 
   std::vector<Part> parts_of(const std::string& path, const nn::Linear& linear) {
@@ -103,36 +126,40 @@ class Reader {
     const Placement placement = placement_of(naming_, ours, linear.weight.shape());
     std::vector<Part> parts;
     for (const Placement::Part& place : placement.parts) {
-      Part part{place.name.substr(0, place.name.size() - kWeight.size()), place.rows};
-      part.a = take(part.module + ".lora_A.weight");
-      part.b = take(part.module + ".lora_B.weight");
+      const std::string module = place.name.substr(0, place.name.size() - kWeight.size());
+      const Taken a = take(module, ".lora_A.weight"), b = take(module, ".lora_B.weight");
+      Part part{a.module, place.rows, a.tensor, b.tensor};
       if (part.a.defined() != part.b.defined()) {
-        problem(fmt::format("'{}' has one of lora_A and lora_B", part.module));
+        problems_.add("'{}' has one of lora_A and lora_B", a.module + b.module);
         part.a = part.b = {};
       }
       if (part.a.defined()) check_part(part, linear.weight.size(1));
       parts.push_back(part);
     }
-    // PEFT saves the base's own beside an update of the embedding's size (lm_head).
-    if (parts.size() == 1) {
-      const Tensor base = take(parts[0].module + ".base_layer.weight");
-      const Shape& shape = placement.parts[0].shape;
-      if (base.defined() && base.shape() == shape) {
-        saved_.emplace(ours, to_ours(base, placement.layout));
-      } else if (base.defined()) {
-        problem(fmt::format("'{}.base_layer.weight' has shape {}, expected {}", parts[0].module,
-                            base.shape(), shape));
-      }
-    }
+    if (parts.size() == 1) take_base(ours, placement);
     return parts;
+  }
+
+  // PEFT saves the base's own beside an update of the embedding's size (lm_head).
+  void take_base(const std::string& ours, const Placement& placement) {
+    const Placement::Part& place = placement.parts[0];
+    const Taken base =
+        take(place.name.substr(0, place.name.size() - kWeight.size()), ".base_layer.weight");
+    if (!base.tensor.defined()) return;
+    if (base.tensor.shape() == place.shape) {
+      base_.emplace(ours, to_ours(base.tensor, placement.layout));
+    } else {
+      problems_.add("'{}.base_layer.weight' has shape {}, expected {}", base.module,
+                    base.tensor.shape(), place.shape);
+    }
   }
 
   void check_part(Part& part, int64_t in) {
     const int64_t rank = config_.rank_of(part.module);
     const Shape a{rank, in}, b{part.rows, rank};
     if (!(part.a.shape() == a) || !(part.b.shape() == b)) {
-      problem(fmt::format("'{}' has lora_A {} and lora_B {}, expected {} and {}", part.module,
-                          part.a.shape(), part.b.shape(), a, b));
+      problems_.add("'{}' has lora_A {} and lora_B {}, expected {} and {}", part.module,
+                    part.a.shape(), part.b.shape(), a, b);
       part.a = part.b = {};
       return;
     }
@@ -147,36 +174,48 @@ class Reader {
       return part.a.defined() && part.alpha == first.alpha && same_bits(part.a, first.a) &&
              part.b.dtype() == first.b.dtype();
     });
+    return shared ? stacked(parts) : apart(parts, first);
+  }
+
+  // All with one A: their B, one behind another.
+  static Adapter::Update stacked(const std::vector<Part>& parts) {
+    const Part& first = parts.front();
+    int64_t out = 0, row = 0;
+    for (const Part& part : parts) out += part.rows;
+    Adapter::Update update{first.a, Tensor::zeros({out, first.a.size(0)}, first.b.dtype()),
+                           first.alpha};
+    for (const Part& part : parts) {
+      kernels::copy(part.b, views::slice(update.up, 0, row, row + part.rows));
+      row += part.rows;
+    }
+    return update;
+  }
+
+  // Each with its own A: blocks, with the scale of the first.
+  static Adapter::Update apart(const std::vector<Part>& parts, const Part& first) {
     int64_t rank = 0, out = 0;
-    bool one_dtype = first.a.dtype() == first.b.dtype();
+    DType dtype = common(first.a.dtype(), first.b.dtype());
     for (const Part& part : parts) {
       out += part.rows;
       if (!part.a.defined()) continue;
       rank += part.a.size(0);
-      one_dtype =
-          one_dtype && part.a.dtype() == first.a.dtype() && part.b.dtype() == first.a.dtype();
+      dtype = common(dtype, common(part.a.dtype(), part.b.dtype()));
+      if (part.scale() != first.scale()) dtype = wide(dtype);  // which the product is rounded to
     }
-    const DType dtype = one_dtype ? first.a.dtype() : DType::f32;
-    Adapter::Update update{
-        shared ? first.a : Tensor::zeros({rank, first.a.size(1)}, dtype),
-        Tensor::zeros({out, shared ? first.a.size(0) : rank}, shared ? first.b.dtype() : dtype),
-        shared ? first.alpha : first.scale() * static_cast<double>(rank)};
+    Adapter::Update update{Tensor::zeros({rank, first.a.size(1)}, dtype),
+                           Tensor::zeros({out, rank}, dtype),
+                           first.scale() * static_cast<double>(rank)};
     int64_t row = 0, column = 0;
     for (const Part& part : parts) {
       const Tensor rows = views::slice(update.up, 0, row, row + part.rows);
       row += part.rows;
-      if (shared) {
-        kernels::copy(part.b, rows);
-        continue;
-      }
       if (!part.a.defined()) continue;
       const int64_t end = column + part.a.size(0);
       kernels::copy(part.a, views::slice(update.down, 0, column, end));
-      // One update has one scale.
       const NoGrad no_grad;
       const Tensor b = part.scale() == first.scale()
                            ? part.b
-                           : mul(kernels::cast(part.b, DType::f32), part.scale() / first.scale());
+                           : mul(kernels::cast(part.b, dtype), part.scale() / first.scale());
       kernels::copy(b, views::slice(rows, 1, column, end));
       column = end;
     }
@@ -188,30 +227,29 @@ class Reader {
     const Placement placement = placement_of(naming_, ours, shape);
     std::vector<Tensor> parts;
     for (const Placement::Part& part : placement.parts) {
-      const Tensor found = take(part.name);
-      if (!found.defined()) continue;
-      const std::string module = part.name.substr(0, part.name.rfind('.'));
-      const bool listed =
-          std::any_of(config_.saved.begin(), config_.saved.end(), [&](const std::string& name) {
-            return ends_in(module, name) || module.find("." + name + ".") != std::string::npos ||
-                   module.starts_with(name + ".");
-          });
-      if (!listed) problem(fmt::format("'{}' is of no module in 'modules_to_save'", part.name));
-      if (found.shape() == part.shape) {
-        parts.push_back(found);
+      const size_t dot = part.name.rfind('.');
+      const Taken found = take(part.name.substr(0, dot), part.name.substr(dot));
+      if (!found.tensor.defined()) continue;
+      if (!is_listed(found.module)) {
+        problems_.add("'{}' is of no module in 'modules_to_save'", part.name);
+      }
+      if (found.tensor.shape() == part.shape) {
+        parts.push_back(found.tensor);
       } else {
-        problem(
-            fmt::format("'{}' has shape {}, expected {}", part.name, found.shape(), part.shape));
+        problems_.add("'{}' has shape {}, expected {}", part.name, found.tensor.shape(),
+                      part.shape);
       }
     }
     if (parts.empty()) return {};
     if (parts.size() < placement.parts.size()) {
-      problem(fmt::format(
-          "a part of '{}' is saved whole and another is not, which is one tensor here", ours));
+      problems_.add("a part of '{}' is saved whole and another is not, which is one tensor here",
+                    ours);
       return {};
     }
     if (parts.size() == 1) return to_ours(parts[0], placement.layout);
-    const Tensor whole = Tensor::empty(shape, parts[0].dtype());
+    DType dtype = parts[0].dtype();
+    for (const Tensor& part : parts) dtype = common(dtype, part.dtype());
+    const Tensor whole = Tensor::empty(shape, dtype);
     int64_t row = 0;
     for (size_t i = 0; i < parts.size(); ++i) {
       const int64_t end = row + placement.parts[i].rows;
@@ -221,29 +259,24 @@ class Reader {
     return whole;
   }
 
+  // Whether the module, or one around it, was saved whole.
+  bool is_listed(const std::string& module) const {
+    return std::any_of(config_.saved.begin(), config_.saved.end(), [&](const std::string& name) {
+      return ends_in(module, name) || module.find("." + name + ".") != std::string::npos ||
+             module.starts_with(name + ".");
+    });
+  }
+
   void check_rest() {
     for (const auto& [name, tensor] : theirs_) {
       if (taken_.contains(name)) continue;
       const bool bias = name.ends_with("base_layer.bias");
       const bool embedding = name.find(".lora_embedding_") != std::string::npos;
-      problem(fmt::format("'{}' {}", name,
-                          bias        ? "is a trained bias, which is not supported"
-                          : embedding ? "updates an embedding, which is not supported"
-                                      : "belongs to no linear layer of this model"));
+      problems_.add("'{}' {}", name,
+                    bias        ? "is a trained bias, which is not supported"
+                    : embedding ? "updates an embedding, which is not supported"
+                                : "belongs to no linear layer of this model");
     }
-  }
-
-  void fail_if_any() const {
-    if (problems_.empty()) return;
-    constexpr size_t kMost = 20;
-    std::string message = fmt::format("{}: not an adapter of this model:", path_);
-    for (size_t i = 0; i < std::min(kMost, problems_.size()); ++i) {
-      message += "\n  " + problems_[i];
-    }
-    if (problems_.size() > kMost) {
-      message += fmt::format("\n  and {} more", problems_.size() - kMost);
-    }
-    throw RequestError(message);
   }
 
   std::string path_;
@@ -251,61 +284,10 @@ class Reader {
   SafetensorsFile file_;
   Naming naming_;
   std::map<std::string, Tensor> theirs_;
-  std::set<std::string> taken_, also_;
-  std::map<std::string, Tensor> saved_;  // of the base, as it was
-  std::vector<std::string> problems_;
+  std::set<std::string> taken_;
+  std::map<std::string, Tensor> base_;
+  Problems problems_;
 };
-
-// "blocks.3.attn.qkv" as "blocks.*.attn.qkv".
-std::string any_block(const std::string& path) {
-  constexpr std::string_view kBlocks = "blocks.";
-  if (!path.starts_with(kBlocks)) return path;
-  const size_t end = path.find('.', kBlocks.size());
-  return end == std::string::npos ? path : std::string(kBlocks) + "*" + path.substr(end);
-}
-
-// Globs that match these paths and no other linear layer.
-std::vector<std::string> globs_of(const std::set<std::string>& paths, nn::Module& module) {
-  std::vector<std::string> globs;
-  for (const std::string& path : paths) {
-    std::string glob = any_block(path);
-    for (const auto& [other, layer] : module.named_modules()) {
-      const bool matches = optim::glob_match(glob, other) && !paths.contains(other);
-      if (matches && dynamic_cast<const nn::Linear*>(layer) != nullptr) glob = path;
-    }
-    if (std::find(globs.begin(), globs.end(), glob) == globs.end()) globs.push_back(glob);
-  }
-  return globs;
-}
-
-AdaptOptions options_of(const Adapter& adapter, const Reader& reader, nn::Module& module) {
-  struct Same {
-    int64_t rank;
-    double alpha;
-    std::set<std::string> paths;
-  };
-  std::vector<Same> kinds;
-  for (const auto& [path, update] : adapter.updates) {
-    const int64_t rank = update.down.size(0);
-    const double alpha = update.alpha;
-    auto kind = std::find_if(kinds.begin(), kinds.end(),
-                             [&](const Same& k) { return k.rank == rank && k.alpha == alpha; });
-    if (kind == kinds.end()) kind = kinds.insert(kinds.end(), {rank, alpha, {}});
-    kind->paths.insert(path);
-  }
-  std::stable_sort(kinds.begin(), kinds.end(),
-                   [](const Same& a, const Same& b) { return a.paths.size() > b.paths.size(); });
-  AdaptOptions options;
-  options.rank = kinds.front().rank;
-  options.alpha = kinds.front().alpha;
-  options.dropout = reader.dropout();
-  options.targets = globs_of(kinds.front().paths, module);
-  for (size_t i = 1; i < kinds.size(); ++i) {
-    options.groups.push_back({globs_of(kinds[i].paths, module), kinds[i].rank, kinds[i].alpha});
-  }
-  options.also.assign(reader.also().begin(), reader.also().end());
-  return options;
-}
 
 }  // namespace
 
@@ -319,18 +301,16 @@ Adapter read_adapter(const std::string& folder, const Described& described, nn::
       fail_request("{}: holds no {}", folder, name);
     }
   }
-  Reader reader(folder, described);
-  Adapter adapter = reader.read(module);
-  adapter.options = options_of(adapter, reader, module);
-  return adapter;
+  return Reader(folder, described).read(module);
 }
 
 void put_on(const Adapter& adapter, bool merged, std::vector<PendingTensor>& tensors) {
   for (PendingTensor& tensor : tensors) {
-    const auto whole = adapter.saved.find(tensor.name);
-    if (whole != adapter.saved.end()) {
+    for (const auto* whole : {&adapter.base, &adapter.saved}) {
+      const auto found = whole->find(tensor.name);
+      if (found == whole->end()) continue;
       const auto written = tensor.written;
-      tensor = pending(tensor.name, whole->second);
+      tensor = pending(tensor.name, found->second);
       tensor.written = written;
     }
     if (!merged || !tensor.name.ends_with(kWeight)) continue;
@@ -340,7 +320,8 @@ void put_on(const Adapter& adapter, bool merged, std::vector<PendingTensor>& ten
     tensor.make = [make = tensor.make, update = found->second] {
       const NoGrad no_grad;
       const Tensor weight = make();
-      const DType dtype = weight.dtype() == DType::f64 ? DType::f64 : DType::f32;
+      const DType dtype =
+          wide(common(weight.dtype(), common(update.up.dtype(), update.down.dtype())));
       const Tensor product = matmul(kernels::contiguous_as(update.up, dtype),
                                     kernels::contiguous_as(update.down, dtype));
       const Tensor sum = add(kernels::contiguous_as(weight, dtype), mul(product, update.scale()));

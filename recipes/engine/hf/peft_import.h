@@ -16,7 +16,6 @@
 #include "nn/module.h"
 #include "recipes/engine/checkpoint.h"
 #include "recipes/engine/hf/described.h"
-#include "recipes/engine/recipe.h"
 
 namespace heed::recipes::hf {
 
@@ -29,17 +28,21 @@ struct Adapter {
   };
   std::map<std::string, Update> updates;  ///< by the path of heed's linear layer
   std::map<std::string, Tensor> saved;    ///< trained whole: heed's tensors by name
-  AdaptOptions options;                   ///< the recipe's `lora` that makes room for these
-  SafetensorsFile file;                   ///< that the tensors lie in
+  std::map<std::string, Tensor> base;     ///< the base's own, which PEFT saved beside an update
+  double dropout = 0.0;
+  SafetensorsFile file;  ///< that the tensors lie in
 };
 
 /// Reads adapter_config.json and adapter_model.safetensors of `folder` for a module that is
 /// described so. A RequestError names what heed does not do (see read_peft_config) and every tensor
-/// that is no update of one of the module's linear layers.
+/// that is no update of one of the module's linear layers. Any floating dtype is read, and stays
+/// where one update is one tensor of theirs; where several become one, that has the widest of their
+/// dtypes, and f32 at least where they differ or are scaled.
 Adapter read_adapter(const std::string& folder, const Described& described, nn::Module& module);
 
 /// Puts an adapter onto tensors that import_tensors() made: its updates beside them, or, `merged`,
-/// W + scale up down in W's place, rounded once to W's dtype.
+/// W + scale up down in W's place, computed in f32 (f64 where one of them is) and rounded once to
+/// W's dtype.
 void put_on(const Adapter& adapter, bool merged, std::vector<PendingTensor>& tensors);
 
 }  // namespace heed::recipes::hf

@@ -9,25 +9,6 @@
 namespace heed::recipes::hf {
 namespace {
 
-// "blocks.12.norm1.weight" as "blocks.{}.norm1.weight" and "12"; so too where "blocks" is a part's
-// ("text.blocks.12.norm1.weight").
-std::pair<std::string, std::string> without_number(const std::string& name) {
-  constexpr std::string_view kBlocks = "blocks.";
-  const size_t dot = name.find('.');
-  const bool of_part =
-      dot != std::string::npos && name.compare(dot + 1, kBlocks.size(), kBlocks) == 0;
-  if (!of_part && !name.starts_with(kBlocks)) return {name, ""};
-  const size_t begin = (of_part ? dot + 1 : 0) + kBlocks.size();
-  const size_t end = name.find('.', begin);
-  if (end == std::string::npos) return {name, ""};
-  return {name.substr(0, begin) + "{}" + name.substr(end), name.substr(begin, end - begin)};
-}
-
-std::string with_number(std::string pattern, const std::string& number) {
-  const size_t at = pattern.find("{}");
-  return at == std::string::npos ? pattern : pattern.replace(at, 2, number);
-}
-
 // Row of the table for a name, and what is left of the name behind its pattern.
 std::pair<const TensorRow*, std::string> row_of(const Naming& naming, const std::string& name) {
   const std::string stem = name.substr(0, name.rfind('.'));
@@ -56,6 +37,23 @@ std::vector<int64_t> rows_of(const TensorRow& row, const Config& model, int64_t 
 }
 
 }  // namespace
+
+std::pair<std::string, std::string> without_number(const std::string& name) {
+  constexpr std::string_view kBlocks = "blocks.";
+  const size_t dot = name.find('.');
+  const bool of_part =
+      dot != std::string::npos && name.compare(dot + 1, kBlocks.size(), kBlocks) == 0;
+  if (!of_part && !name.starts_with(kBlocks)) return {name, ""};
+  const size_t begin = (of_part ? dot + 1 : 0) + kBlocks.size();
+  const size_t end = name.find('.', begin);
+  if (end == std::string::npos) return {name, ""};
+  return {name.substr(0, begin) + "{}" + name.substr(end), name.substr(begin, end - begin)};
+}
+
+std::string with_number(std::string pattern, const std::string& number) {
+  const size_t at = pattern.find("{}");
+  return at == std::string::npos ? pattern : pattern.replace(at, 2, number);
+}
 
 Layout layout_for(const Shape& shape, Layout layout) {
   const bool matrix = layout == Layout::pointwise || layout == Layout::square;

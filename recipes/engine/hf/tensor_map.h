@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/config.h"
@@ -28,6 +29,12 @@ struct Naming {
   bool bare = false;                           ///< without the family's prefix
   Config model = {};                           ///< its meaning_of()
 };
+
+/// "text.blocks.12.norm1.weight" as "text.blocks.{}.norm1.weight" and "12"; a name without the
+/// number of a block, of the model's or of a part's, as itself and "".
+std::pair<std::string, std::string> without_number(const std::string& name);
+/// The pattern with something in the place of its "{}", if it has that.
+std::string with_number(std::string pattern, const std::string& number);
 
 /// Where a file has the tensor `ours` of `shape`. One that the tables lack (of a mechanism that
 /// heed adds), or whose rows are not those parts, keeps its own name.

@@ -2,8 +2,20 @@
 // 2012.12877) with a distillation token.
 #include "recipes/engine/hf/activations.h"
 #include "recipes/engine/hf/family.h"
+#include "recipes/engine/hf/limits.h"
 
 namespace heed::recipes::hf {
+namespace {
+
+void check_tiles(const Config& extent, const Config& patch) {
+  if (!extent.is_integer() || !patch.is_integer() || patch.as_integer() < 1) return;
+  if (extent.as_integer() % patch.as_integer() == 0) return;
+  fail_request(extent.where(),
+               fmt::format("'image_size' is {}, which 'patch_size' {} does not tile",
+                           extent.as_integer(), patch.as_integer()));
+}
+
+}  // namespace
 
 Rule image_size_rule() {
   return {
@@ -12,8 +24,13 @@ Rule image_size_rule() {
         const Config* size = given(config, "image_size");
         const Config side = size == nullptr ? Config(224) : *size;
         const bool both = side.is_list() && side.as_list().size() == 2;
-        model.set("height", both ? side.as_list()[0] : side);
-        model.set("width", both ? side.as_list()[1] : side);
+        for (size_t i : {0, 1}) {
+          const char* option = i == 0 ? "height" : "width";
+          const Config& extent = both ? side.as_list()[i] : side;
+          check_limit(extent, "image_size", option);
+          check_tiles(extent, model.at("patch"));
+          model.set(option, extent);
+        }
       },
       [](const Config& model, Config& config) {
         const Config &height = model.at("height"), &width = model.at("width");

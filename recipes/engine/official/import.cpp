@@ -7,6 +7,7 @@
 #include "data/torch_file.h"
 #include "nn/registry.h"
 #include "recipes/engine/hf/files.h"
+#include "recipes/engine/hf/problems.h"
 #include "recipes/engine/hf/tensor_map.h"
 #include "recipes/engine/official/family.h"
 #include "recipes/engine/recipe.h"
@@ -51,29 +52,27 @@ void set_options(const std::vector<std::string>& options, Config& model) {
 std::vector<PendingTensor> tensors_of(const Family& family, const Given& given, nn::Module& module,
                                       const std::string& path) {
   std::vector<PendingTensor> tensors;
-  std::vector<std::string> problems;
+  hf::Problems problems;
   std::map<std::string, bool> taken;
   for (const auto& named : module.named_tensors()) {
     const Shape shape = named.tensor->shape();
     const Place place = place_of(family, named.name, shape);
     if (place.name.empty()) {
-      problems.push_back(fmt::format("'{}' has no place in it", named.name));
+      problems.add("'{}' has no place in it", named.name);
       continue;
     }
     const auto found = given.find(place.name);
     if (found == given.end()) {
-      problems.push_back(fmt::format("'{}' is missing", place.name));
+      problems.add("'{}' is missing", place.name);
       continue;
     }
     taken[place.name] = true;
     const data::TorchTensor& tensor = found->second;
     const Shape wanted = hf::their_shape(shape, place.layout);
     if (!(tensor.shape == wanted)) {
-      problems.push_back(
-          fmt::format("'{}' has shape {}, expected {}", place.name, tensor.shape, wanted));
+      problems.add("'{}' has shape {}, expected {}", place.name, tensor.shape, wanted);
     } else if (!is_floating(tensor.dtype)) {
-      problems.push_back(
-          fmt::format("'{}' holds {}, which are no weights", place.name, name_of(tensor.dtype)));
+      problems.add("'{}' holds {}, which are no weights", place.name, name_of(tensor.dtype));
     }
     tensors.push_back(
         {named.name, tensor.dtype, shape,
@@ -89,14 +88,10 @@ std::vector<PendingTensor> tensors_of(const Family& family, const Given& given, 
                     [&, own = name](const std::string& ending) { return own.ends_with(ending); });
     if (taken.contains(name) || derived) continue;
     if (fixed && name == "classifier.positional_emb" && is_floating(tensor.dtype)) continue;
-    problems.push_back(fmt::format("'{}' is no part of this model", name));
+    problems.add("'{}' is no part of this model", name);
   }
-  if (problems.empty()) return tensors;
-  constexpr size_t kMost = 20;
-  std::string message = fmt::format("{}: not the weights of this size of {}:", path, family.name);
-  for (size_t i = 0; i < std::min(kMost, problems.size()); ++i) message += "\n  " + problems[i];
-  if (problems.size() > kMost) message += fmt::format("\n  and {} more", problems.size() - kMost);
-  throw RequestError(message);
+  problems.fail_if_any(path, fmt::format("not the weights of this size of {}", family.name));
+  return tensors;
 }
 
 }  // namespace
