@@ -61,13 +61,17 @@ Tensor scatter_mean(const Tensor& source, int dim, const Tensor& index, int64_t 
   const char* op = "scatter_mean";
   HEED_CHECK(eps >= 0, "{}: eps {} is negative", op, eps);
   Shape shape = source.shape();
-  shape[shape.dim_index(dim, op)] = extent;
+  dim = shape.dim_index(dim, op);
+  shape[dim] = extent;
   const DType sums = source.dtype() == DType::f64 ? DType::f64 : DType::f32;
-  const Tensor ones = Tensor::full(index.shape(), 1, sums, source.device());
+  const Tensor counted = kernels::one_id_a_row(index, dim);
+  const Tensor ones = Tensor::full(counted.shape(), 1, sums, source.device());
+  Shape of_counts = counted.shape();
+  of_counts[dim] = extent;
   std::vector<double> shares =
-      kernels::scatter_add_along({}, shape, dim, index, ones, op).to_vector<double>();
+      kernels::scatter_add_along({}, of_counts, dim, counted, ones, op).to_vector<double>();
   for (double& share : shares) share = share > 0 ? 1 / (share + eps) : 0;
-  const Tensor share = kernels::cast(Tensor::from(shares, shape), sums).to(source.device());
+  const Tensor share = kernels::cast(Tensor::from(shares, of_counts), sums).to(source.device());
   const Tensor sum =
       kernels::scatter_add_along({}, shape, dim, index, kernels::cast(source, sums), op);
   const Tensor mean =

@@ -1,5 +1,6 @@
 #include "kernels/index/along.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/op_call.h"
@@ -29,18 +30,52 @@ void check_index(const Shape& shape, int dim, const Tensor& index, const char* o
 
 constexpr int64_t kColumns = 64;  // of inner, a unit of work
 
+// The ids of an index, [outer, count, inner], inner being 1 where one is a whole row's.
+struct Ids {
+  std::vector<int64_t> of;
+  int64_t inner;
+
+  int64_t at(int64_t row, int64_t i) const {
+    return of[static_cast<size_t>(inner == 1 ? row : row * inner + i)];
+  }
+  /// For kernels that read one for each element.
+  Tensor on(Device device, int64_t elements_of_row) const {
+    if (inner == elements_of_row) return device_bytes(of, device);
+    std::vector<int64_t> all;
+    all.reserve(of.size() * static_cast<size_t>(elements_of_row));
+    for (const int64_t id : of) all.insert(all.end(), static_cast<size_t>(elements_of_row), id);
+    return device_bytes(all, device);
+  }
+};
+
+Ids ids_of(const Tensor& index, int dim, const Extents& e, const char* op) {
+  const Tensor narrow = one_id_a_row(index, dim);
+  const bool row = narrow.numel() < index.numel();
+  return {read_index(narrow, e.n, op), row ? 1 : e.inner};
+}
+
 }  // namespace
+
+Tensor one_id_a_row(const Tensor& index, int dim) {
+  Tensor narrow = index;
+  for (int i = dim + 1; i < index.rank(); ++i) {
+    if (index.shape()[i] == 1) continue;
+    if (index.strides()[i] != 0 || index.numel() == 0) return index;
+    narrow = views::slice(narrow, i, 0, 1);
+  }
+  return narrow;
+}
 
 Tensor gather_along(const Tensor& x, int dim, const Tensor& index, const char* op) {
   dim = x.shape().dim_index(dim, op);
   check_index(x.shape(), dim, index, op);
   const Extents e = split_at(x.shape(), dim);
-  const std::vector<int64_t> ids = read_index(index, e.n, op);
+  const Ids ids = ids_of(index, dim, e, op);
   const int64_t count = index.shape()[dim];
   const Tensor dense = contiguous_as(x, x.dtype());
   const Tensor out = Tensor::empty(index.shape(), x.dtype(), x.device());
   if (x.device().is_cuda()) {
-    const Tensor there = device_bytes(ids, x.device());
+    const Tensor there = ids.on(x.device(), e.inner);
     gather_along_cuda({op, x}, {static_cast<int64_t>(size_of(x.dtype())),
                                 {e.outer, e.n, e.inner, count},
                                 static_cast<const int64_t*>(there.raw()),
@@ -56,10 +91,12 @@ Tensor gather_along(const Tensor& x, int dim, const Tensor& index, const char* o
     parallel_for(e.outer * count, grain_for(e.inner), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         const T* block = from + row / count * e.n * e.inner;
-        for (int64_t i = 0; i < e.inner; ++i) {
-          const int64_t at = row * e.inner + i;
-          to[at] = block[ids[static_cast<size_t>(at)] * e.inner + i];
+        T* own = to + row * e.inner;
+        if (ids.inner == 1) {
+          std::copy_n(block + ids.at(row, 0) * e.inner, e.inner, own);
+          continue;
         }
+        for (int64_t i = 0; i < e.inner; ++i) own[i] = block[ids.at(row, i) * e.inner + i];
       }
     });
   });
@@ -73,7 +110,7 @@ Tensor scatter_add_along(const Tensor& base, const Shape& shape, int dim, const 
   HEED_CHECK(values.shape() == index.shape(), "{}: values are {}, the index is {}", op, values,
              index);
   const Extents e = split_at(shape, dim);
-  const std::vector<int64_t> ids = read_index(index, e.n, op);
+  const Ids ids = ids_of(index, dim, e, op);
   const int64_t count = index.shape()[dim];
   const Tensor dense = contiguous_as(values, values.dtype());
   const Tensor sum =
@@ -86,7 +123,7 @@ Tensor scatter_add_along(const Tensor& base, const Shape& shape, int dim, const 
     fill(sum, 0);
   }
   if (values.device().is_cuda()) {
-    const Tensor there = device_bytes(ids, values.device());
+    const Tensor there = ids.on(values.device(), e.inner);
     scatter_along_cuda({op, values, sum}, {values.dtype(),
                                            sum.dtype(),
                                            {e.outer, e.n, e.inner, count},
@@ -107,9 +144,15 @@ Tensor scatter_add_along(const Tensor& base, const Shape& shape, int dim, const 
         const int64_t o = unit / blocks, first = unit % blocks * kColumns;
         const int64_t last = std::min(e.inner, first + kColumns);
         for (int64_t k = 0; k < count; ++k) {
+          const int64_t row = o * count + k;
+          const T* own = from + row * e.inner;
+          if (ids.inner == 1) {
+            A* sums = to + (o * e.n + ids.at(row, 0)) * e.inner;
+            for (int64_t i = first; i < last; ++i) sums[i] += static_cast<A>(own[i]);
+            continue;
+          }
           for (int64_t i = first; i < last; ++i) {
-            const int64_t at = (o * count + k) * e.inner + i;
-            to[(o * e.n + ids[static_cast<size_t>(at)]) * e.inner + i] += static_cast<A>(from[at]);
+            to[(o * e.n + ids.at(row, i)) * e.inner + i] += static_cast<A>(own[i]);
           }
         }
       }

@@ -5,8 +5,13 @@
 
 namespace heed::kernels {
 
+/// An index that is one id for a whole row, expanded over the dimensions behind dim, as a view with
+/// extents of 1 there; any other as it is.
+Tensor one_id_a_row(const Tensor& index, int dim);
+
 /// out[o, k, i] = x[o, index[o, k, i], i]: x of any dtype; index (i64, i32) has x's shape but along
-/// dim. An index outside [0, x.size(dim)) is an error naming it and its position.
+/// dim. An index outside [0, x.size(dim)) is an error naming it and its position. Here and below
+/// one that is expanded over the dimensions behind dim is read once a row.
 Tensor gather_along(const Tensor& x, int dim, const Tensor& index, const char* op);
 
 /// out[o, index[o, k, i], i] += values[o, k, i] in order of k, whatever the thread count; starts

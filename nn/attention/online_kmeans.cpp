@@ -7,6 +7,7 @@
 #include "autograd/ops/index.h"
 #include "autograd/ops/norm.h"
 #include "autograd/ops/reduce.h"
+#include "autograd/ops/view.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "core/views.h"
@@ -55,13 +56,11 @@ Tensor OnlineKMeans::members(const Tensor& scores) {
 
 Tensor OnlineKMeans::nearest(const Tensor& members, DType dtype) const {
   const NoGrad none;
-  const Tensor means = began();
-  std::vector<int64_t> rows = members.to_vector<int64_t>();
-  const int64_t heads = members.size(1), tokens = members.size(2);
-  for (size_t i = 0; i < rows.size(); ++i)
-    rows[i] += static_cast<int64_t>(i) / tokens % heads * options_.clusters;
-  const Tensor table = views::reshape(means, {heads * options_.clusters, options_.dim});
-  return embedding(table, Tensor::from(rows, members.shape()), dtype);
+  const Shape of_batch{members.size(0), members.size(1), options_.clusters, options_.dim};
+  const Shape found{members.size(0), members.size(1), members.size(2), options_.dim};
+  const Tensor centroid =
+      gather(expand(unsqueeze(began(), 0), of_batch), 2, expand(unsqueeze(members, 3), found));
+  return kernels::cast(centroid, dtype);
 }
 
 void OnlineKMeans::keep() {

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <vector>
 
+#include "autograd/ops/compare.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/index.h"
 #include "autograd/ops/matmul.h"
+#include "autograd/ops/reduce.h"
 #include "autograd/ops/sort.h"
 #include "autograd/ops/view.h"
 #include "nn/attention/routing_attention.h"
@@ -15,19 +17,20 @@ namespace {
 
 constexpr double kScatterEps = 0.01;  // added to how often a token was selected, as published
 
-/// Places in [B R N, D] of the tokens ids [B, R, ...].
-Tensor flat_places(const Tensor& ids, int64_t tokens) {
-  std::vector<int64_t> places = ids.to_vector<int64_t>();
-  const auto each = places.size() / static_cast<size_t>(ids.size(0) * ids.size(1));
-  for (size_t i = 0; i < places.size(); ++i) places[i] += static_cast<int64_t>(i / each) * tokens;
-  return Tensor::from(places, {static_cast<int64_t>(places.size())});
+/// Ids [B, R, M] of rows of D features, as gather takes them.
+Tensor of_rows(const Tensor& ids, int64_t dim) {
+  return expand(unsqueeze(ids, 3), {ids.size(0), ids.size(1), ids.size(2), dim});
 }
 
-/// The rows of x [B, R, N, D] at flat places, as [B, R K, w, D].
-Tensor gathered(const Tensor& x, const Tensor& places, int64_t clusters) {
-  const int64_t width = places.numel() / (x.size(0) * x.size(1) * clusters);
-  const Tensor rows = index_select(reshape(x, {-1, x.size(3)}), 0, places);
-  return reshape(rows, {x.size(0), x.size(1) * clusters, width, x.size(3)});
+/// The rows of x [B, R, N, D] at tokens ids [B, R, ...].
+Tensor rows_of(const Tensor& x, const Tensor& ids) {
+  return gather(x, 2, of_rows(reshape(ids, {ids.size(0), ids.size(1), -1}), x.size(3)));
+}
+
+/// Those of lists [B, R, K, w] of tokens as heads of their own: [B, R K, w, D].
+Tensor in_clusters(const Tensor& x, const Tensor& lists) {
+  return reshape(rows_of(x, lists),
+                 {x.size(0), x.size(1) * lists.size(2), lists.size(3), x.size(3)});
 }
 
 /// The `count` best tokens of each cluster by scores [B, R, K, N], in the order of the text.
@@ -46,27 +49,18 @@ Tensor RoutingAttention::in_lists(const Tensor& q, const Tensor& k, const Tensor
 
 Tensor RoutingAttention::top(const Routed& in, const AttentionSpec& how) const {
   const int64_t batch = in.q.size(0), heads = in.q.size(1), tokens = in.q.size(2);
-  const int64_t clusters = options_.clusters, count = window(tokens);
-  const Tensor places = flat_places(best(in.query_scores, count), tokens);
-  const Tensor key_places =
-      host().causal ? places : flat_places(best(in.key_scores, count), tokens);
+  const int64_t dim = in.v.size(3), count = window(tokens);
+  const Tensor lists = best(in.query_scores, count);
+  const Tensor key_lists = host().causal ? lists : best(in.key_scores, count);
 
   AttentionSpec within = how;  // of each cluster by itself, in the order of the text
   within.pattern = host().causal ? AttentionPattern::causal() : AttentionPattern();
   const Tensor found =
-      in_lists(gathered(in.q, places, clusters), gathered(in.k, key_places, clusters),
-               gathered(in.v, key_places, clusters), within,
-               {.farthest = count - 1, .causal = host().causal});
-
-  std::vector<double> shares(static_cast<size_t>(batch * heads * tokens), kScatterEps);
-  for (const int64_t place : places.to_vector<int64_t>()) shares[static_cast<size_t>(place)] += 1.0;
-  for (double& share : shares) share = 1.0 / share;
-  const Tensor rows = reshape(contiguous(found), {places.numel(), in.v.size(3)});
-  const Tensor sums =
-      index_put(Tensor::zeros({std::ssize(shares), in.v.size(3)}, rows.dtype()), 0, places, rows,
-                /*accumulate=*/true);
-  const Tensor mean = mul(sums, cast(Tensor::from(shares, {std::ssize(shares), 1}), rows.dtype()));
-  return reshape(mean, {batch, heads, tokens, in.v.size(3)});
+      in_lists(in_clusters(in.q, lists), in_clusters(in.k, key_lists), in_clusters(in.v, key_lists),
+               within, {.farthest = count - 1, .causal = host().causal});
+  const Tensor rows = reshape(contiguous(found), {batch, heads, options_.clusters * count, dim});
+  return scatter_mean(rows, 2, of_rows(reshape(lists, {batch, heads, -1}), dim), tokens,
+                      kScatterEps);
 }
 
 Tensor RoutingAttention::top_of_last(const Routed& in) const {
@@ -76,30 +70,21 @@ Tensor RoutingAttention::top_of_last(const Routed& in) const {
   std::vector<Tensor> outputs;
   for (int64_t t = 0; t < fresh; ++t) {
     const int64_t tokens = all - fresh + t + 1, count = window(tokens);
-    const Tensor ids = best(slice(in.key_scores, 3, 0, tokens), count);
-    const Tensor places = flat_places(ids, tokens);
-    const auto upto = [&](const Tensor& x) {
-      return gathered(slice(x, 2, 0, tokens), places, clusters);
-    };
+    const Tensor lists = best(slice(in.key_scores, 3, 0, tokens), count);
     AttentionSpec one;
     one.score.scale = 1.0;
     const Tensor query = reshape(
         expand(unsqueeze(slice(in.q, 2, t, t + 1), 2), {batch, heads, clusters, 1, in.q.size(3)}),
         {batch, heads * clusters, 1, in.q.size(3)});
-    const Tensor found = in_lists(query, upto(in.k), upto(in.v), one,
+    const Tensor found = in_lists(query, in_clusters(slice(in.k, 2, 0, tokens), lists),
+                                  in_clusters(slice(in.v, 2, 0, tokens), lists), one,
                                   {.farthest = count - 1, .query_offset = count - 1});
-    std::vector<double> holds;  // whether the cluster does: [B, R, K]
-    const std::vector<int64_t> last = ids.to_vector<int64_t>();
-    for (size_t i = static_cast<size_t>(count) - 1; i < last.size();
-         i += static_cast<size_t>(count))
-      holds.push_back(last[i] == tokens - 1 ? 1.0 : 0.0);
-    for (size_t i = 0; i < holds.size(); i += static_cast<size_t>(clusters)) {
-      double times = kScatterEps;
-      for (int64_t c = 0; c < clusters; ++c) times += holds[i + static_cast<size_t>(c)];
-      for (int64_t c = 0; c < clusters; ++c) holds[i + static_cast<size_t>(c)] /= times;
-    }
-    const Tensor weights = cast(Tensor::from(holds, {batch, heads, 1, clusters}), found.dtype());
-    outputs.push_back(matmul(weights, reshape(found, {batch, heads, clusters, dim})));
+    // Clusters that hold the token have it last.
+    const Tensor last = transpose(slice(lists, 3, count - 1, count), 2, 3);  // [B, R, 1, K]
+    const Tensor holds = cast(eq(last, static_cast<double>(tokens - 1)), in.key_scores.dtype());
+    const Tensor weights = div(holds, add(sum(holds, {3}, /*keepdim=*/true), kScatterEps));
+    outputs.push_back(
+        matmul(cast(weights, found.dtype()), reshape(found, {batch, heads, clusters, dim})));
   }
   return concat(outputs, 2);
 }
@@ -111,9 +96,8 @@ Tensor RoutingAttention::own(const Routed& in, const AttentionSpec& how) const {
   const int64_t batch = in.q.size(0), heads = in.q.size(1), tokens = in.q.size(2);
   const int64_t rows = batch * heads, count = window(tokens);
   const auto [clusters, order] = sort(OnlineKMeans::members(in.key_scores));
-  const Tensor places = flat_places(order, tokens);
-  const auto sorted = [&](const Tensor& x) {
-    return reshape(gathered(x, places, 1), {rows, 1, tokens, x.size(3)});
+  const auto sorted = [&, by = order](const Tensor& x) {
+    return reshape(rows_of(x, by), {rows, 1, tokens, x.size(3)});
   };
   const std::vector<int64_t> of = clusters.to_vector<int64_t>();
   AttentionSpec within = how;
@@ -122,14 +106,7 @@ Tensor RoutingAttention::own(const Routed& in, const AttentionSpec& how) const {
   within.dropout_row = how.dropout_row * static_cast<uint64_t>(heads);  // heads are rows here
   const Tensor found =
       in_lists(sorted(in.q), sorted(in.k), sorted(in.v), within, {.farthest = count - 1});
-
-  const std::vector<int64_t> from = places.to_vector<int64_t>();
-  std::vector<int64_t> back(from.size());
-  for (size_t i = 0; i < from.size(); ++i)
-    back[static_cast<size_t>(from[i])] = static_cast<int64_t>(i);
-  const Tensor rows_found = reshape(contiguous(found), {rows * tokens, in.v.size(3)});
-  return reshape(index_select(rows_found, 0, Tensor::from(back, {rows * tokens})),
-                 {batch, heads, tokens, in.v.size(3)});
+  return rows_of(reshape(contiguous(found), {batch, heads, tokens, in.v.size(3)}), argsort(order));
 }
 
 Tensor RoutingAttention::own_of_last(const Routed& in) const {
@@ -137,30 +114,30 @@ Tensor RoutingAttention::own_of_last(const Routed& in) const {
   const int64_t fresh = in.q.size(2), all = in.k.size(2), count = window(all);
   const int64_t batch = in.q.size(0), heads = in.q.size(1), lists = batch * heads * fresh;
   const std::vector<int64_t> of = OnlineKMeans::members(in.key_scores).to_vector<int64_t>();
-  std::vector<int64_t> places;
+  std::vector<int64_t> listed;
   std::vector<int32_t> filled;
   for (int64_t row = 0; row < batch * heads; ++row) {
     std::vector<std::vector<int64_t>> members(static_cast<size_t>(options_.clusters));
     for (int64_t token = 0; token < all; ++token) {
       auto& mine = members[static_cast<size_t>(of[static_cast<size_t>(row * all + token)])];
-      mine.push_back(row * all + token);
+      mine.push_back(token);
       if (token < all - fresh) continue;
       for (int64_t i = 0; i < count; ++i) {
         const int64_t member = std::ssize(mine) - count + i;
-        places.push_back(mine[static_cast<size_t>(std::max<int64_t>(member, 0))]);
+        listed.push_back(mine[static_cast<size_t>(std::max<int64_t>(member, 0))]);
         filled.push_back(member < 0 ? -1 : static_cast<int32_t>(i));
       }
     }
   }
-  const Tensor at = Tensor::from(places, {std::ssize(places)});
-  const auto listed = [&](const Tensor& x) {
-    return reshape(index_select(reshape(x, {-1, x.size(3)}), 0, at), {lists, 1, count, x.size(3)});
+  const Tensor ids = Tensor::from(listed, {batch, heads, fresh * count});
+  const auto of_lists = [&](const Tensor& x) {
+    return reshape(rows_of(x, ids), {lists, 1, count, x.size(3)});
   };
   AttentionSpec one;
   one.score.scale = 1.0;
   one.pattern = AttentionPattern::indices(filled, lists, 1, 1, count);
   const Tensor query = reshape(contiguous(in.q), {lists, 1, 1, in.q.size(3)});
-  const Tensor found = in_lists(query, listed(in.k), listed(in.v), one,
+  const Tensor found = in_lists(query, of_lists(in.k), of_lists(in.v), one,
                                 {.farthest = count - 1, .query_offset = count - 1});
   return reshape(contiguous(found), {batch, heads, fresh, in.v.size(3)});
 }

@@ -7,6 +7,7 @@
 
 #include "core/parallel.h"
 #include "core/views.h"
+#include "kernels/copy/copy.h"
 #include "kernels/index/along.h"
 #include "tests/samples.h"
 
@@ -87,6 +88,32 @@ TEST(ScatterAddAlong, AddsInOrderOfPosition) {
       }
     }
   }
+}
+
+// One id for a whole row, expanded, is the same as that id for each of its elements.
+TEST(Along, AnExpandedIndexIsReadOnceARow) {
+  for (const Shape& rest : {Shape{1, 1}, Shape{7, 1}, Shape{3, 67}}) {
+    const Tensor ids = integers({5, 40, 1, 1}, 11, "ids");
+    const Shape whole{5, 40, rest[0], rest[1]};
+    const Tensor expanded = views::expand(ids, whole), each = contiguous(expanded);
+    EXPECT_EQ(one_id_a_row(expanded, 1).numel(), 200);
+    EXPECT_EQ(one_id_a_row(each, 1).numel(), each.numel());
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      const Tensor x = normal({5, 11, rest[0], rest[1]}, "x", dtype);
+      const Tensor values = normal(whole, "values", dtype);
+      EXPECT_EQ(gather_along(x, 1, expanded, "test").to_vector<float>(),
+                gather_along(x, 1, each, "test").to_vector<float>());
+      EXPECT_EQ(scatter_add_along(x, x.shape(), 1, expanded, values, "test").to_vector<float>(),
+                scatter_add_along(x, x.shape(), 1, each, values, "test").to_vector<float>());
+    }
+  }
+  // Expanded over a part of the row alone: an id for each column.
+  const Tensor columns = views::expand(integers({2, 3, 1, 4}, 5, "columns"), {2, 3, 6, 4});
+  const Tensor x = normal({2, 5, 6, 4}, "x", DType::f32);
+  EXPECT_EQ(gather_along(x, 1, columns, "test").to_vector<float>(),
+            gather_along(x, 1, contiguous(columns), "test").to_vector<float>());
+  const Tensor wrong = views::expand(Tensor::from<int64_t>({1, 5}, {1, 2, 1}), {1, 2, 8});
+  EXPECT_ANY_THROW(gather_along(normal({1, 5, 8}, "x", DType::f32), 1, wrong, "test"));
 }
 
 TEST(PutRows, LaterRowsWinOnAnyThreadCount) {
