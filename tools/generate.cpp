@@ -79,6 +79,9 @@ void generate(const GenerateArguments& arguments) {
                                                    arguments.overrides, print_warning);
   if (arguments.chat.wanted()) {
     if (!prompt.empty()) fail_request("--prompt is no turn of a conversation; --user is");
+    if (!arguments.image.empty()) {
+      fail_request("--image goes with --prompt; a conversation has no pictures");
+    }
     return hold_chat(run, arguments.chat, options, arguments.json);
   }
   // An answer stands alone.

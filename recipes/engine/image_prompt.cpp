@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "core/config.h"
@@ -103,11 +105,71 @@ std::vector<double> of_channels(const Config& config, const char* key,
   return all;
 }
 
+// The deviations that values are divided by.
+std::vector<double> deviations_in(const Config& config, int64_t channels) {
+  std::vector<double> all =
+      of_channels(config, "image_std", {0.26862954, 0.26130258, 0.27577711}, channels);
+  for (const double deviation : all) {
+    if (deviation > 0 && std::isfinite(deviation)) continue;
+    fail_request(config.at("image_std").where(),
+                 fmt::format("'image_std' must be above 0, got {}", deviation));
+  }
+  return all;
+}
+
 void check_known(const Config& config) {
   for (const char* key : {"do_pad", "do_flip_channel_order", "do_image_splitting"}) {
     if (is_on(config, key, false)) {
       fail_request(config.at(key).where(), fmt::format("'{}' of pictures is not supported", key));
     }
+  }
+}
+
+// What becomes of a picture's extents, before its pixels are touched.
+struct Steps {
+  std::optional<Size> resized, cut;
+};
+
+Steps steps_in(const Config& config, const Image& image, const std::string& file,
+               const Shape& shape) {
+  Steps steps;
+  Size last{image.height, image.width};
+  if (is_on(config, "do_resize")) {
+    last = resized(given(config, "size"), image, shape[0]);
+    if (last.height > data::kMaxImagePixels / last.width) {
+      fail_request("{}: {} x {} pixels become {} x {} when resized; at most {} are", file,
+                   image.height, image.width, last.height, last.width, data::kMaxImagePixels);
+    }
+    steps.resized = last;
+  }
+  if (is_on(config, "do_center_crop")) {
+    const Config* cut = given(config, "crop_size");
+    last = cut == nullptr ? Size{shape[0], shape[1]} : size_in(*cut);
+    steps.cut = last;
+  }
+  if (last.height != shape[0] || last.width != shape[1]) {
+    fail_request("{}: becomes {} x {} pixels, and the model reads {} x {}", file, last.height,
+                 last.width, shape[0], shape[1]);
+  }
+  return steps;
+}
+
+// (value x 255 x factor - mean) / deviation, each by choice.
+void normalise(const Config& config, Image& image) {
+  constexpr double kLevels = 255.0;
+  const Config* factor = given(config, "rescale_factor");
+  const double scale = !is_on(config, "do_rescale") ? kLevels
+                       : factor == nullptr          ? 1.0
+                                                    : factor->as_number() * kLevels;
+  const bool standard = is_on(config, "do_normalize");
+  const auto mean =
+      of_channels(config, "image_mean", {0.48145466, 0.4578275, 0.40821073}, image.channels);
+  const auto deviation = deviations_in(config, image.channels);
+  for (size_t i = 0; i < image.values.size(); ++i) {
+    const size_t channel = i % static_cast<size_t>(image.channels);
+    const double value = scale * image.values[i];
+    image.values[i] =
+        static_cast<float>(standard ? (value - mean[channel]) / deviation[channel] : value);
   }
 }
 
@@ -118,38 +180,18 @@ Tensor read_image_prompt(const std::string& file, const std::string& assets, con
   check_known(config);
   const MappedFile bytes(file);
   Image image = data::to_image(data::decode_image(bytes.bytes(), file, shape[2]));
-  if (is_on(config, "do_resize")) {
-    const Size size = resized(given(config, "size"), image, shape[0]);
-    image = data::resize(image, size.height, size.width, filter_in(config));
+  const Steps steps = steps_in(config, image, file, shape);
+  if (steps.resized) {
+    image = data::resize(image, steps.resized->height, steps.resized->width, filter_in(config));
     // Pictures have 256 levels, between which a filter rounds.
     image = data::to_image(data::to_bytes(image));
   }
-  if (is_on(config, "do_center_crop")) {
-    const Config* cut = given(config, "crop_size");
-    const Size size = cut == nullptr ? Size{shape[0], shape[1]} : size_in(*cut);
-    image = data::crop(image, (image.height - size.height) / 2, (image.width - size.width) / 2,
-                       size.height, size.width);
+  if (steps.cut) {
+    const auto [height, width] = *steps.cut;
+    image =
+        data::crop(image, (image.height - height) / 2, (image.width - width) / 2, height, width);
   }
-  if (image.height != shape[0] || image.width != shape[1]) {
-    fail_request("{}: becomes {} x {} pixels, and the model reads {} x {}", file, image.height,
-                 image.width, shape[0], shape[1]);
-  }
-  constexpr double kLevels = 255.0;
-  const Config* factor = given(config, "rescale_factor");
-  const double scale = !is_on(config, "do_rescale") ? kLevels
-                       : factor == nullptr          ? 1.0
-                                                    : factor->as_number() * kLevels;
-  const bool normalise = is_on(config, "do_normalize");
-  const auto mean =
-      of_channels(config, "image_mean", {0.48145466, 0.4578275, 0.40821073}, shape[2]);
-  const auto deviation =
-      of_channels(config, "image_std", {0.26862954, 0.26130258, 0.27577711}, shape[2]);
-  for (size_t i = 0; i < image.values.size(); ++i) {
-    const size_t channel = i % static_cast<size_t>(shape[2]);
-    const double value = scale * image.values[i];
-    image.values[i] =
-        static_cast<float>(normalise ? (value - mean[channel]) / deviation[channel] : value);
-  }
+  normalise(config, image);
   return Tensor::from(image.values, {1, shape[0], shape[1], shape[2]});
 }
 

@@ -11,7 +11,8 @@ namespace heed::recipes {
 /// Reads a JPEG or PNG file -> f32 [1, H, W, C] of `shape` [H, W, C]. `assets` is the checkpoint's
 /// folder; without a config in it, CLIP's way: the shorter side to H by a bicubic filter, the
 /// middle H x W, and CLIP's means and deviations. A RequestError names a key that heed cannot do,
-/// and a config whose images are not of that shape.
+/// a config whose images are not of that shape, and a picture that has, or would have when resized,
+/// more than data::kMaxImagePixels (a strip a pixel wide is widened to H).
 Tensor read_image_prompt(const std::string& file, const std::string& assets, const Shape& shape);
 
 }  // namespace heed::recipes
