@@ -6,7 +6,8 @@ namespace heed::trace {
 
 namespace detail {
 constinit thread_local Listener* listener = nullptr;
-}
+constinit thread_local AsOne* region = nullptr;
+}  // namespace detail
 
 void report(std::string name, std::vector<Tensor> inputs, std::vector<Tensor> outputs,
             Attributes attributes, std::shared_ptr<const AttentionSpec> attention) {
@@ -24,16 +25,30 @@ bool follows(const Tensor& tensor) { return on() && detail::listener->follows(te
 Listening::Listening(Listener& listener) : previous_(std::exchange(detail::listener, &listener)) {}
 Listening::~Listening() { detail::listener = previous_; }
 
-AsOne::AsOne() : listener_(std::exchange(detail::listener, nullptr)) {}
+AsOne::AsOne()
+    : listener_(std::exchange(detail::listener, nullptr)),
+      around_(std::exchange(detail::region, this)) {}
+
 AsOne::~AsOne() {
-  if (listener_ != nullptr) detail::listener = listener_;
+  if (!ended_) end();
+}
+
+void AsOne::end() {
+  ended_ = true;
+  detail::region = around_;
+  if (listener_ != nullptr) detail::listener = std::exchange(listener_, nullptr);
 }
 
 void AsOne::report(const char* name, std::vector<Tensor> inputs, std::vector<Tensor> outputs,
                    Attributes attributes) {
-  if (listener_ == nullptr) return;
-  detail::listener = std::exchange(listener_, nullptr);
-  trace::report(name, std::move(inputs), std::move(outputs), std::move(attributes));
+  HEED_CHECK(!ended_, "trace: '{}' is the second report of one region", name);
+  HEED_CHECK(detail::region == this, "trace: '{}' is reported while a region within it is open",
+             name);
+  const bool heard = on();
+  end();
+  if (heard) {
+    trace::report(name, std::move(inputs), std::move(outputs), std::move(attributes));
+  }
 }
 
 }  // namespace heed::trace

@@ -77,9 +77,12 @@ class Listener {
   virtual bool follows(const Tensor& tensor) const = 0;
 };
 
+class AsOne;
+
 namespace detail {
 extern constinit thread_local Listener* listener;
-}
+extern constinit thread_local AsOne* region;  ///< the innermost that is open
+}  // namespace detail
 
 /// Whether this thread has a listener.
 inline bool on() { return detail::listener != nullptr; }
@@ -106,19 +109,29 @@ class Listening {
 };
 
 /// Ops from here to report() are parts of the one that it names: for what reads a tensor's values,
-/// which no op of its own reports, or has a short form elsewhere.
+/// which no op of its own reports, or has a short form elsewhere. A region within another one is a
+/// part of that: only the outermost is heard of. Without report() nothing is, and what follows from
+/// the region counts as made by no op.
 class AsOne {
  public:
   AsOne();
   ~AsOne();
   AsOne(const AsOne&) = delete;
   AsOne& operator=(const AsOne&) = delete;
-  /// Does nothing without a listener.
+
+  /// Whether report() tells a listener: where it has one, and no region around it.
+  bool on() const { return listener_ != nullptr; }
+  /// Ends the region; ops report for themselves again. Does nothing more without a listener. A
+  /// second report of a region, and one while a region within it is open, are Errors.
   void report(const char* name, std::vector<Tensor> inputs, std::vector<Tensor> outputs,
               Attributes attributes = {});
 
  private:
+  void end();
+
   Listener* listener_;
+  AsOne* around_;  // the region that this one lies in
+  bool ended_ = false;
 };
 
 }  // namespace trace

@@ -109,6 +109,26 @@ void elementwise(Cases& c) {
   }
   c.add("expm1 near 0", {floats("x", {13})},
         [](const nn::Inputs& in) { return mul(expm1(mul(x(in), 1e-5)), 1e5); });
+  c.add("log1p of large ones",
+        {{"x",
+          Tensor::from<float>({3e38F, 1e10F, -0.5F, 0.0F, std::numeric_limits<float>::infinity()},
+                              {5}),
+          Tensor::from<float>({16777216.0F, -1.0F, 1e-30F, -0.999F, 7.0F}, {5})}},
+        [](const nn::Inputs& in) { return log1p(x(in)); });
+  const auto wide = [](const std::string& name) -> Example {
+    return {name, normal({7}, name, DType::f64), normal({7}, name + "'", DType::f64)};
+  };
+  c.add("mul of two dtypes", {floats("x", {3, 7}), wide("w")},
+        [](const nn::Inputs& in) { return mul(x(in), in.at("w")); });
+  c.add("pow of two dtypes", {positive("x", {3, 7}), wide("w")},
+        [](const nn::Inputs& in) { return pow(x(in), in.at("w")); });
+  c.add("maximum of two dtypes", {floats("x", {3, 7}), wide("w")},
+        [](const nn::Inputs& in) { return maximum(in.at("w"), x(in)); });
+  c.add("gt of two dtypes", {floats("x", {3, 7}), wide("w")}, [](const nn::Inputs& in) {
+    return std::vector<Tensor>{gt(x(in), in.at("w")), le(in.at("w"), x(in)), ne(x(in), in.at("w"))};
+  });
+  c.add("where of two dtypes", {flags("c", {3, 7}), floats("x", {3, 7}), wide("w")},
+        [](const nn::Inputs& in) { return where(in.at("c"), x(in), in.at("w")); });
   c.add("log1p near 0", {floats("x", {13})},
         [](const nn::Inputs& in) { return mul(log1p(mul(x(in), 1e-5)), 1e5); });
   c.add("leaky_relu", {floats("x", {9})},

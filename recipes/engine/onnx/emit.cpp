@@ -16,6 +16,29 @@ bool is_layout(const std::string& op) {
   return ops.contains(op);
 }
 
+/// Ops that take floating operands of different dtypes; ONNX has none.
+bool casts_operands(const std::string& op) {
+  static const std::set<std::string> ops = {"add",     "sub", "mul", "div",  "maximum",
+                                            "minimum", "pow", "eq",  "ne",   "lt",
+                                            "le",      "gt",  "ge",  "where"};
+  return ops.contains(op);
+}
+
+/// Refuses an op whose floating inputs would be of different dtypes in the file.
+void check_dtypes(const Recording& recording, int index) {
+  const Step& step = recording.steps()[static_cast<size_t>(index)];
+  if (casts_operands(step.what.name)) return;
+  DType first = DType::boolean;
+  for (const Tensor& input : step.what.inputs) {
+    if (!input.defined() || !is_floating(input.dtype())) continue;
+    const DType dtype = written_dtype(input.dtype());
+    if (first == DType::boolean) first = dtype;
+    if (dtype == first) continue;
+    fail_request("onnx: {} takes {} and {} together, which no op of ONNX does",
+                 recording.place(index), name_of(first), name_of(dtype));
+  }
+}
+
 }  // namespace
 
 Emission::Emission(Graph& graph, const Recording& recording, const std::vector<int>& wanted)
@@ -32,6 +55,7 @@ Emission::Emission(Graph& graph, const Recording& recording, const std::vector<i
       fail_request("onnx: {} has no form in ONNX{}", recording.place(index),
                    reason == without_form().end() ? std::string() : ", because " + reason->second);
     }
+    check_dtypes(recording, index);
     Op op(*this, step);
     emitter->second(op);
   }
@@ -69,6 +93,17 @@ Names Op::all_in() const {
   Names names;
   for (size_t i = 0; i < inputs(); ++i) names.push_back(in(i));
   return names;
+}
+
+std::string Op::in_as(size_t i, DType dtype) const {
+  return written_dtype(tensor(i).dtype()) == written_dtype(dtype) ? in(i) : cast(in(i), dtype);
+}
+
+std::string Op::cast(const std::string& x, DType dtype) const {
+  static const std::map<DType, int64_t> numbers = {{DType::f32, 1},     {DType::u8, 2},
+                                                   {DType::i32, 6},     {DType::i64, 7},
+                                                   {DType::boolean, 9}, {DType::f64, 11}};
+  return node("Cast", {x}, {{"to", numbers.at(written_dtype(dtype))}});
 }
 
 bool Op::constant(size_t i) const {

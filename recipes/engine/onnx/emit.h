@@ -27,6 +27,9 @@ class Op {
   /// Name of input i, "" where it is absent.
   std::string in(size_t i) const;
   Names all_in() const;
+  /// The same in another dtype, by a cast where it is written in another one.
+  std::string in_as(size_t i, DType dtype) const;
+  std::string cast(const std::string& x, DType dtype) const;
   const Tensor& tensor(size_t i) const { return step_.what.inputs[i]; }
   const Shape& shape(size_t i) const { return tensor(i).shape(); }
   /// Whether input i is the same for all inputs of the graph, and so its tensor's values hold.

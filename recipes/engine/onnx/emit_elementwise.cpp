@@ -11,33 +11,31 @@ Emitter same(const char* onnx) {
   return [onnx](Op& op) { op.out(op.node(onnx, op.all_in())); };
 }
 
-/// The same with a number in the place of a second tensor where the op was given one.
+/// The dtype in which two operands meet.
+DType meeting(Op& op) {
+  const DType result = op.result().dtype();
+  if (is_floating(result)) return result;
+  const bool wide = op.inputs() > 1 && op.tensor(1).dtype() == DType::f64;  // of a comparison
+  return wide ? DType::f64 : op.tensor(0).dtype();
+}
+
+/// The second operand: a tensor, or a number in its place.
+std::string second(Op& op) {
+  return op.has_attribute("number") ? op.scalar(op.number("number")) : op.in_as(1, meeting(op));
+}
+
+/// An op of two operands that meet in one dtype.
 Emitter binary(const char* onnx) {
-  return [onnx](Op& op) {
-    const std::string b = op.has_attribute("number") ? op.scalar(op.number("number")) : op.in(1);
-    op.out(op.node(onnx, {op.in(0), b}));
-  };
+  return [onnx](Op& op) { op.out(op.node(onnx, {op.in_as(0, meeting(op)), second(op)})); };
 }
 
 Emitter activation(Activation kind) {
   return [kind](Op& op) { op.out(op.activated(op.in(0), static_cast<int64_t>(kind))); };
 }
 
-int64_t onnx_dtype(const std::string& name) {
-  static const std::map<std::string, int64_t> all = {
-      {name_of(DType::f32), 1},  {name_of(DType::bf16), 1},   {name_of(DType::f16), 1},
-      {name_of(DType::u8), 2},   {name_of(DType::i32), 6},    {name_of(DType::i64), 7},
-      {name_of(DType::f64), 11}, {name_of(DType::boolean), 9}};
-  return all.at(name);
-}
-
-std::string cast(Op& op, const std::string& x, DType dtype) {
-  return op.node("Cast", {x}, {{"to", onnx_dtype(name_of(dtype))}});
-}
-
 /// A mask as ONNX wants it.
 std::string condition(Op& op, size_t i) {
-  return op.tensor(i).dtype() == DType::boolean ? op.in(i) : cast(op, op.in(i), DType::boolean);
+  return op.tensor(i).dtype() == DType::boolean ? op.in(i) : op.cast(op.in(i), DType::boolean);
 }
 
 // e^x - 1 = tanh(x / 2) (e^x + 1), which keeps its digits near 0.
@@ -46,14 +44,15 @@ void expm1(Op& op) {
   op.out(op.mul(half, op.add(op.node("Exp", {x}), op.scalar(1.0))));
 }
 
-// With u = 1 + x rounded, log(u) x / (u - 1) keeps its digits (Kahan); x itself where u is 1.
+// With u = 1 + x rounded, log(u) x / (u - 1) keeps its digits (Kahan): x where u is 1, and log(u)
+// where u - 1 is x, which may be infinite.
 void log1p(Op& op) {
   const std::string x = op.in(0), one = op.scalar(1.0), u = op.add(x, one);
   const std::string rounded = op.node("Sub", {u, one});
-  const std::string none = op.node("Equal", {u, one});
+  const std::string none = op.node("Equal", {u, one}), exact = op.node("Equal", {rounded, x});
   const std::string safe = op.node("Where", {none, one, rounded});
-  const std::string y = op.node("Div", {op.mul(op.node("Log", {u}), x), safe});
-  op.out(op.node("Where", {none, x, y}));
+  const std::string ratio = op.node("Where", {exact, one, op.node("Div", {x, safe})});
+  op.out(op.node("Where", {none, x, op.mul(op.node("Log", {u}), ratio)}));
 }
 
 void clamp(Op& op) {
@@ -83,7 +82,7 @@ Emitters elementwise_emitters() {
   const auto one_over = [](Op& op) {
     op.out(op.node("Reciprocal", {op.node("Sqrt", {op.in(0)})}));
   };
-  const auto dtype = [](Op& op) { op.out(cast(op, op.in(0), op.result().dtype())); };
+  const auto as_result = [](Op& op) { op.out(op.cast(op.in(0), op.result().dtype())); };
   const auto with = [](const char* onnx, const char* name) {
     return [onnx, name](Op& op) { op.out(op.node(onnx, {op.in(0)}, {{name, op.number("a")}})); };
   };
@@ -122,25 +121,25 @@ Emitters elementwise_emitters() {
       {"hard_swish", same("HardSwish")},
       {"pow",
        [](Op& op) {
-         op.out(op.node("Pow", {op.in(0), op.has(1) ? op.in(1) : op.scalar(op.number("a"))}));
+         const std::string power =
+             op.has(1) ? op.in_as(1, op.result().dtype()) : op.scalar(op.number("a"));
+         op.out(op.node("Pow", {op.in_as(0, op.result().dtype()), power}));
        }},
       {"leaky_relu", with("LeakyRelu", "alpha")},
       {"elu", with("Elu", "alpha")},
       {"softplus", softplus},
       {"clamp", clamp},
-      {"maximum", same("Max")},
-      {"minimum", same("Min")},
+      {"maximum", binary("Max")},
+      {"minimum", binary("Min")},
       {"swiglu", swiglu},
       {"swiglu_packed", swiglu_packed},
-      {"cast", dtype},
+      {"cast", as_result},
       {"to", [](Op& op) { op.out(op.in(0)); }},
       {"straight_through", [](Op& op) { op.out(op.in(0)); }},
       {"eq", binary("Equal")},
       {"ne",
        [](Op& op) {
-         const std::string b =
-             op.has_attribute("number") ? op.scalar(op.number("number")) : op.in(1);
-         op.out(op.node("Not", {op.node("Equal", {op.in(0), b})}));
+         op.out(op.node("Not", {op.node("Equal", {op.in_as(0, meeting(op)), second(op)})}));
        }},
       {"lt", binary("Less")},
       {"le", binary("LessOrEqual")},
@@ -151,7 +150,8 @@ Emitters elementwise_emitters() {
       {"logical_or", same("Or")},
       {"where",
        [](Op& op) {
-         op.out(op.node("Where", {condition(op, 0), op.in(1), op.in(2)}));
+         const DType dtype = op.result().dtype();
+         op.out(op.node("Where", {condition(op, 0), op.in_as(1, dtype), op.in_as(2, dtype)}));
        }},
       {"masked_fill",
        [](Op& op) {

@@ -26,7 +26,11 @@ std::string mean_of(Op& op, const std::string& sum, const std::string& count, do
   return op.node("Where", {none, op.scalar(0.0), share});
 }
 
-void embedding(Op& op) { op.out(op.node("Gather", {op.in(0), op.in(1)}, {{"axis", int64_t{0}}})); }
+void embedding(Op& op) {
+  const std::string rows = op.node("Gather", {op.in(0), op.in(1)}, {{"axis", int64_t{0}}});
+  const DType own = written_dtype(op.tensor(0).dtype()), dtype = op.result().dtype();
+  op.out(own == written_dtype(dtype) ? rows : op.cast(rows, dtype));
+}
 
 void index_select(Op& op) {
   op.out(op.node("Gather", {op.in(0), op.in(1)}, {{"axis", op.integer("dim")}}));

@@ -55,7 +55,8 @@ struct Sizes {
 };
 
 /// A model of the registry with what it takes and gives: the inputs' shapes follow from its options
-/// and `sizes`. Its forward pass is a language model's, a classifier's, an encoder's with the
+/// and `sizes`. Its forward pass is a language model's (of one that reads images, with an image for
+/// each row of ids), a classifier's, an encoder's with the
 /// results of all its heads, an encoder-decoder's without the shift of the targets, an image
 /// model's or a recommender's.
 Model model_of(nn::Module& module, const Config& config, const Sizes& sizes);

@@ -69,8 +69,7 @@ struct SetAttribute {
 };
 
 Tensor as_written(const Tensor& values) {
-  const bool narrow = values.dtype() == DType::bf16 || values.dtype() == DType::f16;
-  return kernels::contiguous_as(values.detach().to(kCpu), narrow ? DType::f32 : values.dtype());
+  return kernels::contiguous_as(values.detach().to(kCpu), written_dtype(values.dtype()));
 }
 
 void describe(onnx_proto::Tensor& to, const std::string& name, const Tensor& values) {
@@ -88,6 +87,10 @@ void add_entry(google::protobuf::RepeatedPtrField<onnx_proto::Entry>& to, const 
 
 }  // namespace
 
+DType written_dtype(DType dtype) {
+  return dtype == DType::bf16 || dtype == DType::f16 ? DType::f32 : dtype;
+}
+
 Graph::Graph() : graph_(std::make_unique<onnx_proto::Graph>()) { graph_->set_name("heed"); }
 
 Graph::Graph(const std::string& prefix) : Graph() {
@@ -98,7 +101,15 @@ Graph::Graph(const std::string& prefix) : Graph() {
 Graph::~Graph() = default;
 
 std::string Graph::fresh(const std::string& stem) {
-  return fmt::format("{}{}.{}", prefix_, stem, ++next_);
+  std::string name;
+  do name = fmt::format("{}{}.{}", prefix_, stem, ++next_);
+  while (!taken_.insert(name).second);
+  return name;
+}
+
+void Graph::take_name(const std::string& name, const std::string& what) {
+  if (taken_.insert(name).second) return;
+  fail_request("onnx: {} is called '{}', and so is another value", what, name);
 }
 
 std::string Graph::node(const std::string& op, const Names& inputs,
@@ -153,12 +164,12 @@ std::string Graph::number(double value) { return constant(Tensor::full({}, value
 std::string Graph::parameter(const std::string& name, const Tensor& given) {
   const auto known = parameters_.find(name);
   if (known != parameters_.end()) return known->second;
-  const Tensor values =
-      is_floating(given.dtype()) ? as_written(kernels::cast(given.detach(), DType::f32)) : given;
-  return parameters_[name] = hold(name, as_written(values));
+  take_name(name, "a trained tensor");
+  return parameters_[name] = hold(name, as_written(given));
 }
 
 void Graph::input(const std::string& name, DType dtype, const Shape& shape) {
+  if (prefix_.empty()) take_name(name, "an input");  // (a body's are fresh)
   set_info(*graph_->add_input(), name, dtype, shape);
 }
 
@@ -173,6 +184,7 @@ void Graph::output(const std::string& value, const std::string& name, DType dtyp
     const std::string same = node("Identity", {value});
     return output(same, name, dtype, shape);
   }
+  take_name(name, "a result");
   const auto [index, result] = made->second;
   graph_->mutable_node(index)->set_output(result, name);
   for (auto& node : *graph_->mutable_node()) {

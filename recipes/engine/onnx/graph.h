@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -23,6 +24,9 @@ inline constexpr int64_t kIrVersion = 8;
 
 class Graph;
 
+/// What a tensor of that dtype is in a file: f32 for the floating ones but f64, else itself.
+DType written_dtype(DType dtype);
+
 /// An attribute of a node: an integer, a number, a text, integers or a graph.
 using NodeAttribute =
     std::variant<int64_t, double, std::string, std::vector<int64_t>, std::shared_ptr<const Graph>>;
@@ -30,7 +34,8 @@ using NodeAttributes = std::vector<std::pair<std::string, NodeAttribute>>;
 /// Names of values; an empty one stands for an optional input that is left out.
 using Names = std::vector<std::string>;
 
-/// Values are known by their names; constants of the same bytes are one.
+/// Values are known by their names, of which each is one value's; constants of the same bytes are
+/// one.
 class Graph {
  public:
   Graph();
@@ -46,15 +51,17 @@ class Graph {
   Names nodes(const std::string& op, const Names& inputs, int count,
               const NodeAttributes& attributes = {});
 
-  /// A constant of a tensor's values: f32 for all floating dtypes but f64, i64, i32, u8 and bool.
+  /// A constant of a tensor's values, in its written_dtype().
   std::string constant(const Tensor& values);
   std::string integers(const std::vector<int64_t>& values);  ///< i64 [n]
   std::string number(double value);                          ///< f32, without dimensions
-  /// A trained tensor under its own name.
+  /// A trained tensor under its own name, in its written_dtype(). A RequestError where an input has
+  /// that name.
   std::string parameter(const std::string& name, const Tensor& values);
 
   void input(const std::string& name, DType dtype, const Shape& shape);
-  /// Makes `value` a result of the graph, called `name`.
+  /// Makes `value` a result of the graph, called `name`; a RequestError where a trained tensor or
+  /// an input is.
   void output(const std::string& value, const std::string& name, DType dtype, const Shape& shape);
   /// The name of a value that stands for itself elsewhere.
   std::string fresh(const std::string& stem);
@@ -78,6 +85,8 @@ class Graph {
     Tensor values;
   };
   std::string hold(const std::string& name, const Tensor& values);
+  /// Takes a name from outside for a value; `what` it is, for the error where another has it.
+  void take_name(const std::string& name, const std::string& what);
 
   std::unique_ptr<onnx_proto::Graph> graph_;
   std::string prefix_;
@@ -87,6 +96,7 @@ class Graph {
   std::map<std::string, std::string> constants_;  // by dtype, shape and bytes (hashed)
   std::map<std::string, std::string> parameters_;
   std::map<std::string, std::pair<int, int>> made_by_;  // node and result
+  std::set<std::string> taken_;                         // names
 };
 
 }  // namespace heed::recipes::onnx

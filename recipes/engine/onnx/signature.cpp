@@ -10,6 +10,7 @@
 #include "nn/models/gpt.h"
 #include "nn/models/image_model.h"
 #include "nn/models/language_model.h"
+#include "nn/models/llava.h"
 #include "nn/models/recommender.h"
 #include "recipes/engine/onnx/export.h"
 
@@ -30,6 +31,23 @@ class Examples {
                                                       static_cast<uint64_t>(end - first)));
       return Tensor::from(values, shape);
     });
+  }
+  /// Rows of ids in [0, vocab), in which `count` in a run are `token`, and no other: the first
+  /// ones, or in the second example the last ones.
+  void ids_about_images(const std::string& name, const Shape& shape, int64_t vocab, int64_t token,
+                        int64_t count) {
+    ids(name, shape, 0, vocab - 1);
+    Example& example = model_.inputs.back();
+    const int64_t tokens = shape[1];
+    for (const auto& [tensor, first] :
+         {std::pair{&example.first, int64_t{0}}, std::pair{&example.second, tokens - count}}) {
+      auto* values = tensor->data<int64_t>();
+      for (int64_t i = 0; i < shape.numel(); ++i) {
+        const int64_t at = i % tokens;
+        if (values[i] >= token) ++values[i];  // the others' ids
+        if (at >= first && at < first + count) values[i] = token;
+      }
+    }
   }
   /// Rows of items, shorter in the second example, 0 behind.
   void items(const std::string& name, const Shape& shape, int64_t items) {
@@ -84,6 +102,25 @@ void language_model(Model& m, nn::LanguageModel& model, const Sizes& sizes) {
   m.outputs = {"logits"};
   m.forward = [&model](const nn::Inputs& inputs) {
     return std::vector<Tensor>{model.forward(inputs.at("ids"))};
+  };
+}
+
+// LLaVA: an image for each row, wherever its tokens lie in it.
+void reader_of_images(Model& m, nn::Llava& model, const Sizes& sizes) {
+  const int64_t tokens = one_of(sizes.tokens, model.context()), states = model.image_tokens();
+  if (tokens < states) {
+    fail_request("onnx: {} tokens, and an image is {} of them; give more (--tokens)", tokens,
+                 states);
+  }
+  Shape images{sizes.batch};
+  for (const int64_t extent : model.image_shape()) images.push_back(extent);
+  Examples examples(m);
+  examples.ids_about_images("ids", {sizes.batch, tokens}, model.vocab(), model.image_token(),
+                            states);
+  examples.numbers("images", images, -2, 2);
+  m.outputs = {"logits"};
+  m.forward = [&model](const nn::Inputs& inputs) {
+    return std::vector<Tensor>{model.forward_with(inputs.at("ids"), inputs.at("images"))};
   };
 }
 
@@ -208,7 +245,9 @@ Tensor another(const std::string& name, const Tensor& x) {
 Model model_of(nn::Module& module, const Config& config, const Sizes& sizes) {
   Model m{module, {}, {}, {}, config};
   HEED_CHECK(sizes.batch > 0, "onnx: a batch of {}", sizes.batch);
-  if (auto* lm = dynamic_cast<nn::LanguageModel*>(&module)) {
+  if (auto* llava = dynamic_cast<nn::Llava*>(&module)) {
+    reader_of_images(m, *llava, sizes);
+  } else if (auto* lm = dynamic_cast<nn::LanguageModel*>(&module)) {
     language_model(m, *lm, sizes);
   } else if (auto* e = dynamic_cast<nn::Encoder*>(&module)) {
     encoder(m, *e, sizes);
