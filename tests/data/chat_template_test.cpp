@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "core/files.h"
+#include "tests/data/interop_answers.h"
 #include "tests/data/test_data.h"
 
 namespace heed::data::chat {
@@ -115,6 +116,7 @@ TEST(ChatInterop, WritesAsJinjaDoes) {
   const std::string path = folder == nullptr ? "" : std::string(folder) + "/chats.json";
   if (folder == nullptr) GTEST_SKIP() << "run by tests/interop/chat_check.py";
   const Config cases = parse_json(read_file(path), path);
+  InteropAnswers answers(folder);
   for (const Config& entry : cases.as_list()) {
     const Config& wanted = entry.at("text");
     Template::Variables variables;
@@ -124,9 +126,11 @@ TEST(ChatInterop, WritesAsJinjaDoes) {
     const std::string& source = entry.at("template").as_string();
     try {
       const std::string text = Template(source, "t").render(variables, some_day());
-      EXPECT_EQ(Config(text), wanted) << source;
+      EXPECT_TRUE(answers.note(Config(text) == wanted)) << source << "\n"
+                                                        << text << "\n"
+                                                        << wanted.to_json();
     } catch (const RequestError& error) {
-      EXPECT_TRUE(wanted.is_null()) << source << "\n" << error.what();
+      EXPECT_TRUE(answers.note(wanted.is_null())) << source << "\n" << error.what();
     }
   }
 }

@@ -8,6 +8,7 @@
 #include "core/files.h"
 #include "data/bpe.h"
 #include "data/tokenizer.h"
+#include "tests/data/interop_answers.h"
 
 namespace heed::data {
 namespace {
@@ -23,6 +24,22 @@ std::vector<TokenId> ids_of(const Config& list) {
   return ids;
 }
 
+// Whether a text and its ids are those of the question.
+bool agrees(const Tokenizer& tokenizer, const Config& entry) {
+  const std::string& text = entry.at("text").as_string();
+  const std::vector<TokenId> wanted = ids_of(entry.at("ids"));
+  if (const Config* second = entry.find("second")) {
+    const FramedTokens pair = tokenizer.encode_pair(text, second->as_string());
+    return tokenizer.encode_framed(text).ids == wanted && pair.ids == ids_of(entry.at("pair")) &&
+           pair.types == ids_of(entry.at("types"));
+  }
+  const std::vector<TokenId> ids =
+      entry.has("plain") ? tokenizer.encode(text) : tokenizer.encode_with_specials(text);
+  const Config* decoded = entry.find("decoded");  // of tokenizers that normalise
+  return ids == wanted &&
+         tokenizer.decode(ids) == (decoded == nullptr ? text : decoded->as_string());
+}
+
 // cases.json: [{"tokenizer": path, "text": text, "ids": what `tokenizers` makes of it, "decoded":
 // their text where it is another, "plain": special tokens are text}, ...], or with "second" the
 // framed ids of one text, and the "pair" and "types" of both.
@@ -33,24 +50,14 @@ TEST(TokenizersInterop, EncodesAsTokenizersDoes) {
   std::unique_ptr<Tokenizer> tokenizer;
   const std::string name = folder + "/cases.json";
   const Config cases = parse_json(read_file(name), name);
+  InteropAnswers answers(folder);
   for (const Config& entry : cases.as_list()) {
     if (entry.at("tokenizer").as_string() != path) {
       path = entry.at("tokenizer").as_string();
       tokenizer = load_tokenizer(path);
     }
-    const std::string& text = entry.at("text").as_string();
-    if (const Config* second = entry.find("second")) {
-      const FramedTokens pair = tokenizer->encode_pair(text, second->as_string());
-      ASSERT_EQ(tokenizer->encode_framed(text).ids, ids_of(entry.at("ids"))) << path << text;
-      ASSERT_EQ(pair.ids, ids_of(entry.at("pair"))) << path << ": " << text;
-      ASSERT_EQ(pair.types, ids_of(entry.at("types"))) << path << ": " << text;
-      continue;
-    }
-    const std::vector<TokenId> ids =
-        entry.has("plain") ? tokenizer->encode(text) : tokenizer->encode_with_specials(text);
-    ASSERT_EQ(ids, ids_of(entry.at("ids"))) << path << ": " << text.substr(0, 200);
-    const Config* decoded = entry.find("decoded");  // of tokenizers that normalise
-    ASSERT_EQ(tokenizer->decode(ids), decoded == nullptr ? text : decoded->as_string());
+    EXPECT_TRUE(answers.note(agrees(*tokenizer, entry)))
+        << path << ": " << entry.at("text").as_string().substr(0, 200);
   }
 }
 

@@ -3,27 +3,22 @@
 families, and small ones for every filter, test, method and rule of white space, over conversations with Unicode, tools
 and odd values. Both must write the same text, or both refuse.
 
-  python3 tests/interop/chat_check.py [--build build]
+  python3 tests/interop/chat_check.py [build/test_data] [--only NAME] [--keep FOLDER]
+
+Exits with 77 where jinja2 is missing.
 """
-import argparse
 import datetime
 import itertools
 import json
-import os
-import pathlib
-import subprocess
 import sys
-import tempfile
 
-try:
+from interop_common import arguments, ask, built, folder_of, needed, report
+
+with needed():
     import jinja2
     from jinja2.ext import Extension, loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
-except ImportError as error:
-    print(f"skipped: the Python package '{error.name}' is not importable")
-    sys.exit(77)
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 NOW = datetime.datetime(2026, 3, 7, 14, 5, 9)
 
 
@@ -396,33 +391,24 @@ def questions():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default=str(ROOT / "build"), help="folder of the build")
-    parser.add_argument("--program", help="what answers the questions, instead of the build's test_data")
-    args = parser.parse_args()
-    program = pathlib.Path(args.program or pathlib.Path(args.build) / "test_data")
-    if not program.exists():
-        sys.exit(f"error: {program} is not built")
+    args = arguments(__doc__, "test_data").parse_args()
+    program = built(args.program)
     jinja = environment()
     cases, texts = [], 0
     for name, template, variables in questions():
+        if args.only and args.only not in name:
+            continue
         try:
             text = jinja.from_string(template).render(**variables)
             texts += 1
         except Exception:  # of whatever kind: ours has one
             text = None
         cases.append({"name": name, "template": template, "variables": variables, "text": text})
-    with tempfile.TemporaryDirectory() as folder:
-        (pathlib.Path(folder) / "chats.json").write_text(json.dumps(cases))
-        arguments = [folder] if args.program else ["--gtest_filter=ChatInterop.*", "--gtest_brief=1"]
-        run = subprocess.run([str(program), *arguments], env={**os.environ, "HEED_INTEROP": folder},
-                             stdout=subprocess.PIPE, text=True)
-    if run.returncode or args.program:
-        print(run.stdout[-12000:])
-    print(f"{'all' if run.returncode == 0 else 'NOT all'} comparisons with jinja2 {jinja2.__version__} agree; "
-          f"{texts} texts and {len(cases) - texts} refusals")
-    sys.exit(run.returncode)
+    with folder_of(args.keep) as folder:
+        (folder / "chats.json").write_text(json.dumps(cases))
+        ask(program, "ChatInterop.*", folder, len(cases), "templates are written as jinja2 does")
+    return report.finish(f"jinja2 {jinja2.__version__}: {texts} texts and {len(cases) - texts} refusals")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,35 +3,27 @@
 transformers wrote (logits, and greedy text with a key-value cache, token for token), `heed export --format hf` of what
 heed has, opened by transformers, and the round trips, bit for bit.
 
-  python3 tests/interop/hf_check.py [--heed build/heed] [--only NAME] [--keep FOLDER]
+  python3 tests/interop/hf_check.py [build/heed] [--only NAME] [--keep FOLDER]
 
 Exits with 77 where a package is missing.
 """
-import argparse
 import json
 import math
 import pathlib
-import re
 import shutil
-import subprocess
 import sys
-import tempfile
 import zlib
 
-try:
+from interop_common import arguments, built, folder_of, heed, needed, read_yaml, report, run_each
+
+with needed():
     import numpy
-    import tokenizers
     import torch
     import transformers
     import yaml
-    from safetensors import safe_open
     from safetensors.torch import load_file, save_file
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-except ImportError as error:
-    print(f"skipped: the Python package '{error.name}' is not importable")
-    sys.exit(77)
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 END = "<|endoftext|>"
 VOCAB = 300
 PROMPT = "Attention is what the reader gives to the text, it's said; 42 times."
@@ -40,45 +32,11 @@ transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 
 
-class Report:
-    """Counts comparisons and says how each went."""
-
-    def __init__(self):
-        self.count, self.failed = 0, []
-
-    def check(self, name, holds, detail=""):
-        self.count += 1
-        if not holds:
-            self.failed.append(name)
-        print(f"{'ok' if holds else 'FAILED'}: {name}{'  ' + detail if detail else ''}", flush=True)
-        return holds
-
-
-report = Report()
-
-
-# --- heed ---------------------------------------------------------------------------------------------------------
-
-
-def heed(*arguments, fails=False):
-    run = subprocess.run([HEED, *map(str, arguments)], capture_output=True, text=True)
-    if fails:
-        return run
-    if run.returncode != 0:
-        raise RuntimeError(f"heed {' '.join(map(str, arguments))}: exit {run.returncode}\n{run.stderr}")
-    return run.stdout
-
-
-class Yaml(yaml.SafeLoader):
-    """YAML 1.2's numbers: 1e-06 is one, which PyYAML reads as a string."""
-
-
-Yaml.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
-                           list("-+0123456789"))
+# --- runs of heed's -------------------------------------------------------------------------------------------------
 
 
 def recipe_of(run):
-    return yaml.load((checkpoint_of(run) / "recipe.yaml").read_text(), Yaml)
+    return read_yaml((checkpoint_of(run) / "recipe.yaml").read_text())
 
 
 def checkpoint_of(run):
@@ -105,6 +63,16 @@ def same_tensors(a, b):
     return a.keys() == b.keys() and all(
         a[k].dtype == b[k].dtype and a[k].shape == b[k].shape and a[k].numpy(force=True).tobytes() ==
         b[k].numpy(force=True).tobytes() if a[k].dtype != torch.bfloat16 else torch.equal(a[k], b[k]) for k in a)
+
+
+def refuses(name, wanted, base, source, *options):
+    """Checks that `heed import` of `source` is refused, says what is wanted, and leaves nothing behind."""
+    run = heed("import", source, base / "refused", *options, fails=True)
+    left = list(base.glob("*refused*")) + list(base.glob(".writing-*"))
+    report.check(f"refused: {name}", run.returncode == 2 and wanted in run.stderr and not left,
+                 run.stderr.strip().splitlines()[-1][:150] if run.stderr else "")
+    for path in left:
+        shutil.rmtree(path)
 
 
 # --- transformers -------------------------------------------------------------------------------------------------
@@ -454,13 +422,7 @@ def compare_own(base):
 
 
 def refused(name, source, wanted, base):
-    destination = base / "refused"
-    run = heed("import", source, destination, fails=True)
-    left = list(base.glob("*refused*")) + list(base.glob(".writing-*"))
-    report.check(f"refused: {name}", run.returncode == 2 and wanted in run.stderr and not left,
-                 run.stderr.strip().splitlines()[-1][:150] if run.stderr else "")
-    for path in left:
-        shutil.rmtree(path)
+    refuses(name, wanted, base, source)
 
 
 def compare_refusals(base):
@@ -514,41 +476,14 @@ def compare_refusals(base):
 
 
 def main():
-    global HEED
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("heed", nargs="?", default=str(ROOT / "build" / "heed"), help="the command")
-    parser.add_argument("--only", help="cases whose name contains this")
-    parser.add_argument("--keep", help="work in this folder and leave it")
-    args = parser.parse_args()
-    HEED = args.heed
-    if not pathlib.Path(HEED).exists():
-        sys.exit(f"error: {HEED} is not built")
-    base = pathlib.Path(args.keep or tempfile.mkdtemp())
-    base.mkdir(exist_ok=True)
-    try:
-        for case in [*cases(), *picture_cases()]:
-            if args.only and args.only not in case.name:
-                continue
-            try:
-                compare_case(case, base)
-            except Exception as error:  # the other cases are worth their run
-                report.check(f"{case.name}: ran", False, f"{type(error).__name__}: {error}")
-        for name, compare in (("own", compare_own), ("refused", compare_refusals)):
-            if args.only and args.only not in name:
-                continue
-            try:
-                compare(base)
-            except Exception as error:
-                report.check(f"{name}: ran", False, f"{type(error).__name__}: {error}")
-    finally:
-        if not args.keep:
-            shutil.rmtree(base)
-    if report.failed:
-        print(f"{len(report.failed)} of {report.count} comparisons with transformers {transformers.__version__} failed: "
-              + "; ".join(report.failed))
-        sys.exit(1)
-    print(f"all {report.count} comparisons with transformers {transformers.__version__} agree")
+    args = arguments(__doc__).parse_args()
+    heed.command = built(args.program)
+    runs = [(case.name, lambda base, case=case: compare_case(case, base)) for case in [*cases(), *picture_cases()]]
+    runs += [("own", compare_own), ("refused", compare_refusals)]
+    with folder_of(args.keep) as base:
+        run_each(runs, base, args.only)
+    return report.finish(f"transformers {transformers.__version__}: models to heed and back")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

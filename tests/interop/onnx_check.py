@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Compares ONNX files that heed writes, run by onnxruntime, with heed itself.
 
-  python3 tests/interop/onnx_check.py [--heed build/heed] [--tests build/test_recipes] [--only NAME] [--keep FOLDER]
+  python3 tests/interop/onnx_check.py [build/heed] [--tests build/test_recipes] [--part PART] [--only NAME] [--keep FOLDER]
 
 Three parts:
 - ops: a graph of every differentiable op (tests/recipes/onnx_ops.h), on the inputs that it was traced on and on others;
 - modules: `heed probe MODULE --onnx` of every case of torch_check.py that is no loss, also on both;
-- recipes: every paper's smoke recipe and those of each kind of task are trained, exported by `heed export --format onnx`
+- recipes: every paper's smoke recipe, those of each kind of task and one of LLaVA are trained, exported by `heed export --format onnx`
   and compared on random inputs with `heed probe` of the same checkpoint; one also with its weights in a second file.
 
 Each file passes onnx.checker first. A tensor agrees when
@@ -18,31 +18,24 @@ round in f32; integers agree exactly. Modules without a static graph must say so
 
 Exits with 77 where a package is missing.
 """
-import argparse
 import json
 import math
 import os
-import pathlib
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 
-try:
+from interop_common import ROOT, arguments, built, folder_of, needed, read_yaml, report
+
+with needed():
     import numpy
     import onnx
     import onnxruntime
     import torch
-    import yaml
-    from safetensors.torch import load_file, save_file
-except ImportError as error:
-    print(f"skipped: the Python package '{error.name}' is not importable")
-    sys.exit(77)
+    from safetensors.torch import load_file
 
 import torch_check
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 UNIT = 2.0**-24
 # Modules without a form, and what heed must say of them.
 REFUSED = {
@@ -63,39 +56,25 @@ def refusal_of(module, config):
     return REFUSED.get(module) or REFUSED.get(attention_of(config))
 
 
-class Report:
-    """Counts comparisons and says how each went."""
-
-    def __init__(self):
-        self.count, self.failed, self.worst = 0, [], 0.0
-
-    def check(self, name, holds, detail=""):
-        self.count += 1
-        if not holds:
-            self.failed.append(name)
-        if not holds or VERBOSE:
-            print(f"{'ok' if holds else 'FAILED'}: {name}{'  ' + detail if detail else ''}", flush=True)
-        return holds
-
-    def compare(self, name, got, expected, tolerance):
-        got, expected = numpy.asarray(got), numpy.asarray(expected)
-        if got.shape != expected.shape or got.dtype != expected.dtype:
-            return self.check(name, False, f"{got.dtype}{got.shape}, heed {expected.dtype}{expected.shape}")
-        if not numpy.issubdtype(expected.dtype, numpy.floating):
-            return self.check(name, numpy.array_equal(got, expected))
-        finite = numpy.isfinite(expected)
-        if not numpy.array_equal(numpy.where(finite, 0, got), numpy.where(finite, 0, expected)):
-            return self.check(name, False, "infinities stand elsewhere")
-        if not numpy.isfinite(got[finite]).all():
-            return self.check(name, False, "is not finite")
-        difference = numpy.abs(got[finite].astype("f8") - expected[finite]).max(initial=0.0)
-        limit = tolerance * max(numpy.abs(expected[finite]).max(initial=0.0), 1e-30)
-        self.worst = max(self.worst, difference / limit)
-        return self.check(name, difference <= limit, f"{difference:.1e} of {limit:.1e}")
+worst = 0.0  # of all differences, in parts of their limits
 
 
-report = Report()
-VERBOSE = False
+def compare(name, got, expected, tolerance):
+    global worst
+    got, expected = numpy.asarray(got), numpy.asarray(expected)
+    if got.shape != expected.shape or got.dtype != expected.dtype:
+        return report.check(name, False, f"{got.dtype}{got.shape}, heed {expected.dtype}{expected.shape}")
+    if not numpy.issubdtype(expected.dtype, numpy.floating):
+        return report.check(name, numpy.array_equal(got, expected))
+    finite = numpy.isfinite(expected)
+    if not numpy.array_equal(numpy.where(finite, 0, got), numpy.where(finite, 0, expected)):
+        return report.check(name, False, "infinities stand elsewhere")
+    if not numpy.isfinite(got[finite]).all():
+        return report.check(name, False, "is not finite")
+    difference = numpy.abs(got[finite].astype("f8") - expected[finite]).max(initial=0.0)
+    limit = tolerance * max(numpy.abs(expected[finite]).max(initial=0.0), 1e-30)
+    worst = max(worst, difference / limit)
+    return report.check(name, difference <= limit, f"{difference:.1e} of {limit:.1e}")
 
 
 def run_onnx(path, inputs):
@@ -143,7 +122,7 @@ def check_ops(tests, folder, only):
             for key, value in (got or {}).items():
                 # Every op here sums at most some hundred terms, in a chain of four or so.
                 tolerance = 2 * 8 * 4 * math.sqrt(128) * UNIT
-                report.compare(f"{name} {key} of example {example}", value, tensors[key].numpy(), tolerance)
+                compare(f"{name} {key} of example {example}", value, tensors[key].numpy(), tolerance)
 
 
 # --- Modules ------------------------------------------------------------------------------------------------------
@@ -188,7 +167,7 @@ def check_module(heed, case, number, folder):
         outputs = outputs or heed.probe(case.module, case.config, weights, inputs)
         got = run_checked(name, path, inputs)
         for key, value in (got or {}).items():
-            report.compare(f"{name} {key} of {which} inputs", value, outputs[key].numpy(), tolerance)
+            compare(f"{name} {key} of {which} inputs", value, outputs[key].numpy(), tolerance)
     path.unlink()
 
 
@@ -215,20 +194,11 @@ _kinds = {}
 
 def kinds(heed, kind):
     if kind not in _kinds:
-        listed = subprocess.run([heed.command, "list", kind, "--json"], capture_output=True, text=True, check=True)
-        _kinds[kind] = set(torch_check.names_in(json.loads(listed.stdout)))
+        _kinds[kind] = set(torch_check.names_in(json.loads(heed("list", kind, "--json"))))
     return _kinds[kind]
 
 
 # --- Recipes ------------------------------------------------------------------------------------------------------
-
-
-class Yaml(yaml.SafeLoader):
-    """YAML 1.2's numbers: 1e-06 is one, which PyYAML reads as a string."""
-
-
-Yaml.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
-                           list("-+0123456789"))
 
 
 def drawn(text, model, random):
@@ -245,6 +215,8 @@ def drawn(text, model, random):
         for row, count in enumerate(random.integers(1, shape[1], shape[0], endpoint=True)):
             items[row, count:] = 0
         return name, torch.from_numpy(items)
+    if name == "ids" and "image_token" in model:
+        return name, ids_about_images(shape, model, random)
     below = {"labels": "classes", "token_types": "token_types"}.get(name, "vocab")
     return name, torch.from_numpy(random.integers(0, model[below], shape))
 
@@ -252,16 +224,44 @@ def drawn(text, model, random):
 LENGTH = 1
 
 
+def ids_about_images(shape, model, random):
+    """Rows of ids that each hold an image's states, anywhere."""
+    vision, token = model["vision"], model["image_token"]
+    states = (vision["height"] // vision["patch"]) * (vision["width"] // vision["patch"]) + vision["cls"]
+    ids = random.integers(0, model["vocab"] - 1, shape)
+    ids += ids >= token
+    for row in ids:
+        at = random.integers(0, len(row) - states, endpoint=True)
+        row[at:at + states] = token
+    return torch.from_numpy(ids)
+
+
+def write_llava(folder):
+    """A recipe of LLaVA, on this file's text alone."""
+    path = folder / "llava.yaml"
+    recipe = {
+        "name": "llava", "data": {"type": "text", "files": [__file__], "tokenizer": {"type": "bytes"}},
+        "model": {"type": "llava", "image_token": 256,
+                  "vision": {"height": 12, "width": 8, "patch": 4, "layers": 2, "dim": 16, "heads": 2, "hidden": 24},
+                  "text": {"layers": 2, "dim": 24, "heads": 4, "kv_heads": 2, "context": 20, "mlp": "swiglu", "hidden": 32,
+                           "norm": "rms_norm", "position": "rotary", "bias": False, "tied": False}},
+        "train": {"steps": 2, "batch_size": 2, "eval_every": 0}}
+    path.write_text(json.dumps(recipe))  # JSON is YAML
+    return path
+
+
 def check_recipe(heed, slug, number, folder):
     global LENGTH
     run, path = folder / f"run{number}", folder / f"recipe{number}.onnx"
     recipe = ROOT / "recipes" / f"{slug}.yaml"
 
-    def call(*arguments):
-        done = subprocess.run([heed.command, *map(str, arguments)], capture_output=True, text=True)
+    def call(*words):
+        done = heed.run(*words)
         return done.returncode, done.stdout, done.stderr.strip()
 
     first = folder / "run0"  # of the first recipe
+    if slug == "llava":
+        recipe = write_llava(folder)
     tuned = [f"train.from={first}", f"data.tokenizer.file={first}"] if slug.endswith("lora") else []
     status, _, errors = call("train", recipe, *tuned, "--out", run)
     if not report.check(f"{slug}: trained", status == 0, errors):
@@ -272,7 +272,7 @@ def check_recipe(heed, slug, number, folder):
     status, output, errors = call("export", run, path, "--format", "onnx", "--json", *extra)
     reason = errors.splitlines()[-1] if errors else ""
     checkpoint = sorted(run.glob("checkpoints/*/recipe.yaml"))[-1].parent
-    model = yaml.load((checkpoint / "recipe.yaml").read_text(), Yaml)["model"]
+    model = read_yaml((checkpoint / "recipe.yaml").read_text())["model"]
     refusal = REFUSED.get(attention_of(model))
     if status != 0 or refusal:
         return report.check(f"{slug}: refused", bool(refusal) and status == 2 and refusal in reason, reason)
@@ -308,49 +308,37 @@ def check_recipe(heed, slug, number, folder):
             for index, key in enumerate(names if got else []):
                 wanted = expected["out" if "out" in expected else f"out.{index}"].numpy()
                 # Two blocks or so, each some five sums of a hundred terms behind one another.
-                report.compare(f"{slug} {key} of draw {draw} ({file.name})", got[key], wanted,
+                compare(f"{slug} {key} of draw {draw} ({file.name})", got[key], wanted,
                                2 * 8 * 10 * math.sqrt(128) * UNIT)
 
 
 def check_recipes(heed, folder, only):
     papers = sorted(f"{path.parent.name}/smoke" for path in ROOT.glob("recipes/*/smoke.yaml") if path.parent.name != "base")
-    for number, slug in enumerate(RECIPES + papers):
+    for number, slug in enumerate([*RECIPES, *papers, "llava"]):
         if only is None or only in slug:
             check_recipe(heed, slug, number, folder)
 
 
 def main():
-    global VERBOSE
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--heed", default=ROOT / "build/heed", help="the heed command [build/heed]")
-    parser.add_argument("--tests", default=ROOT / "build/test_recipes", help="for the ops [build/test_recipes]")
-    parser.add_argument("--only", help="only what has this name")
+    parser = arguments(__doc__)
+    parser.add_argument("--tests", default=ROOT / "build/test_recipes", help="the program with the ops")
     parser.add_argument("--part", choices=["ops", "modules", "recipes"], help="only this part")
-    parser.add_argument("--keep", help="folder for the files")
     parser.add_argument("--verbose", action="store_true", help="a line also for each comparison that agrees")
     options = parser.parse_args()
-    VERBOSE = options.verbose
-    folder = pathlib.Path(options.keep or tempfile.mkdtemp())
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        heed = torch_check.Heed(options.heed, folder)
-        counts = {}
-        for part, check in (("ops", lambda: check_ops(options.tests, folder / "ops", options.only)),
+    report.quiet = not options.verbose
+    counts = {}
+    with folder_of(options.keep) as folder:
+        heed = torch_check.Heed(built(options.program), folder)
+        (folder / "ops").mkdir(exist_ok=True)
+        for part, check in (("ops", lambda: check_ops(built(options.tests), folder / "ops", options.only)),
                             ("modules", lambda: check_modules(heed, folder, options.only)),
                             ("recipes", lambda: check_recipes(heed, folder, options.only))):
             if options.part in (None, part):
                 before = report.count
-                (folder / "ops").mkdir(exist_ok=True)
                 check()
                 counts[part] = report.count - before
-    finally:
-        if not options.keep:
-            shutil.rmtree(folder, ignore_errors=True)
     parts = ", ".join(f"{count} of {part}" for part, count in counts.items())
-    agree = report.count - len(report.failed)
-    print(f"onnx: {agree} of {report.count} comparisons agree ({parts}); the largest difference is "
-          f"{report.worst:.2f} of its limit")
-    return 1 if report.failed or not report.count else 0
+    return report.finish(f"onnxruntime {onnxruntime.__version__}: {parts}; the largest difference is {worst:.2f} of its limit")
 
 
 if __name__ == "__main__":

@@ -6,28 +6,21 @@ and merged or kept; adapters of runs that heed trained, opened by peft; and the 
 
 Exits with 77 where a package is missing.
 """
-import argparse
 import json
 import math
 import pathlib
 import shutil
 import sys
-import tempfile
 
-import hf_check as base_check  # which skips where what it needs is missing
-from hf_check import (Case, PictureCase, PROMPT, VOCAB, checkpoint_of, decoder_inputs, heed, outputs_of, probe, recipe_of, report,
+from hf_check import (Case, PictureCase, PROMPT, VOCAB, checkpoint_of, decoder_inputs, outputs_of, probe, recipe_of, refuses,
                       same_tensors, tokenizer, weights_of)
+from interop_common import arguments, built, folder_of, heed, needed, report, run_each
 
-try:
+with needed():
     import peft
     import torch
     import transformers
     from safetensors.torch import load_file, save_file
-except ImportError as error:
-    print(f"skipped: the Python package '{error.name}' is not importable")
-    sys.exit(77)
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def adapted(model, options, seed=5):
@@ -253,12 +246,7 @@ def compare_refusals(base):
             change(tensors)
             tensors = {k: v.clone() for k, v in tensors.items()}
             save_file(tensors, folder / "adapter_model.safetensors")
-        run = heed("import", source, base / "refused", "--adapter", folder, *more, fails=True)
-        left = list(base.glob("*refused*")) + list(base.glob(".writing-*"))
-        report.check(f"refused: {name}", run.returncode == 2 and wanted in run.stderr and not left,
-                     run.stderr.strip().splitlines()[-1][:150] if run.stderr else "")
-        for path in left:
-            shutil.rmtree(path)
+        refuses(name, wanted, base, source, "--adapter", folder, *more)
 
     key = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
     lora = lambda **more: peft.LoraConfig(r=2, **{"target_modules": ["q_proj"], **more})
@@ -286,35 +274,14 @@ def compare_refusals(base):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("heed", nargs="?", default=str(ROOT / "build" / "heed"), help="the command")
-    parser.add_argument("--only", help="cases whose name contains this")
-    parser.add_argument("--keep", help="work in this folder and leave it")
-    args = parser.parse_args()
-    base_check.HEED = args.heed
-    if not pathlib.Path(args.heed).exists():
-        sys.exit(f"error: {args.heed} is not built")
-    base = pathlib.Path(args.keep or tempfile.mkdtemp())
-    base.mkdir(exist_ok=True)
-    runs = [(case.name, lambda b, c=case: compare_case(c, b)) for case in cases()]
+    args = arguments(__doc__).parse_args()
+    heed.command = built(args.program)
+    runs = [(case.name, lambda base, case=case: compare_case(case, base)) for case in cases()]
     runs += [("trained", compare_trained), ("refused", compare_refusals)]
-    try:
-        for name, compare_all in runs:
-            if args.only and args.only not in name:
-                continue
-            try:
-                compare_all(base)
-            except Exception as error:  # the other cases are worth their run
-                report.check(f"{name}: ran", False, f"{type(error).__name__}: {error}")
-    finally:
-        if not args.keep:
-            shutil.rmtree(base)
-    versions = f"peft {peft.__version__} (transformers {transformers.__version__})"
-    if report.failed:
-        print(f"{len(report.failed)} of {report.count} comparisons with {versions} failed: " + "; ".join(report.failed))
-        sys.exit(1)
-    print(f"all {report.count} comparisons with {versions} agree")
+    with folder_of(args.keep) as base:
+        run_each(runs, base, args.only)
+    return report.finish(f"peft {peft.__version__} on transformers {transformers.__version__}: adapters")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,33 +3,30 @@
 characters, WordPiece and Unigram, trained here, and GPT-2's where HEED_DATA has it), the files of each opened by the
 other, and the merges learned from the same text; and with the `sentencepiece` package the ids of .model files.
 
-  python3 tests/interop/tokenizers_check.py [--build build]
+  python3 tests/interop/tokenizers_check.py [build/test_data] [--keep FOLDER]
+
+Exits with 77 where tokenizers is missing; without sentencepiece its part is left out, which the last line says.
 """
-import argparse
 import json
 import os
 import pathlib
 import random
-import subprocess
 import sys
-import tempfile
 import time
 import unicodedata
 
-try:
+from interop_common import ROOT, arguments, ask, built, folder_of, needed, report
+
+with needed():
     import tokenizers
     from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors,
                             trainers)
-except ImportError:
-    print("skipped: the Python package 'tokenizers' is not importable")
-    sys.exit(77)
 try:
     import sentencepiece
     from sentencepiece import sentencepiece_model_pb2
 except ImportError:
     sentencepiece = None
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 END = "<|endoftext|>"
 
 TRICKY = [
@@ -265,25 +262,16 @@ def training_text(data):
     return "".join(path.read_text() for path in files if path.exists())
 
 
-def check(name, holds):
-    print(f"{'ok' if holds else 'FAILED'}: {name}")
-    return holds
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default=str(ROOT / "build"), help="folder of the build")
+    parser = arguments(__doc__, "test_data")
     parser.add_argument("--vocab-size", type=int, default=4000)
     args = parser.parse_args()
-    program = pathlib.Path(args.build) / "test_data"
-    if not program.exists():
-        sys.exit(f"error: {program} is not built")
+    program = built(args.program)
     data = pathlib.Path(os.environ["HEED_DATA"]) if "HEED_DATA" in os.environ else None
     text = training_text(data)
     texts = TRICKY + list(random_texts(4000))
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
+    with folder_of(args.keep) as folder:
         theirs = byte_level(models.BPE())
         trainer = trainers.BpeTrainer(vocab_size=args.vocab_size - 1, min_frequency=2, show_progress=False,
                                       initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
@@ -360,29 +348,29 @@ def main():
         (folder / "train.txt").write_text(text)
         (folder / "vocab_size").write_text(str(args.vocab_size))
 
-        run = subprocess.run([str(program), "--gtest_filter=TokenizersInterop.*", "--gtest_brief=1"],
-                             env={**os.environ, "HEED_INTEROP": name}, stdout=subprocess.PIPE, text=True)
-        ok = check(f"heed encodes {len(cases)} texts as tokenizers {tokenizers.__version__} does", run.returncode == 0)
-        if run.returncode:
-            print(run.stdout[-3000:])
-            sys.exit(1)
+        ask(program, "TokenizersInterop.*", folder, len(cases), "texts are encoded and decoded as the packages do")
+        compare_trained(folder, text, texts, theirs, their_seconds)
+    beside = f", sentencepiece {sentencepiece.__version__}" if sentencepiece else ", without sentencepiece"
+    return report.finish(f"tokenizers {tokenizers.__version__}{beside}: {len(cases)} texts, and what is learned")
 
-        ours = Tokenizer.from_file(str(folder / "trained" / "tokenizer.json"))
-        answer = json.loads((folder / "trained" / "ids.json").read_text())
-        ok &= check("tokenizers opens heed's file and encodes the text alike", ours.encode(text).ids == answer["ids"])
-        ok &= check("... and decodes it", ours.decode(answer["ids"], skip_special_tokens=False) == text)
-        ok &= check("... and all other texts come back",
-                    all(ours.decode(ours.encode(t).ids, skip_special_tokens=False) == t for t in texts))
-        a, b = (json.loads(t.to_str())["model"] for t in (ours, theirs))
-        merges = [[tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in x["merges"]] for x in (a, b)]
-        ok &= check(f"the same {len(merges[0])} merges are learned from {len(text) / 1e6:.1f} MB "
-                    f"({answer['seconds']:.2f} s, tokenizers {their_seconds:.2f} s)", merges[0] == merges[1])
-        vocab = {k: v for k, v in a["vocab"].items() if k != END}
-        ok &= check("... with the same ids", vocab == {k: v for k, v in b["vocab"].items() if k != END})
-        ok &= check("the end-of-text token is the last", ours.token_to_id(END) == ours.get_vocab_size() - 1)
-    print(f"{'all' if ok else 'NOT all'} comparisons with tokenizers {tokenizers.__version__} agree; {len(cases)} texts")
-    sys.exit(0 if ok else 1)
+
+def compare_trained(folder, text, texts, theirs, their_seconds):
+    """heed's own BPE of the text beside that of the package."""
+    check = report.check
+    ours = Tokenizer.from_file(str(folder / "trained" / "tokenizer.json"))
+    answer = json.loads((folder / "trained" / "ids.json").read_text())
+    check("tokenizers opens heed's file and encodes the text alike", ours.encode(text).ids == answer["ids"])
+    check("... and decodes it", ours.decode(answer["ids"], skip_special_tokens=False) == text)
+    check("... and all other texts come back",
+          all(ours.decode(ours.encode(t).ids, skip_special_tokens=False) == t for t in texts))
+    a, b = (json.loads(t.to_str())["model"] for t in (ours, theirs))
+    merges = [[tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in x["merges"]] for x in (a, b)]
+    check(f"the same {len(merges[0])} merges are learned from {len(text) / 1e6:.1f} MB "
+          f"({answer['seconds']:.2f} s, tokenizers {their_seconds:.2f} s)", merges[0] == merges[1])
+    vocab = {k: v for k, v in a["vocab"].items() if k != END}
+    check("... with the same ids", vocab == {k: v for k, v in b["vocab"].items() if k != END})
+    check("the end-of-text token is the last", ours.token_to_id(END) == ours.get_vocab_size() - 1)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

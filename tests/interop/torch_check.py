@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares every registered module of heed, run by `heed probe`, with PyTorch.
 
-    python3 tests/interop/torch_check.py [build/heed] [--dtype f32 f64] [--only NAME]
+    python3 tests/interop/torch_check.py [build/heed] [--dtype f32 f64] [--only MODULE]
 
 For each case the weights and inputs are drawn here and written with the safetensors package; heed
 reads them, writes outputs and gradients, and both are compared with a plain PyTorch formulation in
@@ -15,42 +15,40 @@ root of its length, those of a chain add up, and 8 covers the largest of some th
 Prints a line for each comparison; exits with 1 when any disagrees.
 """
 
-import argparse
 import itertools
 import json
 import math
 import re
-import subprocess
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 
-try:
+import interop_common
+from interop_common import arguments, built, folder_of, needed, report
+
+with needed():
     import torch
     import torch.nn.functional as F
     import numpy
     from safetensors.torch import load_file, save_file
-except ImportError as error:
-    print(f"skipped: torch is not importable ({error})")
-    sys.exit(0)
 
 warnings.filterwarnings("ignore", message="reduction: 'mean' divides")  # of kl_div, and meant
 
 ROUNDING = {"f32": 2.0**-24, "f64": 2.0**-53}
 
 
-class Heed:
-    """The command under test."""
+class Heed(interop_common.Heed):
+    """The command under test, with a folder for its files."""
 
     def __init__(self, command, folder):
+        super().__init__()
         self.command = str(command)
         self.folder = Path(folder)
         self.calls = itertools.count()
 
     def probe(self, module, config, weights=None, inputs=None, **flags):
         name = self.folder / f"{next(self.calls)}"
-        call = [self.command, "probe", module, "--config", f"{name}.yaml", "--out", f"{name}.out"]
+        call = ["probe", module, "--config", f"{name}.yaml", "--out", f"{name}.out"]
         Path(f"{name}.yaml").write_text(json.dumps(config))  # JSON is YAML
         for flag, tensors in (("--weights", weights), ("--inputs", inputs)):
             if tensors:
@@ -59,9 +57,7 @@ class Heed:
                 call += [flag, path]
         for flag, value in flags.items():
             call += [f"--{flag}"] if value is True else [f"--{flag}", str(value)]
-        done = subprocess.run(call, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(f"{' '.join(call)}\n  exited with {done.returncode}: {done.stderr}")
+        self(*call)
         return load_file(f"{name}.out")
 
 
@@ -2010,24 +2006,15 @@ def draw_weight(name, fresh, random):
     return 0.3 * values if fresh.dim() == 1 else values / math.sqrt(fresh[0].numel())
 
 
-class Tally:
-    def __init__(self):
-        self.agreed = self.disagreed = 0
-
-    def note(self, agrees, line):
-        self.agreed += agrees
-        self.disagreed += not agrees
-        print(("ok    " if agrees else "WRONG ") + line, flush=True)
-
-    def compare(self, label, name, got, expected, tolerance):
-        if got.shape != expected.shape:
-            return self.note(False, f"{label} {name}: shape {got.shape}, torch {expected.shape}")
-        difference = (got.double() - expected).abs().max().item()
-        limit = tolerance * max(expected.abs().max().item(), 1e-30)
-        self.note(difference <= limit, f"{label} {name}: {difference:.1e} of {limit:.1e}")
+def compare(label, name, got, expected, tolerance):
+    if got.shape != expected.shape:
+        return report.check(f"{label} {name}", False, f"shape {got.shape}, torch {expected.shape}")
+    difference = (got.double() - expected).abs().max().item()
+    limit = tolerance * max(expected.abs().max().item(), 1e-30)
+    return report.check(f"{label} {name}", difference <= limit, f"{difference:.1e} of {limit:.1e}")
 
 
-def run(heed, case, dtype, seed, tally):
+def run(heed, case, dtype, seed):
     random = numpy.random.default_rng(seed)
     fresh = heed.probe(case.module, case.config)
     weights = {name: draw_weight(name, t, random) for name, t in sorted(fresh.items())}
@@ -2056,17 +2043,17 @@ def run(heed, case, dtype, seed, tally):
     tolerance = 8 * case.depth * math.sqrt(case.terms) * ROUNDING[dtype]
     label = f"{dtype} {case.label()}"
     if set(got) != set(expected):
-        tally.note(False, f"{label}: tensors {sorted(got)}, expected {sorted(expected)}")
+        report.check(f"{label}: tensors", False, f"{sorted(got)}, expected {sorted(expected)}")
         return
     for name in expected:
         # A bias that shifts all scores of a softmax alike has no gradient but rounding: it counts
         # beside its weight's.
         shifts = name.endswith(("score.bias", ".k.bias"))
         beside = expected[name.removesuffix("bias") + "weight"].abs().max() if shifts else 0.0
-        tally.compare(label, name, got[name] + beside, expected[name] + beside, tolerance)
+        compare(label, name, got[name] + beside, expected[name] + beside, tolerance)
 
 
-def check_dropout(heed, tally):
+def check_dropout(heed):
     """In training: zeros and 1/(1-p), as many zeros as p says, the same mask in the gradient; a
     channel's pixels share theirs."""
     p = 0.25
@@ -2075,17 +2062,17 @@ def check_dropout(heed, tally):
         got = heed.probe(name, {"p": p}, None, {"x": x}, grad=True, train=True, seed=3)
         mask = got["out"]
         if name == "channel_dropout":
-            tally.note(torch.equal(mask, mask[:, :1, :1].expand(shape)), f"{name} in training: by channel")
+            report.check(f"{name} in training: by channel", torch.equal(mask, mask[:, :1, :1].expand(shape)))
             mask = mask[:, 0, 0]
         kept = (mask != 0).double().mean().item()
         spread = math.sqrt(p * (1 - p) / mask.numel())
         scale = torch.tensor(1 / (1 - p)).item()
-        tally.note(set(mask.unique().tolist()) == {0.0, scale} and abs(kept - (1 - p)) < 5 * spread,
-                   f"{name} in training: keeps {kept:.3f} scaled by {scale:.4f}")
-        tally.note(torch.equal(got["out"], got["grad.x"]), f"{name} in training: gradient's mask")
+        report.check(f"{name} in training: keeps {kept:.3f} scaled by {scale:.4f}",
+                     set(mask.unique().tolist()) == {0.0, scale} and abs(kept - (1 - p)) < 5 * spread)
+        report.check(f"{name} in training: gradient's mask", torch.equal(got["out"], got["grad.x"]))
 
 
-def check_files(heed, tally):
+def check_files(heed):
     """Weights written by Python, read and written again by heed, read by Python: bit for bit."""
     random = numpy.random.default_rng(8)
     shape = {"weight": (70, 33), "bias": (70,)}
@@ -2093,51 +2080,42 @@ def check_files(heed, tally):
         weights = {n: torch.from_numpy(random.standard_normal(s)).to(dtype) for n, s in shape.items()}
         back = heed.probe("linear", {"in": 33, "out": 70}, weights, dtype=kind)
         same = all(torch.equal(back[n], t) and back[n].dtype == t.dtype for n, t in weights.items())
-        tally.note(same and set(back) == set(weights), f"safetensors {kind}: there and back")
+        report.check(f"safetensors {kind}: there and back", same and set(back) == set(weights))
     narrow = {n: torch.from_numpy(random.standard_normal(s)).bfloat16() for n, s in shape.items()}
     back = heed.probe("linear", {"in": 33, "out": 70}, narrow)
     same = all(torch.equal(back[n], t.float()) for n, t in narrow.items())
-    tally.note(same, "safetensors bf16: widened to f32 exactly")
+    report.check("safetensors bf16: widened to f32 exactly", same)
     x = torch.from_numpy(random.standard_normal((5, 33), dtype=numpy.float32))
     out = heed.probe("linear", {"in": 33, "out": 70}, None, {"x": x}, dtype="bf16")["out"]
-    tally.note(out.dtype == torch.bfloat16, "safetensors bf16: written by heed, read by Python")
+    report.check("safetensors bf16: written by heed, read by Python", out.dtype == torch.bfloat16)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    built = Path(__file__).resolve().parents[2] / "build" / "heed"
-    parser.add_argument("heed", nargs="?", default=built, help=f"the heed command [{built}]")
+    parser = arguments(__doc__)
     parser.add_argument("--dtype", nargs="+", choices=sorted(ROUNDING), default=["f32", "f64"])
-    parser.add_argument("--only", help="only the module of this name")
     options = parser.parse_args()
-    tally = Tally()
-    with tempfile.TemporaryDirectory() as folder:
-        heed = Heed(options.heed, folder)
+    with folder_of(options.keep) as folder:
+        heed = Heed(built(options.program), folder)
         for seed, case in enumerate(all_cases()):
             if options.only in (None, case.module):
                 for dtype in options.dtype:
-                    run(heed, case, dtype, seed, tally)
+                    run(heed, case, dtype, seed)
         if options.only in (None, "dropout", "channel_dropout"):
-            check_dropout(heed, tally)
+            check_dropout(heed)
         if options.only is None:
-            check_files(heed, tally)
+            check_files(heed)
             missing = unchecked(heed)
-            tally.note(not missing, f"every registered module is compared{missing}")
-    print(f"{tally.agreed} of {tally.agreed + tally.disagreed} comparisons agree")
-    return 1 if tally.disagreed or not tally.agreed else 0
+            report.check("every registered module is compared", not missing, missing)
+    return report.finish(f"PyTorch {torch.__version__}: outputs and gradients of modules")
 
 
 def unchecked(heed):
-    """The registered modules that no case above runs."""
+    """The registered modules that no case above runs, as a text."""
     covered = {case.module for case in all_cases()}
     names = set()
     for kind in ("layers", "attentions", "models", "losses"):
-        listed = subprocess.run([heed.command, "list", kind, "--json"], capture_output=True, text=True)
-        if listed.returncode != 0:
-            return f" (heed list {kind}: {listed.stderr.strip()})"
-        names |= set(names_in(json.loads(listed.stdout)))
-    rest = sorted(names - covered)
-    return f", but for {', '.join(rest)}" if rest else ""
+        names |= set(names_in(json.loads(heed("list", kind, "--json"))))
+    return ", ".join(sorted(names - covered))
 
 
 def names_in(document):
