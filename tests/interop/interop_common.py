@@ -3,7 +3,7 @@ work in, and the count of comparisons that the last line of each gives:
 
   N of M comparisons agree (with what: of what)
 
-tools/test adds these lines up. A comparison that disagrees, and a script that compared nothing, exit with 1; one that
+tools/comparisons, of tools/test, adds these lines up. A comparison that disagrees, and a script that compared nothing, exit with 1; one that
 misses its package exits with 77, and its last line says "skipped: ...".
 """
 import argparse

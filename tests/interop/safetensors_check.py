@@ -12,13 +12,12 @@ test drivers take for "skipped".
 import argparse
 import sys
 
-try:
+from interop_common import needed
+
+with needed():
     import torch
     from safetensors import safe_open
     from safetensors.torch import save_file
-except ImportError as error:
-    print(f"skipped: {error}")
-    sys.exit(77)
 
 METADATA = {"format": "pt", "note": "two\nlines, \"quoted\", ü"}
 SHAPES = {"scalar": (), "one": (1,), "odd": (3, 5, 7), "empty": (2, 0, 3),
