@@ -81,7 +81,8 @@ Tensor RoutingAttention::top_of_last(const Routed& in) const {
                                   {.farthest = count - 1, .query_offset = count - 1});
     // Clusters that hold the token have it last.
     const Tensor last = transpose(slice(lists, 3, count - 1, count), 2, 3);  // [B, R, 1, K]
-    const Tensor holds = cast(eq(last, static_cast<double>(tokens - 1)), in.key_scores.dtype());
+    const Tensor none = Tensor::zeros(last.shape(), in.key_scores.dtype(), last.device());
+    const Tensor holds = masked_fill(none, eq(last, static_cast<double>(tokens - 1)), 1.0);
     const Tensor weights = div(holds, add(sum(holds, {3}, /*keepdim=*/true), kScatterEps));
     outputs.push_back(
         matmul(cast(weights, found.dtype()), reshape(found, {batch, heads, clusters, dim})));

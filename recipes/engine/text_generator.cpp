@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -28,8 +29,18 @@ class Decoder {
   explicit Decoder(nn::LanguageModel& model, Tensor images = {})
       : model_(model), state_(model.start()), images_(std::move(images)) {}
 
-  /// Takes in tokens; the logits after the last of them.
+  /// Takes in tokens; the logits after the last of them. No model writes the token that stands for
+  /// an image's states.
   std::vector<float> feed(std::span<const data::TokenId> ids) {
+    std::vector<float> logits = read(ids);
+    if (const auto* reader = dynamic_cast<const nn::ImageReader*>(&model_)) {
+      logits[static_cast<size_t>(reader->image_token())] = -std::numeric_limits<float>::infinity();
+    }
+    return logits;
+  }
+
+ private:
+  std::vector<float> read(std::span<const data::TokenId> ids) {
     seen_.insert(seen_.end(), ids.begin(), ids.end());
     const auto fresh = static_cast<int64_t>(ids.size());
     if (state_->length() + fresh <= model_.context()) return decode(ids);
@@ -41,7 +52,6 @@ class Decoder {
     return decode(seen_);
   }
 
- private:
   std::vector<float> decode(std::span<const data::TokenId> ids) {
     if (images_.defined() && state_->length() == 0) {
       auto& reader = dynamic_cast<nn::ImageReader&>(model_);

@@ -23,9 +23,10 @@ inline constexpr const char* kLlama =
     "model={type: gpt, layers: 2, dim: 16, heads: 4, kv_heads: 2, context: 8, mlp: swiglu, norm: "
     "rms_norm, position: rotary, bias: false, tied: false}";
 
-/// LLaVA with such a decoder, on the bytes of a text: 256 stands for an image's state.
+/// LLaVA with such a decoder, on the bytes of a text, which have no 1: it stands for an image's
+/// state.
 inline constexpr const char* kLlava =
-    "model={type: llava, image_token: 256, vision: {height: 4, width: 4, patch: 2, layers: 2, dim: "
+    "model={type: llava, image_token: 1, vision: {height: 4, width: 4, patch: 2, layers: 2, dim: "
     "8, heads: 2, hidden: 12}, text: {layers: 2, dim: 16, heads: 4, kv_heads: 2, context: 8, mlp: "
     "swiglu, hidden: 24, norm: rms_norm, position: rotary, bias: false, tied: false}}";
 

@@ -325,13 +325,13 @@ void add_names(const onnx_proto::Graph& graph, std::vector<std::string>& names) 
 // A module that runs three times is one set of tensors, and three of nodes.
 TEST(Onnx, ValuesOfALoopHaveNamesOfTheirOwn) {
   const Scratch folder;
-  for (const char* type : {"linear", "gru", "gated_linear_attention"}) {
+  for (const char* type : {"linear", "gru", "gated_linear"}) {
     SCOPED_TRACE(type);
-    const bool attention = std::string(type) == "gated_linear_attention";
+    const bool attention = std::string(type) == "gated_linear";
     const nn::ModuleEntry& entry = nn::find_module(type, attention ? "attention" : "layer");
     const Config config = parse_yaml(std::string(type) == "linear" ? "{in: 8, out: 8}"
                                      : attention                   ? "{dim: 8, heads: 2}"
-                                                                   : "{dim: 8, hidden: 8}",
+                                                                   : "{in: 8, hidden: 8}",
                                      "test");
     const auto module = entry.make(config);
     module->initialise(3);

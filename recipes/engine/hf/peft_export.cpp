@@ -30,13 +30,13 @@ std::string module_of(const std::string& tensor) { return tensor.substr(0, tenso
 
 // The columns of `up`'s rows [begin, end) that are not all zero, as [first, last).
 std::pair<int64_t, int64_t> columns_in_use(const Tensor& up, int64_t begin, int64_t end) {
-  const Tensor rows = kernels::contiguous_as(views::slice(up, 0, begin, end), DType::f32);
+  const Tensor rows = kernels::contiguous_as(views::slice(up, 0, begin, end), DType::f64);
   const int64_t rank = up.size(1);
-  const auto* values = rows.data<float>();
+  const auto* values = rows.data<double>();
   int64_t first = rank, last = 0;
   for (int64_t row = 0; row < end - begin; ++row) {
     for (int64_t column = 0; column < rank; ++column) {
-      if (values[row * rank + column] == 0.0F) continue;
+      if (values[row * rank + column] == 0.0) continue;
       first = std::min(first, column);
       last = std::max(last, column + 1);
     }

@@ -184,7 +184,7 @@ void Graph::output(const std::string& value, const std::string& name, DType dtyp
     const std::string same = node("Identity", {value});
     return output(same, name, dtype, shape);
   }
-  take_name(name, "a result");
+  if (prefix_.empty()) take_name(name, "a result");
   const auto [index, result] = made->second;
   graph_->mutable_node(index)->set_output(result, name);
   for (auto& node : *graph_->mutable_node()) {
