@@ -16,11 +16,12 @@ bool is_layout(const std::string& op) {
   return ops.contains(op);
 }
 
-/// Ops that take floating operands of different dtypes; ONNX has none.
+/// Ops whose emitters bring floating operands of different dtypes together; ONNX has none itself.
+/// (Rotary angles are in f64 beside any features.)
 bool casts_operands(const std::string& op) {
-  static const std::set<std::string> ops = {"add",     "sub", "mul", "div",  "maximum",
-                                            "minimum", "pow", "eq",  "ne",   "lt",
-                                            "le",      "gt",  "ge",  "where"};
+  static const std::set<std::string> ops = {
+      "add", "sub", "mul", "div", "maximum", "minimum", "pow",    "eq",
+      "ne",  "lt",  "le",  "gt",  "ge",      "where",   "rotary", "rotary_qkv"};
   return ops.contains(op);
 }
 

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "kernels/elementwise/binary.h"
 #include "kernels/matmul/activation.h"
 #include "recipes/engine/onnx/emit.h"
 
@@ -11,12 +12,13 @@ Emitter same(const char* onnx) {
   return [onnx](Op& op) { op.out(op.node(onnx, op.all_in())); };
 }
 
-/// The dtype in which two operands meet.
+/// The dtype in which two operands meet: the result's, and of a comparison the wider one.
 DType meeting(Op& op) {
   const DType result = op.result().dtype();
-  if (is_floating(result)) return result;
-  const bool wide = op.inputs() > 1 && op.tensor(1).dtype() == DType::f64;  // of a comparison
-  return wide ? DType::f64 : op.tensor(0).dtype();
+  if (is_floating(result) || op.inputs() < 2 || !is_floating(op.tensor(0).dtype())) {
+    return is_floating(result) ? result : op.tensor(0).dtype();
+  }
+  return kernels::promote(op.tensor(0), op.tensor(1), op.name().c_str());
 }
 
 /// The second operand: a tensor, or a number in its place.
