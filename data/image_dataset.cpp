@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <set>
 
 #include "data/hold_out.h"
 #include "data/mix.h"
@@ -15,6 +17,12 @@ void ImageOptions::options(Options& o) {
   o.field("hold_out", hold_out,
           "fraction of the training images held out, where no validation part is given",
           {.min = 0, .below = 1});
+  o.field("hold_out_classes", hold_out_classes,
+          "fraction of the classes held out with all their images, where no validation part is "
+          "given: for tasks that are measured on classes they never saw",
+          {.min = 0, .below = 1});
+  o.check(hold_out == 0 || hold_out_classes == 0, "hold_out_classes",
+          "either images are held out or classes");
   o.field("channels", channels, "1 or 3 converts to grey or RGB; 0 keeps what the files have",
           {.min = 0, .max = 3});
   o.check(channels != 2, "channels", "channels must be 0, 1 or 3");
@@ -46,7 +54,6 @@ ImageDataset::ImageDataset(ImageSources sources, const ImageOptions& options,
     std::copy_if(options_.transforms.begin(), options_.transforms.end(),
                  std::back_inserter(options_.evaluation_transforms), is_deterministic);
   }
-  const bool hold_out = sources.validation == nullptr && options.hold_out > 0;
   const std::shared_ptr<const ImageSource> list[] = {sources.train, sources.validation,
                                                      sources.test};
   for (size_t p = 0; p < 3; ++p) {
@@ -54,11 +61,12 @@ ImageDataset::ImageDataset(ImageSources sources, const ImageOptions& options,
     if (list[p] == nullptr) continue;
     for (int64_t i = 0; i < list[p]->size(); ++i) parts_[p].indices.push_back(i);
   }
-  if (hold_out) {
+  if (sources.validation == nullptr && options.hold_out > 0) {
     std::vector<int64_t>& all = parts_[0].indices;
     const double held = static_cast<double>(all.size()) * options.hold_out;
     parts_[1] = {sources.train, draw_out(all, static_cast<int64_t>(held), "data/validation")};
   }
+  if (sources.validation == nullptr && options.hold_out_classes > 0) hold_out_classes();
   class_names_ = options.classes.empty() ? std::move(class_names) : options.classes;
   if (class_names_.empty()) {
     int64_t highest = 0;
@@ -75,6 +83,23 @@ ImageDataset::ImageDataset(ImageSources sources, const ImageOptions& options,
       "{} classes",
       size(Part::train), size(Part::validation), size(Part::test), first.height, first.width,
       first.channels, classes());
+}
+
+void ImageDataset::hold_out_classes() {
+  PartExamples &train = parts_[0], &validation = parts_[1];
+  std::set<int64_t> present;
+  for (const int64_t index : train.indices) present.insert(train.source->label(index));
+  std::vector<int64_t> stay(present.begin(), present.end());
+  const double held = static_cast<double>(stay.size()) * options_.hold_out_classes;
+  const std::vector<int64_t> drawn =
+      draw_out(stay, static_cast<int64_t>(held), "data/validation_classes");
+  const auto is_held = [&](int64_t index) {
+    return std::binary_search(drawn.begin(), drawn.end(), train.source->label(index));
+  };
+  validation.source = train.source;
+  std::copy_if(train.indices.begin(), train.indices.end(), std::back_inserter(validation.indices),
+               is_held);
+  std::erase_if(train.indices, is_held);
 }
 
 void ImageDataset::check_labels(const SourceLocation& where) const {

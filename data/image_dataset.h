@@ -16,6 +16,7 @@ struct ImageOptions {
   std::vector<TransformOptions> transforms;             ///< of training
   std::vector<TransformOptions> evaluation_transforms;  ///< empty: those that draw nothing
   double hold_out = 0;
+  double hold_out_classes = 0;
   int64_t channels = 0;
   std::vector<std::string> classes;
   double mixup = 0;
@@ -36,9 +37,10 @@ struct ImageSources {
 class ImageDataset : public LabelledDataset {
  public:
   /// Without a validation source, options.hold_out of the training examples, drawn evenly, are
-  /// held out. `class_names` may be empty: then options.classes, or else "0", "1", ...
-  /// RequestErrors name labels outside the classes, and images that are no longer alike after the
-  /// transforms.
+  /// held out; or of the classes options.hold_out_classes, with all their images, so that a model
+  /// is measured on classes that it never saw. `class_names` may be empty: then options.classes, or
+  /// else "0", "1", ... RequestErrors name labels outside the classes, and images that are no
+  /// longer alike after the transforms.
   ImageDataset(ImageSources sources, const ImageOptions& options,
                std::vector<std::string> class_names, const SourceLocation& where = {});
 
@@ -62,6 +64,8 @@ class ImageDataset : public LabelledDataset {
   };
 
   const PartExamples& part(Part part) const { return parts_[static_cast<size_t>(part)]; }
+  /// Moves whole classes of the training part to the validation part.
+  void hold_out_classes();
   void check_labels(const SourceLocation& where) const;
   Image make(Part part, const ExampleRow& row) const;
 

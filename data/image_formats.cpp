@@ -162,8 +162,7 @@ std::shared_ptr<const ImageSource> open_folder(const std::string& path,
                                       name, name, did_you_mean(name, classes)));
     }
     for (const std::string& file : expand_files(folder + "/" + name + "/**/*")) {
-      const std::string extension = lower(fs::path(file).extension().string());
-      if (extension.empty() || !is_image_extension(extension.substr(1))) continue;
+      if (!is_image_name(file)) continue;
       files.emplace_back(file, found - classes.begin());
     }
   }
@@ -211,6 +210,11 @@ std::shared_ptr<const ImageSource> open_cifar_part(const std::vector<std::string
 Image read_image(const std::string& path, int64_t channels) {
   const std::string bytes = read_file(path);
   return to_image(decode_image(std::as_bytes(std::span(bytes)), path, channels));
+}
+
+bool is_image_name(const std::string& name) {
+  const std::string extension = lower(fs::path(name).extension().string());
+  return !extension.empty() && is_image_extension(extension.substr(1));
 }
 
 std::pair<Tensor, Tensor> read_cifar(const std::vector<std::string>& paths, int64_t labels) {

@@ -11,6 +11,8 @@ namespace heed::data {
 
 /// The image of a JPEG or PNG file, see decode_image().
 Image read_image(const std::string& path, int64_t channels = 0);
+/// Whether a file's name ends as those do: .jpg, .jpeg or .png, in any case.
+bool is_image_name(const std::string& name);
 
 /// WebDataset shards: tar files in which members of one name up to the first dot of their last
 /// component belong together: an image (jpg, jpeg, png) and its class (cls, a decimal number).

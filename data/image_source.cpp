@@ -78,7 +78,9 @@ class EncodedImages : public ImageSource {
  private:
   const EncodedImage& at(int64_t index) const { return images_.at(static_cast<size_t>(index)); }
   ByteImage decode(int64_t index) const {
-    return decode_image(at(index).bytes, at(index).name, channels_);
+    const EncodedImage& image = at(index);
+    if (!image.unpack) return decode_image(image.bytes, image.name, channels_);
+    return decode_image(image.unpack(), image.name, channels_);
   }
 
   std::vector<EncodedImage> images_;

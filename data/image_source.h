@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,6 +29,8 @@ struct EncodedImage {
   std::string name;
   std::span<const std::byte> bytes;
   int64_t label = 0;
+  /// In place of `bytes`: makes them whenever the image is decoded (a packed member of an archive).
+  std::function<std::vector<std::byte>()> unpack = {};
 };
 
 /// Encoded images; `owner` keeps their bytes alive. Each is decoded when it is asked for; those of

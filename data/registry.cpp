@@ -1,9 +1,11 @@
 #include "data/registry.h"
 
 #include "data/aspect_texts.h"
+#include "data/image_archives.h"
 #include "data/image_formats.h"
 #include "data/image_pairs.h"
 #include "data/listops.h"
+#include "data/pixel_tokens.h"
 #include "data/procedural_images.h"
 #include "data/procedural_scenes.h"
 #include "data/synthetic.h"
@@ -48,6 +50,11 @@ std::unique_ptr<TextDataset> open_headers(const Config& config) {
                           config.where());
 }
 
+std::unique_ptr<TextDataset> open_pixels(const Config& config) {
+  return open_pixel_tokens(read_options<PixelTokenOptions>(config, "dataset pixel-tokens"),
+                           place_of(config, "images"));
+}
+
 UserItems open_users(const Config& config) {
   return read_user_items(read_options<UserItemOptions>(config, "dataset user-items"),
                          place_of(config, "file"));
@@ -88,6 +95,8 @@ const std::vector<DatasetEntry>& dataset_registry() {
       labelled<DegradedImageOptions, open_degraded_images>(
           "degraded-images", "image-pairs", "another dataset's images, made smaller or noisy"),
       labelled<IdxOptions, open_idx>("idx", "images", "IDX files: MNIST and its kin"),
+      labelled<ImageArchiveOptions, open_image_archives>(
+          "image-archives", "images", "zip archives with a folder of JPEG and PNG files a class"),
       labelled<ImageFolderOptions, open_image_folder>(
           "image-folder", "images", "a folder of JPEG and PNG files for each class"),
       labelled<ImagePairOptions, open_image_pairs>(
@@ -96,6 +105,8 @@ const std::vector<DatasetEntry>& dataset_registry() {
                                              "nested operations on digits and their value"),
       labelled<MovingShapesOptions, open_moving_shapes>("moving-shapes", "clips",
                                                         "clips of shapes that move and bounce"),
+      {"pixel-tokens", "text", "another dataset's images, a token for each channel of each pixel",
+       describe_options<PixelTokenOptions>, open_pixels, nullptr},
       labelled<ProceduralOptions, open_procedural>(
           "procedural-images", "images",
           "shapes, gratings, textures, glyphs or echoes made by formulas"),

@@ -126,4 +126,26 @@ Tensor info_nce_loss(const Tensor& x, const Tensor& y, double temperature, bool 
   return (forward + cross_entropy(transpose(logits, 0, 1), targets)) * 0.5;
 }
 
+Tensor prototype_logits(const Tensor& x, int64_t shots, bool cosine) {
+  HEED_CHECK(x.rank() == 4 && is_floating(x.dtype()) && shots >= 1 && shots < x.size(2),
+             "prototype_logits: x is {} with {} shots: need floating [E, N, S + Q, D] and shots "
+             "in [1, S + Q)",
+             x, shots);
+  const int64_t episodes = x.size(0), ways = x.size(1), dim = x.size(3);
+  const int64_t queries = ways * (x.size(2) - shots);
+  const Tensor prototypes = mean(slice(x, 2, 0, shots), {2});  // [E, N, D]
+  const Tensor asked = reshape(slice(x, 2, shots, x.size(2)), {episodes, queries, dim});
+  if (cosine) return matmul(l2_normalize(asked), transpose(l2_normalize(prototypes), 1, 2));
+  // Differences, not |q|^2 - 2 q c + |c|^2, which loses the digits that near prototypes differ in.
+  return neg(sum(square(unsqueeze(asked, 2) - unsqueeze(prototypes, 1)), {-1}));
+}
+
+Tensor prototype_loss(const Tensor& x, int64_t shots, bool cosine, double scale) {
+  const Tensor logits = prototype_logits(x, shots, cosine);
+  const int64_t each = x.size(2) - shots, queries = logits.size(1);
+  std::vector<int64_t> own(static_cast<size_t>(x.size(0) * queries));
+  for (size_t i = 0; i < own.size(); ++i) own[i] = static_cast<int64_t>(i) % queries / each;
+  return cross_entropy(logits * scale, Tensor::from(own, {x.size(0), queries}));
+}
+
 }  // namespace heed

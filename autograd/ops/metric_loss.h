@@ -35,4 +35,13 @@ Tensor batch_hard_triplet_loss(const Tensor& x, const Tensor& labels, double mar
 Tensor info_nce_loss(const Tensor& x, const Tensor& y, double temperature = 0.07,
                      bool symmetric = true);
 
+/// Logits of episodes (Snell et al., arXiv 1703.05175, eq. 1 and 2): x [E, N, S + Q, D] are the
+/// embeddings of N classes' S = `shots` examples, then of their Q queries; a class's prototype is
+/// the mean of its shots. [E, N Q, N], queries class after class: -|query - prototype|^2, or where
+/// `cosine` their cosine. An Error unless 1 <= shots < S + Q.
+Tensor prototype_logits(const Tensor& x, int64_t shots, bool cosine = false);
+
+/// Cross-entropy of scale * prototype_logits() against the queries' own classes, mean over queries.
+Tensor prototype_loss(const Tensor& x, int64_t shots, bool cosine = false, double scale = 1.0);
+
 }  // namespace heed

@@ -48,4 +48,17 @@ Tensor InfoNceSettings::operator()(const Tensor& x, const Tensor& y) const {
   return info_nce_loss(x, y, temperature, symmetric);
 }
 
+void PrototypeSettings::options(Options& o) {
+  o.field("shots", shots, "of each class's examples, the first ones, whose mean is its prototype",
+          {.min = 1});
+  o.field("distance", distance,
+          "logits: the negative squared Euclidean distance to a prototype, or the cosine",
+          {.one_of = {"euclidean", "cosine"}});
+  o.field("scale", scale, "multiplies the logits (cosines want about 10)", {.above = 0});
+}
+
+Tensor PrototypeSettings::operator()(const Tensor& x) const {
+  return prototype_loss(x, shots, distance == "cosine", scale);
+}
+
 }  // namespace heed::nn

@@ -41,9 +41,21 @@ struct InfoNceSettings {
   Tensor operator()(const Tensor& x, const Tensor& y) const;
 };
 
+struct PrototypeSettings {
+  int64_t shots = 1;
+  std::string distance = "euclidean";
+  double scale = 1.0;
+
+  void options(Options& o);
+  /// x [E, N, S + Q, D]: episodes of N classes, S shots and Q queries of each -> the mean over
+  /// queries.
+  Tensor operator()(const Tensor& x) const;
+};
+
 using CosineEmbedding = Loss<CosineEmbeddingSettings>;
 using Triplet = Loss<TripletSettings>;
 using BatchHardTriplet = Loss<BatchHardTripletSettings>;
 using InfoNce = Loss<InfoNceSettings>;
+using Prototype = Loss<PrototypeSettings>;
 
 }  // namespace heed::nn

@@ -63,6 +63,10 @@ std::vector<ModuleEntry> loss_entries() {
                              "each row's own partner among all the batch's",
                              "arXiv 1807.03748, eq. 4; arXiv 2103.00020",
                              {"x", "y"}}),
+      loss<PrototypeSettings>({"prototype",
+                               "the nearest of the classes' means, in episodes",
+                               "arXiv 1703.05175, eq. 1 and 2",
+                               {"x"}}),
       loss<DiceSettings>({"dice", "1 - overlap of regions", "arXiv 1606.04797", {"p", "target"}}),
   };
 }

@@ -21,14 +21,6 @@ std::string names_file(const std::string& assets) {
 /// The task's name as the recipe has it: name() is not the derived class's yet in a constructor.
 const std::string& type_of(const Recipe& recipe) { return recipe.task.at("type").as_string(); }
 
-Batch as_batch(data::LabelledBatch labelled) {
-  if (auto* images = std::get_if<data::ImageBatch>(&labelled)) {
-    return {{{"x", images->images}, {"labels", images->labels}}, images->count};
-  }
-  const auto& texts = std::get<data::TextBatch>(labelled);
-  return {{{"x", texts.ids}, {"lengths", texts.lengths}, {"labels", texts.labels}}, texts.count};
-}
-
 nn::ClassifierInput input_of(const data::LabelledDataset& data) {
   const Shape shape = data.example_shape();
   if (const data::Tokenizer* tokenizer = data.tokenizer()) {
@@ -38,6 +30,14 @@ nn::ClassifierInput input_of(const data::LabelledDataset& data) {
 }
 
 }  // namespace
+
+Batch LabelledTask::as_batch(const data::LabelledBatch& labelled) {
+  if (const auto* images = std::get_if<data::ImageBatch>(&labelled)) {
+    return {{{"x", images->images}, {"labels", images->labels}}, images->count};
+  }
+  const auto& texts = std::get<data::TextBatch>(labelled);
+  return {{{"x", texts.ids}, {"lengths", texts.lengths}, {"labels", texts.labels}}, texts.count};
+}
 
 void LabelledTask::open_data(const std::string& part, TaskUse use, const std::string& assets) {
   if (use == TaskUse::generate && !assets.empty()) {  // the checkpoint has all that is needed

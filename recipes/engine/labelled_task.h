@@ -38,8 +38,11 @@ class LabelledTask : public IndexedTask {
   /// what does not fit, with the recipe's line.
   void build_model(int64_t outputs);
   std::unique_ptr<nn::Classifier> make_model(const Config& config, int64_t outputs) const;
-  /// Batches hold "x" (images, or ids with "lengths") and "labels", as in LabelledBatch.
+  /// Batches as as_batch() has them.
   void start_labelled_batches();
+
+  /// "x" (images, or ids with "lengths") and "labels".
+  static Batch as_batch(const data::LabelledBatch& labelled);
 
   /// The model's outputs [B, outputs] of a batch.
   static Tensor outputs(nn::Classifier& model, const Batch& batch);

@@ -50,7 +50,8 @@ void EvaluationOptions::options(Options& o) {
   o.field("max_batches", max_batches, "stop after so many; 0 measures the whole split", {.min = 0});
   o.field("use_ema", use_ema, "measure the averaged weights where there are any");
   o.field("baselines", baselines, "predictors without a network to measure beside the model",
-          {.one_of = {"unigram", "ngram", "majority", "mean", "popularity", "interpolation"}});
+          {.one_of = {"unigram", "ngram", "majority", "mean", "popularity", "interpolation",
+                     "pixels"}});
   o.field("ngram_order", ngram_order, "tokens that an n-gram spans", {.min = 1, .max = 8});
 }
 

@@ -6,10 +6,12 @@
 #include "recipes/engine/classification.h"
 #include "recipes/engine/denoising.h"
 #include "recipes/engine/distillation.h"
+#include "recipes/engine/few_shot.h"
 #include "recipes/engine/language_modeling.h"
 #include "recipes/engine/masked_language_modeling.h"
 #include "recipes/engine/regression.h"
 #include "recipes/engine/restoration.h"
+#include "recipes/engine/retrieval.h"
 #include "recipes/engine/segmentation.h"
 #include "recipes/engine/sequence_to_sequence.h"
 #include "recipes/engine/sequential_recommendation.h"
@@ -54,10 +56,12 @@ const std::vector<TaskEntry>& task_registry() {
       classification_entry(),
       denoising_entry(),
       distillation_entry(),
+      few_shot_entry(),
       language_modeling_entry(),
       masked_language_modeling_entry(),
       regression_entry(),
       restoration_entry(),
+      retrieval_entry(),
       segmentation_entry(),
       sequence_to_sequence_entry(),
       sequential_recommendation_entry(),

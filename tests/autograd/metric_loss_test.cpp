@@ -59,6 +59,61 @@ TEST(MetricLoss, GradientsOverTheBatch) {
   }
 }
 
+TEST(PrototypeLoss, Gradients) {
+  for (const Shape& shape : {Shape{1, 1, 2, 3}, Shape{2, 3, 5, 7}}) {  // [E, N, S + Q, D]
+    for (const bool cosine : {false, true}) {
+      for (const int64_t shots : {int64_t{1}, shape[2] - 1}) {
+        const Tensor x = normal(shape, "episodes");
+        EXPECT_EQ(gradcheck(
+                      [&](const std::vector<Tensor>& in) {
+                        return prototype_logits(in[0], shots, cosine);
+                      },
+                      {x}),
+                  "");
+        EXPECT_EQ(gradcheck(
+                      [&](const std::vector<Tensor>& in) {
+                        return prototype_loss(in[0], shots, cosine, 0.3);
+                      },
+                      {x}),
+                  "");
+      }
+    }
+  }
+}
+
+// One episode after the other, each query against each class, as the paper has it.
+TEST(PrototypeLoss, EqualsTheFormula) {
+  const int64_t episodes = 2, ways = 3, shots = 2, queries = 4, dim = 5;
+  const Tensor x = normal({episodes, ways, shots + queries, dim}, "x");
+  const double* values = x.data<double>();
+  const auto at = [&](int64_t e, int64_t n, int64_t i, int64_t c) {
+    return values[((e * ways + n) * (shots + queries) + i) * dim + c];
+  };
+  double loss = 0.0;
+  for (int64_t e = 0; e < episodes; ++e) {
+    for (int64_t n = 0; n < ways; ++n) {
+      for (int64_t q = shots; q < shots + queries; ++q) {
+        double all = 0.0, own = 0.0;
+        for (int64_t other = 0; other < ways; ++other) {
+          double square = 0.0;
+          for (int64_t c = 0; c < dim; ++c) {
+            double prototype = 0.0;
+            for (int64_t s = 0; s < shots; ++s) prototype += at(e, other, s, c) / shots;
+            square += (at(e, n, q, c) - prototype) * (at(e, n, q, c) - prototype);
+          }
+          all += std::exp(-0.5 * square);
+          if (other == n) own = -0.5 * square;
+        }
+        loss += std::log(all) - own;
+      }
+    }
+  }
+  EXPECT_NEAR(prototype_loss(x, shots, false, 0.5).item(), loss / (episodes * ways * queries),
+              1e-13);
+  EXPECT_THROW(prototype_logits(x, shots + queries), Error);
+  EXPECT_THROW(prototype_logits(x, 0), Error);
+}
+
 TEST(CosineSimilarity, OfZeroIsZero) {
   const Tensor x = Tensor::from<float>({0, 0, 3, 4}, {2, 2}),
                y = Tensor::from<float>({1, 1, 4, 3}, {2, 2});

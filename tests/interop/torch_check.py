@@ -974,6 +974,20 @@ def info_nce(w, i, c):
     return [(loss + F.cross_entropy(logits.T, own)) / 2 if c.get("symmetric", True) else loss]
 
 
+def prototype(w, i, c):
+    """Snell et al.'s equations 1 and 2, one episode after the other."""
+    shots, losses = c.get("shots", 1), []
+    for x in i["x"]:
+        centres, queries = x[:, :shots].mean(1), x[:, shots:].flatten(0, 1)
+        if c.get("distance") == "cosine":
+            logits = F.cosine_similarity(queries[:, None], centres[None], dim=-1)
+        else:
+            logits = -torch.cdist(queries, centres, compute_mode="donot_use_mm_for_euclid_dist").square()
+        own = torch.arange(len(x)).repeat_interleave(x.shape[1] - shots)
+        losses.append(F.cross_entropy(c.get("scale", 1.0) * logits, own))
+    return [torch.stack(losses).mean()]
+
+
 def dice(i, c):
     p, t, smooth = i["p"].flatten(1), i["target"].flatten(1), c.get("smooth", 1.0)
     return 1 - (2 * (p * t).sum(1) + smooth) / (p.sum(1) + t.sum(1) + smooth)
@@ -1970,6 +1984,8 @@ def metric_loss_cases():
     for config in ({}, {"symmetric": False}, {"temperature": 0.5}):
         yield Case("info_nce", config, {"x": normal(7, 13), "y": normal(7, 13)}, info_nce,
                    13 / config.get("temperature", 0.07) ** 2, 8)
+    for config in ({}, {"shots": 3, "scale": 0.5}, {"shots": 2, "distance": "cosine", "scale": 10}):
+        yield Case("prototype", config, {"x": normal(2, 3, 5, 7)}, prototype, 70, 8)
 
 
 def all_cases():

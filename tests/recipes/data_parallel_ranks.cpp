@@ -39,6 +39,17 @@ TEST(DataParallel, ImagesWithBatchNormEqualOneRank) {
        "train.log_every=1", "data.mix_probability=1", "schedule.warmup_steps=0"});
 }
 
+// Groups are shared out whole, so no rank's examples are compared with fewer than on one rank.
+TEST(DataParallel, EpisodesAndTripletsEqualOneRank) {
+  for (const char* recipe : {"smoke-few-shot", "smoke-retrieval"}) {
+    const SharedScratch folder;
+    expect_like_one_rank(folder, fmt::format("{}/recipes/base/{}.yaml", HEED_SOURCE_DIR, recipe),
+                         {"train.batch_size=12", "train.accumulation=1", "train.steps=6",
+                          "train.eval_every=3", "train.log_every=1", "evaluation.batch_size=12",
+                          "evaluation.baselines=[]", "schedule={type: constant}"});
+  }
+}
+
 // Centroids move by all ranks' rows, and the commitment to them is of all rows.
 TEST(DataParallel, RoutingTransformerEqualsOneRank) {
   const SharedScratch folder;
