@@ -20,7 +20,7 @@
 namespace heed::data {
 
 struct ImageBatch {
-  Tensor images;  ///< f32 [B, H, W, C]; clips [B, T, H, W, C]
+  Tensor images;  ///< f32 [B, H, W, C]; clips [B, T, H, W, C]; features [B, (N,) D]
   Tensor labels;  ///< i64 [B], of "masks" [B, H, W]; f32 [B, K] (each row sums to 1) where mixed,
                   ///< of "image-pairs" [B, H', W', C]
   int64_t index = 0;  ///< its number, from 0
@@ -59,12 +59,13 @@ class LabelledDataset {
   virtual ~LabelledDataset() = default;
 
   /// "images", "clips", "masks" (images with a class for each pixel), "image-pairs" (images and
-  /// what shall become of them) or "texts".
+  /// what shall become of them), "features" (vectors) or "texts".
   virtual const char* kind() const = 0;
   /// Examples of a part; 0 where there is none.
   virtual int64_t size(Part part) const = 0;
   virtual int64_t label(Part part, int64_t example) const = 0;
-  /// [H, W, C] of every image in a batch, [T, H, W, C] of clips; [longest N] of texts.
+  /// [H, W, C] of every image in a batch, [T, H, W, C] of clips; [longest N] of texts; [D] or [N, D]
+  /// of features.
   virtual Shape example_shape() const = 0;
   /// Image pairs only: [H', W', C] of every target in a training batch.
   virtual Shape target_shape() const { return {}; }

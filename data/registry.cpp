@@ -1,6 +1,7 @@
 #include "data/registry.h"
 
 #include "data/aspect_texts.h"
+#include "data/feature_dataset.h"
 #include "data/image_archives.h"
 #include "data/image_formats.h"
 #include "data/image_pairs.h"
@@ -94,6 +95,8 @@ const std::vector<DatasetEntry>& dataset_registry() {
        describe_options<CppHeadersOptions>, open_headers, nullptr},
       labelled<DegradedImageOptions, open_degraded_images>(
           "degraded-images", "image-pairs", "another dataset's images, made smaller or noisy"),
+      labelled<FeatureOptions, open_features>(
+          "features", "features", "another model's features and labels, in arrays: for probes"),
       labelled<IdxOptions, open_idx>("idx", "images", "IDX files: MNIST and its kin"),
       labelled<ImageArchiveOptions, open_image_archives>(
           "image-archives", "images", "zip archives with a folder of JPEG and PNG files a class"),

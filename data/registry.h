@@ -16,7 +16,7 @@ namespace heed::data {
 
 struct DatasetEntry {
   std::string name;
-  /// "text" (a stream of tokens), "images", "clips", "masks" or "texts" (labelled), "image-pairs"
+  /// "text" (a stream of tokens), "images", "clips", "masks", "features" or "texts" (labelled), "image-pairs"
   /// (one image for another), "pairs" (one text for another), "sequences" (users and items),
   /// "synthetic" (made sequences with answers)
   std::string kind;

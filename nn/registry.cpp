@@ -44,6 +44,7 @@
 #include "nn/models/encoder_decoder.h"
 #include "nn/models/gpt.h"
 #include "nn/models/gru_classifier.h"
+#include "nn/models/linear_probe.h"
 #include "nn/models/llava.h"
 #include "nn/models/mobilenet.h"
 #include "nn/models/multi_query_recommender.h"
@@ -144,6 +145,19 @@ ModuleEntry text_classifier(Description d, O (*read)(const Config&)) {
   e.forward = [](Module& module, const Inputs& inputs) {
     return std::vector<Tensor>{
         static_cast<Classifier&>(module).forward(inputs.at("ids"), input(inputs, "lengths"))};
+  };
+  return e;
+}
+
+// Another model's features to logits.
+ModuleEntry features_classifier() {
+  ModuleEntry e = entry<LinearProbe, LinearProbeOptions>(
+      "model", {"linear_probe",
+                "one linear layer on another model's features, pooled and normalised",
+                "arXiv 2111.06377, appendix A.1",
+                {"features"}});
+  e.forward = [](Module& module, const Inputs& inputs) {
+    return std::vector<Tensor>{static_cast<LinearProbe&>(module).forward(inputs.at("features"))};
   };
   return e;
 }
@@ -359,6 +373,7 @@ std::vector<ModuleEntry> all_entries() {
           {"compact_text", "compact transformers of texts: convolutional tokens, sequence pooling",
            "arXiv 2104.05704"},
           read_compact_text_options),
+      features_classifier(),
       image_classifier<MobileNet, MobileNetOptions>(
           {"mobilenet", "depthwise separable convolutions, v1 and v2",
            "arXiv 1704.04861; arXiv 1801.04381"},

@@ -65,6 +65,7 @@ void add_tokenize(CLI::App& heed);
 void add_eval(CLI::App& heed);
 void add_generate(CLI::App& heed);
 void add_export(CLI::App& heed);
+void add_average(CLI::App& heed);
 void add_import(CLI::App& heed);
 void add_describe(CLI::App& heed);
 void add_plan(CLI::App& heed);

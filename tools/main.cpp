@@ -127,6 +127,7 @@ int run(int argc, char** argv) {
   add_eval(heed);
   add_generate(heed);
   add_export(heed);
+  add_average(heed);
   add_import(heed);
   add_report(heed);
   add_reproduce(heed);

@@ -5,8 +5,22 @@
 namespace heed::nn {
 namespace {
 
-const char* name_of(ClassifierInput::Kind kind) {
-  return kind == ClassifierInput::Kind::images ? "images" : "tokens";
+/// A kind of input, and what the models that take it call it.
+struct KindName {
+  const char* kind;
+  const char* input;
+};
+
+KindName name_of(ClassifierInput::Kind kind) {
+  switch (kind) {
+    case ClassifierInput::Kind::images:
+      return {"images", "x"};
+    case ClassifierInput::Kind::tokens:
+      return {"tokens", "ids"};
+    case ClassifierInput::Kind::features:
+      return {"features", "features"};
+  }
+  return {};
 }
 
 int64_t given(const Config& config, const char* key) {
@@ -40,12 +54,14 @@ std::unique_ptr<Classifier> make_classifier(const Config& config, int64_t classe
   settle(own, entry.name, "width", input.width, true);
   settle(own, entry.name, "channels", input.channels, true);
   settle(own, entry.name, "vocab", input.vocab, false);
+  settle(own, entry.name, "features", input.dim, true);
+  settle(own, entry.name, "tokens", input.vectors, true);
   if (input.context > 0 && given(own, "context") == 0) own.set("context", input.context);
-  const bool known = input.height > 0 || input.vocab > 0;
-  if (known &&
-      entry.inputs.front() != (input.kind == ClassifierInput::Kind::images ? "x" : "ids")) {
+  const bool known = input.height > 0 || input.vocab > 0 || input.dim > 0;
+  const KindName name = name_of(input.kind);
+  if (known && entry.inputs.front() != name.input) {
     fail_request(type->where(),
-                 fmt::format("model '{}' does not classify {}", entry.name, name_of(input.kind)));
+                 fmt::format("model '{}' does not classify {}", entry.name, name.kind));
   }
   std::unique_ptr<Module> made = entry.make(own);
   auto* model = dynamic_cast<Classifier*>(made.get());

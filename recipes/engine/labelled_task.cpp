@@ -26,6 +26,9 @@ nn::ClassifierInput input_of(const data::LabelledDataset& data) {
   if (const data::Tokenizer* tokenizer = data.tokenizer()) {
     return nn::ClassifierInput::tokens(tokenizer->vocab_size(), shape[0]);
   }
+  if (shape.rank() < 3) {
+    return nn::ClassifierInput::features(shape[-1], shape.rank() == 2 ? shape[0] : 0);
+  }
   return nn::ClassifierInput::images(shape[0], shape[1], shape[2]);
 }
 
@@ -51,10 +54,10 @@ void LabelledTask::open_data(const std::string& part, TaskUse use, const std::st
   }
   const Config& type = recipe_.data.at("type");
   const data::DatasetEntry& entry = data::find_dataset(type.as_string(), type.where());
-  if (entry.kind != "images" && entry.kind != "texts") {
+  if (entry.kind != "images" && entry.kind != "texts" && entry.kind != "features") {
     fail_request(type.where(),
-                 fmt::format("task {}: the dataset '{}' ({}) has no images or texts of one "
-                             "class each",
+                 fmt::format("task {}: the dataset '{}' ({}) has no images, texts or features of "
+                             "one class each",
                              type_of(recipe_), entry.name, entry.kind));
   }
   data_ = entry.open_labelled(with_saved_tokenizer(recipe_.data, assets));
@@ -81,6 +84,11 @@ void LabelledTask::start_labelled_batches() {
         return as_batch(data->train_batch(step, own));
       },
       data_->workers());
+}
+
+const char* LabelledTask::item_name() const {
+  if (tokenizer_ != nullptr) return "texts";
+  return data_ && data_->example_shape().rank() < 3 ? "features" : "images";
 }
 
 Tensor LabelledTask::outputs(nn::Classifier& model, const Batch& batch) {

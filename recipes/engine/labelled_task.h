@@ -20,8 +20,8 @@ class LabelledTask : public IndexedTask {
   const data::LabelledDataset& data() const { return *data_; }
 
   std::string data_summary() override { return data_ ? data_->summary() : ""; }
-  /// "images" or "texts".
-  const char* item_name() const override { return tokenizer_ ? "texts" : "images"; }
+  /// "images", "texts" or "features".
+  const char* item_name() const override;
   void resolve(Recipe& recipe) override { recipe.model = model_->config(); }
   /// class_names.json and, of texts, tokenizer.json: a run that goes on, or is evaluated, keeps the
   /// vocabulary it began with.

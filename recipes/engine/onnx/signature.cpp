@@ -160,6 +160,15 @@ void classifier(Model& m, nn::Classifier& model, const Sizes& sizes) {
     };
     return;
   }
+  if (input.kind == nn::ClassifierInput::Kind::features) {
+    const Shape shape = input.vectors > 0 ? Shape{sizes.batch, input.vectors, input.dim}
+                                          : Shape{sizes.batch, input.dim};
+    examples.numbers("features", shape, -1, 1);
+    m.forward = [&model](const nn::Inputs& inputs) {
+      return std::vector<Tensor>{model.forward(inputs.at("features"))};
+    };
+    return;
+  }
   const int64_t height = one_of(sizes.height, input.height);
   const int64_t width = one_of(sizes.width, input.width);
   if (height <= 0 || width <= 0) {
