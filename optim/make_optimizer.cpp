@@ -129,6 +129,16 @@ void ParameterGroup::options(Options& o) {
   check_betas(o, betas, true);
 }
 
+void NormBoundOptions::options(Options& o) {
+  o.field("factor", factor,
+          "largest norm of a parameter's gradient, in units of the mean of its norms so far (1.05); "
+          "0: any",
+          {.min = 0});
+  o.field("decay", decay, "share of that mean that stays at each step", {.min = 0, .below = 1});
+  o.field("warmup_steps", warmup_steps,
+          "steps at first in which nothing is bounded and the smallest norm is kept", {.min = 0});
+}
+
 void OptimizerOptions::options(Options& o) {
   o.field("type", type, "update rule", {.one_of = {"adamw", "adam", "sgd", "lars", "adafactor"}});
   o.field("lr", lr, "peak learning rate of the schedule", {.above = 0});
@@ -144,6 +154,8 @@ void OptimizerOptions::options(Options& o) {
   o.field("trust", trust, "lars: share of a tensor's norm that a step of rate 1 moves",
           {.above = 0});
   o.field("decay_1d", decay_1d, "decay tensors with fewer than two dimensions (biases, norms) too");
+  o.field("norm_bound", norm_bound,
+          "clips each parameter's gradient by its own past norms (AdaGC, arXiv 2502.11034)");
   o.list("groups", groups, "settings of parameters by name; the first pattern that matches holds");
   check_betas(o, betas, false);
   o.check(!nesterov || momentum > 0, "nesterov", "nesterov needs a momentum");
@@ -200,12 +212,17 @@ std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
   return make_optimizer_of(options, trained_parameters(options, parameters));
 }
 
-bool needs_whole_tensors(const OptimizerOptions& options) {
-  return options.type == "lars" || options.type == "adafactor";
+std::string needs_whole_tensors(const OptimizerOptions& options) {
+  if (options.type == "lars" || options.type == "adafactor") {
+    return "optimizer.type: " + options.type;
+  }
+  return options.norm_bound.factor > 0 ? "optimizer.norm_bound" : "";
 }
 
-std::unique_ptr<Optimizer> make_optimizer_of(const OptimizerOptions& options,
-                                             std::vector<Parameter> trained) {
+namespace {
+
+std::unique_ptr<Optimizer> with_rule(const OptimizerOptions& options,
+                                     std::vector<Parameter> trained) {
   if (options.type == "sgd" || options.type == "lars")
     return std::make_unique<Sgd>(options, std::move(trained));
   if (options.type == "adam" || options.type == "adamw") {
@@ -215,6 +232,15 @@ std::unique_ptr<Optimizer> make_optimizer_of(const OptimizerOptions& options,
   fail_request("optimizer: unknown type '{}'{}", options.type,
                did_you_mean(options.type,
                             std::vector<std::string>{"adamw", "adam", "sgd", "lars", "adafactor"}));
+}
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_optimizer_of(const OptimizerOptions& options,
+                                             std::vector<Parameter> trained) {
+  std::unique_ptr<Optimizer> optimizer = with_rule(options, std::move(trained));
+  if (options.norm_bound.factor > 0) optimizer->bound_norms(options.norm_bound);
+  return optimizer;
 }
 
 OptimizerOptions options_for(const OptimizerOptions& options, const NamedTensors& some,

@@ -1,10 +1,20 @@
 #include "optim/optimizer.h"
 
+#include <algorithm>
+#include <cmath>
+#include <span>
+
 #include "autograd/tape.h"
 #include "kernels/copy/copy.h"
+#include "kernels/optim/lists.h"
 #include "optim/state.h"
 
 namespace heed::optim {
+namespace {
+
+constexpr const char* kGradNorm = "grad_norm";
+
+}  // namespace
 
 void Optimizer::step(double lr, double grad_scale) {
   std::vector<size_t> active;
@@ -16,7 +26,41 @@ void Optimizer::step(double lr, double grad_scale) {
     active.push_back(i);
     gradients.push_back(kernels::contiguous_as(gradient, tensor.dtype()));
   }
+  if (norm_bound_.factor > 0) apply_norm_bounds(active, gradients, grad_scale);
   update(active, gradients, lr, grad_scale, ++steps_);
+}
+
+void Optimizer::bound_norms(const NormBoundOptions& options) {
+  HEED_CHECK(steps_ == 0 && norm_bound_.factor == 0 && options.factor > 0,
+             "optimizer: norms are bounded once, by a factor above 0, before the first step");
+  norm_bound_ = options;
+  add_state(kGradNorm, [](const Tensor&) { return Shape{}; });
+}
+
+void Optimizer::apply_norm_bounds(const std::vector<size_t>& active,
+                                  const std::vector<Tensor>& gradients, double grad_scale) {
+  const auto name = std::find(state_names_.begin(), state_names_.end(), kGradNorm);
+  const std::vector<Tensor>& norms = state_[static_cast<size_t>(name - state_names_.begin())];
+  const bool warms_up = steps_ < norm_bound_.warmup_steps;
+  for (size_t i = 0; i < active.size(); ++i) {
+    const Tensor& kept = norms[active[i]];
+    double norm = std::abs(grad_scale) * kernels::global_norm(std::span(&gradients[i], 1));
+    if (norm == 0.0 || !std::isfinite(norm)) continue;
+    double mean = kept.item();
+    if (mean == 0.0) {
+      mean = norm;
+    } else if (warms_up) {
+      mean = std::min(mean, norm);
+    } else {
+      const double bound = norm_bound_.factor * mean;
+      if (norm > bound) {
+        kernels::scale_inplace(std::span(&gradients[i], 1), bound / norm);
+        norm = bound;
+      }
+      mean = norm_bound_.decay * mean + (1.0 - norm_bound_.decay) * norm;
+    }
+    kernels::copy(Tensor::full({}, mean, kept.dtype()).to(kept.device()), kept);
+  }
 }
 
 void Optimizer::zero_grad() {

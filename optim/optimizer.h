@@ -35,6 +35,20 @@ struct ParameterGroup {
   void options(Options& o);
 };
 
+/// Clipping of each parameter's gradient by its own history (AdaGC, Wang et al., arXiv 2502.11034):
+/// with n the norm of parameter i's gradient at a step and c_i the running mean of its norms,
+///   steps below warmup_steps  c_i = min(c_i, n)
+///   later                     h = min(1, factor c_i / n);  gradient *= h;
+///                             c_i = decay c_i + (1 - decay) h n
+/// A norm of 0 (a branch that starts at 0) says nothing: c_i stays, and bounds nothing until there
+/// is one. `train.clip` applies beside it, in all steps; the paper has it, at 1, in the first alone.
+struct NormBoundOptions {
+  double factor = 0.0;  ///< the paper's lambda_rel; 0: no such clipping
+  double decay = 0.98;
+  int64_t warmup_steps = 100;
+  void options(Options& o);
+};
+
 /// The `optimizer:` section of a recipe. Defaults are PyTorch's, but that tensors with fewer than
 /// two dimensions (biases, norms) do not decay.
 struct OptimizerOptions {
@@ -47,6 +61,7 @@ struct OptimizerOptions {
   bool nesterov = false;               ///< sgd, lars
   double trust = 1e-3;    ///< lars: share of a tensor's norm that a step of rate 1 moves
   bool decay_1d = false;  ///< decay tensors with fewer than two dimensions too
+  NormBoundOptions norm_bound;
   std::vector<ParameterGroup> groups;
   void options(Options& o);
 };
@@ -69,6 +84,9 @@ class Optimizer {
   /// their moments too.
   void step(double lr, double grad_scale = 1.0);
 
+  /// From now on bounds gradients as the options say. Before the first step.
+  void bound_norms(const NormBoundOptions& options);
+
   /// Forgets the gradients of the parameters.
   void zero_grad();
 
@@ -80,8 +98,8 @@ class Optimizer {
 
   /// What a checkpoint must hold: "step" (i64 []) and, for each parameter, "exp_avg.<name>" and
   /// "exp_avg_sq.<name>" (Adam), "row_mean_sq.<name>" and "col_mean_sq.<name>" (Adafactor) or
-  /// "momentum_buffer.<name>" (SGD and LARS with momentum). The tensors share memory with the
-  /// optimiser.
+  /// "momentum_buffer.<name>" (SGD and LARS with momentum); with bound norms "grad_norm.<name>" ([]).
+  /// The tensors share memory with the optimiser.
   NamedTensors state_tensors() const;
   /// Copies such tensors back. Missing or unexpected names, other shapes or dtypes: a RequestError
   /// that lists them, and nothing is changed.
@@ -105,7 +123,13 @@ class Optimizer {
                       double lr, double grad_scale, int64_t t) = 0;
 
  private:
+  /// Scales each gradient down in place to what its norms so far allow, and takes its norm into
+  /// them; norms are those of `grad_scale` times the gradient.
+  void apply_norm_bounds(const std::vector<size_t>& active, const std::vector<Tensor>& gradients,
+                         double grad_scale);
+
   std::vector<Parameter> parameters_;
+  NormBoundOptions norm_bound_;
   std::vector<std::string> state_names_;
   std::vector<std::vector<Tensor>> state_;  // [name][parameter]
   int64_t steps_ = 0;
@@ -130,9 +154,9 @@ std::unique_ptr<Optimizer> make_optimizer(const Config& options, const NamedTens
 /// The same of parameters whose settings are known: trained_parameters(), or shares of them.
 std::unique_ptr<Optimizer> make_optimizer_of(const OptimizerOptions& options,
                                              std::vector<Parameter> trained);
-/// Whether an update of an element depends on its tensor's other elements, so that an optimiser of
-/// shares would do something else.
-bool needs_whole_tensors(const OptimizerOptions& options);
+/// Which of the options ("optimizer.type: lars") makes an element's update depend on its tensor's
+/// other elements, so that an optimiser of shares would do something else; "" for none.
+std::string needs_whole_tensors(const OptimizerOptions& options);
 
 /// Whether `name` matches the glob: * stands for any run of characters, ? for one.
 bool glob_match(const std::string& pattern, const std::string& name);

@@ -224,9 +224,8 @@ void check_shares(const Recipe& recipe, const Config& tree) {
                              "elements: leave it 'none'",
                              recipe.parallel.shard, what));
   };
-  if (optim::needs_whole_tensors(recipe.optimizer)) {
-    refuse(fmt::format("optimizer.type: {}", recipe.optimizer.type));
-  }
+  const std::string needy = optim::needs_whole_tensors(recipe.optimizer);
+  if (!needy.empty()) refuse(needy);
   if (recipe.train.adaptive_clip > 0.0) refuse("train.adaptive_clip");
 }
 

@@ -54,12 +54,13 @@ SharedModel::SharedModel(const Recipe& recipe, nn::Module& module, Mesh& mesh,
 // What looks at whole tensors cannot work on parts of them.
 void SharedModel::check_parts() const {
   const bool clips = recipe_.train.adaptive_clip > 0.0;
-  if (!clips && !optim::needs_whole_tensors(recipe_.optimizer)) return;
+  const std::string needy =
+      clips ? "train.adaptive_clip" : optim::needs_whole_tensors(recipe_.optimizer);
+  if (needy.empty()) return;
   for (const nn::Module::NamedTensor& named : module_.named_parameters()) {
     if (named.shard == nullptr) continue;
     fail_request("parallel: {} needs whole tensors, but ranks share '{}'",
-                 clips ? "train.adaptive_clip" : "optimizer.type: " + recipe_.optimizer.type,
-                 named.name);
+                 needy, named.name);
   }
 }
 

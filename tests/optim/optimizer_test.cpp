@@ -251,6 +251,92 @@ TEST(Adafactor, NarrowTypesAgreeWithF64OnAnyThreadCount) {
   for (size_t i = 0; i < one.size(); ++i) ASSERT_NEAR(one[i], wide[i], 3 * 10 * 0x1p-24) << i;
 }
 
+// AdaGC's rule for one tensor, over numbers.
+struct NormHistory {
+  NormBoundOptions o;
+  double mean = 0.0;
+  double factor(double norm, int64_t step) {  // of the gradient
+    if (norm == 0.0) return 1.0;
+    double kept = 1.0;
+    if (mean == 0.0) {
+      mean = norm;
+    } else if (step < o.warmup_steps) {
+      mean = std::min(mean, norm);
+    } else {
+      kept = std::min(1.0, o.factor * mean / norm);
+      mean = o.decay * mean + (1.0 - o.decay) * kept * norm;
+    }
+    return kept;
+  }
+};
+
+TEST(NormBound, ClipsEachTensorByItsOwnPast) {
+  const NormBoundOptions bound{.factor = 1.1, .decay = 0.8, .warmup_steps = 3};
+  const NamedTensors ours = parameters(DType::f64);
+  const auto optimizer = make_optimizer({.type = "sgd", .norm_bound = bound}, ours);
+  constexpr double kLr = 0.1, kScale = 0.5;
+  std::vector<NormHistory> history(ours.size(), {bound});
+  int clipped = 0;
+  for (int64_t step = 0; step < 12; ++step) {
+    give_gradients(ours, step);
+    if (step == 1) set_grad(ours[1].second, Tensor::zeros({37}, DType::f64));  // a silent branch
+    if (step == 7) {  // an outlier of one tensor alone
+      set_grad(ours[0].second, mul(grad(ours[0].second), 100.0));
+    }
+    std::vector<std::vector<double>> expected;
+    for (size_t i = 0; i < ours.size(); ++i) {
+      std::vector<double> values = ours[i].second.to_vector<double>();
+      const std::vector<double> g = grad(ours[i].second).to_vector<double>();
+      double squares = 0.0;
+      for (const double x : g) squares += kScale * x * kScale * x;
+      const double kept = history[i].factor(std::sqrt(squares), step);
+      clipped += kept < 1.0;
+      for (size_t k = 0; k < g.size(); ++k) values[k] -= kLr * kScale * kept * g[k];
+      expected.push_back(values);
+    }
+    optimizer->step(kLr, kScale);
+    for (size_t i = 0; i < ours.size(); ++i) {
+      const std::vector<double> values = ours[i].second.to_vector<double>();
+      for (size_t k = 0; k < values.size(); ++k) {
+        EXPECT_NEAR(values[k], expected[i][k], 1e-14 * (1 + std::abs(values[k]))) << step;
+      }
+    }
+  }
+  EXPECT_GT(clipped, 1);
+}
+
+TEST(NormBound, AZeroGradientAtFirstBoundsNothing) {
+  Tensor p = Tensor::from<double>({1, 2}, {2});
+  require_grad(p);
+  const auto optimizer = make_optimizer(
+      {.type = "sgd", .norm_bound = {.factor = 1.05, .warmup_steps = 0}}, {{"p", p}});
+  set_grad(p, Tensor::zeros({2}, DType::f64));
+  optimizer->step(1.0);
+  set_grad(p, Tensor::from<double>({3, 4}, {2}));
+  optimizer->step(1.0);
+  EXPECT_THAT(p.to_vector<double>(), ElementsAre(-2.0, -2.0));
+}
+
+TEST(NormBound, GoesOnExactlyFromItsState) {
+  const OptimizerOptions options{.type = "adamw", .norm_bound = {.factor = 1.05, .warmup_steps = 2}};
+  const NamedTensors whole = parameters(DType::f32), cut = parameters(DType::f32);
+  const auto one = make_optimizer(options, whole), first = make_optimizer(options, cut);
+  const auto step = [](Optimizer& optimizer, const NamedTensors& tensors, int64_t t) {
+    give_gradients(tensors, t);
+    optimizer.step(0.01);
+  };
+  for (int64_t t = 0; t < 8; ++t) step(*one, whole, t);
+  for (int64_t t = 0; t < 4; ++t) step(*first, cut, t);
+  const auto second = make_optimizer(options, cut);
+  second->load_state(first->state_tensors());
+  for (int64_t t = 4; t < 8; ++t) step(*second, cut, t);
+  for (size_t i = 0; i < whole.size(); ++i) {
+    EXPECT_EQ(whole[i].second.to_vector<float>(), cut[i].second.to_vector<float>());
+  }
+  EXPECT_EQ(needs_whole_tensors(options), "optimizer.norm_bound");
+  EXPECT_EQ(needs_whole_tensors({}), "");
+}
+
 TEST(ClipAdaptive, BoundsEachUnitByItsSize) {
   Tensor w = Tensor::from<float>({3, 4, 0, 0, 30, 40}, {3, 2}),
          b = Tensor::from<float>({3, 4}, {2});

@@ -419,7 +419,7 @@ TEST(Plan, RefusesWhatTrainingRefuses) {
   const std::string linformer = ", attention: {type: linformer, tokens: 128, projected: 32}";
   EXPECT_EQ(no(encoder_recipe(linformer, rest), "sequence=4"), "nothing was refused");
   EXPECT_THAT(no(encoder_recipe(linformer, rest + "optimizer: {type: lars}\n"), "sequence=4"),
-              HasSubstr("sequence 4: lars needs whole tensors"));
+              HasSubstr("sequence 4: optimizer.type: lars needs whole tensors"));
   EXPECT_EQ(no(encoder_recipe("", rest + "optimizer: {type: lars}\n"), "sequence=4"),
             "nothing was refused");
   EXPECT_THAT(no(gpt_recipe("", rest + "evaluation: {batch_size: 6}\n"), "data=4"),

@@ -10,16 +10,16 @@ bool divides(int64_t part, int64_t whole) { return part > 0 && whole % part == 0
 
 /// What looks at whole tensors cannot work on parts of them.
 std::string refused_parts(const PlannedModel& m, const Share& s) {
-  const bool optimizer = optim::needs_whole_tensors(s.optimizer);
-  if (!optimizer && !s.adaptive_clip) return "";
+  const std::string needy =
+      s.adaptive_clip ? "train.adaptive_clip" : optim::needs_whole_tensors(s.optimizer);
+  if (needy.empty()) return "";
   const bool shards = s.sharding != Sharding::none;
   const auto shared = [&](const PlannedParameter& p) {
     return (p.over_tensor() && s.mesh.tensor > 1) || (p.over_sequence && s.mesh.sequence > 1);
   };
   if (!shards && std::none_of(m.parameters.begin(), m.parameters.end(), shared)) return "";
   return fmt::format("{}: {} needs whole tensors",
-                     shards ? "shard " + name_of(s.sharding) : s.mesh.to_string(),
-                     optimizer ? s.optimizer.type : "train.adaptive_clip");
+                     shards ? "shard " + name_of(s.sharding) : s.mesh.to_string(), needy);
 }
 
 std::string refused_tensor(const PlannedModel& m, const Share& s) {
