@@ -433,6 +433,15 @@ def gru_classifier(w, i, c):
     return [linear(w, state, "head.")]
 
 
+def linear_probe(w, i, c):
+    x = i["features"]
+    if c.get("tokens"):
+        x = additive(w, x, None, "pool.") if c.get("pool") == "additive" else x.mean(1)
+    if c.get("norm", "batch") == "batch":
+        x = F.batch_norm(x, w["norm.running_mean"], w["norm.running_var"], eps=1e-6)
+    return [linear(w, x, "head.")]
+
+
 def resnet_block(w, x, c, p, stride):
     narrow = c.get("bottleneck", False)
     y = same_conv(w, x, p + "conv1.", 1 if narrow else stride)
@@ -1248,6 +1257,10 @@ def recurrent_cases():
                            (dict(small, head_hidden=9, pool={"type": "lama", "heads": 3}), texts),
                            (dict(small, bidirectional=False, layers=2), {"ids": ids(31, 4, 13)})]:
         yield Case("gru_classifier", config, inputs, gru_classifier, 52, 26 * config.get("layers", 1))
+    probe = {"features": 18, "classes": 5}
+    for config, shape in [(probe, (4, 18)), (dict(probe, norm="none"), (4, 18)), (dict(probe, tokens=13), (4, 13, 18)),
+                          (dict(probe, tokens=13, pool="additive", norm="none"), (4, 13, 18))]:
+        yield Case("linear_probe", config, {"features": normal(*shape)}, linear_probe, 36, 6)
 
 
 def pooling_cases():
