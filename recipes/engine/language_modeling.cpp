@@ -43,6 +43,12 @@ void check_options(const Recipe& recipe, const LanguageModelingOptions& options,
     fail_request(recipe.task.at("positions").where(),
                  "task language_modeling: `positions` are of documents kept apart");
   }
+  if (!options.curriculum.empty() && (kind == "pairs" || kind == "synthetic")) {
+    fail_request(recipe.task.at("curriculum").where(),
+                 fmt::format("task language_modeling: a `curriculum` is of the windows of a text, "
+                             "and the data are {}",
+                             kind));
+  }
   if (options.part == "test" && kind != "pairs") {
     fail_request(recipe.task.at("part").where(),
                  fmt::format("task language_modeling: the data ({}) have no test part", kind));
@@ -64,6 +70,8 @@ void LanguageModelingOptions::options(Options& o) {
       "with documents apart, positions count from each document's first token in the window, or "
       "from the window's",
       {.one_of = {"document", "window"}});
+  o.list("curriculum", curriculum,
+         "shorter sequences at first, in stages; a step has as many tokens in all of them");
 }
 
 LanguageModeling::LanguageModeling(const Recipe& recipe, TaskUse use, const std::string& assets,
@@ -76,7 +84,8 @@ LanguageModeling::LanguageModeling(const Recipe& recipe, TaskUse use, const std:
                  fmt::format("task language_modeling: documents: apart: {}", why));
   }
   if (use != TaskUse::train) return;
-  start_batches([windows = training_windows(model_->context(), options.sampling, apart())](
+  start_batches([windows = training_windows(model_->context(), options.sampling, apart(),
+                                            options.curriculum)](
                     int64_t step, const data::RowSlice& part) -> Batch {
     data::Batch from = windows(step, part);
     Batch batch{{{"inputs", from.inputs}, {"targets", from.targets}}, from.count};

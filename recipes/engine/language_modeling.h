@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "nn/models/language_model.h"
 #include "recipes/engine/text_task.h"
@@ -15,6 +16,7 @@ struct LanguageModelingOptions {
   std::string part = "auto";         // of pairs; other data have no test part
   std::string documents = "joined";  // of a text alone, as the next
   std::string positions = "document";
+  std::vector<ContextStage> curriculum;  // of a text alone
   void options(Options& o);
 };
 
@@ -29,7 +31,8 @@ class LanguageModeling : public TextTask {
 
   void resolve(Recipe& recipe) override { recipe.model = model_->config(); }
 
-  /// Batches hold "inputs" and "targets", i64 [batch_size, context]; with documents apart also
+  /// Batches hold "inputs" and "targets", i64 [batch_size, context] (in a stage of the curriculum
+  /// more and shorter rows); with documents apart also
   /// "documents" (nn::PackedDocuments).
   Tensor loss(const Batch& batch) override;
 

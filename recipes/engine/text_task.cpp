@@ -1,10 +1,19 @@
 #include "recipes/engine/text_task.h"
 
+#include <algorithm>
+
 #include "core/readable.h"
 #include "data/registry.h"
 #include "recipes/engine/task_data.h"
 
 namespace heed::recipes {
+
+void ContextStage::options(Options& o) {
+  o.field("until", until, "the first step that has it no more", {.min = 1, .required = true});
+  o.field("context", context, "tokens of a row; they divide the model's context",
+          {.min = 1, .required = true});
+}
+
 void sampling_option(Options& o, std::string& sampling) {
   o.field("sampling", sampling,
           "training windows: random starts (as nanoGPT), or epochs: every window once an epoch",
@@ -32,8 +41,30 @@ void TextTask::open_text(TaskUse use, const std::string& assets) {
   tokenizer_ = data_->tokenizer.get();
 }
 
+void TextTask::check_curriculum(const std::vector<ContextStage>& curriculum,
+                                int64_t context) const {
+  if (curriculum.empty()) return;
+  const auto refuse = [&](const std::string& why) {
+    fail_request(recipe_.task.at("curriculum").where(), "curriculum: " + why);
+  };
+  if (data_->stream || !data_->corpora.empty()) {
+    refuse(fmt::format("the data are {}, whose windows have one length",
+                       data_->stream ? "a stream" : "a mixture"));
+  }
+  int64_t before = 0;
+  for (const ContextStage& stage : curriculum) {
+    if (stage.until <= before) refuse(fmt::format("until: {} does not ascend", stage.until));
+    if (context % stage.context != 0) {
+      refuse(fmt::format("a context of {} does not divide the model's {}", stage.context, context));
+    }
+    before = stage.until;
+  }
+}
+
 TextTask::Windows TextTask::training_windows(int64_t context, const std::string& sampling,
-                                             bool documents) {
+                                             bool documents,
+                                             const std::vector<ContextStage>& curriculum) {
+  check_curriculum(curriculum, context);
   if (data_->stream) {
     // A stream has an order of its own, whatever `sampling` says.
     stream_ = std::make_shared<data::StreamWindows>(
@@ -67,9 +98,15 @@ TextTask::Windows TextTask::training_windows(int64_t context, const std::string&
   if (!data_->corpora.empty()) {
     mixed_ = std::make_shared<const data::WindowBatches>(data_->train.tokens, window);
   }
-  return [data = data_, window](int64_t step, const data::RowSlice& part) {
+  return [data = data_, window, curriculum](int64_t step, const data::RowSlice& part) {
     data::WindowOptions own = window;
     own.slice = part;
+    const auto stage = std::find_if(curriculum.begin(), curriculum.end(),
+                                    [&](const ContextStage& s) { return step < s.until; });
+    if (stage != curriculum.end()) {
+      own.context = stage->context;
+      own.batch *= window.context / stage->context;
+    }
     return data::WindowBatches(data->train.tokens, own)(step);
   };
 }

@@ -11,6 +11,14 @@
 
 namespace heed::recipes {
 
+/// Training on shorter sequences at first: steps below `until` (and not of an earlier stage) have
+/// windows of `context` tokens, and so many more rows that a step has as many tokens as any other.
+struct ContextStage {
+  int64_t until = 0;
+  int64_t context = 0;
+  void options(Options& o);
+};
+
 class TextTask : public IndexedTask {
  public:
   const data::Tokenizer& tokenizer() const { return *tokenizer_; }
@@ -34,8 +42,14 @@ class TextTask : public IndexedTask {
   using Windows = std::function<data::Batch(int64_t step, const data::RowSlice& part)>;
   /// Windows of `context` tokens of the training split, for batches of rows_per_step() rows; with
   /// `documents` these are kept apart. Owns what it reads. A RequestError, at the recipe's line,
-  /// where the split (or a mixture's corpus) is too short for a window. Once.
-  Windows training_windows(int64_t context, const std::string& sampling, bool documents = false);
+  /// where the split (or a mixture's corpus) is too short for a window, for a stage of the
+  /// `curriculum` whose context does not divide `context`, and for one of data that are a stream or
+  /// a mixture. Once.
+  ///
+  /// With sampling "epochs" a new stage goes on where the last one stood, in tokens; of the epoch
+  /// that it begins in, it draws the order anew over windows of its own length.
+  Windows training_windows(int64_t context, const std::string& sampling, bool documents = false,
+                           const std::vector<ContextStage>& curriculum = {});
   /// The windows over the validation split; it has two tokens at least.
   data::EvaluationBatches evaluation_windows(const EvaluationOptions& options, int64_t context,
                                              Communicator& communicator,
@@ -47,6 +61,8 @@ class TextTask : public IndexedTask {
   std::shared_ptr<const data::TextDataset> data_;
 
  private:
+  void check_curriculum(const std::vector<ContextStage>& curriculum, int64_t context) const;
+
   std::unique_ptr<data::Tokenizer> own_tokenizer_;  // without data
   const data::Tokenizer* tokenizer_ = nullptr;
   std::shared_ptr<const data::WindowBatches> mixed_;  // of a mixture, or null

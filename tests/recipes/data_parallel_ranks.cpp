@@ -39,6 +39,14 @@ TEST(DataParallel, ImagesWithBatchNormEqualOneRank) {
        "train.log_every=1", "data.mix_probability=1", "schedule.warmup_steps=0"});
 }
 
+// Shorter sequences at first: more rows, which ranks share out as ever.
+TEST(DataParallel, ALengthCurriculumEqualsOneRank) {
+  const SharedScratch folder;
+  expect_like_one_rank(folder, write_gpt(folder),
+                       {"model.dropout=0.2", "task.type=language_modeling",
+                        "task.curriculum=[{until: 4, context: 2}, {until: 8, context: 4}]"});
+}
+
 // Groups are shared out whole, so no rank's examples are compared with fewer than on one rank.
 TEST(DataParallel, EpisodesAndTripletsEqualOneRank) {
   for (const char* recipe : {"smoke-few-shot", "smoke-retrieval"}) {
