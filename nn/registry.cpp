@@ -8,6 +8,7 @@
 #include "nn/entry.h"
 #include "nn/layers/alibi.h"
 #include "nn/layers/batch_norm.h"
+#include "nn/layers/codebook.h"
 #include "nn/layers/conv.h"
 #include "nn/layers/conv_mlp.h"
 #include "nn/layers/conv_tokenizer.h"
@@ -303,6 +304,9 @@ std::vector<ModuleEntry> all_entries() {
           {"drop_path", "drops a sample's branch in training", "arXiv 1603.09382"}),
       layer<LayerScale, LayerScaleOptions>(
           {"layer_scale", "a learned factor for each channel", "arXiv 2103.17239, eq. 4"}),
+      layer<Codebook, CodebookOptions>({"codebook",
+                                        "each vector becomes the nearest of learned ones",
+                                        "arXiv 1711.00937, eq. 2 and 3, appendix A.1"}),
       layer<SqueezeExcite, SqueezeExciteOptions>(
           {"squeeze_excite", "channels weighted by the whole image", "arXiv 1709.01507"}),
       layer<Lora, LoraOptions>(

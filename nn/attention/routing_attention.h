@@ -20,10 +20,10 @@
 #include <memory>
 #include <string>
 
-#include "nn/attention/online_kmeans.h"
 #include "nn/attention/projected_attention.h"
 #include "nn/attention/relative_vectors.h"
 #include "nn/extra_losses.h"
+#include "nn/layers/online_kmeans.h"
 
 namespace heed::nn {
 

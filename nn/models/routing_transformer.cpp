@@ -7,10 +7,10 @@
 #include "autograd/ops/loss.h"
 #include "autograd/ops/matmul.h"
 #include "autograd/ops/view.h"
-#include "nn/attention/online_kmeans.h"
 #include "nn/defaults.h"
 #include "nn/extra_losses.h"
 #include "nn/init.h"
+#include "nn/layers/online_kmeans.h"
 
 namespace heed::nn {
 namespace {

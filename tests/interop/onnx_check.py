@@ -39,6 +39,7 @@ import torch_check
 UNIT = 2.0**-24
 # Modules without a form, and what heed must say of them.
 REFUSED = {
+    "codebook": "no static graph",
     "routing": "no static graph",
     "routing_transformer": "no static graph",
 }

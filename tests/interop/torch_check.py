@@ -433,6 +433,13 @@ def gru_classifier(w, i, c):
     return [linear(w, state, "head.")]
 
 
+def codebook(w, i, c):
+    """The nearest code, with the gradient of what it stands for."""
+    codes, x = w["kmeans.centroids"][0], i["x"]
+    nearest = (x[..., None, :] - codes).square().sum(-1).argmin(-1)
+    return [x + (codes[nearest] - x).detach()]
+
+
 def linear_probe(w, i, c):
     x = i["features"]
     if c.get("tokens"):
@@ -1166,6 +1173,7 @@ def vision_layer_cases():
                    lambda w, i, c: [patch_embed(w, i["x"], c)], 147, 1)
     yield from pool_cases()
     yield Case("drop_path", {}, {"x": normal(9, 5)}, lambda w, i, c: [i["x"] * 1.0], 1, 1)
+    yield Case("codebook", {"dim": 5, "codes": 11}, {"x": normal(2, 7, 5)}, codebook, 1, 1)
     yield Case("layer_scale", {"dim": 33}, {"x": normal(7, 33)},
                lambda w, i, c: [i["x"] * w["scale"]], 7, 1)
     for config, shape in [({"dim": 20, "convs": 2, "width": 12}, (2, 12, 15, 3)),

@@ -43,7 +43,7 @@ data: {type: features, train: f.safetensors:x, train_labels: f.safetensors:y, ho
 model: {type: linear_probe}
 train: {steps: 60, batch_size: 12, accumulation: 2, clip: 0, log_every: 1, eval_every: 20,
         checkpoint_every: 20}
-optimizer: {type: lars, lr: 2, momentum: 0.9, trust: 0.01}
+optimizer: {type: lars, lr: 0.3, momentum: 0.9, trust: 0.05}
 evaluation: {batch_size: 12, baselines: [majority]}
 )");
 }
