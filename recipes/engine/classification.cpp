@@ -49,6 +49,7 @@ void ClassificationOptions::options(Options& o) {
   part_option(o, part);
   o.field("top_k", top_k, "the k of top-k accuracy, shown where there are more classes",
           {.min = 1});
+  o.list("resolutions", resolutions, "training images of other sizes at first, in stages");
 }
 
 Classification::Classification(const Recipe& recipe, TaskUse use, const std::string& assets)
@@ -60,7 +61,7 @@ Classification::Classification(const Recipe& recipe, TaskUse use, const std::str
     : LabelledTask(recipe), options_(options), assets_(assets) {
   open_data(options_.part, use, assets);
   build_model(classes());
-  if (use == TaskUse::train) start_labelled_batches();
+  if (use == TaskUse::train) start_labelled_batches(options_.resolutions);
 }
 
 Tensor Classification::label_loss(const Tensor& logits, const Tensor& labels) const {

@@ -14,6 +14,7 @@ struct ClassificationOptions {
   double smoothing = 0.0;
   std::string part = "auto";
   int64_t top_k = 5;
+  std::vector<ResolutionStage> resolutions;
   void options(Options& o);
 };
 

@@ -7,6 +7,7 @@
 
 #include "core/files.h"
 #include "data/registry.h"
+#include "data/resample.h"
 #include "recipes/engine/task_data.h"
 
 namespace heed::recipes {
@@ -32,7 +33,29 @@ nn::ClassifierInput input_of(const data::LabelledDataset& data) {
   return nn::ClassifierInput::images(shape[0], shape[1], shape[2]);
 }
 
+// [B, H, W, C] with other sides.
+Tensor resized(const Tensor& images, int64_t height, int64_t width) {
+  if (images.size(1) == height && images.size(2) == width) return images;
+  const int64_t rows = images.size(0), values = images.numel() / rows;
+  Tensor result = Tensor::empty({rows, height, width, images.size(3)}, DType::f32);
+  float* to = result.data<float>();
+  for (int64_t row = 0; row < rows; ++row) {
+    data::Image image(images.size(1), images.size(2), images.size(3));
+    std::copy_n(images.data<float>() + row * values, values, image.values.begin());
+    const data::Image other = data::resize(image, height, width);
+    to = std::copy(other.values.begin(), other.values.end(), to);
+  }
+  return result;
+}
+
 }  // namespace
+
+void ResolutionStage::options(Options& o) {
+  o.field("until", until, "the first step that has it no more", {.min = 1, .required = true});
+  o.field("size", size, "height and width of the images, or one number for both",
+          {.min = 1, .required = true});
+  o.check(size.size() == 1 || size.size() == 2, "size", "size must be one number or two");
+}
 
 Batch LabelledTask::as_batch(const data::LabelledBatch& labelled) {
   if (const auto* images = std::get_if<data::ImageBatch>(&labelled)) {
@@ -75,13 +98,36 @@ std::unique_ptr<nn::Classifier> LabelledTask::make_model(const Config& config,
 
 void LabelledTask::build_model(int64_t outputs) { model_ = make_model(recipe_.model, outputs); }
 
-void LabelledTask::start_labelled_batches() {
+void LabelledTask::check_stages(const std::vector<ResolutionStage>& stages) const {
+  if (stages.empty()) return;
+  const SourceLocation where = recipe_.task.at("resolutions").where();
+  if (data_->kind() != std::string("images")) {
+    fail_request(where, fmt::format("resolutions: of images, and the data are {}", data_->kind()));
+  }
+  int64_t before = 0;
+  for (const ResolutionStage& stage : stages) {
+    if (stage.until <= before) {
+      fail_request(where, fmt::format("resolutions: until: {} does not ascend", stage.until));
+    }
+    before = stage.until;
+  }
+}
+
+void LabelledTask::start_labelled_batches(const std::vector<ResolutionStage>& stages) {
+  check_stages(stages);
   const data::LabelledBatchOptions options{.batch = rows_per_step(), .seed = seed(), .slice = {}};
   start_batches(
-      [data = data_, options](int64_t step, const data::RowSlice& part) {
+      [data = data_, options, stages](int64_t step, const data::RowSlice& part) {
         data::LabelledBatchOptions own = options;
         own.slice = part;
-        return as_batch(data->train_batch(step, own));
+        Batch batch = as_batch(data->train_batch(step, own));
+        const auto stage = std::find_if(stages.begin(), stages.end(),
+                                        [&](const auto& s) { return step < s.until; });
+        if (stage != stages.end()) {
+          Tensor& x = batch.tensors.front().second;
+          x = resized(x, stage->size.front(), stage->size.back());
+        }
+        return batch;
       },
       data_->workers());
 }

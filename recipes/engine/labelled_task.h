@@ -13,6 +13,14 @@
 
 namespace heed::recipes {
 
+/// Training on smaller (or larger) images at first: in steps below `until` (and not of an earlier
+/// stage) they are resized to `size`, after the data's own transforms.
+struct ResolutionStage {
+  int64_t until = 0;
+  std::vector<int64_t> size;  ///< [h, w], or one side of a square
+  void options(Options& o);
+};
+
 class LabelledTask : public IndexedTask {
  public:
   nn::Module& module() override { return *model_; }
@@ -39,7 +47,8 @@ class LabelledTask : public IndexedTask {
   void build_model(int64_t outputs);
   std::unique_ptr<nn::Classifier> make_model(const Config& config, int64_t outputs) const;
   /// Batches as as_batch() has them.
-  void start_labelled_batches();
+  /// Stages want images, and a model that takes them of any size; a RequestError for other data.
+  void start_labelled_batches(const std::vector<ResolutionStage>& stages = {});
 
   /// "x" (images, or ids with "lengths") and "labels".
   static Batch as_batch(const data::LabelledBatch& labelled);
@@ -66,6 +75,8 @@ class LabelledTask : public IndexedTask {
   std::unique_ptr<nn::Classifier> model_;
 
  private:
+  void check_stages(const std::vector<ResolutionStage>& stages) const;
+
   data::Part part_ = data::Part::validation;
   std::vector<std::string> class_names_;
   std::unique_ptr<data::Tokenizer> own_tokenizer_;  // without data

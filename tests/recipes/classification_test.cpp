@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
 
 #include "recipes/engine/describe.h"
 #include "recipes/engine/evaluate.h"
@@ -138,6 +139,35 @@ TEST(Classification, AccumulationSeesTheSameRows) {
     }
     EXPECT_EQ(images, expected);
   }
+}
+
+TEST(Classification, ImagesGrowInStages) {
+  const Scratch folder;
+  const std::string recipe = write_tiny_images(folder);
+  const std::vector<std::string> stages = {
+      "task.resolutions=[{until: 3, size: [6]}, {until: 5, size: [8, 10]}]"};
+  const auto task = make_task(load_recipe(recipe, stages)), plain = make_task(load_recipe(recipe));
+  for (int64_t step = 0; step < 7; ++step) {
+    for (int part = 0; part < 2; ++part) {
+      const Batch batch = task->next_batch(), whole = plain->next_batch();
+      const Shape sides = step < 3 ? Shape{6, 6} : step < 5 ? Shape{8, 10} : Shape{12, 12};
+      ASSERT_EQ(batch["x"].shape(), (Shape{6, sides[0], sides[1], 3})) << step;
+      EXPECT_EQ(batch["labels"].to_vector<int64_t>(), whole["labels"].to_vector<int64_t>());
+      // A smaller image has the brightness of the whole one.
+      const auto mean = [](const Tensor& x) {
+        const std::vector<double> values = x.to_vector<double>();
+        return std::accumulate(values.begin(), values.end(), 0.0) /
+               static_cast<double>(values.size());
+      };
+      EXPECT_NEAR(mean(batch["x"]), mean(whole["x"]), 0.1);
+    }
+  }
+  expect_exact_resume(recipe, folder.path("cut"), 5, stages);  // from the checkpoint of step 4
+  EXPECT_THAT(
+      build_error(recipe, {"task.resolutions=[{until: 3, size: [6]}, {until: 2, size: [8]}]"}),
+      HasSubstr("until: 2 does not ascend"));
+  EXPECT_THAT(build_error(write_tiny_texts(folder), stages),
+              HasSubstr("resolutions: of images, and the data are texts"));
 }
 
 TEST(Classification, EvaluatesWhatTheRecipeNames) {
