@@ -10,9 +10,9 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-const std::vector<std::string> kCommands = {"train",  "eval",   "generate", "export", "import",
-                                            "report", "list",   "describe", "probe",  "bench",
-                                            "schema", "doctor", "reproduce"};
+const std::vector<std::string> kCommands = {"train",  "eval",   "generate", "export",   "average",
+                                            "import", "report", "list",     "describe", "probe",
+                                            "bench",  "schema", "doctor",   "reproduce"};
 
 class Help : public CommandTest {
  protected:
