@@ -18,9 +18,9 @@ namespace {
 TEST(CodebookOverRanks, EqualsOneRankWithAllVectors) {
   const NoGrad none;
   const int64_t ranks = world().size(), rank = world().rank(), own = 10, dim = 3;
-  // Few of the codes are used at any time: some restart at each step.
+  // More codes than a batch has use for: some restart at each step.
   const CodebookOptions options{
-      .dim = dim, .codes = 8, .decay = 0.3, .restart_below = 0.6, .lloyd = 4};
+      .dim = dim, .codes = 16, .decay = 0.3, .restart_below = 0.95, .lloyd = 4};
   Codebook shared(options), whole(options);
   shared.kmeans.sum_over_ranks = [](std::span<double> numbers) {
     Tensor all = Tensor::from(std::vector<double>(numbers.begin(), numbers.end()),
