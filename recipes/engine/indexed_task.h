@@ -38,6 +38,9 @@ class IndexedTask : public Task {
   /// made ahead from the first next_batch() or seek_data() on, by so many threads.
   void start_batches(BatchMaker make, int workers = 1);
 
+  /// What start_batches() was given; an Error without.
+  const BatchMaker& maker() const;
+
   int64_t rows_per_step() const { return recipe_.train.batch_size * recipe_.train.accumulation; }
   /// Rows of an evaluation batch: `evaluation.batch_size`, or as in training.
   int64_t evaluation_rows(const EvaluationOptions& options) const {
@@ -53,7 +56,6 @@ class IndexedTask : public Task {
   Recipe recipe_;
 
  private:
-  const BatchMaker& maker() const;
   void make_ahead(int64_t start);
 
   BatchMaker make_;

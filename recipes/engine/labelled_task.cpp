@@ -134,7 +134,13 @@ void LabelledTask::start_labelled_batches(const std::vector<ResolutionStage>& st
 
 const char* LabelledTask::item_name() const {
   if (tokenizer_ != nullptr) return "texts";
-  return data_ && data_->example_shape().rank() < 3 ? "features" : "images";
+  return has_features() ? "features" : "images";
+}
+
+int64_t LabelledTask::activation_bytes() {
+  if (!has_features()) return IndexedTask::activation_bytes();
+  const Batch batch = maker()(0, {0, recipe_.train.accumulation});
+  return kept_bytes([&] { return loss(batch); });
 }
 
 Tensor LabelledTask::outputs(nn::Classifier& model, const Batch& batch) {

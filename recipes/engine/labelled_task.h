@@ -36,6 +36,10 @@ class LabelledTask : public IndexedTask {
   std::vector<std::string> save_assets(const std::string& folder) override;
   Config export_config() override { return model_->config(); }
 
+  /// Of features a whole micro-batch is measured: probes are small, and a norm over one row has
+  /// nothing to take a variance of.
+  int64_t activation_bytes() override;
+
  protected:
   explicit LabelledTask(const Recipe& recipe) : IndexedTask(recipe) {}
 
@@ -75,6 +79,7 @@ class LabelledTask : public IndexedTask {
   std::unique_ptr<nn::Classifier> model_;
 
  private:
+  bool has_features() const { return data_ && data_->example_shape().rank() < 3 && !tokenizer_; }
   void check_stages(const std::vector<ResolutionStage>& stages) const;
 
   data::Part part_ = data::Part::validation;

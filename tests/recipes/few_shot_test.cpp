@@ -34,7 +34,7 @@ TEST(FewShot, LearnsToTellClassesApartThatItNeverSaw) {
 
 TEST(FewShot, EpisodesAreTheSameForEverySeedAndHaveTheirOwnSize) {
   const Scratch folder;
-  train_file(kRecipe, folder.path("run"), {"train.steps=1"});
+  train_file(kRecipe, folder.path("run"), {"train.steps=1", "schedule.warmup_steps=0"});
   const auto pixels = [&](const std::vector<std::string>& overrides) {
     return evaluate(folder.path("run"), overrides).baselines;
   };
@@ -99,7 +99,7 @@ TEST(FewShot, DescribesAndExportsItself) {
   const Description d = describe(load_recipe(kRecipe));
   EXPECT_EQ(d.items_per_step, 2 * 2 * 3 * 4);
   EXPECT_GT(d.flops_per_step, 48.0 * 3 * 2 * 12 * 12 * 9 * 8 * 8);  // one of its convolutions
-  train_file(kRecipe, folder.path("run"), {"train.steps=1"});
+  train_file(kRecipe, folder.path("run"), {"train.steps=1", "schedule.warmup_steps=0"});
   export_model(folder.path("run"), folder.path("out"), "safetensors");
   EXPECT_EQ(read_json_file(folder.path("out/config.json")).at("classes").as_integer(), 16);
 }

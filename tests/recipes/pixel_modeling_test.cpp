@@ -19,15 +19,15 @@ TEST(PixelModeling, BitsPerTokenAreBitsPerDimension) {
   const Scratch folder;
   const EndReport end = train_file(kRecipe, folder.path("run"), {"train.steps=60"});
   const double bits = *find_metric(end.metrics, "bits_per_token");
-  EXPECT_EQ(*find_metric(end.metrics, "bits_per_byte"), bits);  // a value is a byte
-  EXPECT_LT(bits, *find_metric(end.baselines, "unigram.bits_per_byte"));
+  EXPECT_NEAR(*find_metric(end.metrics, "bits_per_byte"), bits, 1e-12);  // a value is a byte
+  EXPECT_LT(bits, 0.9 * *find_metric(end.baselines, "unigram.bits_per_byte"));
 
   // Image by image: -log2 p of its values, each given the mark and those before it.
   const LoadedRun run = load_run(folder.path("run"), TaskUse::evaluate);
   auto& task = dynamic_cast<LanguageModeling&>(*run.task);
   const NoGrad no_grad;
   double nats = 0.0;
-  constexpr int64_t kValues = 100, kImages = 20;
+  constexpr int64_t kValues = 108, kImages = 20;
   const auto images = data::open_labelled_dataset(run.recipe.data.at("images"));
   for (int64_t i = 0; i < kImages; ++i) {
     const data::ExampleRow row{i, {}, false};

@@ -80,8 +80,10 @@ TEST(RetrievalMeasures, EqualTheDefinitionOnRandomGalleries) {
 TEST(Retrieval, LearnsToFindClassesThatItNeverSaw) {
   const Scratch folder;
   Recorder recorder;
-  const double before =
-      *find_metric(train_file(kRecipe, folder.path("short"), {"train.steps=1"}).metrics, "map");
+  const double before = *find_metric(
+      train_file(kRecipe, folder.path("short"), {"train.steps=1", "schedule.warmup_steps=0"})
+          .metrics,
+      "map");
   const EndReport end =
       train_file(kRecipe, folder.path("run"), {"train.steps=100"}, false, &recorder);
   const double after = *find_metric(end.metrics, "map");
@@ -125,7 +127,7 @@ TEST(Retrieval, AGalleryOfAnotherPart) {
   const std::vector<std::string> parts = {"data.hold_out_classes=0", "data.validation=30",
                                           "data.test=40"};
   std::vector<std::string> brief = parts;
-  brief.insert(brief.end(), {"train.steps=2", "train.eval_every=2"});
+  brief.insert(brief.end(), {"train.steps=2", "train.eval_every=2", "schedule.warmup_steps=0"});
   train_file(kRecipe, folder.path("run"), brief);
   const auto map = [&](const std::string& part, const std::string& gallery) {
     return *find_metric(
@@ -144,7 +146,8 @@ TEST(Retrieval, RefusesWhatDoesNotFit) {
   EXPECT_THAT(build_error(kRecipe, {"task.identities=8"}),
               HasSubstr("the training part has 7 classes of 2 examples or more, and 8 are wanted"));
   EXPECT_THAT(build_error(kRecipe, {"task.gallery=test"}), HasSubstr("the data has no test part"));
-  train_file(kRecipe, folder.path("run"), {"train.steps=1", "train.eval_every=1"});
+  train_file(kRecipe, folder.path("run"),
+             {"train.steps=1", "schedule.warmup_steps=0", "train.eval_every=1"});
   EXPECT_THAT(request_error([&] { evaluate(folder.path("run"), {"task.gallery=train"}); }),
               HasSubstr("no query has an example of its class in the gallery"));
 }
