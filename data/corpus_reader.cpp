@@ -80,6 +80,8 @@ class JsonLines : public TextFileReader {
   JsonLines(const std::string& path, const CorpusPlace& place, const std::string& field)
       : TextFileReader(path, place), field_(field) {}
 
+  Nul nul() const override { return Nul::allowed; }
+
   bool next(CorpusDocument& document) override {
     std::string line;
     for (;;) {
@@ -99,6 +101,8 @@ class TextLines : public TextFileReader {
  public:
   TextLines(const std::string& path, const CorpusPlace& place, bool paragraphs)
       : TextFileReader(path, place), paragraphs_(paragraphs) {}
+
+  Nul nul() const override { return Nul::ends_file; }
 
   // A paragraph is read with the blank line behind it, so that the reader stands between two.
   bool next(CorpusDocument& document) override {
@@ -122,7 +126,6 @@ class TextLines : public TextFileReader {
     }
     return !document.text.empty();
   }
-  bool is_text() const override { return true; }
 
  private:
   bool paragraphs_;
@@ -131,10 +134,9 @@ class TextLines : public TextFileReader {
 class WholeText : public TextFileReader {
  public:
   WholeText(const std::string& path, const CorpusPlace& place)
-      : TextFileReader(path, place), path_(path), within_(place.within) {
-    constexpr size_t kLook = size_t{1} << 16;
-    text_ = within_ || lines_.peek(kLook).find('\0') == std::string_view::npos;
-  }
+      : TextFileReader(path, place), path_(path), within_(place.within) {}
+
+  Nul nul() const override { return Nul::ends_file; }
 
   bool next(CorpusDocument& document) override {
     document.where = {path_};
@@ -158,11 +160,10 @@ class WholeText : public TextFileReader {
     place.within = within_;
     return place;
   }
-  bool is_text() const override { return text_; }
 
  private:
   std::string path_;
-  bool within_, text_;
+  bool within_;
 };
 
 class TarTexts : public CorpusReader::FileReader {
@@ -174,6 +175,8 @@ class TarTexts : public CorpusReader::FileReader {
         at_(static_cast<size_t>(place.offset)) {
     std::erase_if(members_, [](const TarMember& m) { return !m.name.ends_with(".txt"); });
   }
+
+  Nul nul() const override { return Nul::ends_document; }
 
   bool next(CorpusDocument& document) override {
     if (at_ >= members_.size()) return false;
@@ -202,19 +205,34 @@ class TarTexts : public CorpusReader::FileReader {
   int64_t read_ = 0;
 };
 
+enum class Format { lines_of_json, tar, text };
+
+/// By the name.
+Format format_of(const std::string& path) {
+  const std::string name = path.ends_with(".gz") ? path.substr(0, path.size() - 3) : path;
+  if (name.ends_with(".jsonl") || name.ends_with(".ndjson")) return Format::lines_of_json;
+  if (name.ends_with(".tgz") || (name.ends_with(".tar") && name != path)) {
+    fail_request(SourceLocation{path}, "a packed archive: unpack it to .tar, which is mapped");
+  }
+  return name.ends_with(".tar") ? Format::tar : Format::text;
+}
+
+/// Whether a file is one of text, by its name or by how it begins.
+bool begins_as_text(const std::string& path) {
+  if (format_of(path) != Format::text) return true;
+  std::string first(size_t{1} << 16, '\0');
+  first.resize(UnpackedFile(path, 0).read(first.data(), first.size()));
+  return first.find('\0') == first.npos;
+}
+
 std::unique_ptr<CorpusReader::FileReader> open_file(const std::string& path,
                                                     const CorpusOptions& options,
                                                     const CorpusPlace& place) {
-  const std::string name = path.ends_with(".gz") ? path.substr(0, path.size() - 3) : path;
-  if (name.ends_with(".jsonl") || name.ends_with(".ndjson")) {
+  const Format format = format_of(path);
+  if (format == Format::lines_of_json) {
     return std::make_unique<JsonLines>(path, place, options.field);
   }
-  if (name.ends_with(".tar") || name.ends_with(".tgz")) {
-    if (name != path || name.ends_with(".tgz")) {
-      fail_request(SourceLocation{path}, "a packed archive: unpack it to .tar, which is mapped");
-    }
-    return std::make_unique<TarTexts>(path, place);
-  }
+  if (format == Format::tar) return std::make_unique<TarTexts>(path, place);
   if (options.documents == "file") return std::make_unique<WholeText>(path, place);
   return std::make_unique<TextLines>(path, place, options.documents == "paragraph");
 }
@@ -245,8 +263,13 @@ std::string json_document(const std::string& json, const std::string& field,
 }
 
 CorpusReader::CorpusReader(const CorpusOptions& options, const SourceLocation& where)
-    : options_(options), files_(find_text_files(options.files, where)) {
-  for (const std::string& file : files_) {
+    : options_(options) {
+  for (const std::string& file : find_text_files(options.files, where)) {
+    if (!begins_as_text(file)) {
+      pass_over(file);
+      continue;
+    }
+    files_.push_back(file);
     sizes_.push_back(static_cast<int64_t>(std::filesystem::file_size(file)));
     bytes_ += sizes_.back();
   }
@@ -255,21 +278,31 @@ CorpusReader::CorpusReader(const CorpusOptions& options, const SourceLocation& w
 CorpusReader::~CorpusReader() = default;
 CorpusReader::CorpusReader(CorpusReader&&) noexcept = default;
 
-void CorpusReader::open(const CorpusPlace& place) {
-  reader_ = open_file(files_[static_cast<size_t>(file_)], options_, place);
-  if (reader_->is_text()) return;
-  skipped_.push_back(files_[static_cast<size_t>(file_)]);
+void CorpusReader::pass_over(const std::string& what) {
+  if (std::find(skipped_.begin(), skipped_.end(), what) == skipped_.end()) skipped_.push_back(what);
+}
+
+// Whether the document that begins at `offset` is text; where it is none, what it ends has ended.
+bool CorpusReader::is_text(const CorpusDocument& document, int64_t offset) {
+  const FileReader::Nul nul = reader_->nul();
+  if (nul == FileReader::Nul::allowed || document.text.find('\0') == std::string::npos) return true;
+  if (nul == FileReader::Nul::ends_document) {
+    pass_over(document.where.file);
+    return false;
+  }
+  pass_over(fmt::format("{} from byte {} on", files_[static_cast<size_t>(file_)], offset));
   reader_.reset();
   ++file_;
+  return false;
 }
 
 bool CorpusReader::next(CorpusDocument& document) {
   while (file_ < static_cast<int64_t>(files_.size())) {
-    if (!reader_) open({});
-    if (!reader_) continue;  // no text
+    if (!reader_) reader_ = open_file(files_[static_cast<size_t>(file_)], options_, {});
     document.continues = false;
+    const int64_t offset = reader_->place().offset;
     if (reader_->next(document)) {
-      if (document.text.empty()) continue;
+      if (document.text.empty() || !is_text(document, offset)) continue;
       return true;
     }
     reader_.reset();
@@ -291,7 +324,9 @@ void CorpusReader::seek(const CorpusPlace& place) {
              files_.size());
   file_ = place.file;
   reader_.reset();
-  if (file_ < static_cast<int64_t>(files_.size())) open(place);
+  if (file_ < static_cast<int64_t>(files_.size())) {
+    reader_ = open_file(files_[static_cast<size_t>(file_)], options_, place);
+  }
 }
 
 int64_t CorpusReader::bytes_read() const {

@@ -5,6 +5,10 @@
 //   .tar              a WebDataset: every member that ends in .txt is a document
 //   anything else     text: the file is a document, or its paragraphs or lines are
 // and all but .tar with .gz behind, unpacked as they are read.
+//
+// What holds NUL bytes is no text. A text file that has one among its first 64 KiB is none of the
+// corpus's; one that has it later ends there, in front of the document (or piece) that holds it; so
+// does a tar's member leave its archive.
 #pragma once
 
 #include <cstdint>
@@ -66,7 +70,8 @@ class CorpusReader {
   /// Bytes of the files as they lie on the disk, and how many of them have been read.
   int64_t bytes() const { return bytes_; }
   int64_t bytes_read() const;
-  /// Files that are no text (they begin with NUL bytes among the first), which are passed over.
+  /// What is passed over because it holds NUL bytes: files, "FILE from byte N on", "TAR:MEMBER".
+  /// Each once; files() are without those that are passed over whole.
   const std::vector<std::string>& skipped() const { return skipped_; }
 
   /// What reads the documents of one file.
@@ -76,11 +81,16 @@ class CorpusReader {
     virtual bool next(CorpusDocument& document) = 0;
     virtual CorpusPlace place() const = 0;  ///< but for `file`
     virtual int64_t bytes_read() const = 0;
-    virtual bool is_text() const { return true; }
+
+    /// What a document with a NUL byte says: nothing (JSON may write one), that it is no text
+    /// itself, or that from it on the file is none.
+    enum class Nul { allowed, ends_document, ends_file };
+    virtual Nul nul() const = 0;
   };
 
  private:
-  void open(const CorpusPlace& place);
+  void pass_over(const std::string& what);
+  bool is_text(const CorpusDocument& document, int64_t offset);
 
   CorpusOptions options_;
   std::vector<std::string> files_, skipped_;

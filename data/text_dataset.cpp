@@ -137,10 +137,7 @@ std::string describe(const TextDataset& dataset, const TextSource& source) {
       train.tokens.size(), format_bytes(held.bytes), held.tokens.size(), dataset.tokenizer->type(),
       dataset.vocab_size());
   if (source.capped) text += "; cut at max_bytes";
-  if (!source.skipped.empty()) {
-    text += fmt::format("; {} not text (first: '{}')", source.skipped.size(), source.skipped[0]);
-  }
-  return text;
+  return text + not_text(source.skipped);
 }
 
 }  // namespace

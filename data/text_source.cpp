@@ -105,6 +105,11 @@ std::string expand_path(const std::string& pattern, const SourceLocation& where)
   return path;
 }
 
+std::string not_text(const std::vector<std::string>& skipped) {
+  if (skipped.empty()) return "";
+  return fmt::format("; {} not text (first: '{}')", skipped.size(), skipped[0]);
+}
+
 int64_t TextSource::bytes() const {
   int64_t sum = 0;
   for (const Document& document : documents) sum += static_cast<int64_t>(document.text.size());

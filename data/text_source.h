@@ -32,6 +32,9 @@ struct TextSource {
 TextSource read_text(const std::vector<std::string>& patterns, int64_t max_bytes = 0,
                      const SourceLocation& where = {}, const std::string& field = "text");
 
+/// "; 2 not text (first: 'FILE')" for a summary; nothing where all is text.
+std::string not_text(const std::vector<std::string>& skipped);
+
 /// A path with its "${NAME}" and leading "~/" replaced, as read_text does.
 std::string expand_path(const std::string& path, const SourceLocation& where = {});
 

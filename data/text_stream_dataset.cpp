@@ -85,6 +85,7 @@ std::unique_ptr<TextDataset> open_text_stream(const TextStreamOptions& options,
       reader.files().size(), reader.files().size() == 1 ? "file" : "files",
       format_bytes(reader.bytes()), grouped(dataset->validation.tokens.size()),
       dataset->tokenizer->type(), grouped(dataset->vocab_size()));
+  dataset->summary += not_text(reader.skipped());
   dataset->stream = std::move(stream);
   return dataset;
 }

@@ -23,7 +23,8 @@ struct StreamWindows::Block {
   Start next;     ///< of the block behind it
 };
 
-/// Documents without end, each with its place.
+/// Documents without end, each with its place. The last one is held: a block begins in the document
+/// that the block before it ended in, so going there reads and tokenizes nothing again.
 class StreamWindows::Source {
  public:
   Source(const CorpusOptions& corpus, const Tokenizer& tokenizer)
@@ -31,18 +32,26 @@ class StreamWindows::Source {
 
   const CorpusReader& reader() const { return reader_; }
 
-  void seek(const Start& start) {
-    reader_.seek(start.corpus);
-    epoch_ = start.epoch;
-    read_ahead();
-  }
-
   struct Encoded {
     Start start;  ///< of its first token
     std::vector<TokenId> ids;
     bool begins = true;  ///< a document; else it goes on with the one before
   };
-  Encoded next() {
+
+  /// The document that holds the start is the next one.
+  void seek(const Start& start) {
+    again_ = last_ && last_->start.epoch == start.epoch && last_->start.corpus == start.corpus;
+    if (again_) return;
+    last_.reset();
+    reader_.seek(start.corpus);
+    epoch_ = start.epoch;
+    read_ahead();
+  }
+
+  /// It stays until the next one is asked for.
+  const Encoded& next() {
+    if (std::exchange(again_, false)) return *last_;
+    last_.reset();
     Encoded encoded;
     encoded.start = ahead_start_;
     encoded.begins = !ahead_.continues;
@@ -55,7 +64,7 @@ class StreamWindows::Source {
     }
     const std::optional<TokenId> end = tokenizer_.end_of_text();
     if (end && !ahead_.continues) encoded.ids.push_back(*end);
-    return encoded;
+    return last_.emplace(std::move(encoded));
   }
 
  private:
@@ -74,6 +83,8 @@ class StreamWindows::Source {
   int64_t epoch_ = 0;
   CorpusDocument ahead_;
   Start ahead_start_;
+  std::optional<Encoded> last_;
+  bool again_ = false;  ///< the last one is the next one
 };
 
 StreamWindows::StreamWindows(const TokenStreamOptions& stream, const Tokenizer& tokenizer,
@@ -105,7 +116,7 @@ StreamWindows::Block StreamWindows::read(int64_t number, const Start& start) {
   source_->seek(start);
   int64_t skip = start.token;
   for (int64_t empty = 0; block.tokens.size() <= size;) {
-    const Source::Encoded document = source_->next();
+    const Source::Encoded& document = source_->next();
     const auto length = static_cast<int64_t>(document.ids.size());
     HEED_CHECK(skip <= length, "stream: token {} of a document of {}", skip, length);
     const int64_t begin = block.tokens.size();
@@ -158,6 +169,11 @@ Batch StreamWindows::operator()(int64_t index, const RowSlice& slice) {
              options_.context);
   }
   return batch;
+}
+
+std::vector<std::string> StreamWindows::skipped() const {
+  const std::lock_guard lock(mutex_);
+  return source_->reader().skipped();
 }
 
 const StreamWindows::Start* StreamWindows::start_of(int64_t index) const {

@@ -45,6 +45,8 @@ class StreamWindows {
   /// The rows `slice` of batch `index` >= 0. Safe to call from any thread; going back, or far ahead
   /// of what is remembered, reads all that lies between.
   Batch operator()(int64_t index, const RowSlice& slice);
+  /// What was passed over so far because it is no text (CorpusReader::skipped).
+  std::vector<std::string> skipped() const;
   /// Times that the corpus was read before the first row of that batch; none where that is not
   /// remembered.
   std::optional<int64_t> epoch(int64_t index) const;

@@ -144,6 +144,9 @@ Metrics TextTask::corpus_metrics() {
     if (const auto epoch = stream_->epoch(step)) {
       metrics.emplace_back("epoch", static_cast<double>(*epoch));
     }
+    if (const size_t skipped = stream_->skipped().size(); skipped > 0) {
+      metrics.emplace_back("not_text", static_cast<double>(skipped));
+    }
   }
   if (!mixed_) return metrics;
   const std::vector<int64_t> rows = mixed_->rows_by_corpus(step);

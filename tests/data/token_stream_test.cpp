@@ -147,6 +147,79 @@ TEST(TokenStream, GoesOnFromAPlace) {
   }
 }
 
+/// Bytes as tokens; counts what it was given.
+class CountingTokenizer : public ByteTokenizer {
+ public:
+  mutable int64_t bytes = 0;
+
+ private:
+  void encode_piece(const Piece& piece, std::vector<TokenId>& ids) const override {
+    bytes += std::ssize(piece.text);
+    for (const char c : piece.text) ids.push_back(static_cast<unsigned char>(c));
+  }
+};
+
+TEST(TokenStream, ReadsNothingTwice) {
+  const TemporaryFolder folder;
+  std::string text;
+  while (text.size() < 100000) text += "a line of a long text\n";
+  folder.write("a.txt", text);
+  const CountingTokenizer tokenizer;
+  TokenStreamOptions stream;
+  stream.corpus.files = {folder / "a.txt"};
+  stream.shuffle = 4;
+  StreamWindows windows(stream, tokenizer, {4, 16, 5, false});
+  // Many blocks lie in the one document.
+  int64_t index = 0;
+  for (; windows.epoch(index) != 3; ++index) windows(index, {});
+  ASSERT_GT(index, 3000);
+  EXPECT_EQ(tokenizer.bytes, 4 * std::ssize(text));
+
+  const CountingTokenizer fresh;
+  StreamWindows resumed(stream, fresh, {4, 16, 5, false});
+  resumed.remember(windows.place(index));
+  resumed(index, {});
+  EXPECT_EQ(fresh.bytes, std::ssize(text)) << "not the epochs before";
+}
+
+TEST(TokenStream, WhatIsNoTextIsPassedOver) {
+  const TemporaryFolder folder;
+  const std::string nul("\0", 1);
+  folder.write("a.txt", "first");
+  folder.write("b.bin", "no" + nul + "text");
+  // Beyond what tells at the beginning.
+  folder.write("c.txt", std::string(CorpusReader::kPiece - 1, 'c') + "\nthen" + nul + "\nmore");
+  folder.write("d.tar", tar_of({{"x.txt", "in" + nul}, {"y.txt", "tar"}}));
+  folder.write("e.txt", "last");
+  for (const char* kind : {"file", "line", "paragraph"}) {
+    CorpusOptions corpus;
+    corpus.files = {folder.path()};
+    corpus.documents = kind;
+    CorpusReader reader(corpus);
+    EXPECT_THAT(reader.skipped(), testing::ElementsAre(folder / "b.bin"));
+    CorpusDocument document;
+    for (int epoch = 0; epoch < 2; ++epoch) {
+      std::vector<std::string> begin;
+      reader.seek({});
+      while (reader.next(document)) begin.push_back(document.text.substr(0, 5));
+      for (std::string& text : begin) text.erase(text.find_last_not_of('\n') + 1);
+      const bool one = std::string(kind) == "paragraph";  // its c is one with what is no text
+      EXPECT_EQ(begin, one ? (std::vector<std::string>{"first", "tar", "last"})
+                           : (std::vector<std::string>{"first", "ccccc", "tar", "last"}))
+          << kind;
+    }
+    EXPECT_THAT(reader.skipped(),
+                testing::ElementsAre(
+                    folder / "b.bin",
+                    fmt::format("{} from byte {} on", folder / "c.txt",
+                                std::string(kind) == "paragraph" ? 0 : CorpusReader::kPiece),
+                    (folder / "d.tar") + ":x.txt"));
+  }
+  const auto data = open_text_dataset(
+      parse_yaml("{type: text-stream, files: ['" + (folder / "[ab].*") + "']}", "r.yaml"));
+  EXPECT_THAT(data->summary, HasSubstr("1 not text (first: '" + (folder / "b.bin") + "')"));
+}
+
 TEST(TokenStream, KnowsItsDocuments) {
   const Corpus corpus;
   TokenStreamOptions stream = corpus.stream;
