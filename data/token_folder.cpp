@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 
 #include "core/files.h"
 #include "core/readable.h"
@@ -98,6 +99,10 @@ TokenFolder open_token_folder(const std::string& path, const SourceLocation& whe
   const Config& tokenizer = index.at("tokenizer");
   folder.tokenizer = tokenizer.at("sha256").as_string();
   const int64_t vocab = count_of(tokenizer, "vocab_size");
+  if (vocab < 1 || vocab > int64_t{1} << 31) {
+    fail_request(tokenizer.at("vocab_size").where(),
+                 fmt::format("vocab_size: {} is none of 1 ... 2^31", vocab));
+  }
   folder.description = fmt::format("{} of {}", tokenizer.at("type").as_string(), grouped(vocab));
   folder.tokens = Tokens(vocab);
   for (const Config& entry : index.at("shards").as_list()) {
@@ -117,6 +122,11 @@ TokenFolder open_token_folder(const std::string& path, const SourceLocation& whe
       fail_request(SourceLocation{file}, "the first shard begins within a document");
     }
     folder.tokens.append_piece(read_shard(mapped->bytes(), file, mapped));
+    if (header.text_bytes > std::numeric_limits<int64_t>::max() - folder.text_bytes) {
+      fail_request(SourceLocation{file},
+                   fmt::format("text_bytes: {} more than the shards before are too many to count",
+                               header.text_bytes));
+    }
     folder.text_bytes += header.text_bytes;
     folder.shards.push_back(shard);
   }

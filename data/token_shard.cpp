@@ -19,6 +19,19 @@ constexpr size_t kSumBytes = 32;
   fail_request(SourceLocation{name}, fmt::format("byte {}: {}", at, message));
 }
 
+/// A field of the header, as data/token_shard.h calls it.
+struct Field {
+  size_t at;
+  const char* name;
+};
+constexpr Field kVersionField{8, "version"}, kWidth{12, "bytes of an id"}, kTokens{16, "tokens"},
+    kDocuments{24, "documents"}, kTextBytes{32, "bytes of text"}, kVocabulary{40, "vocabulary"},
+    kFlags{48, "flags"};
+
+[[noreturn]] void reject(const std::string& name, const Field& field, const std::string& message) {
+  reject(name, field.at, fmt::format("{}: {}", field.name, message));
+}
+
 template <class T>
 T number_at(std::span<const std::byte> bytes, size_t at) {
   T value;
@@ -83,32 +96,42 @@ ShardHeader read_shard_header(std::span<const std::byte> bytes, const std::strin
   if (std::memcmp(bytes.data(), kMagic, sizeof(kMagic)) != 0) {
     reject(name, 0, "not a token shard: it does not begin with HEEDTOK");
   }
-  const auto version = number_at<uint32_t>(bytes, 8), width = number_at<uint32_t>(bytes, 12);
+  const auto version = number_at<uint32_t>(bytes, kVersionField.at);
+  const auto width = number_at<uint32_t>(bytes, kWidth.at);
   if (version != kVersion) {
-    reject(name, 8, fmt::format("version {} of token shards; {} is read", version, kVersion));
+    reject(name, kVersionField,
+           fmt::format("version {} of token shards; {} is read", version, kVersion));
   }
-  if (width != 2 && width != 4) reject(name, 12, fmt::format("ids of {} bytes, not 2 or 4", width));
-  const auto tokens = number_at<uint64_t>(bytes, 16), documents = number_at<uint64_t>(bytes, 24);
+  if (width != 2 && width != 4)
+    reject(name, kWidth, fmt::format("ids of {} bytes, not 2 or 4", width));
+  const auto tokens = number_at<uint64_t>(bytes, kTokens.at);
+  const auto documents = number_at<uint64_t>(bytes, kDocuments.at);
+  // Held against the room before they are multiplied, so that no product overflows.
   const uint64_t room = bytes.size() - kShardHeader;
   if (documents > room / 8) {
-    reject(name, 24, fmt::format("{} documents in a file of {} bytes", documents, bytes.size()));
+    reject(name, kDocuments,
+           fmt::format("{} documents in a file of {} bytes", documents, bytes.size()));
   }
   if (tokens > room / width || tokens * width != room - 8 * documents) {
-    reject(name, 16,
+    reject(name, kTokens,
            fmt::format("{} tokens of {} bytes and {} documents do not fill a file of {} "
                        "bytes",
                        tokens, width, documents, bytes.size()));
   }
   if (documents > tokens) {
-    reject(name, 24, fmt::format("{} documents of {} tokens", documents, tokens));
+    reject(name, kDocuments, fmt::format("{} documents of {} tokens", documents, tokens));
   }
-  const auto text = number_at<uint64_t>(bytes, 32), vocab = number_at<uint64_t>(bytes, 40);
-  if (text > uint64_t{1} << 62) reject(name, 32, fmt::format("{} bytes of text", text));
+  const auto text = number_at<uint64_t>(bytes, kTextBytes.at);
+  const auto vocab = number_at<uint64_t>(bytes, kVocabulary.at);
+  if (text > uint64_t{1} << 62) reject(name, kTextBytes, fmt::format("{} bytes of text", text));
   if (vocab < 1 || vocab > (width == 2 ? uint64_t{65536} : uint64_t{1} << 31)) {
-    reject(name, 40, fmt::format("a vocabulary of {} for ids of {} bytes", vocab, width));
+    reject(name, kVocabulary, fmt::format("a vocabulary of {} for ids of {} bytes", vocab, width));
   }
-  const auto flags = number_at<uint32_t>(bytes, 48);
-  if (flags > kContinues) reject(name, 48, fmt::format("unknown flags {:#x}", flags));
+  const auto flags = number_at<uint32_t>(bytes, kFlags.at);
+  if (flags > kContinues) reject(name, kFlags, fmt::format("unknown flags {:#x}", flags));
+  if (number_at<uint32_t>(bytes, 52) != 0 || number_at<uint64_t>(bytes, 120) != 0) {
+    reject(name, number_at<uint32_t>(bytes, 52) != 0 ? 52 : 120, "zeros: there is something else");
+  }
   ShardHeader header;
   header.width = static_cast<int>(width);
   header.tokens = static_cast<int64_t>(tokens);

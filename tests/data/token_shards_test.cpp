@@ -144,6 +144,9 @@ TEST(TokenShard, NoNumberIsTrusted) {
   EXPECT_THAT(with(32, ~uint64_t{0}, 8), HasSubstr("bytes of text"));
   EXPECT_THAT(with(40, 0, 8), HasSubstr("vocabulary of 0"));
   EXPECT_THAT(with(40, 65537, 8), HasSubstr("vocabulary of 65537"));
+  EXPECT_THAT(with(40, (uint64_t{1} << 31) + 1, 8), HasSubstr("byte 40: vocabulary: "));
+  EXPECT_THAT(with(52, 1, 4), HasSubstr("byte 52: zeros"));
+  EXPECT_THAT(with(120, 1, 8), HasSubstr("byte 120: zeros"));
   EXPECT_THAT(with(48, 2, 4), HasSubstr("flags"));
   EXPECT_THAT(with(48, 1, 4), HasSubstr("goes on with a document, and begins one"));
   EXPECT_THAT(with(128, 1, 8), HasSubstr("first token begins no document"));
