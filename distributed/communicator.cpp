@@ -6,8 +6,9 @@
 namespace heed {
 
 Work& Work::operator=(Work&& other) {
+  if (this == &other) return *this;
   wait();
-  states_ = std::move(other.states_);
+  states_ = std::exchange(other.states_, {});
   return *this;
 }
 
@@ -20,13 +21,23 @@ Work::~Work() {
 }
 
 bool Work::done() {
-  std::erase_if(states_, [](const auto& state) { return state->test(); });
+  // One by one: a test may throw, and what is not done must still be held then.
+  for (auto state = states_.begin(); state != states_.end();) {
+    state = (*state)->test() ? states_.erase(state) : std::next(state);
+  }
   return states_.empty();
 }
 
 void Work::wait() {
-  for (const auto& state : states_) state->wait();
-  states_.clear();
+  std::exception_ptr first;
+  for (const auto& state : std::exchange(states_, {})) {
+    try {
+      state->wait();
+    } catch (...) {
+      if (!first) first = std::current_exception();
+    }
+  }
+  if (first) std::rethrow_exception(first);
 }
 
 void Work::go_on_beside() {
@@ -34,8 +45,7 @@ void Work::go_on_beside() {
 }
 
 void Work::join(Work other) {
-  for (auto& state : other.states_) states_.push_back(std::move(state));
-  other.states_.clear();
+  for (auto& state : std::exchange(other.states_, {})) states_.push_back(std::move(state));
 }
 
 Work Communicator::begin_ring_shift(const Tensor& tensor, const Tensor& out, int step, int tag) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/tensor.h"
@@ -17,7 +18,7 @@ namespace heed {
 
 enum class ReduceOp { sum, mean, max, min };
 
-/// An operation under way. Dropping it waits for it.
+/// An operation under way. Dropping it waits for it; moved from, it is one that is done.
 class Work {
  public:
   /// How an implementation does it; destroyed only once it is done.
@@ -33,11 +34,14 @@ class Work {
   /// One that is done.
   Work() = default;
   explicit Work(std::unique_ptr<State> state) { states_.push_back(std::move(state)); }
-  Work(Work&&) = default;
+  Work(Work&& other) noexcept : states_(std::exchange(other.states_, {})) {}
+  /// Waits for what it was; where that fails, the other keeps its own.
   Work& operator=(Work&& other);
   ~Work();
 
+  /// Whether it is done; does not block.
   bool done();
+  /// Until all of it is done, even where a part fails: then its error is thrown, the first one's.
   void wait();
   /// Its data moves though the rank does other things.
   void go_on_beside();

@@ -17,7 +17,10 @@
 namespace heed {
 namespace {
 
-constexpr int kMostTag = 1023;
+/// Tags: 0 ... kMostTag are those of messages; reductions have two each behind them.
+constexpr int kMostTag = 1023, kFirstReductionTag = kMostTag + 1, kReductionTags = 8192;
+static_assert(kFirstReductionTag + 2 * kReductionTags - 1 <= 32767,
+              "MPI_TAG_UB may be as low as 32767 (MPI 4.1, 9.1.2)");
 /// Elements of one MPI call: its counts are ints.
 constexpr int64_t kPiece = int64_t{1} << 28;
 
@@ -92,9 +95,7 @@ class MpiWork final : public Work::State {
   void wait() override {
     if (test()) return;
     if (bytes() > kSmall) go_on_beside();
-    runtime_->begin_wait(operation_);
-    for (int round = 0; !test(); ++round) runtime_->idle(round);
-    runtime_->end_wait();
+    Waiting(runtime_.get(), operation_).until([this] { return test(); });
   }
 
  private:
@@ -131,9 +132,7 @@ class ReductionWork final : public Work::State {
   }
   void wait() override {
     if (test()) return;
-    runtime_->begin_wait(operation_);
-    for (int round = 0; !test(); ++round) runtime_->idle(round);
-    runtime_->end_wait();
+    Waiting(runtime_.get(), operation_).until([this] { return test(); });
   }
 
  private:
@@ -178,6 +177,10 @@ class MpiCommunicator final : public Communicator {
   }
   /// Of the parts that ranks exchange; checks that `whole` is `size()` times `part`.
   int part_count(const Tensor& part, const Tensor& whole, const char* operation) const;
+  static void check_tag(int tag, const char* operation) {
+    HEED_CHECK(tag >= 0 && tag <= kMostTag, "{}: tag {} is not in 0 ... {}", operation, tag,
+               kMostTag);
+  }
   /// A reduction by messages, where the tensor is large; else nothing.
   std::optional<Work> by_messages(const char* operation, const Tensor& tensor, const Tensor& out,
                                   ReduceOp op);
@@ -189,7 +192,8 @@ class MpiCommunicator final : public Communicator {
   MPI_Comm comm_;
   bool owned_;
   int rank_ = 0, size_ = 1;
-  int reductions_ = 0;  ///< begun by messages; the same on all ranks
+  int next_reduction_ = 0;  ///< index of its tags; the same on all ranks
+  std::vector<std::weak_ptr<MpiReduction>> reductions_;  ///< that have had the tags, by index
 };
 
 int MpiCommunicator::part_count(const Tensor& part, const Tensor& whole,
@@ -217,12 +221,17 @@ void MpiCommunicator::in_pieces(MpiWork& work, const Tensor& tensor, const char*
 std::optional<Work> MpiCommunicator::by_messages(const char* operation, const Tensor& tensor,
                                                  const Tensor& out, ReduceOp op) {
   if (!MpiReduction::suits(tensor, size_)) return std::nullopt;
-  // Tags above those of messages; so many operations are never under way at once.
-  constexpr int kFirst = kMostTag + 1, kTags = 8192;
-  const int tag = kFirst + 2 * (reductions_++ % kTags);
+  const int index = std::exchange(next_reduction_, (next_reduction_ + 1) % kReductionTags);
+  reductions_.resize(std::max(reductions_.size(), static_cast<size_t>(index) + 1));
+  std::weak_ptr<MpiReduction>& had = reductions_[static_cast<size_t>(index)];
+  HEED_CHECK(had.expired(),
+             "{}: {} reductions are under way at once; their messages would be mixed", operation,
+             kReductionTags);
+  const int tag = kFirstReductionTag + 2 * index;
   const Tensor changed = out.defined() ? out : tensor;
   auto reduction = std::make_shared<MpiReduction>(
       operation, MpiReduction::Channel{comm_, type(tensor), rank_, size_, tag}, tensor, out, op);
+  had = reduction;
   return Work(
       std::make_unique<ReductionWork>(operation, std::move(reduction), [changed, op, n = size_] {
         if (op == ReduceOp::mean) kernels::scale_inplace(std::span(&changed, 1), 1.0 / n);
@@ -311,7 +320,7 @@ Work MpiCommunicator::begin_send(const Tensor& tensor, int to, int tag) {
   constexpr const char* kName = "send";
   check_contiguous(tensor, kName);
   check_rank(to, kName);
-  HEED_CHECK(tag >= 0 && tag <= kMostTag, "send: tag {} is not in 0 ... {}", tag, kMostTag);
+  check_tag(tag, kName);
   auto work = std::make_unique<MpiWork>(kName, std::vector{tensor}, nullptr);
   in_pieces(*work, tensor, kName, [&](void* data, int count, MPI_Request* request) {
     return MPI_Isend(data, count, type(tensor), to, tag, comm_, request);
@@ -324,6 +333,7 @@ Work MpiCommunicator::begin_receive(const Tensor& tensor, int from, int tag) {
   constexpr const char* kName = "receive";
   check_contiguous(tensor, kName);
   check_rank(from, kName);
+  check_tag(tag, kName);  // MPI has a wildcard among the negative ones
   auto work =
       std::make_unique<MpiWork>(kName, std::vector{tensor}, [tensor] { tensor.bump_version(); });
   in_pieces(*work, tensor, kName, [&](void* data, int count, MPI_Request* request) {

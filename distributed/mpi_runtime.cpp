@@ -100,11 +100,11 @@ MpiRuntime::~MpiRuntime() {
   // Until all are here this rank's thread goes on answering.
   MPI_Request all = MPI_REQUEST_NULL;
   if (MPI_Ibarrier(control_, &all) == MPI_SUCCESS) {
-    begin_wait("the end of the run");
-    int done = 0;
-    for (int round = 0; MPI_Test(&all, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && !done; ++round) {
-      idle(round);
-    }
+    Waiting waiting(this, "the end of the run");
+    waiting.until([&] {
+      int done = 0;
+      return MPI_Test(&all, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || done != 0;
+    });
   }
   {
     const std::lock_guard lock(mutex_);

@@ -51,19 +51,18 @@ class MpiRuntime {
   void begin_beside(std::shared_ptr<Moving> operation = nullptr);
   void end_beside() { --under_way_; }
 
-  /// Around a wait: what this rank tells the others when they ask.
-  void begin_wait(const char* operation);
-  void end_wait();
   double seconds_waited() const { return seconds_waited_; }
-  /// Called again and again by a waiting rank: gives the processor away, and ends the run once the
-  /// watchdog's time is over.
-  void idle(int round);
 
   void set_watchdog(double seconds) { watchdog_ = seconds; }
   [[noreturn]] void abort(const std::string& message, int status);
 
  private:
+  friend class Waiting;
   struct Status;
+
+  void begin_wait(const char* operation);
+  void end_wait();
+  void idle(int round);
 
   MpiRuntime();
   void keep_moving();
@@ -92,6 +91,37 @@ class MpiRuntime {
   std::condition_variable wake_;
   bool stop_ = false;
   std::thread thread_;
+};
+
+/// While a rank waits: it can be asked what for, and the watchdog ends what lasts too long.
+class Waiting {
+ public:
+  /// `operation` is what this rank tells the others when they ask. Without a runtime (one rank has
+  /// no MPI) it only gives the processor away.
+  Waiting(MpiRuntime* runtime, const char* operation) : runtime_(runtime) {
+    if (runtime_ != nullptr) runtime_->begin_wait(operation);
+  }
+  ~Waiting() {
+    if (runtime_ != nullptr) runtime_->end_wait();
+  }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+  /// Between two looks: gives the processor away, and ends the run once the watchdog's time is
+  /// over.
+  void idle() {
+    if (runtime_ == nullptr) return std::this_thread::yield();
+    runtime_->idle(round_++);
+  }
+  /// Until `done` says so.
+  template <class Done>
+  void until(const Done& done) {
+    while (!done()) idle();
+  }
+
+ private:
+  MpiRuntime* runtime_;
+  int round_ = 0;
 };
 
 /// Throws Error with MPI's words when a call failed.

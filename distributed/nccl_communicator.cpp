@@ -56,29 +56,6 @@ ncclRedOp_t op_of(ReduceOp op) {
   return ncclSum;
 }
 
-/// While a rank waits: it can be asked what for, and the watchdog ends what lasts too long.
-class Waiting {
- public:
-  Waiting(MpiRuntime* runtime, const char* operation) : runtime_(runtime) {
-    if (runtime_ != nullptr) runtime_->begin_wait(operation);
-  }
-  ~Waiting() {
-    if (runtime_ != nullptr) runtime_->end_wait();
-  }
-  Waiting(const Waiting&) = delete;
-  Waiting& operator=(const Waiting&) = delete;
-
-  /// Between two looks.
-  void idle() {
-    if (runtime_ == nullptr) return std::this_thread::yield();
-    runtime_->idle(round_++);
-  }
-
- private:
-  MpiRuntime* runtime_;  // null for one rank, which has no MPI
-  int round_ = 0;
-};
-
 /// For as many ranks.
 std::shared_ptr<MpiRuntime> runtime_of(int size) { return size > 1 ? MpiRuntime::get() : nullptr; }
 
@@ -119,6 +96,8 @@ class Channel {
   /// Throws, with the communicator aborted so that no rank stays in it, where NCCL has found an
   /// error: its own, or that another rank is gone.
   void check(const char* operation) {
+    HEED_CHECK(comm_ != nullptr, "{}: its communicator was given up when an operation failed",
+               operation);
     ncclResult_t state = ncclSuccess;
     nccl().get_async_error(comm_, &state);
     if (state != ncclSuccess && state != ncclInProgress) give_up(operation, state);
@@ -136,8 +115,7 @@ class Channel {
 
   /// Until the event has come.
   void wait(cudaEvent_t event, const char* operation) {
-    Waiting waiting(runtime_.get(), operation);
-    while (!come(event, operation)) waiting.idle();
+    Waiting(runtime_.get(), operation).until([&] { return come(event, operation); });
   }
   bool come(cudaEvent_t event, const char* operation) {
     check(operation);

@@ -11,7 +11,8 @@
 namespace heed {
 
 struct Nccl {
-  SharedLibrary library{"libnccl.so." + std::to_string(NCCL_MAJOR), HEED_NCCL_LIBRARIES};
+  SharedLibrary library{"libnccl.so." + std::to_string(NCCL_MAJOR), HEED_NCCL_LIBRARIES,
+                        "NCCL " + std::to_string(NCCL_MAJOR)};
   decltype(&ncclAllGather) all_gather = library.find("ncclAllGather");
   decltype(&ncclAllReduce) all_reduce = library.find("ncclAllReduce");
   decltype(&ncclBroadcast) broadcast = library.find("ncclBroadcast");
