@@ -24,24 +24,41 @@ class SharedLibrary {
   };
 
   /// Opens `name` where the system's loader finds it (LD_LIBRARY_PATH, ldconfig), else in `folder`.
-  /// An Error where it is in neither.
-  SharedLibrary(const std::string& name, const std::string& folder)
-      : name_(name), handle_(dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL)) {
-    if (handle_ == nullptr) handle_ = dlopen((folder + "/" + name).c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (handle_ == nullptr)
-      fail("{} cannot be opened: it is neither where the system looks (LD_LIBRARY_PATH) nor in {}",
-           name_, folder);
+  /// Where it can be opened in neither, an Error says what the loader found wrong in each, and that
+  /// `install` ("NCCL 2") is to be installed.
+  SharedLibrary(const std::string& name, const std::string& folder, const std::string& install)
+      : name_(name), install_(install), handle_(dlopen(name.c_str(), kHow)) {
+    if (handle_ != nullptr) return;
+    const std::string where_the_system_looks = reason();
+    handle_ = dlopen((folder + "/" + name).c_str(), kHow);
+    if (handle_ == nullptr) {
+      fail(
+          "{} cannot be opened where the system looks ({}) nor in {} ({}): install {}, or name its "
+          "folder in LD_LIBRARY_PATH",
+          name_, where_the_system_looks, folder, reason(), install_);
+    }
   }
 
-  /// An Error where it has no such function.
+  /// The function of that name. An Error where the library has none, as one of another version may.
   Symbol find(const char* function) const {
     void* address = dlsym(handle_, function);
-    if (address == nullptr) fail("{} has no function {}", name_, function);
+    if (address == nullptr) {
+      fail("{} has no function {} ({}): it is of another version; install {}", name_, function,
+           reason(), install_);
+    }
     return {address};
   }
 
  private:
-  std::string name_;
+  static constexpr int kHow = RTLD_NOW | RTLD_LOCAL;
+
+  /// The loader's words for what failed last.
+  static std::string reason() {
+    const char* said = dlerror();
+    return said == nullptr ? "no reason given" : said;
+  }
+
+  std::string name_, install_;
   void* handle_;
 };
 

@@ -25,7 +25,8 @@ constexpr size_t kWorkspace = size_t{32} << 20;
 
 // What is called of the library, which the first product opens.
 struct Cublas {
-  SharedLibrary library{"libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR), HEED_CUDA_LIBRARIES};
+  SharedLibrary library{"libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR), HEED_CUDA_LIBRARIES,
+                        "cuBLAS of CUDA " + std::to_string(CUBLAS_VER_MAJOR)};
   decltype(&cublasLtGetStatusString) get_status_string = library.find("cublasLtGetStatusString");
   decltype(&cublasLtCreate) create = library.find("cublasLtCreate");
   decltype(&cublasLtMatmulDescCreate) matmul_desc_create = library.find("cublasLtMatmulDescCreate");
