@@ -30,7 +30,7 @@ struct DecodeBench {
 struct DecodeTiming {
   double prompt = 0.0;        ///< seconds that reading the prompt took
   std::vector<double> steps;  ///< of each token after it, the fastest of the rounds
-  int64_t state_bytes = 0;    ///< that the cache holds in the end, and what the round left
+  int64_t state_bytes = 0;    ///< of the cache in the end (nn::DecodeState::bytes)
   int64_t peak_bytes = 0;
 };
 
@@ -49,7 +49,6 @@ double seconds_of(const std::function<void()>& work) {
 
 /// One text: the prompt at once, then token by token.
 void write_once(nn::LanguageModel& model, const DecodeBench& b, DecodeTiming& best) {
-  const int64_t before = allocator::stats(kCpu).in_use_bytes;
   const std::unique_ptr<nn::DecodeState> state = model.start();
   const Tensor prompt = some_ids(b.batch, b.prompt, model.vocab(), 0);
   const double read = seconds_of([&] { model.decode(prompt, *state); });
@@ -61,7 +60,7 @@ void write_once(nn::LanguageModel& model, const DecodeBench& b, DecodeTiming& be
     double& least = best.steps[static_cast<size_t>(t)];
     least = std::min(least, step);
   }
-  best.state_bytes = allocator::stats(kCpu).in_use_bytes - before;
+  best.state_bytes = state->bytes();
 }
 
 void bench_decode(DecodeBench b) {
@@ -135,7 +134,8 @@ void add_bench_decode(CLI::App& bench) {
   details(command,
           "Builds the recipe's model with random weights, lets it read a prompt at once and write "
           "token by token with its cache, as `heed generate` does. Of several rounds each "
-          "token's fastest counts. The ids are fixed: nothing is sampled.");
+          "token's fastest counts. The ids are fixed: nothing is sampled. The state is what the "
+          "cache holds of all tokens in the end, without room for more.");
   positional(command, "RECIPE", b.recipe, "a recipe file (docs/recipes.md)")->required();
   positional(command, "key=value", b.overrides,
              "replaces fields of the recipe: model.context=2048");

@@ -52,6 +52,17 @@ std::pair<Tensor, Tensor> KvCache::append(int64_t layer, const Tensor& k, const 
   return {views::slice(own.keys, 2, 0, total), views::slice(own.values, 2, 0, total)};
 }
 
+int64_t KvCache::bytes() const {
+  int64_t sum = 0;
+  for (const Layer& layer : layers_) {
+    for (const Tensor* buffer : {&layer.keys, &layer.values}) {
+      if (buffer->defined()) sum += buffer->bytes() / buffer->size(2) * length_;
+    }
+    if (layer.state.defined()) sum += layer.state.bytes();
+  }
+  return sum;
+}
+
 void KvCache::reorder(const Tensor& rows) {
   for (Layer& layer : layers_) {
     for (Tensor* buffer : {&layer.keys, &layer.values, &layer.state}) {

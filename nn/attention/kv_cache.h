@@ -14,6 +14,9 @@ struct DecodeState {
   virtual ~DecodeState() = default;
   /// Tokens taken in so far.
   virtual int64_t length() const = 0;
+  /// Memory that these tokens take, in bytes: their keys and values, or the states, over all layers
+  /// and the whole batch. Room for tokens to come does not count.
+  virtual int64_t bytes() const = 0;
 };
 
 class KvCache : public DecodeState {
@@ -23,6 +26,7 @@ class KvCache : public DecodeState {
   explicit KvCache(int64_t layers, int64_t capacity = 64);
 
   int64_t length() const override { return length_; }
+  int64_t bytes() const override;
 
   /// Adds k [B, Hkv, T, D] and v [B, Hkv, T, Dv] of T new tokens to a layer, and returns views of
   /// all its keys and values, [B, Hkv, length() + T, D]: buffers are [B, Hkv, capacity, D]. Every
@@ -51,6 +55,7 @@ class KvCache : public DecodeState {
   Layer& checked(int64_t layer, const Tensor& k, const Tensor& v);
 
   std::vector<Layer>& layers() { return layers_; }
+  const std::vector<Layer>& layers() const { return layers_; }
 
  private:
   std::vector<Layer> layers_;

@@ -27,6 +27,17 @@ Tensor PagedKvCache::attend(int64_t layer, const Tensor& q, const Tensor& k, con
       .out;
 }
 
+int64_t PagedKvCache::bytes() const {
+  int64_t sum = 0;
+  for (const Layer& layer : layers()) {
+    for (const Tensor* pool : {&layer.keys, &layer.values}) {
+      if (pool->defined()) sum += pool->bytes() / pool->size(0) * pages();
+    }
+    if (layer.state.defined()) sum += layer.state.bytes();
+  }
+  return sum;
+}
+
 void PagedKvCache::reorder(const Tensor& rows) {
   for (Layer& layer : layers()) {
     if (layer.state.defined())

@@ -20,6 +20,9 @@ class PagedKvCache : public KvCache {
 
   void reorder(const Tensor& rows) override;
 
+  /// Of whole pages: a row's last one counts as the others do.
+  int64_t bytes() const override;
+
   /// Pages in use by each layer, over all rows of the batch.
   int64_t pages() const { return static_cast<int64_t>(table_.size()); }
 

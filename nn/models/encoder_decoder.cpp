@@ -23,6 +23,12 @@ constexpr int64_t kIgnored = -100;
 struct Decoding : DecodeState {
   explicit Decoding(int64_t layers) : cache(layers) {}
   int64_t length() const override { return cache.length(); }
+  int64_t bytes() const override {
+    int64_t sum = cache.bytes();
+    for (const CrossMemory& of_layer : memory)
+      sum += of_layer.keys.bytes() + of_layer.values.bytes();
+    return sum;
+  }
 
   KvCache cache;
   std::vector<CrossMemory> memory;
