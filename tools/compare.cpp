@@ -63,7 +63,7 @@ std::string table_of(const Config& document) {
   return table.to_string() + "  * the column's best\n";
 }
 
-/// The arguments that narrow the comparison, for its processes and for the record.
+/// The arguments that narrow the comparison, for the record.
 std::vector<std::string> narrowed(const CompareArguments& arguments) {
   std::vector<std::string> words;
   for (const auto& [flag, names] :
@@ -107,6 +107,10 @@ recipes::ClaimResult run_test(const recipes::ComparisonPlan& plan, size_t t,
                                         plan.out,
                                         "--seeds",
                                         fmt::format("{}", plan.seeds),
+                                        "--tests",
+                                        test.name,
+                                        "--arms",
+                                        run.arm,
                                         "--only",
                                         test.name + ":" + run.label()};
     return command;

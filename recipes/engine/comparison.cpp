@@ -130,6 +130,17 @@ Comparison Comparison::only(const std::vector<std::string>& test_names,
   Comparison some = *this;
   some.tests = picked(tests, test_names, file, "test");
   some.arms = picked(arms, arm_names, file, "arm");
+  std::erase_if(some.tests, [&](const ComparisonTest& test) {
+    return std::none_of(some.arms.begin(), some.arms.end(),
+                        [&](const ComparisonArm& arm) { return arm.takes(test); });
+  });
+  std::erase_if(some.arms, [&](const ComparisonArm& arm) {
+    return std::none_of(some.tests.begin(), some.tests.end(),
+                        [&](const ComparisonTest& test) { return arm.takes(test); });
+  });
+  if (some.tests.empty()) {
+    fail_request({file, 0, 0}, "there is nothing to run: the arms skip the tests");
+  }
   return some;
 }
 

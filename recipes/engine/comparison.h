@@ -67,8 +67,9 @@ struct Comparison {
   std::string slug;    ///< the name of the file's folder
   std::string sha256;  ///< of the file's bytes
 
-  /// With these tests and arms alone (none: all), in the file's order; a RequestError for a name
-  /// that is none.
+  /// With these tests and arms alone (none: all), in the file's order, but for tests that no such
+  /// arm takes and arms that take no such test. RequestErrors: a name that is none, and where
+  /// nothing is left.
   Comparison only(const std::vector<std::string>& test_names,
                   const std::vector<std::string>& arm_names) const;
 };

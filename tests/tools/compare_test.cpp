@@ -77,6 +77,53 @@ TEST_F(Compare, TestsAndArmsCanBeNamed) {
   EXPECT_TRUE(exists("out/text/few/seed-1"));
 }
 
+// What another run left, and what this one leaves out, is none of this one's.
+TEST_F(Compare, IsOfItsOwnArmsAndTestsAlone) {
+  write_comparison();
+  std::string text(kComparison);
+  text += "  - {name: odd, overrides: [train.steps=10], skips: [step, decode]}\n";
+  write("sides/compare.yaml", text);
+  ASSERT_EQ(heed({"compare", "sides", "--out", "out", "--tests", "text"}).status, 0);
+  const std::string whole = read("out/compare.html");
+  EXPECT_THAT(whole, HasSubstr("odd"));
+
+  // `many` cannot be planned any more, which is no matter to the others.
+  const size_t steps = text.find("train.steps=120");
+  text.replace(steps, 15, "train.steps=-10");
+  write("sides/compare.yaml", text);
+  const Outcome few =
+      heed({"compare", "sides", "--out", "out", "--tests", "step", "--arms", "few,odd"});
+  ASSERT_EQ(few.status, 0) << few.out << few.err;
+  EXPECT_THAT(few.out, ::testing::Not(HasSubstr("odd")));
+  EXPECT_FALSE(exists("out/step/odd"));
+  const nlohmann::json document = parse_document(read("out/compare.result.json"));
+  ASSERT_EQ(document["arms"].size(), 1u);
+  EXPECT_EQ(document["tests"].size(), 1u);
+  EXPECT_THAT(read("out/compare.html"), ::testing::Not(HasSubstr(">odd<")));
+
+  const Outcome none =
+      heed({"compare", "sides", "--out", "other", "--tests", "step", "--arms", "odd"});
+  EXPECT_EQ(none.status, 2);
+  EXPECT_THAT(none.err, HasSubstr("there is nothing to run: the arms skip the tests"));
+  EXPECT_FALSE(exists("other"));
+}
+
+TEST_F(Compare, DecodingCountsTheCacheAlone) {
+  write_tiny_recipe("tiny.yaml");
+  const auto state_bytes = [&](const char* tokens, const std::string& setting) {
+    const Outcome outcome = heed({"bench", "decode", "tiny.yaml", setting, "--prompt", "5",
+                                  "--tokens", tokens, "--seconds", "0", "--json"});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return parse_document(outcome.out)["state_bytes"].get<int64_t>();
+  };
+  // Keys and values of every token; or a state that has one size.
+  const int64_t token = 2 * 16 * 4;  // one layer of 16 channels, in f32
+  EXPECT_EQ(state_bytes("4", "seed=1"), (5 + 4) * token);
+  EXPECT_EQ(state_bytes("7", "seed=1"), (5 + 7) * token);
+  EXPECT_EQ(state_bytes("4", "model.attention.type=linear"),
+            state_bytes("7", "model.attention.type=linear"));
+}
+
 TEST_F(Compare, WrongRequestsWriteNothing) {
   write_comparison();
   const auto before = everything();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "core/files.h"
@@ -75,12 +76,22 @@ std::string table(const Config& document, const std::vector<ShownColumn>& column
   return html + "</table></div>\n";
 }
 
+/// Whether the document has a number of the arm in the test. A run's folder may be there without:
+/// another comparison's, or one that failed.
+bool measured(const Config& arm, const Config& test) {
+  const Config* results = arm.at("results").find(text_of(test, "name"));
+  if (results == nullptr) return false;
+  const auto& metrics = results->as_map();
+  return std::any_of(metrics.begin(), metrics.end(),
+                     [](const auto& metric) { return metric.second.has("mean"); });
+}
+
 /// The curves of one test, arm by arm.
 std::string curves(const Config& document, const Config& test, const std::string& folder) {
   std::vector<RunData> runs;
   for (const Config& arm : document.at("arms").as_list()) {
     const fs::path run = fs::path(folder) / text_of(test, "name") / text_of(arm, "name") / "seed-1";
-    if (!fs::exists(run / "metrics.jsonl")) continue;
+    if (!measured(arm, test) || !fs::exists(run / "metrics.jsonl")) continue;
     runs.push_back(read_run(run.string()));
     runs.back().label = text_of(arm, "name");
   }
