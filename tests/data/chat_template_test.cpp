@@ -4,10 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "core/files.h"
-#include "tests/data/interop_answers.h"
+#include "tests/data/some_day.h"
 #include "tests/data/test_data.h"
 
 namespace heed::data::chat {
@@ -15,18 +13,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::StartsWith;
-
-std::tm some_day() {
-  std::tm now{};
-  now.tm_year = 126;
-  now.tm_mon = 2;
-  now.tm_mday = 7;
-  now.tm_hour = 14;
-  now.tm_min = 5;
-  now.tm_sec = 9;
-  std::mktime(&now);
-  return now;
-}
 
 std::string written(const std::string& source, const RenderLimits& limits = {}) {
   return Template(source, "t.jinja").render({{"n", 3}}, some_day(), limits);
@@ -107,32 +93,6 @@ TEST(ChatTemplate, HasLimits) {
 
 TEST(ChatTemplate, KnowsTheTime) {
   EXPECT_EQ(written("{{ strftime_now('%d %b %Y') }}"), "07 Mar 2026");
-}
-
-// cases of tests/interop/chat_check.py: [{"template", "variables", "text": null where jinja2
-// refuses}, ...]
-TEST(ChatInterop, WritesAsJinjaDoes) {
-  const char* folder = std::getenv("HEED_INTEROP");
-  const std::string path = folder == nullptr ? "" : std::string(folder) + "/chats.json";
-  if (folder == nullptr) GTEST_SKIP() << "run by tests/interop/chat_check.py";
-  const Config cases = parse_json(read_file(path), path);
-  InteropAnswers answers(folder);
-  for (const Config& entry : cases.as_list()) {
-    const Config& wanted = entry.at("text");
-    Template::Variables variables;
-    for (const auto& [name, value] : entry.at("variables").as_map()) {
-      variables.emplace_back(name, Value::from(value));
-    }
-    const std::string& source = entry.at("template").as_string();
-    try {
-      const std::string text = Template(source, "t").render(variables, some_day());
-      EXPECT_TRUE(answers.note(Config(text) == wanted)) << source << "\n"
-                                                        << text << "\n"
-                                                        << wanted.to_json();
-    } catch (const RequestError& error) {
-      EXPECT_TRUE(answers.note(wanted.is_null())) << source << "\n" << error.what();
-    }
-  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/core/replaced.h"
 #include "tests/data/test_data.h"
 
 namespace heed::data {
@@ -49,9 +50,10 @@ TEST_F(TextSourceTest, FindsFilesFoldersAndPatternsOnceInOrder) {
 }
 
 TEST_F(TextSourceTest, ExpandsEnvironmentVariables) {
-  setenv("HEED_TEST_FOLDER", folder_.path().c_str(), 1);
-  EXPECT_THAT(names({"${HEED_TEST_FOLDER}/a.txt"}), ElementsAre("a.txt"));
-  unsetenv("HEED_TEST_FOLDER");
+  {
+    const ReplacedVariable variable("HEED_TEST_FOLDER", folder_.path());
+    EXPECT_THAT(names({"${HEED_TEST_FOLDER}/a.txt"}), ElementsAre("a.txt"));
+  }
   EXPECT_THAT(message_of([] {
                 find_text_files({"${HEED_TEST_FOLDER}/a.txt"}, {"r.yaml", 3, 8});
               }),

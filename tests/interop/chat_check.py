@@ -3,7 +3,7 @@
 families, and small ones for every filter, test, method and rule of white space, over conversations with Unicode, tools
 and odd values. Both must write the same text, or both refuse.
 
-  python3 tests/interop/chat_check.py [build/test_data] [--only NAME] [--keep FOLDER]
+  python3 tests/interop/chat_check.py [build/test_interop] [--only NAME] [--keep FOLDER]
 
 Exits with 77 where jinja2 is missing.
 """
@@ -391,7 +391,7 @@ def questions():
 
 
 def main():
-    args = arguments(__doc__, "test_data").parse_args()
+    args = arguments(__doc__, "test_interop").parse_args()
     program = built(args.program)
     jinja = environment()
     cases, texts = [], 0

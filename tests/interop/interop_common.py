@@ -9,7 +9,6 @@ misses its package exits with 77, and its last line says "skipped: ...".
 import argparse
 import contextlib
 import json
-import os
 import pathlib
 import shutil
 import subprocess
@@ -104,10 +103,10 @@ def built(path):
 
 
 def ask(program, test, folder, count, what):
-    """Runs a test of one of the build's programs on `count` questions that lie in `folder`; it leaves there, in
-    compared.json, how many it was asked and how many agree (tests/data/interop_answers.h)."""
-    done = subprocess.run([str(program), f"--gtest_filter={test}", "--gtest_brief=1"],
-                          env={**os.environ, "HEED_INTEROP": str(folder)}, stdout=subprocess.PIPE, text=True)
+    """Runs tests of the build's test_interop on `count` questions that lie in `folder`; they leave there, in
+    compared.json, how many they were asked and how many agree (answers.h)."""
+    done = subprocess.run([str(program), str(folder), f"--gtest_filter={test}", "--gtest_brief=1"],
+                          stdout=subprocess.PIPE, text=True)
     answer = pathlib.Path(folder) / "compared.json"
     told = json.loads(answer.read_text()) if answer.exists() else {"agree": 0, "of": 0}
     if done.returncode != 0:

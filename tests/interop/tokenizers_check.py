@@ -3,7 +3,7 @@
 characters, WordPiece and Unigram, trained here, and GPT-2's where HEED_DATA has it), the files of each opened by the
 other, and the merges learned from the same text; and with the `sentencepiece` package the ids of .model files.
 
-  python3 tests/interop/tokenizers_check.py [build/test_data] [--keep FOLDER]
+  python3 tests/interop/tokenizers_check.py [build/test_interop] [--keep FOLDER]
 
 Exits with 77 where tokenizers is missing; without sentencepiece its part is left out, which the last line says.
 """
@@ -263,7 +263,7 @@ def training_text(data):
 
 
 def main():
-    parser = arguments(__doc__, "test_data")
+    parser = arguments(__doc__, "test_interop")
     parser.add_argument("--vocab-size", type=int, default=4000)
     args = parser.parse_args()
     program = built(args.program)

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "recipes/engine/checkpoint.h"
+#include "tests/core/replaced.h"
 #include "tests/recipes/tiny.h"
 
 extern char** environ;
@@ -34,7 +35,7 @@ TEST(Killed, DISABLED_TrainsUntilItsEnd) {
 }
 
 pid_t start_child(const std::string& folder) {
-  setenv(kFolder, folder.c_str(), 1);
+  const ReplacedVariable variable(kFolder, folder);
   std::string program = "/proc/self/exe";
   std::string filter = "--gtest_filter=Killed.DISABLED_TrainsUntilItsEnd";
   std::string disabled = "--gtest_also_run_disabled_tests";
@@ -42,7 +43,6 @@ pid_t start_child(const std::string& folder) {
   char* arguments[] = {program.data(), filter.data(), disabled.data(), quiet.data(), nullptr};
   pid_t child = 0;
   EXPECT_EQ(posix_spawn(&child, program.c_str(), nullptr, nullptr, arguments, environ), 0);
-  unsetenv(kFolder);
   return child;
 }
 

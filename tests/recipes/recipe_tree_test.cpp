@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "tests/core/raises.h"
+#include "tests/core/replaced.h"
 #include "tests/recipes/scratch.h"
 
 namespace heed::recipes {
@@ -178,35 +179,19 @@ TEST(RecipePaths, OfAnOverrideStartAtTheCurrentFolder) {
 }
 
 TEST(RecipePaths, ExpandEnvironmentVariables) {
-  setenv("HEED_TEST_FOLDER", "/somewhere", 1);
-  Config tree = yaml("data: {files: ['${HEED_TEST_FOLDER}/a.txt']}");
-  resolve_paths(tree);
-  EXPECT_EQ(tree.at("data").at("files").as_list()[0].as_string(), "/somewhere/a.txt");
-  unsetenv("HEED_TEST_FOLDER");
+  {
+    const ReplacedVariable variable("HEED_TEST_FOLDER", "/somewhere");
+    Config tree = yaml("data: {files: ['${HEED_TEST_FOLDER}/a.txt']}");
+    resolve_paths(tree);
+    EXPECT_EQ(tree.at("data").at("files").as_list()[0].as_string(), "/somewhere/a.txt");
+  }
   Config again = yaml("data:\n  files: ['${HEED_TEST_FOLDER}/a.txt']");
   EXPECT_EQ(request_error([&] { resolve_paths(again); }),
             "test.yaml:2:11: the environment variable HEED_TEST_FOLDER is not set");
 }
 
-/// Restores HEED_DATA at the end of a test.
-class DataVariable {
- public:
-  DataVariable() {
-    if (const char* value = std::getenv("HEED_DATA")) before_ = value;
-    unsetenv("HEED_DATA");
-  }
-  ~DataVariable() {
-    if (!before_.empty()) setenv("HEED_DATA", before_.c_str(), 1);
-  }
-  DataVariable(const DataVariable&) = delete;
-  DataVariable& operator=(const DataVariable&) = delete;
-
- private:
-  std::string before_;
-};
-
 TEST(RecipePaths, HeedDataIsFoundInAFolderAbove) {
-  const DataVariable unset;
+  const ReplacedVariable unset("HEED_DATA");
   const Scratch folder;
   folder.write("shared/data/a.txt", "x");
   const std::string file =

@@ -114,13 +114,13 @@ TEST_F(Comparisons, AnAnswerIsWantedForEachQuestion) {
     return python("with folder_of() as folder:\n    ask('" + path("program") +
                   "', 'T.*', folder, 3, 'texts')\nsys.exit(report.finish('asked'))");
   };
-  const std::string answer = "echo '{\"agree\": 3, \"of\": 3}' > $HEED_INTEROP/compared.json";
+  const std::string answer = "echo '{\"agree\": 3, \"of\": 3}' > $1/compared.json";
   EXPECT_THAT(asked(answer).out, HasSubstr("3 of 3 comparisons agree"));
   EXPECT_EQ(asked(answer).status, 0);
   EXPECT_EQ(asked("true").status, 1) << "a filter that matches no test";
-  EXPECT_EQ(asked("echo '{\"agree\": 2, \"of\": 2}' > $HEED_INTEROP/compared.json").status, 1);
+  EXPECT_EQ(asked("echo '{\"agree\": 2, \"of\": 2}' > $1/compared.json").status, 1);
   EXPECT_EQ(asked(answer + "; exit 1").status, 1);
-  EXPECT_THAT(asked("echo '{\"agree\": 1, \"of\": 3}' > $HEED_INTEROP/compared.json; exit 1").out,
+  EXPECT_THAT(asked("echo '{\"agree\": 1, \"of\": 3}' > $1/compared.json; exit 1").out,
               ::testing::EndsWith("\n1 of 3 comparisons agree (asked)\n"));
 }
 

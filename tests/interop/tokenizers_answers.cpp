@@ -1,22 +1,15 @@
-// The C++ half of tests/interop/tokenizers_check.py, which sets HEED_INTEROP to a folder of
-// questions.
+// The C++ half of tests/interop/tokenizers_check.py.
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <cstdlib>
 
 #include "core/files.h"
 #include "data/bpe.h"
 #include "data/tokenizer.h"
-#include "tests/data/interop_answers.h"
+#include "tests/interop/answers.h"
 
 namespace heed::data {
 namespace {
-
-std::string interop_folder() {
-  const char* folder = std::getenv("HEED_INTEROP");
-  return folder == nullptr ? "" : folder;
-}
 
 std::vector<TokenId> ids_of(const Config& list) {
   std::vector<TokenId> ids;
@@ -44,13 +37,11 @@ bool agrees(const Tokenizer& tokenizer, const Config& entry) {
 // their text where it is another, "plain": special tokens are text}, ...], or with "second" the
 // framed ids of one text, and the "pair" and "types" of both.
 TEST(TokenizersInterop, EncodesAsTokenizersDoes) {
-  const std::string folder = interop_folder();
-  if (folder.empty()) GTEST_SKIP() << "run by tests/interop/tokenizers_check.py";
+  const std::string name = interop::folder() + "/cases.json";
+  const Config cases = parse_json(read_file(name), name);
   std::string path;
   std::unique_ptr<Tokenizer> tokenizer;
-  const std::string name = folder + "/cases.json";
-  const Config cases = parse_json(read_file(name), name);
-  InteropAnswers answers(folder);
+  interop::Answers answers;
   for (const Config& entry : cases.as_list()) {
     if (entry.at("tokenizer").as_string() != path) {
       path = entry.at("tokenizer").as_string();
@@ -63,8 +54,7 @@ TEST(TokenizersInterop, EncodesAsTokenizersDoes) {
 
 // train.txt becomes trained/tokenizer.json, with {"ids": ..., "seconds": ...} in trained/ids.json.
 TEST(TokenizersInterop, TrainsForTokenizersToCompare) {
-  const std::string folder = interop_folder();
-  if (folder.empty()) GTEST_SKIP() << "run by tests/interop/tokenizers_check.py";
+  const std::string& folder = interop::folder();
   const std::string text = read_file(folder + "/train.txt");
   const int64_t vocab = std::stoll(read_file(folder + "/vocab_size"));
   const auto start = std::chrono::steady_clock::now();
