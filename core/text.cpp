@@ -53,6 +53,18 @@ std::string to_valid_utf8(std::string_view text) {
   return out;
 }
 
+std::string replaced(std::string_view text, std::string_view what, std::string_view by) {
+  std::string made;
+  made.reserve(text.size());
+  for (size_t at = 0;;) {
+    const size_t found = text.find(what, at);
+    made += text.substr(at, found == text.npos ? text.npos : found - at);
+    if (found == text.npos) return made;
+    made += by;
+    at = found + what.size();
+  }
+}
+
 std::string shortest_number(double value) {
   if (std::isnan(value)) return "nan";
   char buffer[32];

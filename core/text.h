@@ -36,6 +36,9 @@ size_t find_invalid_utf8(std::string_view text);
 /// Every byte outside valid UTF-8 replaced by U+FFFD.
 std::string to_valid_utf8(std::string_view text);
 
+/// Every occurrence of `what`, which is not empty, replaced from left to right.
+std::string replaced(std::string_view text, std::string_view what, std::string_view by);
+
 /// The shortest decimal that reads back as the same double, always with a '.' or an exponent;
 /// "nan", "inf" and "-inf" for those.
 std::string shortest_number(double value);

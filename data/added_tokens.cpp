@@ -34,18 +34,15 @@ AddedTokens::AddedTokens(std::vector<SpecialToken> tokens) : tokens_(std::move(t
 
 AddedTokens::Match AddedTokens::match_at(std::string_view text, size_t at, size_t done,
                                          bool with_specials) const {
-  Match match;
+  Match match{nullptr, at, at + 1};
   if (!begins_[static_cast<unsigned char>(text[at])]) return match;
   trie_.for_each_prefix(text.substr(at), [&](size_t length, int32_t value) {
-    const SpecialToken& token = tokens_[static_cast<size_t>(value)];
-    if (token.special && !with_specials) return;
-    match = {&token, at, at + length};
+    match = {&tokens_[static_cast<size_t>(value)], at, at + length};
   });
   if (match.token == nullptr) return match;
-  if (match.token->single_word &&
-      (word_ends_at(text, match.begin) || word_begins_at(text, match.end))) {
-    return {};
-  }
+  const bool touched = match.token->single_word &&
+                       (word_ends_at(text, match.begin) || word_begins_at(text, match.end));
+  if (touched || (match.token->special && !with_specials)) return {nullptr, at, match.end};
   while (match.token->lstrip && match.begin > done) {
     const size_t before = last_character(text, match.begin);
     if (before < done || !is_space_at(text, before)) break;

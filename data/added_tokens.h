@@ -2,8 +2,10 @@
 // (special tokens above all), and the pieces of text between them.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,15 +36,18 @@ class AddedTokens {
 
   bool empty() const { return tokens_.empty(); }
   /// Calls on_text(piece, its offset) and on_token(id) in order: of the tokens that begin at a
-  /// place the longest counts. Special tokens only count `with_specials`.
+  /// place the longest is the one that is written there. It is text where it may not count: a
+  /// special one without `with_specials` or at an offset in `plain` (ascending), one of a
+  /// `single_word` that parts of a word touch.
   template <class OnText, class OnToken>
-  void split(std::string_view text, bool with_specials, OnText&& on_text,
-             OnToken&& on_token) const {
+  void split(std::string_view text, bool with_specials, std::span<const size_t> plain,
+             OnText&& on_text, OnToken&& on_token) const {
     size_t done = 0;
     for (size_t at = 0; at < text.size();) {
-      const Match match = match_at(text, at, done, with_specials);
+      const bool specials = with_specials && !std::binary_search(plain.begin(), plain.end(), at);
+      const Match match = match_at(text, at, done, specials);
       if (match.token == nullptr) {
-        ++at;
+        at = match.end;
         continue;
       }
       if (match.begin > done) on_text(text.substr(done, match.begin - done), done);
@@ -54,7 +59,7 @@ class AddedTokens {
 
  private:
   struct Match {
-    const SpecialToken* token = nullptr;
+    const SpecialToken* token = nullptr;  ///< or null: up to `end` there is text
     size_t begin = 0, end = 0;
   };
 

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 
+#include "core/text.h"
 #include "data/char_bpe.h"
+#include "data/repeated_words.h"
 #include "data/tokenizer_layout.h"
-#include "data/unicode.h"
 #include "data/unigram.h"
 #include "data/word_piece.h"
 
@@ -179,9 +180,9 @@ PipelineTokenizer::PipelineTokenizer(const Config& document) : document_(documen
 }
 
 void PipelineTokenizer::encode_piece(const Piece& piece, std::vector<TokenId>& ids) const {
-  const std::string text = normalizer_(with_replacements(piece.text));
+  const std::string text = normalizer_(to_valid_utf8(piece.text));
   normal_added_.split(
-      text, piece.with_specials,
+      text, piece.with_specials, {},
       [&](std::string_view part, size_t at) {
         encode_normal(std::string(part), piece.first && at == 0, ids);
       },
@@ -190,7 +191,14 @@ void PipelineTokenizer::encode_piece(const Piece& piece, std::vector<TokenId>& i
 
 void PipelineTokenizer::encode_normal(const std::string& text, bool first,
                                       std::vector<TokenId>& ids) const {
-  for (const TextPiece& part : pre_tokenizer_({text, first})) model_->encode(part.text, ids);
+  const std::vector<TextPiece> parts = pre_tokenizer_({text, first});
+  if (parts.size() == 1) return model_->encode(parts[0].text, ids);
+  RepeatedWords words(ids);
+  for (const TextPiece& part : parts) {
+    words.append(part.text, [this](std::string_view word, std::vector<TokenId>& out) {
+      model_->encode(word, out);
+    });
+  }
 }
 
 const std::string& PipelineTokenizer::written(TokenId id) const {
@@ -207,7 +215,14 @@ std::string_view PipelineTokenizer::token(TokenId id) const {
 
 std::string PipelineTokenizer::decode(std::span<const TokenId> ids) const {
   std::string text;
-  for (size_t i = 0; i < ids.size(); ++i) text += decoder_->piece(written(ids[i]), i == 0);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const std::string& token = written(ids[i]);
+    if (i > 0 && !is_special(ids[i])) {
+      text += pieces_[static_cast<size_t>(ids[i])];
+    } else {
+      text += decoder_->piece(token, i == 0);
+    }
+  }
   return decoder_->whole(std::move(text));
 }
 

@@ -25,9 +25,9 @@ void Tokenizer::set_frame(Frame frame) {
 }
 
 void Tokenizer::encode_parts(std::string_view text, bool with_specials,
-                             std::vector<TokenId>& ids) const {
+                             std::span<const size_t> plain, std::vector<TokenId>& ids) const {
   added_.split(
-      text, with_specials,
+      text, with_specials, plain,
       [&](std::string_view piece, size_t at) {
         encode_piece({piece, at == 0, with_specials}, ids);
       },
@@ -35,18 +35,19 @@ void Tokenizer::encode_parts(std::string_view text, bool with_specials,
 }
 
 void Tokenizer::encode(std::string_view text, std::vector<TokenId>& ids) const {
-  encode_parts(text, false, ids);
+  encode_parts(text, false, {}, ids);
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
   std::vector<TokenId> ids;
-  encode_parts(text, false, ids);
+  encode_parts(text, false, {}, ids);
   return ids;
 }
 
-std::vector<TokenId> Tokenizer::encode_with_specials(std::string_view text) const {
+std::vector<TokenId> Tokenizer::encode_with_specials(std::string_view text,
+                                                     std::span<const size_t> plain) const {
   std::vector<TokenId> ids;
-  encode_parts(text, true, ids);
+  encode_parts(text, true, plain, ids);
   return ids;
 }
 

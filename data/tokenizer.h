@@ -46,8 +46,10 @@ class Tokenizer {
   /// RequestError names a character outside the vocabulary, with its offset.
   void encode(std::string_view text, std::vector<TokenId>& ids) const;
   std::vector<TokenId> encode(std::string_view text) const;
-  /// As encode, but special tokens written out in the text become their ids.
-  std::vector<TokenId> encode_with_specials(std::string_view text) const;
+  /// As encode, but special tokens written out in the text become their ids, but for those that
+  /// begin at the offsets `plain` (ascending).
+  std::vector<TokenId> encode_with_specials(std::string_view text,
+                                            std::span<const size_t> plain = {}) const;
   /// encode() within the tokens of frame(), at most `longest` in all: the text loses its end.
   FramedTokens encode_framed(std::string_view text, int64_t longest = INT64_MAX) const;
   /// Two texts within the tokens of frame(); a RequestError where it has none for pairs.
@@ -95,7 +97,8 @@ class Tokenizer {
   bool leading_space_ = false;  ///< encode() puts one in front of a text, decode() takes it away
 
  private:
-  void encode_parts(std::string_view text, bool with_specials, std::vector<TokenId>& ids) const;
+  void encode_parts(std::string_view text, bool with_specials, std::span<const size_t> plain,
+                    std::vector<TokenId>& ids) const;
 
   std::vector<SpecialToken> specials_;
   std::vector<TokenId> special_ids_;  ///< ascending

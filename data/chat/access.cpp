@@ -6,6 +6,16 @@
 
 namespace heed::data::chat {
 
+namespace {
+
+std::string character_at(const std::string& text, int64_t place) {
+  size_t at = 0;
+  for (; place > 0; --place) at += static_cast<size_t>(code_point_at(text, at).bytes);
+  return text.substr(at, static_cast<size_t>(code_point_at(text, at).bytes));
+}
+
+}  // namespace
+
 int64_t length_of(const Value& value) {
   if (value.is_string()) {
     int64_t count = 0;
@@ -52,7 +62,7 @@ Value item_of(const Value& value, const Value& key) {
     const int64_t place = at < 0 ? at + size : at;
     if (place < 0 || place >= size) return Value::undefined(fmt::format("item {}", at));
     if (value.is_list()) return value.items()[static_cast<size_t>(place)];
-    return characters(value.text())[static_cast<size_t>(place)];
+    return character_at(value.text(), place);
   } else if (value.is_namespace() && key.is_string()) {
     for (const auto& [name, own] : value.as_namespace().entries) {
       if (name == key.text()) return own;

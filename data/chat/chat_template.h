@@ -6,9 +6,16 @@
 #include <vector>
 
 #include "core/config.h"
+#include "data/added_tokens.h"
 #include "data/chat/template.h"
 
 namespace heed::data::chat {
+
+/// What a template writes, and where names of special tokens in it are a user's words.
+struct ChatText {
+  std::string text;
+  std::vector<size_t> plain;  ///< offsets, ascending (Tokenizer::encode_with_specials)
+};
 
 class ChatTemplate {
  public:
@@ -21,6 +28,12 @@ class ChatTemplate {
   /// ("tools", "enable_thinking"). Times are now's. RequestError for what the template refuses.
   std::string render(const Config& messages, const Config& variables = Config::map(),
                      bool add_generation_prompt = true) const;
+
+  /// The same for a tokenizer with these special tokens. The template's are tokens, and so are
+  /// those of the system's and the assistant's turns. Of all other turns the text is text, so that
+  /// nobody who writes one can end it, or begin another's.
+  ChatText write(const Config& messages, const std::vector<SpecialToken>& specials,
+                 const Config& variables = Config::map(), bool add_generation_prompt = true) const;
 
   const std::string& source() const { return source_; }
   /// "eos_token" and so on; nullptr where the model names none.

@@ -53,7 +53,7 @@ Value to_float(const Value& value, const Arguments& arguments) {
 Value rounded(const Value& value, const Arguments& arguments) {
   const int64_t places = argument_or(arguments, 0, "precision", 0).integer("a precision");
   const Value method = argument_or(arguments, 1, "method", "common");
-  if (std::abs(places) > 15) fault("round: a precision of {}", places);
+  if (places > 15 || places < -15) fault("round: a precision of {}", places);
   const double scale = std::pow(10.0, static_cast<double>(places));
   const double scaled = value.number() * scale;
   if (method == Value("ceil")) return std::ceil(scaled) / scale;

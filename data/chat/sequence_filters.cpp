@@ -129,7 +129,12 @@ Value extreme(const Value& value, int wanted) {
 Value sum(const Value& value, const Arguments& arguments) {
   const Value path = argument_or(arguments, 0, "attribute", Value());
   Value total = argument_or(arguments, 1, "start", 0);
-  for (const Value& item : iterate(value)) {
+  if (total.is_string()) fault("sum: not of strings (use join)");  // as Python
+  const Values items = iterate(value);
+  constexpr int64_t kMostLists = 1000;  // each sum copies what it has
+  if (total.is_list() && std::ssize(items) > kMostLists)
+    fault("sum: more than {} lists", kMostLists);
+  for (const Value& item : items) {
     total = arithmetic("+", total, path.is_none() ? item : member(item, path));
   }
   return total;

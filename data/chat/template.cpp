@@ -1,36 +1,27 @@
 #include "data/chat/template.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 
 #include "data/chat/builtins.h"
+#include "data/chat/globals.h"
+#include "data/chat/loop.h"
+#include "data/chat/names.h"
 #include "data/chat/parser.h"
 
 namespace heed::data::chat {
 namespace {
 
 using Ex = Expression::Kind;
-using Scope = std::vector<std::pair<std::string, Value>>;
 
-constexpr int kMostCalls = 30;           // of macros within macros
-constexpr int64_t kMostRange = 100'000;  // as Jinja's sandbox
-
-// What a loop tells its body.
-struct Loop {
-  const Values* items = nullptr;
-  size_t at = 0;
-  std::optional<Values> last_changed;
-};
+constexpr int kMostCalls = 30;  // of macros within macros
 
 class Interpreter {
  public:
   Interpreter(const std::string& name, const Template::Variables& variables, const std::tm& now,
               const RenderLimits& limits)
-      : name_(name), now_(now), limits_(limits) {
-    scopes_.emplace_back();
-    define_globals();
-    for (const auto& [variable, value] : variables) set(variable, value);
+      : name_(name), limits_(limits), names_(global_names(now)) {
+    for (const auto& [variable, value] : variables) names_.set(variable, value);
   }
 
   std::string run(const std::vector<Node>& nodes) {
@@ -51,91 +42,9 @@ class Interpreter {
     }
   }
 
-  void define_globals() {
-    Scope& globals = scopes_.front();
-    const auto define = [&](const char* name, std::function<Value(const Arguments&)> call) {
-      globals.emplace_back(name, Value::function(name, std::move(call)));
-    };
-    define("raise_exception", [](const Arguments& a) -> Value {
-      fault("{}", a.positional.empty() ? "it refuses the conversation" : a.positional[0].str());
-    });
-    define("strftime_now", [this](const Arguments& a) -> Value {
-      if (a.positional.size() != 1 || !a.positional[0].is_string())
-        fault("strftime_now takes a format");
-      return formatted_time(a.positional[0].text());
-    });
-    define("namespace", [](const Arguments& a) -> Value {
-      Scope entries;
-      for (const Value& from : a.positional) {
-        if (!from.is_map()) fault("namespace takes dicts and named values");
-        for (const auto& [key, value] : from.entries()) entries.emplace_back(key.str(), value);
-      }
-      for (const auto& [key, value] : a.named) entries.emplace_back(key, value);
-      return Value::make_namespace(std::move(entries));
-    });
-    define("dict", [](const Arguments& a) -> Value {
-      std::vector<std::pair<Value, Value>> entries;
-      for (const Value& from : a.positional) {
-        if (!from.is_map()) fault("dict takes dicts and named values");
-        entries.insert(entries.end(), from.entries().begin(), from.entries().end());
-      }
-      for (const auto& [key, value] : a.named) entries.emplace_back(Value(key), value);
-      return Value::map(std::move(entries));
-    });
-    define("range", [](const Arguments& a) -> Value {
-      const Values& given = a.positional;
-      if (given.empty() || given.size() > 3) fault("range takes one to three integers");
-      const int64_t begin = given.size() > 1 ? given[0].integer("a bound") : 0;
-      const int64_t end = given[given.size() > 1 ? 1 : 0].integer("a bound");
-      const int64_t by = given.size() > 2 ? given[2].integer("a step") : 1;
-      if (by == 0) fault("a range's step is 0");
-      Values items;
-      for (__int128 i = begin; by > 0 ? i < end : i > end; i += by) {
-        if (std::ssize(items) >= kMostRange) fault("a range is longer than {}", kMostRange);
-        items.emplace_back(static_cast<int64_t>(i));
-      }
-      return Value::list(std::move(items));
-    });
-  }
-
-  Value formatted_time(const std::string& format) const {
-    if (format.size() > 256) fault("strftime_now: the format is too long");
-    constexpr std::string_view kKnown = "aAbBcdDeFgGhHIjklmMnprRsStTuUVwWxXyYzZ%";
-    for (size_t i = 0; i < format.size(); ++i) {
-      if (format[i] != '%') continue;
-      size_t at = i + 1;
-      if (at < format.size() && (format[at] == '-' || format[at] == '_')) ++at;
-      if (at >= format.size() || kKnown.find(format[at]) == std::string_view::npos) {
-        fault("strftime_now: the format '{}' is not supported", format);
-      }
-      i = at;
-    }
-    std::array<char, 4096> text{};
-    const size_t size = std::strftime(text.data(), text.size(), format.c_str(), &now_);
-    return std::string(text.data(), size);
-  }
-
-  // Names.
-  void set(const std::string& name, Value value) {
-    for (auto& [own, old] : scopes_.back()) {
-      if (own == name) {
-        old = std::move(value);
-        return;
-      }
-    }
-    scopes_.back().emplace_back(name, std::move(value));
-  }
-  Value look_up(const std::string& name) const {
-    for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope) {
-      for (const auto& [own, value] : *scope) {
-        if (own == name) return value;
-      }
-    }
-    return Value::undefined(name);
-  }
   bool is_loop(const Expression& e) const {
     if (e.kind != Ex::name || e.name != "loop" || loops_.empty()) return false;
-    return look_up("loop").is_undefined();
+    return names_.look_up("loop").is_undefined();
   }
 
   // Statements.
@@ -210,9 +119,9 @@ class Interpreter {
 
   void execute_set(const Node& node) {
     if (!node.expression) {
-      scopes_.emplace_back();
+      names_.enter();
       std::string text = captured(node.body);
-      scopes_.pop_back();
+      names_.leave();
       assign(node, node.targets[0], at(node, [&] { return Value(std::move(text)); }));
       return;
     }
@@ -235,10 +144,10 @@ class Interpreter {
 
   void assign(const Node& node, const Node::Target& target, Value value) {
     if (target.attribute.empty()) {
-      set(target.name, std::move(value));
+      names_.set(target.name, std::move(value));
       return;
     }
-    const Value space = look_up(target.name);
+    const Value space = names_.look_up(target.name);
     if (!space.is_namespace()) {
       fail_at(node.line, node.column,
               fmt::format("'{}' is a {}; only a namespace's members can be set", target.name,
@@ -271,27 +180,27 @@ class Interpreter {
       Values kept;
       for (const Value& item : items) {
         step(node.line, node.column);
-        scopes_.emplace_back();
+        names_.enter();
         bind(item);
         if (evaluate(*node.condition).truth()) kept.push_back(item);
-        scopes_.pop_back();
+        names_.leave();
       }
       items = std::move(kept);
     }
     if (items.empty()) {
-      scopes_.emplace_back();
+      names_.enter();
       const Flow flow = execute(node.otherwise);
-      scopes_.pop_back();
+      names_.leave();
       return flow;
     }
     loops_.push_back({&items, 0, {}});
     for (size_t i = 0; i < items.size(); ++i) {
       step(node.line, node.column);
       loops_.back().at = i;
-      scopes_.emplace_back();
+      names_.enter();
       bind(items[i]);
       const Flow flow = execute(node.body);
-      scopes_.pop_back();
+      names_.leave();
       if (flow == Flow::leave) break;
     }
     loops_.pop_back();
@@ -299,9 +208,9 @@ class Interpreter {
   }
 
   void define_macro(const Node& node) {
-    set(node.text, Value::function(node.text, [this, &node](const Arguments& given) {
-          return call_macro(node, given);
-        }));
+    names_.set(node.text, Value::function(node.text, [this, &node](const Arguments& given) {
+                 return call_macro(node, given);
+               }));
   }
 
   // A macro sees the template's own names, its parameters, and nothing of its caller's.
@@ -315,9 +224,7 @@ class Interpreter {
                                      [&name = name](const auto& p) { return p.name == name; });
       if (!known) fault("the macro '{}' takes no argument '{}'", node.text, name);
     }
-    std::vector<Scope> scopes = {scopes_.front()};
-    scopes.emplace_back();
-    scopes_.swap(scopes);
+    std::vector<Names::Scope> callers = names_.enter_macro();
     std::vector<Loop> loops;
     loops_.swap(loops);
     for (size_t i = 0; i < node.parameters.size(); ++i) {
@@ -332,10 +239,10 @@ class Interpreter {
       } else if (parameter.otherwise) {
         value = evaluate(*parameter.otherwise);
       }
-      set(parameter.name, std::move(value));
+      names_.set(parameter.name, std::move(value));
     }
     std::string text = captured(node.body);
-    scopes_.swap(scopes);
+    names_.leave_macro(std::move(callers));
     loops_.swap(loops);
     --calls_;
     return Value(std::move(text));
@@ -369,7 +276,7 @@ class Interpreter {
       case Ex::literal:
         return e.value;
       case Ex::name:
-        return look_up(e.name);
+        return names_.look_up(e.name);
       case Ex::list:
       case Ex::tuple: {
         Values items;
@@ -385,12 +292,12 @@ class Interpreter {
         return Value::map(std::move(entries));
       }
       case Ex::attribute:
-        if (is_loop(*e.parts[0])) return loop_member(e.name);
+        if (is_loop(*e.parts[0])) return loop_member(loops_, e.name);
         return attribute_of(part(0), e.name);
       case Ex::item: {
         if (is_loop(*e.parts[0])) {
           const Value name = part(1);
-          return loop_member(name.is_string() ? name.text() : "");
+          return loop_member(loops_, name.is_string() ? name.text() : "");
         }
         const Value whole = part(0);
         return item_of(whole, part(1));
@@ -417,6 +324,15 @@ class Interpreter {
         const Value operand = part(0);
         return apply_test(e.name, operand, arguments_of(e));
       }
+      default:
+        return operated(e);
+    }
+  }
+
+  // What operators make of values.
+  Value operated(const Expression& e) {
+    const auto part = [&](size_t i) { return evaluate(*e.parts[i]); };
+    switch (e.kind) {
       case Ex::negation:
         return !part(0).truth();
       case Ex::minus: {
@@ -450,8 +366,9 @@ class Interpreter {
       case Ex::conditional:
         if (part(1).truth()) return part(0);
         return e.parts[2] ? part(2) : Value::undefined("the other side of an if");
+      default:
+        fault("an expression of no kind");
     }
-    return {};
   }
 
   Value compared(const Expression& e) {
@@ -481,45 +398,9 @@ class Interpreter {
     return true;
   }
 
-  Value loop_member(const std::string& name) {
-    Loop& loop = loops_.back();
-    const auto at = static_cast<int64_t>(loop.at), size = std::ssize(*loop.items);
-    if (name == "index") return at + 1;
-    if (name == "index0") return at;
-    if (name == "revindex") return size - at;
-    if (name == "revindex0") return size - at - 1;
-    if (name == "first") return at == 0;
-    if (name == "last") return at + 1 == size;
-    if (name == "length") return size;
-    if (name == "depth") return 1;  // of recursive loops, which there are none of
-    if (name == "depth0") return 0;
-    if (name == "previtem") {
-      return at > 0 ? (*loop.items)[loop.at - 1] : Value::undefined("loop.previtem");
-    }
-    if (name == "nextitem") {
-      return at + 1 < size ? (*loop.items)[loop.at + 1] : Value::undefined("loop.nextitem");
-    }
-    if (name == "cycle") {
-      return Value::function(name, [at](const Arguments& a) {
-        if (a.positional.empty()) fault("loop.cycle needs values");
-        return a.positional[static_cast<size_t>(at) % a.positional.size()];
-      });
-    }
-    if (name == "changed") {
-      return Value::function(name, [this](const Arguments& a) -> Value {
-        if (loops_.empty()) fault("loop.changed outside its loop");
-        const bool changed = loops_.back().last_changed != a.positional;
-        loops_.back().last_changed = a.positional;
-        return changed;
-      });
-    }
-    return Value::undefined(fmt::format("loop.{}", name));
-  }
-
   const std::string& name_;
-  const std::tm& now_;
   const RenderLimits& limits_;
-  std::vector<Scope> scopes_;  ///< the template's own names first
+  Names names_;
   std::vector<Loop> loops_;
   std::string out_;
   size_t written_ = 0;

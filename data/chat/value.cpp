@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <unordered_map>
 
 #include "data/unicode.h"
 
@@ -40,6 +41,8 @@ std::string quoted(const std::string& text) {
   return made;
 }
 
+constexpr size_t kMostOtherKeys = 1000;  // they are looked for one by one
+
 // Takes a value into account that a list or map is to hold.
 template <class Holder>
 void account(const Value& value, Holder& holder) {
@@ -47,149 +50,10 @@ void account(const Value& value, Holder& holder) {
   holder.depth = std::max(holder.depth, value.depth() + 1);
   holder.weight += value.weight();
   if (holder.depth > kMostDepth) fault("values are nested more than {} deep", kMostDepth);
-  if (holder.weight > kMostValues) fault("a list holds more than {} values", kMostValues);
-}
-
-int64_t checked(__int128 value) {
-  if (value > INT64_MAX || value < INT64_MIN) fault("an integer has more than 64 bits");
-  return static_cast<int64_t>(value);
-}
-
-int64_t floor_divide(int64_t a, int64_t b) {
-  const auto quotient = static_cast<__int128>(a) / b;
-  const bool down = (a % b != 0) && ((a < 0) != (b < 0));
-  return checked(quotient - (down ? 1 : 0));
-}
-
-double floor_modulo(double a, double b) {
-  const double rest = std::fmod(a, b);
-  return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
-}
-
-Value repeated(const Value& what, int64_t times) {
-  times = std::max<int64_t>(times, 0);
-  const size_t size = what.is_string() ? what.text().size() : what.items().size() * sizeof(Value);
-  if (size > 0 && static_cast<size_t>(times) > kMostText / size) fault("a repetition is too long");
-  if (what.is_string()) {
-    std::string text;
-    for (int64_t i = 0; i < times; ++i) text += what.text();
-    return text;
+  if (holder.weight > kMostValues) {
+    fault("a list or dict holds too much: more than {} values, of which {} bytes of text are one",
+          kMostValues, kTextWeight);
   }
-  Values items;
-  for (int64_t i = 0; i < times; ++i) {
-    items.insert(items.end(), what.items().begin(), what.items().end());
-  }
-  return Value::list(std::move(items), what.is_tuple());
-}
-
-Value power(const Value& a, const Value& b) {
-  if (a.is_float() || b.is_float() || b.integer("an exponent") < 0) {
-    return std::pow(a.number(), b.number());
-  }
-  const int64_t base = a.integer("a base"), exponent = b.integer("an exponent");
-  if (base == 0 || base == 1) return exponent == 0 ? int64_t{1} : base;
-  if (base == -1) return exponent % 2 == 0 ? int64_t{1} : int64_t{-1};
-  __int128 result = 1;
-  for (int64_t i = 0; i < exponent; ++i) result = checked(result * base);
-  return static_cast<int64_t>(result);
-}
-
-std::string json_text(const std::string& text, bool ascii) {
-  std::string made = "\"";
-  for_each_code_point(text, [&](int32_t c, std::string_view bytes) {
-    switch (c) {
-      case '"':
-        made += "\\\"";
-        return;
-      case '\\':
-        made += "\\\\";
-        return;
-      case '\n':
-        made += "\\n";
-        return;
-      case '\r':
-        made += "\\r";
-        return;
-      case '\t':
-        made += "\\t";
-        return;
-      case '\b':
-        made += "\\b";
-        return;
-      case '\f':
-        made += "\\f";
-        return;
-      default:
-        break;
-    }
-    if (c < 0x20 || (ascii && c > 0x7E && c < 0x10000)) {
-      made += fmt::format("\\u{:04x}", c);
-    } else if (ascii && c >= 0x10000) {
-      const int32_t rest = c - 0x10000;
-      made += fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (rest >> 10), 0xDC00 + (rest & 0x3FF));
-    } else {
-      made += bytes;
-    }
-  });
-  made += '"';
-  return made;
-}
-
-std::string json_key(const Value& key, bool ascii) {
-  if (key.is_string()) return json_text(key.text(), ascii);
-  if (key.is_none()) return "\"null\"";
-  if (key.is_bool()) return key.truth() ? "\"true\"" : "\"false\"";
-  if (key.is_number()) return json_text(key.str(), ascii);
-  fault("a {} cannot be a key of JSON", key.kind());
-}
-
-void append_json(const Value& value, int64_t indent, int64_t level, bool ascii, bool sort_keys,
-                 std::string& out) {
-  const auto line = [&](int64_t to) {
-    if (indent < 0) return;
-    out += '\n';
-    out.append(static_cast<size_t>(indent * to), ' ');
-  };
-  const char* comma = indent >= 0 ? "," : ", ";
-  if (value.is_none()) {
-    out += "null";
-  } else if (value.is_bool()) {
-    out += value.truth() ? "true" : "false";
-  } else if (value.is_string()) {
-    out += json_text(value.text(), ascii);
-  } else if (value.is_float() && !std::isfinite(value.number())) {
-    out += std::isnan(value.number()) ? "NaN" : value.number() < 0 ? "-Infinity" : "Infinity";
-  } else if (value.is_number()) {
-    out += value.str();
-  } else if (value.is_list()) {
-    out += "[";
-    for (size_t i = 0; i < value.items().size(); ++i) {
-      if (i > 0) out += comma;
-      line(level + 1);
-      append_json(value.items()[i], indent, level + 1, ascii, sort_keys, out);
-    }
-    if (!value.items().empty()) line(level);
-    out += "]";
-  } else if (value.is_map()) {
-    std::vector<std::pair<Value, Value>> entries = value.entries();
-    if (sort_keys) {
-      std::stable_sort(entries.begin(), entries.end(),
-                       [](const auto& a, const auto& b) { return compare(a.first, b.first) < 0; });
-    }
-    out += "{";
-    for (size_t i = 0; i < entries.size(); ++i) {
-      if (i > 0) out += comma;
-      line(level + 1);
-      out += json_key(entries[i].first, ascii);
-      out += ": ";
-      append_json(entries[i].second, indent, level + 1, ascii, sort_keys, out);
-    }
-    if (!entries.empty()) line(level);
-    out += "}";
-  } else {
-    fault("tojson: a {} has no form in JSON", value.kind());
-  }
-  if (out.size() > kMostText) fault("tojson: the text is too long");
 }
 
 }  // namespace
@@ -216,17 +80,35 @@ Value Value::list(Values items, bool tuple) {
 
 Value Value::map(std::vector<std::pair<Value, Value>> entries) {
   auto map = std::make_shared<Map>();
+  map->entries.reserve(entries.size());  // so that the texts below stay where they are
+  std::unordered_map<std::string_view, size_t> texts;
+  std::vector<size_t> others;  // keys that are no texts: equal ones may be of several kinds
   for (auto& [key, value] : entries) {
     if (key.is_list() || key.is_map() || key.is_namespace()) {
       fault("a {} cannot be a key", key.kind());
     }
+    account(key, *map);
     account(value, *map);
-    const auto same = std::find_if(map->entries.begin(), map->entries.end(),
-                                   [&key = key](const auto& e) { return e.first == key; });
-    if (same != map->entries.end()) {
-      same->second = std::move(value);
+    const size_t next = map->entries.size();
+    size_t at = next;
+    if (key.is_string()) {
+      const auto known = texts.find(key.text());
+      if (known != texts.end()) at = known->second;
     } else {
-      map->entries.emplace_back(std::move(key), std::move(value));
+      for (const size_t other : others) {
+        if (map->entries[other].first == key) at = other;
+      }
+    }
+    if (at < next) {
+      map->entries[at].second = std::move(value);
+      continue;
+    }
+    map->entries.emplace_back(std::move(key), std::move(value));
+    const Value& own = map->entries.back().first;
+    if (own.is_string()) {
+      texts.emplace(own.text(), next);
+    } else if (others.push_back(next); others.size() > kMostOtherKeys) {
+      fault("a dict has more than {} keys that are no strings", kMostOtherKeys);
     }
   }
   Value made;
@@ -309,7 +191,7 @@ int Value::depth() const {
 int64_t Value::weight() const {
   if (is_list()) return std::get<std::shared_ptr<const List>>(value_)->weight;
   if (is_map()) return std::get<std::shared_ptr<const Map>>(value_)->weight;
-  return 1;
+  return is_string() ? 1 + std::ssize(text()) / kTextWeight : 1;
 }
 
 std::string Value::str() const {
@@ -434,54 +316,6 @@ bool contains(const Value& hay, const Value& needle) {
   if (hay.is_map()) return hay.find(needle) != nullptr;
   const Values items = iterate(hay);
   return std::find(items.begin(), items.end(), needle) != items.end();
-}
-
-Value arithmetic(const std::string& op, const Value& a, const Value& b) {
-  for (const Value* side : {&a, &b}) {
-    if (side->is_undefined()) fault("'{}' is undefined", side->undefined_name());
-  }
-  if (op == "+") {
-    if (a.is_string() && b.is_string()) return a.text() + b.text();
-    if (a.is_list() && b.is_list() && a.is_tuple() == b.is_tuple()) {
-      Values items = a.items();
-      items.insert(items.end(), b.items().begin(), b.items().end());
-      return Value::list(std::move(items), a.is_tuple());
-    }
-  }
-  if (op == "*") {
-    if ((a.is_string() || a.is_list()) && (b.is_integer() || b.is_bool())) {
-      return repeated(a, b.integer(""));
-    }
-    if ((b.is_string() || b.is_list()) && (a.is_integer() || a.is_bool())) {
-      return repeated(b, a.integer(""));
-    }
-  }
-  if (!a.is_number() || !b.is_number()) {
-    fault("{} is not for a {} and a {}", op, a.kind(), b.kind());
-  }
-  const bool divides = op == "/" || op == "//" || op == "%";
-  if (divides && b.number() == 0) fault("division by zero");
-  if (op == "**") return power(a, b);
-  if (op == "/") return a.number() / b.number();
-  if (a.is_float() || b.is_float()) {
-    const double x = a.number(), y = b.number();
-    if (op == "+") return x + y;
-    if (op == "-") return x - y;
-    if (op == "*") return x * y;
-    return op == "//" ? std::floor(x / y) : floor_modulo(x, y);
-  }
-  const int64_t x = a.integer(""), y = b.integer("");
-  if (op == "+") return checked(static_cast<__int128>(x) + y);
-  if (op == "-") return checked(static_cast<__int128>(x) - y);
-  if (op == "*") return checked(static_cast<__int128>(x) * y);
-  if (op == "//") return floor_divide(x, y);
-  return y == -1 ? int64_t{0} : x - floor_divide(x, y) * y;
-}
-
-std::string to_json(const Value& value, int64_t indent, bool ascii, bool sort_keys) {
-  std::string out;
-  append_json(value, std::min<int64_t>(indent, 100), 0, ascii, sort_keys, out);
-  return out;
 }
 
 }  // namespace heed::data::chat

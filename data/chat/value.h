@@ -118,7 +118,8 @@ class Value {
   std::string repr() const;
   /// "string", "list", "undefined", ...
   const char* kind() const;
-  /// Levels of lists and maps, and values on all of them, as often as they are reached.
+  /// Levels of lists and maps, and values on all of them, as often as they are reached, long texts
+  /// for several: what a copy takes.
   int depth() const;
   int64_t weight() const;
   /// The member of a map, or nullptr.
@@ -138,6 +139,8 @@ inline constexpr size_t kMostText = size_t{1} << 22;
 /// Nesting of lists and maps, and the values in one.
 inline constexpr int kMostDepth = 100;
 inline constexpr int64_t kMostValues = int64_t{1} << 20;
+/// Bytes of a text that count as one more value.
+inline constexpr int64_t kTextWeight = 16;
 
 /// -1, 0 or 1; Fault when Python would not order them.
 int compare(const Value& a, const Value& b);

@@ -84,8 +84,9 @@ std::string Chat::prompt(const Config& messages, const Config& variables) const 
 Generated Chat::answer(const Config& messages, const GenerateOptions& options,
                        const TokenCallback& on_token, const Config& variables) {
   // The template writes what a text begins with, too.
+  const data::chat::ChatText prompt = template_.write(messages, tokenizer_->specials(), variables);
   const std::vector<data::TokenId> ids =
-      tokenizer_->encode_with_specials(prompt(messages, variables));
+      tokenizer_->encode_with_specials(prompt.text, prompt.plain);
   if (ids.empty()) fail_request("chat: the template writes nothing of this conversation");
   return generate_text(*model_, *tokenizer_, ids, EndTokens(ends_), options, on_token);
 }
