@@ -31,6 +31,7 @@
 #include "tools/progress.h"
 #include "tools/temporary_folder.h"
 #include "tools/text.h"
+#include "tools/tokenizer_bench.h"
 
 namespace heed::tools {
 namespace {
@@ -250,6 +251,7 @@ void add_bench(CLI::App& heed) {
   add_bench_collectives(*bench);
   add_bench_device(*bench);
   add_bench_ops(*bench);
+  add_bench_tokenizer(*bench);
 }
 
 }  // namespace heed::tools
