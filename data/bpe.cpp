@@ -5,6 +5,7 @@
 
 #include "data/byte_level.h"
 #include "data/pretokenize.h"
+#include "data/repeated_words.h"
 #include "data/tokenizer_layout.h"
 #include "data/unicode.h"
 
@@ -75,32 +76,20 @@ std::string_view BpeTokenizer::token(TokenId id) const {
   return tokens_[static_cast<size_t>(id)];
 }
 
-// Text repeats its words: each different one is merged once a call.
 void BpeTokenizer::encode_piece(const Piece& piece, std::vector<TokenId>& ids) const {
-  const std::string_view given = piece.text;
-  const std::string composed = style_.composed ? compose(given) : std::string();
-  const std::string_view text = style_.composed ? composed : given;
-  struct Span {
-    size_t begin, size;
-  };
-  std::unordered_map<std::string_view, Span> known;
-  const size_t before = ids.size();
-  ids.reserve(before + text.size() / 4);
+  const std::string composed = style_.composed ? compose(piece.text) : std::string();
+  const std::string_view text = style_.composed ? composed : piece.text;
+  ids.reserve(ids.size() + text.size() / 4);
+  RepeatedWords words(ids);
   for_each_word(text, style_.words, [&](std::string_view word) {
-    const auto [at, fresh] = known.try_emplace(word, Span{ids.size(), 0});
-    if (fresh) {
-      encode_word(word, ids);
-      at->second.size = ids.size() - at->second.begin;
-    } else {
-      const auto [begin, size] = at->second;
-      for (size_t i = 0; i < size; ++i) ids.push_back(TokenId{ids[begin + i]});
-    }
+    words.append(word,
+                 [this](std::string_view w, std::vector<TokenId>& out) { encode_word(w, out); });
   });
 }
 
 void BpeTokenizer::encode_word(std::string_view word, std::vector<TokenId>& ids) const {
   if (style_.ignore_merges) {
-    const auto whole = whole_words_.find(std::string(word));
+    const auto whole = whole_words_.find(word);
     if (whole != whole_words_.end()) {
       ids.push_back(whole->second);
       return;

@@ -4,12 +4,12 @@
 
 #include <cstdint>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "data/merges.h"
 #include "data/pretokenize.h"
+#include "data/token_map.h"
 #include "data/tokenizer.h"
 
 namespace heed::data {
@@ -49,7 +49,7 @@ class BpeTokenizer : public Tokenizer {
   std::vector<TokenId> byte_tokens_;  ///< of the 256 bytes
   Merges by_pair_;
   BpeStyle style_;
-  std::unordered_map<std::string, TokenId> whole_words_;  ///< every token, with ignore_merges
+  TokenMap whole_words_;  ///< every token, with ignore_merges
 };
 
 struct BpeTrainOptions {

@@ -1,8 +1,22 @@
 #include "data/char_bpe.h"
 
+#include <algorithm>
+
+#include "data/repeated_words.h"
 #include "data/unicode.h"
 
 namespace heed::data {
+namespace {
+
+constexpr std::string_view kMark = "\xE2\x96\x81";  // U+2581
+
+/// The end of the word at `begin`: marks, and what follows up to the next one.
+size_t word_end(std::string_view text, size_t begin) {
+  while (text.substr(begin).starts_with(kMark)) begin += kMark.size();
+  return std::min(text.find(kMark, begin), text.size());
+}
+
+}  // namespace
 
 CharBpe::CharBpe(std::vector<Entry> vocab, const std::vector<SpecialToken>& specials,
                  std::vector<Merges::Pair> merges, CharBpeOptions options)
@@ -10,6 +24,7 @@ CharBpe::CharBpe(std::vector<Entry> vocab, const std::vector<SpecialToken>& spec
       pairs_(std::move(merges)),
       options_(options),
       merges_(pairs_.size()) {
+  has_words_ = true;
   std::vector<const std::string*> by_id;
   for (const auto& [text, id] : vocab_) {
     by_text_.emplace(text, id);
@@ -25,24 +40,36 @@ CharBpe::CharBpe(std::vector<Entry> vocab, const std::vector<SpecialToken>& spec
       fail_request("bpe: a merge makes '{}', which is not in the vocabulary", whole);
     }
     merges_.add({left, right}, found->second);
+    has_words_ = has_words_ && word_end(whole, 0) == whole.size();
   }
   for (const SpecialToken& token : specials) {
     if (token.special) by_text_.erase(token.text);
   }
+  has_words_ = has_words_ && by_text_.contains(kMark);  // a run of unknown ones ends at marks
 }
 
 void CharBpe::encode(std::string_view piece, std::vector<TokenId>& ids) const {
   if (options_.ignore_merges) {
-    if (const auto whole = by_text_.find(std::string(piece)); whole != by_text_.end()) {
+    if (const auto whole = by_text_.find(piece); whole != by_text_.end()) {
       ids.push_back(whole->second);
       return;
     }
   }
+  if (!has_words_ || word_end(piece, 0) == piece.size()) return encode_word(piece, ids);
+  RepeatedWords words(ids);
+  for (size_t at = 0, end = 0; at < piece.size(); at = end) {
+    end = word_end(piece, at);
+    words.append(piece.substr(at, end - at),
+                 [this](std::string_view w, std::vector<TokenId>& out) { encode_word(w, out); });
+  }
+}
+
+void CharBpe::encode_word(std::string_view word, std::vector<TokenId>& ids) const {
   std::vector<TokenId> symbols;
-  symbols.reserve(piece.size());
+  symbols.reserve(word.size());
   bool unknown = false;  // whether the last symbol is
-  for_each_code_point(piece, [&](int32_t c, std::string_view bytes) {
-    if (const auto known = by_text_.find(std::string(bytes)); known != by_text_.end()) {
+  for_each_code_point(word, [&](int32_t c, std::string_view bytes) {
+    if (const auto known = by_text_.find(bytes); known != by_text_.end()) {
       symbols.push_back(known->second);
       unknown = false;
       return;

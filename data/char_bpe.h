@@ -4,12 +4,12 @@
 #pragma once
 
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "data/byte_fallback.h"
 #include "data/merges.h"
+#include "data/token_map.h"
 #include "data/token_model.h"
 
 namespace heed::data {
@@ -35,12 +35,17 @@ class CharBpe : public TokenModel {
   void write(Config& model) const override;
 
  private:
+  void encode_word(std::string_view word, std::vector<TokenId>& ids) const;
+
   std::vector<Entry> vocab_;
   std::vector<Merges::Pair> pairs_;
   CharBpeOptions options_;
-  std::unordered_map<std::string, TokenId> by_text_;
+  TokenMap by_text_;
   ByteTokens bytes_;
   Merges merges_;
+  /// No token of a merge goes on with U+2581 behind another character: what such marks begin are
+  /// words, each merged by itself.
+  bool has_words_ = false;
 };
 
 }  // namespace heed::data

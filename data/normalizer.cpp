@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "core/base64.h"
+#include "core/text.h"
 #include "data/charsmap.h"
 #include "data/tokenizer_layout.h"
 #include "data/unicode.h"
@@ -88,17 +89,6 @@ std::string stripped(std::string_view text, bool left, bool right) {
   if (begin == text.size()) return left || right ? std::string() : std::string(text);
   return std::string(
       text.substr(left ? begin : 0, (right ? end : text.size()) - (left ? begin : 0)));
-}
-
-std::string replaced(std::string_view text, std::string_view what, std::string_view by) {
-  std::string made;
-  for (size_t at = 0;;) {
-    const size_t found = text.find(what, at);
-    made += text.substr(at, found == std::string_view::npos ? found : found - at);
-    if (found == std::string_view::npos) return made;
-    made += by;
-    at = found + what.size();
-  }
 }
 
 // Expressions that stand in published files: runs of spaces, or of any white space.

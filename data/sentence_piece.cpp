@@ -1,8 +1,8 @@
 #include "data/sentence_piece.h"
 
 #include <algorithm>
-#include <functional>
 #include <limits>
+#include <optional>
 #include <queue>
 
 #include "data/unicode.h"
@@ -24,6 +24,99 @@ std::string without_marks(std::string_view text) {
   }
   return plain;
 }
+
+// Byte-pair encoding as SentencePiece has it: the two neighbours whose concatenation is the piece
+// of the highest score become one, the leftmost among equals, until none is left. A piece that is
+// not to be used is taken apart again.
+class PairMerging {
+ public:
+  using ByText = std::unordered_map<std::string_view, TokenId>;
+
+  PairMerging(std::string_view text, const std::vector<SentencePieceModel::Piece>& pieces,
+              const ByText& by_text)
+      : text_(text), pieces_(pieces), by_text_(by_text) {}
+
+  /// The next symbol of the text; a `frozen` one stays whole.
+  void add(size_t begin, size_t size, bool frozen) {
+    const size_t own = symbols_.size();
+    symbols_.push_back({begin, size, own == 0 ? kNone : own - 1, kNone, frozen});
+    if (own > 0) symbols_[own - 1].next = own;
+  }
+
+  void run() {
+    for (size_t i = 1; i < symbols_.size(); ++i) offer(i - 1, i);
+    while (!candidates_.empty()) {
+      const Candidate top = candidates_.top();
+      candidates_.pop();
+      Symbol &left = symbols_[top.left], &right = symbols_[top.right];
+      if (left.size == 0 || right.size == 0 || left.size + right.size != top.size) continue;
+      left.size = top.size;
+      left.next = right.next;
+      if (right.next != kNone) symbols_[right.next].previous = top.left;
+      right.size = 0;
+      offer(left.previous, top.left);
+      offer(top.left, left.next);
+    }
+  }
+
+  /// Calls fn(text, its id or nothing where it is unknown) in order.
+  template <class Fn>
+  void for_each_piece(Fn&& fn) const {
+    std::vector<std::string_view> waiting;  // the next one last
+    for (size_t i = symbols_.empty() ? kNone : 0; i != kNone; i = symbols_[i].next) {
+      waiting.push_back(text_.substr(symbols_[i].begin, symbols_[i].size));
+      while (!waiting.empty()) {
+        const std::string_view piece = waiting.back();
+        waiting.pop_back();
+        const auto found = by_text_.find(piece);
+        const auto cut = taken_apart_.find(piece);
+        if (found == by_text_.end()) {
+          fn(piece, std::optional<TokenId>());
+        } else if (is_unused(found->second) && cut != taken_apart_.end()) {
+          waiting.push_back(piece.substr(cut->second));
+          waiting.push_back(piece.substr(0, cut->second));
+        } else {
+          fn(piece, std::optional<TokenId>(found->second));
+        }
+      }
+    }
+  }
+
+ private:
+  static constexpr size_t kNone = std::numeric_limits<size_t>::max();
+  struct Symbol {
+    size_t begin, size, previous, next;
+    bool frozen;
+  };
+  struct Candidate {
+    float score;
+    size_t left, right, size;
+    bool operator<(const Candidate& other) const {
+      return score != other.score ? score < other.score : left > other.left;
+    }
+  };
+
+  bool is_unused(TokenId id) const { return pieces_[static_cast<size_t>(id)].type == Type::unused; }
+
+  void offer(size_t left, size_t right) {
+    if (left == kNone || right == kNone) return;
+    const Symbol &a = symbols_[left], &b = symbols_[right];
+    if (a.frozen || b.frozen) return;
+    const std::string_view merged = text_.substr(a.begin, a.size + b.size);
+    const auto found = by_text_.find(merged);
+    if (found == by_text_.end()) return;
+    const float score = pieces_[static_cast<size_t>(found->second)].score;
+    candidates_.push({score, left, right, merged.size()});
+    if (is_unused(found->second)) taken_apart_[merged] = a.size;
+  }
+
+  std::string_view text_;
+  const std::vector<SentencePieceModel::Piece>& pieces_;
+  const ByText& by_text_;
+  std::vector<Symbol> symbols_;
+  std::priority_queue<Candidate> candidates_;
+  std::unordered_map<std::string_view, size_t> taken_apart_;  // where an unused piece is cut
+};
 
 }  // namespace
 
@@ -171,79 +264,25 @@ void SentencePieceTokenizer::encode_unigram(const std::string& text,
   }
 }
 
-// The two neighbours whose concatenation is the piece of the highest score become one, the leftmost
-// among equals, until none is left; user-defined symbols stay whole. A piece that is not to be used
-// is taken apart again.
 void SentencePieceTokenizer::encode_bpe(const std::string& text, std::vector<TokenId>& ids) const {
-  struct Symbol {
-    size_t begin, size, previous, next;
-    bool frozen;
-  };
-  struct Candidate {
-    float score;
-    size_t left, right, size;
-    bool operator<(const Candidate& other) const {
-      return score != other.score ? score < other.score : left > other.left;
-    }
-  };
-  constexpr size_t kNone = std::numeric_limits<size_t>::max();
   const std::string_view whole = text;
-  std::vector<Symbol> symbols;
+  PairMerging merging(whole, model_.pieces, by_text_);
   for (size_t at = 0; at < whole.size();) {
     const size_t symbol = symbol_length(whole.substr(at));
     const size_t size = symbol > 0 ? symbol : static_cast<size_t>(code_point_at(whole, at).bytes);
-    const size_t own = symbols.size();
-    symbols.push_back({at, size, own == 0 ? kNone : own - 1, own + 1, symbol > 0});
+    merging.add(at, size, symbol > 0);
     at += size;
   }
-  symbols.back().next = kNone;
-
-  std::priority_queue<Candidate> candidates;
-  std::unordered_map<std::string_view, size_t> taken_apart;  // where an unused piece is cut
-  const auto offer = [&](size_t left, size_t right) {
-    if (left == kNone || right == kNone) return;
-    const Symbol &a = symbols[left], &b = symbols[right];
-    if (a.frozen || b.frozen) return;
-    const std::string_view merged = whole.substr(a.begin, a.size + b.size);
-    const auto found = by_text_.find(merged);
-    if (found == by_text_.end()) return;
-    const auto& piece = model_.pieces[static_cast<size_t>(found->second)];
-    candidates.push({piece.score, left, right, merged.size()});
-    if (piece.type == Type::unused) taken_apart[merged] = a.size;
-  };
-  for (size_t i = 1; i < symbols.size(); ++i) offer(i - 1, i);
-  while (!candidates.empty()) {
-    const Candidate top = candidates.top();
-    candidates.pop();
-    Symbol &left = symbols[top.left], &right = symbols[top.right];
-    if (left.size == 0 || right.size == 0 || left.size + right.size != top.size) continue;
-    left.size = top.size;
-    left.next = right.next;
-    if (right.next != kNone) symbols[right.next].previous = top.left;
-    right.size = 0;
-    offer(left.previous, top.left);
-    offer(top.left, left.next);
-  }
-
+  merging.run();
   bool unknown = false;
-  const std::function<void(std::string_view)> append = [&](std::string_view piece) {
-    const auto found = by_text_.find(piece);
-    const auto cut = taken_apart.find(piece);
-    if (found == by_text_.end()) {
-      append_unknown(piece, unknown, ids);
-      unknown = true;
-    } else if (model_.pieces[static_cast<size_t>(found->second)].type == Type::unused &&
-               cut != taken_apart.end()) {
-      append(piece.substr(0, cut->second));
-      append(piece.substr(cut->second));
+  merging.for_each_piece([&](std::string_view piece, std::optional<TokenId> id) {
+    if (id) {
+      ids.push_back(*id);
     } else {
-      ids.push_back(found->second);
-      unknown = false;
+      append_unknown(piece, unknown, ids);
     }
-  };
-  for (size_t i = 0; i != kNone; i = symbols[i].next) {
-    append(whole.substr(symbols[i].begin, symbols[i].size));
-  }
+    unknown = !id;
+  });
 }
 
 std::string_view SentencePieceTokenizer::token(TokenId id) const {

@@ -5,10 +5,10 @@
 #include <unordered_set>
 
 #include "core/base64.h"
+#include "core/text.h"
 #include "data/byte_fallback.h"
 #include "data/sentencepiece_model.pb.h"
 #include "data/tokenizer_layout.h"
-#include "data/unicode.h"
 
 namespace heed::data {
 namespace {
@@ -25,7 +25,7 @@ void check(const SentencePieceModel& model, const SourceLocation& where) {
   size_t unknown = 0;
   for (size_t id = 0; id < model.pieces.size(); ++id) {
     const SentencePieceModel::Piece& piece = model.pieces[id];
-    if (piece.text.empty() || with_replacements(piece.text) != piece.text) {
+    if (piece.text.empty() || find_invalid_utf8(piece.text) != std::string::npos) {
       fail_request(where, fmt::format("sentencepiece: piece {} is {}", id,
                                       piece.text.empty() ? "empty" : "not UTF-8"));
     }
@@ -44,7 +44,7 @@ void check(const SentencePieceModel& model, const SourceLocation& where) {
     }
     bytes.add(*byte, static_cast<TokenId>(id));
   }
-  if (with_replacements(model.unknown_surface) != model.unknown_surface) {
+  if (find_invalid_utf8(model.unknown_surface) != std::string::npos) {
     fail_request(where, "sentencepiece: the unknown token's surface is not UTF-8");
   }
   if (unknown != 1) {

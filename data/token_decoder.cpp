@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "core/text.h"
 #include "data/byte_fallback.h"
 #include "data/tokenizer_layout.h"
 
@@ -12,13 +13,6 @@ namespace {
 using layout::given;
 
 constexpr const char* kKinds = "WordPiece, Metaspace, ByteFallback, Replace, Strip, Fuse, Sequence";
-
-std::string replaced(std::string text, std::string_view what, std::string_view by) {
-  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size())) {
-    text.replace(at, what.size(), by);
-  }
-  return text;
-}
 
 // English marks and contractions lose the space in front of them.
 std::string cleaned_up(std::string text) {
@@ -33,7 +27,7 @@ std::string cleaned_up(std::string text) {
                                                                             {" 's", "'s"},
                                                                             {" 've", "'ve"},
                                                                             {" 're", "'re"}}};
-  for (const auto& [what, by] : kSpaces) text = replaced(std::move(text), what, by);
+  for (const auto& [what, by] : kSpaces) text = replaced(text, what, by);
   return text;
 }
 
@@ -79,7 +73,7 @@ void TokenDecoder::add(const Config& part) {
     steps.emplace_back(
         [mark = part.at("replacement").as_string(), prepends](std::string token, bool first) {
           if (mark.empty()) return token;
-          return replaced(std::move(token), mark, first && prepends ? "" : " ");
+          return replaced(token, mark, first && prepends ? "" : " ");
         });
   } else if (type == "ByteFallback") {
     if (fuses_) layout::refuse(part, "decoder", "ByteFallback in front of Fuse");
@@ -92,10 +86,8 @@ void TokenDecoder::add(const Config& part) {
     if (what == nullptr || what->as_string().empty()) {
       layout::refuse(part, "decoder", "Replace of a String");
     }
-    steps.emplace_back(
-        [what = what->as_string(), by = part.at("content").as_string()](std::string token, bool) {
-          return replaced(std::move(token), what, by);
-        });
+    steps.emplace_back([what = what->as_string(), by = part.at("content").as_string()](
+                           std::string token, bool) { return replaced(token, what, by); });
   } else if (type == "Strip") {
     const std::string& content = part.at("content").as_string();
     if (content.empty()) layout::refuse(part, "decoder", "Strip of a character");

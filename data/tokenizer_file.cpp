@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <limits>
+#include <unordered_set>
 
 #include "core/files.h"
 #include "data/bpe.h"
@@ -91,12 +92,11 @@ bool is_composed(const Config& document) {
 std::vector<std::string> bytes_of(std::vector<std::string> tokens,
                                   const std::vector<SpecialToken>& specials,
                                   const SourceLocation& where) {
+  std::unordered_set<TokenId> as_written;
+  for (const SpecialToken& token : specials) as_written.insert(token.id);
   for (size_t id = 0; id < tokens.size(); ++id) {
+    if (as_written.contains(static_cast<TokenId>(id))) continue;
     std::optional<std::string> bytes = from_byte_level(tokens[id]);
-    const bool special = std::any_of(specials.begin(), specials.end(), [id](const auto& s) {
-      return s.id == static_cast<TokenId>(id);
-    });
-    if (special) continue;
     if (!bytes) {
       fail_request(where, fmt::format("tokenizer: the token '{}' is not byte-level", tokens[id]));
     }

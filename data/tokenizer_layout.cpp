@@ -1,6 +1,7 @@
 #include "data/tokenizer_layout.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace heed::data::layout {
 namespace {
@@ -207,15 +208,15 @@ std::vector<SpecialToken> read_specials(const Config& document) {
   std::vector<SpecialToken> specials;
   const Config* added = given(document, "added_tokens");
   if (added == nullptr) return specials;
+  std::unordered_set<TokenId> ids;
+  std::unordered_set<std::string> texts;
   for (const Config& entry : added->as_list()) {
     const std::string& text = entry.at("content").as_string();
     if (text.empty()) fail_request(entry.where(), "tokenizer: an added token is empty");
     const TokenId id = read_id(entry.at("id"));
-    for (const SpecialToken& other : specials) {
-      if (other.id == id || other.text == text) {
-        fail_request(entry.where(),
-                     fmt::format("tokenizer: the added token '{}' is there twice", text));
-      }
+    if (!ids.insert(id).second || !texts.insert(text).second) {
+      fail_request(entry.where(),
+                   fmt::format("tokenizer: the added token '{}' is there twice", text));
     }
     specials.push_back({text, id, flag(entry, "special", true), flag(entry, "normalized", false),
                         flag(entry, "lstrip", false), flag(entry, "rstrip", false),

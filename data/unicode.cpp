@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
+#include <optional>
+#include <vector>
+
+#include "core/error.h"
 
 namespace heed::data {
 namespace {
@@ -42,6 +45,50 @@ utf8proc_option_t options_of(NormalForm form) {
 
 }  // namespace
 
+namespace {
+
+bool is_escape(int32_t c) { return c >= kEscape + 0x80 && c <= kEscape + 0xFF; }
+
+void decompose(int32_t c, NormalForm form, std::vector<utf8proc_int32_t>& points) {
+  constexpr utf8proc_ssize_t kLongest = 18;  // of U+FDFA, in NFKD
+  const size_t before = points.size();
+  points.resize(before + kLongest);
+  const utf8proc_ssize_t count =
+      utf8proc_decompose_char(c, points.data() + before, kLongest, options_of(form), nullptr);
+  HEED_CHECK(count >= 0 && count <= kLongest, "unicode: U+{:04X} cannot be decomposed", c);
+  points.resize(before + static_cast<size_t>(count));
+}
+
+// Canonical order: within a run of marks by their class. (utf8proc's own takes the square of a
+// run's length.)
+void order_marks(std::vector<utf8proc_int32_t>& points) {
+  const auto order = [](utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; };
+  for (size_t begin = 0; begin < points.size();) {
+    if (order(points[begin]) == 0) {
+      ++begin;
+      continue;
+    }
+    size_t end = begin;
+    while (end < points.size() && order(points[end]) != 0) ++end;
+    std::stable_sort(points.begin() + static_cast<std::ptrdiff_t>(begin),
+                     points.begin() + static_cast<std::ptrdiff_t>(end),
+                     [&](auto a, auto b) { return order(a) < order(b); });
+    begin = end;
+  }
+}
+
+// Composes them if the form wants it.
+void append_points(std::vector<utf8proc_int32_t>& points, NormalForm form, std::string& text) {
+  const utf8proc_ssize_t count = utf8proc_normalize_utf32(
+      points.data(), static_cast<utf8proc_ssize_t>(points.size()), options_of(form));
+  HEED_CHECK(count >= 0, "unicode: {}", utf8proc_errmsg(count));
+  for (utf8proc_ssize_t i = 0; i < count; ++i) {
+    append_code_point(text, points[static_cast<size_t>(i)]);
+  }
+}
+
+}  // namespace
+
 CodePoint code_point_at(std::string_view text, size_t offset) {
   const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + offset;
   if (*bytes < 0x80) return {*bytes, 1};
@@ -53,7 +100,7 @@ CodePoint code_point_at(std::string_view text, size_t offset) {
 }
 
 void append_code_point(std::string& text, int32_t value) {
-  if (value >= kEscape + 0x80 && value <= kEscape + 0xFF) {
+  if (is_escape(value)) {
     text.push_back(static_cast<char>(value - kEscape));
     return;
   }
@@ -64,8 +111,7 @@ void append_code_point(std::string& text, int32_t value) {
 
 bool is_code_point(int64_t value) {
   const bool surrogate = value >= 0xD800 && value <= 0xDFFF;
-  return value >= 0 && value <= 0x10FFFF &&
-         (!surrogate || (value >= kEscape + 0x80 && value <= kEscape + 0xFF));
+  return value >= 0 && value <= 0x10FFFF && (!surrogate || (is_escape(value)));
 }
 
 size_t floor_to_character(std::string_view text, size_t offset) {
@@ -78,7 +124,7 @@ size_t floor_to_character(std::string_view text, size_t offset) {
 }
 
 std::string describe_code_point(int32_t value) {
-  if (value >= kEscape + 0x80 && value <= kEscape + 0xFF) {
+  if (is_escape(value)) {
     return fmt::format("byte 0x{:02X} (not UTF-8)", value - kEscape);
   }
   if (value < 0x20 || (value >= 0x7F && value < 0xA0)) return fmt::format("U+{:04X}", value);
@@ -87,49 +133,44 @@ std::string describe_code_point(int32_t value) {
   return fmt::format("'{}' (U+{:04X})", text, value);
 }
 
+// Outside the stretches that a form may change, text is taken as it is: below the first character
+// that the form says anything of, every one stands for itself and joins none before it.
 std::string normal_form(std::string_view text, NormalForm form) {
-  std::string made_text;
-  for (size_t begin = 0; begin < text.size();) {
-    size_t end = begin;
-    bool plain = true;  // ASCII is in every normal form
-    while (end < text.size()) {
-      const CodePoint c = code_point_at(text, end);
-      if (c.value >= 0xDC80 && c.value <= 0xDCFF) break;
-      plain = plain && c.value < 0x80;
-      end += static_cast<size_t>(c.bytes);
+  const int32_t first = form == NormalForm::nfc ? 0x300 : 0x80;
+  const auto stays = [first](int32_t c) { return c < first || is_escape(c); };
+  std::string made;
+  made.reserve(text.size());
+  size_t done = 0;
+  std::optional<size_t> before;  // a character that stays, and may yet be joined by what follows
+  for (size_t at = 0; at < text.size();) {
+    CodePoint c = code_point_at(text, at);
+    if (stays(c.value)) {
+      before = is_escape(c.value) ? std::optional<size_t>() : at;
+      at += static_cast<size_t>(c.bytes);
+      continue;
     }
-    const std::string_view valid = text.substr(begin, end - begin);
-    utf8proc_uint8_t* mapped = nullptr;
-    const auto length = static_cast<utf8proc_ssize_t>(valid.size());
-    const utf8proc_ssize_t written =
-        plain ? -1
-              : utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(valid.data()), length,
-                             &mapped, options_of(form));
-    if (written >= 0) {
-      made_text.append(reinterpret_cast<const char*>(mapped), static_cast<size_t>(written));
-    } else {
-      made_text += valid;
+    const size_t begin = before.value_or(at);
+    made += text.substr(done, begin - done);
+    std::vector<utf8proc_int32_t> points;
+    if (begin < at) decompose(code_point_at(text, begin).value, form, points);
+    for (;;) {
+      decompose(c.value, form, points);
+      at += static_cast<size_t>(c.bytes);
+      if (at == text.size()) break;
+      c = code_point_at(text, at);
+      if (stays(c.value)) break;
     }
-    std::free(mapped);
-    if (end < text.size()) made_text += text[end++];
-    begin = end;
+    order_marks(points);
+    append_points(points, form, made);
+    done = at;
+    before.reset();
   }
-  return made_text;
+  return made += text.substr(done);
 }
 
 int32_t to_lower(int32_t code_point) { return utf8proc_tolower(code_point); }
 
 int32_t to_upper(int32_t code_point) { return utf8proc_toupper(code_point); }
-
-std::string with_replacements(std::string_view text) {
-  constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
-  std::string valid;
-  valid.reserve(text.size());
-  for_each_code_point(text, [&](int32_t c, std::string_view bytes) {
-    valid += c >= kEscape + 0x80 && c <= kEscape + 0xFF ? kReplacement : bytes;
-  });
-  return valid;
-}
 
 std::string lower_case(std::string_view text) {
   std::string lower;

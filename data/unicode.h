@@ -37,9 +37,6 @@ std::string normal_form(std::string_view text, NormalForm form);
 /// Canonical composition (NFC).
 inline std::string compose(std::string_view text) { return normal_form(text, NormalForm::nfc); }
 
-/// The text with U+FFFD for every byte that is not valid UTF-8.
-std::string with_replacements(std::string_view text);
-
 /// The lower-case form of a code point, where it is one code point; else itself.
 int32_t to_lower(int32_t code_point);
 /// The same in upper case.

@@ -1,6 +1,6 @@
 #include "data/word_piece.h"
 
-#include <algorithm>
+#include <unordered_set>
 
 #include "data/unicode.h"
 
@@ -19,15 +19,17 @@ bool is_longer(std::string_view word, int64_t most) {
 WordPiece::WordPiece(std::vector<Entry> vocab, const std::vector<SpecialToken>& specials,
                      WordPieceOptions options)
     : vocab_(std::move(vocab)), options_(std::move(options)) {
+  std::unordered_set<TokenId> of_no_word;
+  for (const SpecialToken& token : specials) {
+    if (token.special) of_no_word.insert(token.id);
+  }
   bool has_unknown = false;
   for (const auto& [text, id] : vocab_) {
     if (text == options_.unknown) {
       unknown_ = id;
       has_unknown = true;
     }
-    const bool special = std::any_of(specials.begin(), specials.end(),
-                                     [id = id](const auto& s) { return s.id == id && s.special; });
-    if (!special && !text.empty()) trie_.add(text, id);
+    if (!of_no_word.contains(id) && !text.empty()) trie_.add(text, id);
   }
   if (!has_unknown) {
     fail_request("word_piece: the vocabulary has no '{}'", options_.unknown);

@@ -146,5 +146,29 @@ TEST(TokenizerFile, MutationsAreAnsweredOrRefused) {
   EXPECT_GT(refused, 100) << "most mutations break the file";
 }
 
+// "[text]" and "<id>" of what is found.
+std::string found(const AddedTokens& tokens, std::string_view text, bool with_specials = true,
+                  std::vector<size_t> plain = {}) {
+  std::string all;
+  tokens.split(
+      text, with_specials, plain,
+      [&](std::string_view piece, size_t) { all += fmt::format("[{}]", piece); },
+      [&](TokenId id) { all += fmt::format("<{}>", id); });
+  return all;
+}
+
+TEST(AddedTokens, TheLongestThatStandsThereIsWhatStandsThere) {
+  SpecialToken word{"hello", 1, false}, part{"lo", 2, false}, end{"<end>", 3},
+      inner{"nd", 4, false};
+  word.single_word = true;
+  const AddedTokens tokens({word, part, end, inner});
+  EXPECT_EQ(found(tokens, "hello, lo"), "<1>[, ]<2>");
+  EXPECT_EQ(found(tokens, "othello lo"), "[othello ]<2>") << "what is within is text too";
+  EXPECT_EQ(found(tokens, "a<end>nd"), "[a]<3><4>");
+  EXPECT_EQ(found(tokens, "a<end>nd", false), "[a<end>]<4>");
+  EXPECT_EQ(found(tokens, "<end><end>", true, {5}), "<3>[<end>]");
+  EXPECT_EQ(found(tokens, "<end>lo", true, {0}), "[<end>]<2>");
+}
+
 }  // namespace
 }  // namespace heed::data

@@ -78,5 +78,39 @@ TEST(ByteLevel, IsAnAlphabetOf256) {
   EXPECT_FALSE(from_byte_level("\xE2\x82\xAC").has_value());
 }
 
+TEST(NormalForm, ChangesWhatItMustAndNothingElse) {
+  const auto form = [](std::string_view text, NormalForm wanted) {
+    return normal_form(text, wanted);
+  };
+  EXPECT_EQ(form("plain", NormalForm::nfd), "plain");
+  EXPECT_EQ(form("xe\u0301y", NormalForm::nfc), "x\u00e9y");
+  EXPECT_EQ(form("\u00e9\u0323z", NormalForm::nfc), "\u1eb9\u0301z") << "taken apart first";
+  EXPECT_EQ(form("a\u00e9\u00e8", NormalForm::nfc), "a\u00e9\u00e8");
+  EXPECT_EQ(form("a\u00e9", NormalForm::nfd), "ae\u0301");
+  EXPECT_EQ(form("\u1100\u1161\u11a8", NormalForm::nfc), "\uac01");
+  EXPECT_EQ(form("\uac01", NormalForm::nfd), "\u1100\u1161\u11a8");
+  EXPECT_EQ(form("\u00bd\ufb01", NormalForm::nfkc), "1\u20442fi");
+  EXPECT_EQ(form("\u00bd", NormalForm::nfc), "\u00bd");
+  EXPECT_EQ(form("\u0301a", NormalForm::nfc), "\u0301a") << "nothing to join";
+  // Bytes that are no UTF-8 stay, and no mark reaches over one.
+  EXPECT_EQ(form("e\xff\u0301\xfe\u00e9", NormalForm::nfc), "e\xff\u0301\xfe\u00e9");
+  EXPECT_EQ(form("\xff\u00e9", NormalForm::nfd),
+            "\xff"
+            "e\u0301");
+}
+
+// Canonical order of a long run is no matter of the square of its length.
+TEST(NormalForm, OrdersLongRunsOfMarks) {
+  const int count = 200000;
+  std::string marks, above, below;
+  for (int i = 0; i < count; ++i) {
+    marks += "\u0315\u0316";  // classes 232 and 220
+    above += "\u0315";
+    below += "\u0316";
+  }
+  EXPECT_EQ(normal_form("q" + marks, NormalForm::nfd), "q" + below + above);
+  EXPECT_EQ(normal_form("q" + marks, NormalForm::nfc), "q" + below + above);
+}
+
 }  // namespace
 }  // namespace heed::data

@@ -99,7 +99,7 @@ def word_pieces(lines):
                         p.Sequence([p.WhitespaceSplit(), p.Punctuation(), p.Digits()]))
     added = made(n.BertNormalizer())
     added.add_special_tokens([AddedToken("<mask>", lstrip=True), AddedToken("<R>", rstrip=True)])
-    added.add_tokens([AddedToken("hello", single_word=True), AddedToken("Foo"), AddedToken("BAR", normalized=False)])
+    added.add_tokens([AddedToken("hello", single_word=True), AddedToken("lo"), AddedToken("Foo"), AddedToken("BAR", normalized=False)])
     yield "added", added
 
 
