@@ -184,6 +184,7 @@ TEST(Plan, PeaksWhereASmallModelPeaks) {
   }
 }
 
+#ifndef __SANITIZE_ADDRESS__  // whose allocator writes to what it gives
 int64_t resident_bytes() {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
@@ -192,7 +193,6 @@ int64_t resident_bytes() {
   return 0;
 }
 
-#ifndef __SANITIZE_ADDRESS__  // whose allocator writes to what it gives
 // 26 billion parameters, 100 GB: more than this machine has.
 TEST(Plan, OfALargeModelTakesNoMemory) {
   const int64_t before = resident_bytes();
