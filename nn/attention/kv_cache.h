@@ -2,6 +2,7 @@
 // or a state of constant size.
 #pragma once
 
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,17 @@ struct DecodeState {
   virtual int64_t bytes() const = 0;
 };
 
+/// Which of the tokens before it a token can see, now and later: the first `first` of the sequence
+/// and the `behind` nearest to it.
+struct KeySpan {
+  static constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
+
+  int64_t first = 0;
+  int64_t behind = kAll;
+
+  bool bounded() const { return behind != kAll; }
+};
+
 class KvCache : public DecodeState {
  public:
   /// An empty cache of `layers` layers; buffers are allocated at the first append, for `capacity`
@@ -28,13 +40,20 @@ class KvCache : public DecodeState {
   int64_t length() const override { return length_; }
   int64_t bytes() const override;
 
+  /// Tokens whose keys the layer still has: all, or, where attend() was given a span, the first
+  /// ones and at least as many of the last as the span reaches. What a pattern counts its keys by.
+  int64_t stored(int64_t layer) const;
+
   /// Adds k [B, Hkv, T, D] and v [B, Hkv, T, Dv] of T new tokens to a layer, and returns views of
-  /// all its keys and values, [B, Hkv, length() + T, D]: buffers are [B, Hkv, capacity, D]. Every
+  /// all its keys and values, [B, Hkv, stored() + T, D]: buffers are [B, Hkv, capacity, D]. Every
   /// append changes the memory in place, so it is used without recording.
   virtual std::pair<Tensor, Tensor> append(int64_t layer, const Tensor& k, const Tensor& v);
-  /// Appends and gives the attention of q [B, H, T, D] over all of the layer's keys and values.
+  /// Appends and gives the attention of q [B, H, T, D] over all of the layer's keys and values, for
+  /// which `spec` is made: query 0 is key stored(). Keys that no later token sees by `span` are
+  /// then forgotten, some at a time: a layer holds less than first + 1.25 behind + 17 between
+  /// steps.
   virtual Tensor attend(int64_t layer, const Tensor& q, const Tensor& k, const Tensor& v,
-                        const AttentionSpec& spec);
+                        const AttentionSpec& spec, const KeySpan& span = {});
 
   /// What a mechanism that keeps no keys carries from token to token; undefined at first.
   Tensor& state(int64_t layer) { return at(layer).state; }
@@ -43,12 +62,15 @@ class KvCache : public DecodeState {
   void advance(int64_t tokens) { length_ += tokens; }
   /// Row b of the batch becomes what row rows[b] was; rows [B] i64.
   virtual void reorder(const Tensor& rows);
-  /// Forgets all tokens but the first `length`; buffers stay. A state can forget all or nothing.
+  /// Forgets all tokens but the first `length`; buffers stay. A state can forget all or nothing,
+  /// and a layer with a span only as far as it still has what the next token would see.
   void truncate(int64_t length);
 
  protected:
   struct Layer {
     Tensor keys, values, state;
+    KeySpan span = {};
+    int64_t dropped = 0;  ///< tokens that went, behind the span's first ones
   };
   Layer& at(int64_t layer);
   /// The layer, once the rows [B, Hkv, T, D] to append are checked.
@@ -58,6 +80,9 @@ class KvCache : public DecodeState {
   const std::vector<Layer>& layers() const { return layers_; }
 
  private:
+  /// Forgets what no token after the first `seen` of the sequence sees.
+  static void trim(Layer& layer, int64_t seen);
+
   std::vector<Layer> layers_;
   int64_t capacity_;
   int64_t length_ = 0;

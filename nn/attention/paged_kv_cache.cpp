@@ -21,7 +21,8 @@ std::pair<Tensor, Tensor> PagedKvCache::append(int64_t layer, const Tensor& k, c
 }
 
 Tensor PagedKvCache::attend(int64_t layer, const Tensor& q, const Tensor& k, const Tensor& v,
-                            const AttentionSpec& spec) {
+                            const AttentionSpec& spec, const KeySpan& span) {
+  if (span.bounded()) return KvCache::attend(layer, q, k, v, spec, span);
   const Layer& own = store(layer, k, v);
   return kernels::attention_paged(q, {own.keys, own.values, table_}, length() + k.size(2), spec)
       .out;
@@ -39,9 +40,14 @@ int64_t PagedKvCache::bytes() const {
 }
 
 void PagedKvCache::reorder(const Tensor& rows) {
+  const auto take = [](Tensor& from, const Tensor& ids) {
+    if (from.defined()) from = kernels::take(from, 0, ids, from.dtype(), "kv cache");
+  };
   for (Layer& layer : layers()) {
-    if (layer.state.defined())
-      layer.state = kernels::take(layer.state, 0, rows, layer.state.dtype(), "kv cache");
+    take(layer.state, rows);
+    if (!layer.span.bounded()) continue;
+    take(layer.keys, rows);
+    take(layer.values, rows);
   }
   if (table_.empty()) return;
   // Rows may come from the same one: each gets pages of its own.
@@ -54,8 +60,9 @@ void PagedKvCache::reorder(const Tensor& rows) {
   const auto count = static_cast<int64_t>(from.size());
   const Tensor ids = Tensor::from(from, {count});
   for (Layer& layer : layers()) {
-    for (Tensor* pool : {&layer.keys, &layer.values})
-      if (pool->defined()) *pool = kernels::take(*pool, 0, ids, pool->dtype(), "kv cache");
+    if (layer.span.bounded()) continue;
+    take(layer.keys, ids);
+    take(layer.values, ids);
   }
   batch_ = rows.numel();
   table_.resize(from.size());

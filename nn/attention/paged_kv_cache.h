@@ -14,9 +14,10 @@ class PagedKvCache : public KvCache {
 
   /// As KvCache, but all keys and values are copied together: for mechanisms that read them whole.
   std::pair<Tensor, Tensor> append(int64_t layer, const Tensor& k, const Tensor& v) override;
-  /// Steps of a few tokens read the pages in place; f64, and more tokens, gather them first.
+  /// Steps of a few tokens read the pages in place; f64, and more tokens, gather them first. A
+  /// layer with a bounded span, which does not grow, lies in one piece.
   Tensor attend(int64_t layer, const Tensor& q, const Tensor& k, const Tensor& v,
-                const AttentionSpec& spec) override;
+                const AttentionSpec& spec, const KeySpan& span = {}) override;
 
   void reorder(const Tensor& rows) override;
 

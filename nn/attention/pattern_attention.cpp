@@ -12,7 +12,7 @@ AttentionPattern PatternAttention::whole_pattern(const PatternRequest& request) 
 Tensor PatternAttention::forward(const Tensor& x, const AttentionContext& context) {
   HEED_CHECK(x.rank() == 3, "attention: wants [B, N, C], got {}", x);
   const int64_t tokens = whole_tokens(x) - context.globals;
-  const int64_t offset = context.cache ? context.cache->length() : 0;
+  const int64_t offset = context.cache ? context.cache->stored(context.layer) : 0;
   HEED_CHECK(context.globals == 0 || !host().causal, "attention: global tokens in a causal model");
   PatternRequest request{tokens,       offset + tokens, offset,
                          context.grid, context.globals, context.lengths.defined()};
@@ -33,7 +33,7 @@ Tensor PatternAttention::forward(const Tensor& x, const AttentionContext& contex
     const Tensor packed = project_packed(x, context);
     return out(attention_qkv(packed, host().heads, host().kv_heads, how));
   }
-  return attend(x, context, how);
+  return attend(x, context, how, key_span());
 }
 
 void PatternAttention::split_heads(const TensorSplitPointer& split) { split_projections(split); }

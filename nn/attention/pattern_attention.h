@@ -12,7 +12,7 @@ namespace heed::nn {
 struct PatternRequest {
   int64_t queries = 0;
   int64_t keys = 0;
-  int64_t offset = 0;   ///< of query 0 among the keys (a cache's)
+  int64_t offset = 0;   ///< of query 0 among the keys (those that a cache still has)
   Shape grid = {};      ///< of the tokens; {tokens} when they are a sequence
   int64_t globals = 0;  ///< tokens before these, which see all and are seen by all
   bool padded = false;  ///< whether the rows of the batch have lengths of their own
@@ -32,6 +32,10 @@ class PatternAttention : public ProjectedAttention {
  protected:
   /// Causality is added for causal hosts, and global tokens before the request's.
   virtual AttentionPattern pattern(const PatternRequest& request) const = 0;
+  /// What a token sees of those before it, where that ends: a cache then keeps no more, and keys
+  /// behind the first ones are counted from the oldest that is left. For patterns that stay the
+  /// same when both sides are moved along.
+  virtual KeySpan key_span() const { return {}; }
   /// Terms of the score beside what the host asks for.
   virtual void add_terms(AttentionScore&, const PatternRequest&) const {}
   /// Whether there are terms that depend on the queries' content, and these terms, for q [B, H, N,

@@ -121,15 +121,15 @@ Tensor ProjectedAttention::attended(const Heads& heads, const AttentionSpec& how
 }
 
 Tensor ProjectedAttention::attend(const Tensor& x, const AttentionContext& context,
-                                  const AttentionSpec& how) {
-  return attend(project_tokens(x, context), context, how);
+                                  const AttentionSpec& how, const KeySpan& span) {
+  return attend(project_tokens(x, context), context, how, span);
 }
 
 Tensor ProjectedAttention::attend(const Heads& heads, const AttentionContext& context,
-                                  const AttentionSpec& how) {
+                                  const AttentionSpec& how, const KeySpan& span) {
   if (context.cache == nullptr) return merge(attended(heads, how));
   check_cache();
-  return merge(context.cache->attend(context.layer, heads.q, heads.k, heads.v, how));
+  return merge(context.cache->attend(context.layer, heads.q, heads.k, heads.v, how, span));
 }
 
 Tensor ProjectedAttention::merge(const Tensor& heads) {

@@ -44,10 +44,13 @@ class ProjectedAttention : public AttentionMechanism {
   }
   /// Attention of x's tokens, over those of all ranks where they share them: [B, H, N, D].
   Tensor attended(const Heads& heads, const AttentionSpec& how) const;
-  /// Projects x, attends, with a cache over all of its keys and values, and projects back.
-  Tensor attend(const Tensor& x, const AttentionContext& context, const AttentionSpec& how);
+  /// Projects x, attends, with a cache over all of its keys and values, and projects back. A cache
+  /// forgets what no later token sees by `span`.
+  Tensor attend(const Tensor& x, const AttentionContext& context, const AttentionSpec& how,
+                const KeySpan& span = {});
   /// The same from x's heads.
-  Tensor attend(const Heads& heads, const AttentionContext& context, const AttentionSpec& how);
+  Tensor attend(const Heads& heads, const AttentionContext& context, const AttentionSpec& how,
+                const KeySpan& span = {});
   /// [B, H, N, D] -> out projection of [B, N, H D].
   Tensor merge(const Tensor& heads);
   /// Causality (with the cache's offset), the context's pairs, ALiBi and dropout as the host wants

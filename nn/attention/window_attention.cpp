@@ -16,4 +16,10 @@ AttentionPattern WindowAttention::pattern(const PatternRequest& request) const {
   return options_.sinks > 0 ? near | AttentionPattern::prefix(options_.sinks) : near;
 }
 
+KeySpan WindowAttention::key_span() const {
+  // ALiBi counts the distance to a sink, which what was forgotten is a part of.
+  if (options_.sinks > 0 && host().position == "alibi") return {};
+  return {options_.sinks, options_.window - 1};
+}
+
 }  // namespace heed::nn

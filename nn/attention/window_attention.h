@@ -24,6 +24,7 @@ class WindowAttention : public PatternAttention {
 
  protected:
   AttentionPattern pattern(const PatternRequest& request) const override;
+  KeySpan key_span() const override;
 
  private:
   WindowAttentionOptions options_;

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "kernels/copy/copy.h"
+#include "kernels/index/index.h"
 #include "nn/attention/paged_kv_cache.h"
 #include "nn/attention/registry.h"
 #include "tests/nn/support.h"
@@ -141,8 +142,79 @@ TEST(PatternAttention, DecodingWithACacheEqualsTheWholePass) {
            {&contiguous, static_cast<KvCache*>(&small), static_cast<KvCache*>(&large)})
         EXPECT_LT(testing::decoding_distance(*mechanism, x, {8, 1, 1, 5, 1, 1, 6}, *cache), 1e-13)
             << slot << " " << position;
-      EXPECT_EQ(small.pages(), 2 * 8);  // of 3 tokens, for 23 in each row
+      // Pages of 3 tokens, for 23 in each row; a window lies in one piece (sinks under ALiBi have
+      // none, for whose distances every token counts).
+      const bool window = std::string(slot).find("type: window") != std::string::npos;
+      EXPECT_EQ(small.pages(), window && host.position == "rotary" ? 0 : 2 * 8) << slot;
     }
+  }
+}
+
+TEST(PatternAttention, AWindowForgetsWhatItNoLongerSees) {
+  struct Case {
+    const char* slot;
+    KeySpan span;
+    const char* position;
+  };
+  for (const Case& c : {Case{"{type: window, window: 6}", {0, 5}, "rotary"},
+                        Case{"{type: window, window: 6}", {0, 5}, "alibi"},
+                        Case{"{type: window, window: 41, sinks: 3}", {3, 40}, "rotary"},
+                        Case{"{type: window, window: 1, sinks: 1}", {1, 0}, "rotary"}}) {
+    AttentionHost host = kCausal;
+    host.position = c.position;
+    const auto mechanism = made(c.slot, host);
+    mechanism->eval();
+    const int64_t tokens = 300;
+    const Tensor x = random_tensor({2, tokens, 8}, "x", DType::f64);
+    std::vector<int64_t> steps = {70, 1, 9, 50};
+    steps.resize(steps.size() + static_cast<size_t>(tokens - 130), 1);
+    KvCache plain(1);
+    PagedKvCache paged(1, 4);
+    for (KvCache* cache : {&plain, static_cast<KvCache*>(&paged)}) {
+      // The same keys at other places: the same sums but for where tiles begin.
+      EXPECT_LT(testing::decoding_distance(*mechanism, x, steps, *cache), 1e-13) << c.slot;
+      EXPECT_EQ(cache->length(), tokens);
+      const int64_t some = c.span.behind / 4 + 16;
+      EXPECT_GE(cache->stored(0), c.span.first + c.span.behind) << c.slot;
+      EXPECT_LT(cache->stored(0), c.span.first + c.span.behind + some) << c.slot;
+    }
+    EXPECT_EQ(paged.pages(), 0);
+  }
+}
+
+TEST(PatternAttention, WhatAWindowForgotFollowsRowsAndDoesNotComeBack) {
+  const auto mechanism = made("{type: window, window: 5, sinks: 2}", kCausal);
+  mechanism->eval();
+  const NoGrad none;
+  const Tensor x = random_tensor({2, 90, 8}, "x", DType::f64);
+  KvCache plain(1);
+  PagedKvCache paged(1, 4);
+  for (KvCache* cache : {&plain, static_cast<KvCache*>(&paged)}) {
+    const auto step = [&](const Tensor& rows) {
+      const Tensor out = mechanism->forward(rows, {.cache = cache});
+      cache->advance(rows.size(1));
+      return out;
+    };
+    step(views::slice(x, 1, 0, 80));
+    ASSERT_LT(cache->stored(0), 80);
+    cache->reorder(Tensor::from(std::vector<int64_t>{1, 1}, {2}));
+    const Tensor second = views::slice(x, 0, 1, 2);
+    const Tensor whole = views::slice(mechanism->forward(second), 1, 80, 84);
+    const Tensor after =
+        kernels::take(views::slice(second, 1, 80, 84), 0,
+                      Tensor::from(std::vector<int64_t>{0, 0}, {2}), DType::f64, "test");
+    const Tensor out = step(after);
+    for (const int64_t row : {0, 1})
+      EXPECT_LT(relative_distance(views::slice(out, 0, row, row + 1), whole), 1e-13);
+    cache->truncate(82);  // its window begins at token 78
+    EXPECT_LT(relative_distance(views::slice(step(views::slice(after, 1, 2, 4)), 0, 0, 1),
+                                views::slice(whole, 1, 2, 4)),
+              1e-13);
+    EXPECT_THROW(cache->truncate(60), Error);
+    cache->truncate(0);
+    EXPECT_EQ(cache->stored(0), 0);
+    KvCache fresh(1);
+    EXPECT_TRUE(testing::bitwise_equal(step(x), mechanism->forward(x, {.cache = &fresh})));
   }
 }
 
