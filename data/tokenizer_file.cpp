@@ -17,6 +17,7 @@
 #include "data/tokenizer_layout.h"
 #include "data/vocab_txt.h"
 #include "data/word_tokenizer.h"
+#include "data/xlm_roberta.h"
 
 namespace heed::data {
 namespace {
@@ -205,8 +206,7 @@ std::unique_ptr<Tokenizer> load_sentence_piece(const fs::path& file, const fs::p
   return std::make_unique<SentencePieceTokenizer>(std::move(model));
 }
 
-// The .model of a folder whose ids are the model's. XLM-R and its relatives, whose file is called
-// sentencepiece.bpe.model, have theirs shifted.
+// The .model of a folder whose ids are the model's.
 std::string sentence_piece_in(const fs::path& folder) {
   for (const char* name : {"tokenizer.model", "spiece.model"}) {
     if (fs::exists(folder / name)) return folder / name;
@@ -246,11 +246,14 @@ bool has_tokenizer_files(const std::string& folder) {
   const fs::path in(folder);
   return fs::exists(in / "tokenizer.json") || fs::exists(in / "vocab.txt") ||
          (fs::exists(in / "vocab.json") && fs::exists(in / "merges.txt")) ||
-         !sentence_piece_in(in).empty();
+         fs::exists(in / kXlmRobertaModel) || !sentence_piece_in(in).empty();
 }
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
   if (!fs::is_directory(path)) {
+    if (fs::path(path).filename() == kXlmRobertaModel) {
+      return parse_tokenizer(read_xlm_roberta(path), path);
+    }
     if (path.ends_with(".model")) return load_sentence_piece(path);
     return parse_tokenizer(parse_json(read_file(path), path), path);
   }
@@ -262,12 +265,15 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::string& path) {
   if (const std::string model = sentence_piece_in(folder); !model.empty()) {
     return load_sentence_piece(model, folder);
   }
+  if (const std::string model = folder / kXlmRobertaModel; fs::exists(model)) {
+    return load_tokenizer(model);
+  }
   if (fs::exists(folder / "vocab.txt")) {
     return parse_tokenizer(read_vocab_txt(path), folder / "vocab.txt");
   }
   fail_request(
       "'{}' holds no tokenizer: tokenizer.json, vocab.json with merges.txt, "
-      "tokenizer.model, spiece.model or vocab.txt",
+      "tokenizer.model, spiece.model, sentencepiece.bpe.model or vocab.txt",
       path);
 }
 

@@ -26,6 +26,10 @@ try:
     from sentencepiece import sentencepiece_model_pb2
 except ImportError:
     sentencepiece = None
+try:
+    import transformers
+except ImportError:
+    transformers = None
 
 END = "<|endoftext|>"
 
@@ -183,6 +187,16 @@ def from_sentence_piece(path):
     return made
 
 
+def xlm_roberta(lines, folder):
+    """A folder with XLM-R's .model, and the tokenizer that transformers makes of it."""
+    folder.mkdir()
+    (folder / "lines.txt").write_text("\n".join(lines) + "\n")
+    sentencepiece.SentencePieceTrainer.train(input=str(folder / "lines.txt"), model_prefix=str(folder / "sentencepiece.bpe"),
+                                             vocab_size=2000, minloglevel=2, num_threads=1,
+                                             normalization_rule_name="nmt_nfkc")
+    return transformers.XLMRobertaTokenizer.from_pretrained(str(folder))
+
+
 def unlike_newer_tables(texts):
     """Texts without the characters whose class newer Unicode has and the package's tables do not, or differently."""
     split, bare = pre_tokenizers.BertPreTokenizer(), normalizers.BertNormalizer(False, False, False, False)
@@ -323,6 +337,16 @@ def main():
                                   "decoded": processor.decode(ids)})
         else:
             print("skipped: .model files (the Python package 'sentencepiece' is not importable)")
+        if sentencepiece and transformers:
+            theirs_xlm = xlm_roberta(lines, folder / "xlm-roberta")
+            for a, b in zip(parts, reversed(parts)):
+                if any(unicodedata.category(c) == "Cn" for c in a + b) or "<" in a + b:
+                    continue  # as below
+                one, two = theirs_xlm(a), theirs_xlm(a, b)
+                cases.append({"tokenizer": str(folder / "xlm-roberta"), "text": a, "second": b, "ids": one["input_ids"],
+                              "pair": two["input_ids"], "types": [0] * len(two["input_ids"])})
+        else:
+            print("skipped: XLM-R's .model (the Python packages 'sentencepiece' and 'transformers')")
         composed = [(f"converted-{path.stem}", from_sentence_piece(path)) for path in converted]
         for part, model in [*word_pieces(lines), *unigrams(lines), *character_bpes(text), *composed]:
             path = str(folder / f"parts-{part}.json")
