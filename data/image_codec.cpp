@@ -26,21 +26,42 @@ struct PngImage {
   PngImage& operator=(const PngImage&) = delete;
 };
 
-ByteImage decode_png(std::span<const std::byte> bytes, const std::string& name, int64_t channels) {
+// [H, W, C + 1], whose last value of each pixel is what it covers of white: (a c + (255 - a) 255) /
+// 255, rounded.
+ByteImage on_white(const ByteImage& image) {
+  ByteImage out(image.height, image.width, image.channels - 1);
+  for (int64_t y = 0; y < image.height; ++y) {
+    for (int64_t x = 0; x < image.width; ++x) {
+      const uint8_t* from = image.at(y, x);
+      const int cover = from[out.channels];
+      for (int64_t c = 0; c < out.channels; ++c) {
+        const int sum = from[c] * cover + 255 * (255 - cover);
+        out.at(y, x)[c] = static_cast<uint8_t>((2 * sum + 255) / 510);
+      }
+    }
+  }
+  return out;
+}
+
+ByteImage decode_png(std::span<const std::byte> bytes, const std::string& name, int64_t channels,
+                     Transparency transparency) {
   PngImage png;
   if (png_image_begin_read_from_memory(&png.image, bytes.data(), bytes.size()) == 0) {
     fail_request(SourceLocation{name}, fmt::format("not a readable PNG: {}", png.image.message));
   }
   check_image_size(png.image.height, png.image.width, name);
   if (channels == 0) channels = (png.image.format & PNG_FORMAT_FLAG_COLOR) != 0 ? 3 : 1;
+  const bool alpha =
+      transparency == Transparency::over_white && (png.image.format & PNG_FORMAT_FLAG_ALPHA) != 0;
   png.image.format = channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
+  if (alpha) png.image.format |= PNG_FORMAT_FLAG_ALPHA;
   png.image.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;
-  ByteImage out(png.image.height, png.image.width, channels);
+  ByteImage out(png.image.height, png.image.width, channels + (alpha ? 1 : 0));
   const png_color black{0, 0, 0};
   if (png_image_finish_read(&png.image, &black, out.values.data(), 0, nullptr) == 0) {
     fail_request(SourceLocation{name}, fmt::format("damaged PNG: {}", png.image.message));
   }
-  return out;
+  return alpha ? on_white(out) : out;
 }
 
 }  // namespace
@@ -57,10 +78,10 @@ bool is_image(std::span<const std::byte> bytes) {
   return starts_with(bytes, kPng) || starts_with(bytes, kJpeg);
 }
 
-ByteImage decode_image(std::span<const std::byte> bytes, const std::string& name,
-                       int64_t channels) {
+ByteImage decode_image(std::span<const std::byte> bytes, const std::string& name, int64_t channels,
+                       Transparency transparency) {
   HEED_CHECK(channels == 0 || channels == 1 || channels == 3, "image: {} channels", channels);
-  if (starts_with(bytes, kPng)) return decode_png(bytes, name, channels);
+  if (starts_with(bytes, kPng)) return decode_png(bytes, name, channels, transparency);
   if (starts_with(bytes, kJpeg)) return decode_jpeg(bytes, name, channels);
   fail_request(SourceLocation{name}, "neither a JPEG nor a PNG file (it starts otherwise)");
 }

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Compares the pictures that heed gives to a vision-language model with those of transformers' image processors, on random
+pictures of odd sizes: the processor that uses Pillow, to the bit before scaling, and the one that uses torchvision, which
+rounds otherwise.
+
+  python3 tests/interop/pictures_check.py [--build build]
+
+Exits with 77 where a package is missing.
+"""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+try:
+    import numpy
+    import PIL.Image
+    import transformers
+    from transformers.models.clip.image_processing_clip import CLIPImageProcessor
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+except ImportError as error:
+    print(f"skipped: the Python package '{error.name}' is not importable")
+    sys.exit(77)
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# What torchvision's resizing of bytes and Pillow's may differ by, in levels of 256: its weights have fewer bits.
+LEVELS = 1
+failed = []
+
+
+def check(name, holds, detail=""):
+    print(f"{'ok' if holds else 'FAILED'}: {name}{'  ' + detail if detail else ''}", flush=True)
+    if not holds:
+        failed.append(name)
+
+
+def pictures(folder, rng):
+    """(path, what it is): noise, slopes and edges of odd sizes; grey, with transparency, with a palette, as JPEG."""
+    for height, width in ((37, 53), (53, 37), (24, 24), (25, 400), (400, 23), (211, 333), (8, 9)):
+        noise = rng.integers(0, 256, (height, width, 3), dtype=numpy.uint8)
+        y, x = numpy.mgrid[0:height, 0:width]
+        slope = numpy.stack([x * 255 // max(width - 1, 1), y * 255 // max(height - 1, 1), (x + y) % 256], -1)
+        edges = numpy.where(((x // 5 + y // 7) % 2)[..., None] == 0, 255, 0) * numpy.ones(3)
+        for name, pixels in (("noise", noise), ("slope", slope), ("edges", edges)):
+            path = folder / f"{name}-{height}x{width}.png"
+            PIL.Image.fromarray(pixels.astype(numpy.uint8)).save(path)
+            yield path, f"{name} of {height} x {width}"
+    colour = PIL.Image.fromarray(rng.integers(0, 256, (61, 47, 3), dtype=numpy.uint8))
+    clear = colour.copy()
+    clear.putalpha(PIL.Image.fromarray(rng.integers(0, 256, (61, 47), dtype=numpy.uint8)))
+    smooth = colour.resize((90, 71), PIL.Image.Resampling.BICUBIC)
+    for name, image in (("grey", colour.convert("L")), ("transparent", clear), ("palette", colour.convert("P"))):
+        image.save(folder / f"{name}.png")
+        yield folder / f"{name}.png", name
+    smooth.save(folder / "photo.jpg", quality=90)
+    yield folder / "photo.jpg", "JPEG"
+
+
+def configs():
+    """(name, preprocessor_config.json, the model's [H, W, C])."""
+    crop = lambda size: {"height": size, "width": size}
+    yield "CLIP's", {"size": {"shortest_edge": 24}, "crop_size": crop(24)}, (24, 24, 3)
+    for number, name in enumerate(("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")):
+        yield name, {"size": {"shortest_edge": 28}, "crop_size": crop(24), "resample": number}, (24, 24, 3)
+    yield "both sides", {"size": {"height": 20, "width": 31}, "do_center_crop": False, "image_mean": [0.5] * 3,
+                         "image_std": [0.5] * 3}, (20, 31, 3)
+    yield "enlarged", {"size": {"shortest_edge": 97}, "crop_size": crop(90), "do_normalize": False}, (90, 90, 3)
+    yield "as bytes", {"size": {"shortest_edge": 24}, "crop_size": crop(24), "do_rescale": False,
+                       "do_normalize": False}, (24, 24, 3)
+    yield "scaled otherwise", {"size": {"shortest_edge": 24}, "crop_size": crop(24), "rescale_factor": 1 / 127.5,
+                               "image_mean": [1.0] * 3, "image_std": [1.0, 0.5, 2.0]}, (24, 24, 3)
+
+
+def on_white(picture):
+    if "A" not in picture.getbands():
+        return picture.convert("RGB")
+    return PIL.Image.alpha_composite(PIL.Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+
+
+def level_of(config):
+    """What one level of 256 is in the values, of the channel where it is most."""
+    factor = config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1
+    deviation = config.get("image_std", [0.26862954, 0.26130258, 0.27577711]) if config.get("do_normalize", True) else [1]
+    return factor / min(deviation)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default=str(ROOT / "build"), help="folder of the build")
+    args = parser.parse_args()
+    program = pathlib.Path(args.build) / "test_data"
+    if not program.exists():
+        sys.exit(f"error: {program} is not built")
+    rng = numpy.random.default_rng(7)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        files = list(pictures(folder, rng))
+        cases = []
+        for config_name, config, shape in configs():
+            for path, what in files:
+                cases.append({"file": str(path), "config": config, "shape": list(shape),
+                              "out": str(folder / f"out-{len(cases)}.npy"), "of": config_name, "what": what})
+        (folder / "pictures.json").write_text(json.dumps(cases))
+        run = subprocess.run([str(program), "--gtest_filter=PicturesInterop.*", "--gtest_brief=1"],
+                             env={**os.environ, "HEED_INTEROP": name}, stdout=subprocess.PIPE, text=True)
+        if run.returncode:
+            print(run.stdout[-3000:])
+            sys.exit("error: heed's half failed")
+        for config_name, config, _ in configs():
+            own = [case for case in cases if case["of"] == config_name]
+            level = level_of(config)
+            for kind, processor in (("Pillow", CLIPImageProcessorPil(**config)), ("torchvision", CLIPImageProcessor(**config))):
+                if kind == "torchvision" and config_name in ("box", "hamming", "nearest"):
+                    continue  # filters that it has not, or takes other pixels for
+                worst, where, off, values = 0.0, "", 0, 0
+                for case in own:
+                    with PIL.Image.open(case["file"]) as picture:
+                        if kind == "Pillow" and "height" in config["size"]:
+                            # Pillow 13 takes the rows first where that is less work, and rounds in another order.
+                            height, width = config["size"].values()
+                            picture = on_white(picture)
+                            for size in ((width, picture.height), (width, height)):
+                                picture = picture.resize(size, PIL.Image.Resampling.BICUBIC)
+                        theirs = processor(picture, return_tensors="np")["pixel_values"][0].transpose(1, 2, 0)
+                    ours = numpy.load(case["out"])
+                    if ours.shape != theirs.shape:
+                        check(f"{config_name}, {kind}: {case['what']}", False, f"{ours.shape} and {theirs.shape}")
+                        continue
+                    difference = numpy.abs(ours.astype(float) - theirs) / level
+                    off += int((difference > 0.5).sum())
+                    values += difference.size
+                    if difference.max() >= worst:
+                        worst, where = float(difference.max()), case["what"]
+                # Scaling and normalising in single precision: some roundings of values up to 8, of 2^-23 each.
+                rounding = 8 * 4 * 2**-23 / level + 1e-4
+                most = rounding if kind == "Pillow" else LEVELS + rounding
+                check(f"{config_name}, {kind}: {len(own)} pictures", worst <= most,
+                      f"at most {worst:.2g} levels ({where}); {off} of {values} values another level")
+    print(f"{'FAILED: ' + ', '.join(failed) if failed else 'all pictures agree'} "
+          f"(transformers {transformers.__version__}, Pillow {PIL.__version__})")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
