@@ -64,6 +64,7 @@ void add_train(CLI::App& heed);
 void add_tokenize(CLI::App& heed);
 void add_eval(CLI::App& heed);
 void add_generate(CLI::App& heed);
+void add_embed(CLI::App& heed);
 void add_export(CLI::App& heed);
 void add_average(CLI::App& heed);
 void add_import(CLI::App& heed);

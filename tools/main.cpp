@@ -126,6 +126,7 @@ int run(int argc, char** argv) {
   add_tokenize(heed);
   add_eval(heed);
   add_generate(heed);
+  add_embed(heed);
   add_export(heed);
   add_average(heed);
   add_import(heed);

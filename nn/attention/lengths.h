@@ -37,5 +37,7 @@ Tensor attention_of_lengths(const Tensor& q, const Tensor& k, const Tensor& v,
 /// The mean of the first lengths[b] rows of each x[b]: x [B, N, C] -> [B, C]; of all when lengths
 /// is undefined; 0 where a length is.
 Tensor mean_of_lengths(const Tensor& x, const Tensor& lengths);
+/// The same of the largest of each feature; -infinity where a length is 0.
+Tensor max_of_lengths(const Tensor& x, const Tensor& lengths);
 
 }  // namespace heed::nn

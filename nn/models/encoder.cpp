@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "autograd/ops/channel_norm.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/loss.h"
 #include "autograd/ops/reduce.h"
@@ -104,9 +105,11 @@ void EncoderOptions::options(Options& o) {
           "padding, has 2)",
           {.min = 0});
   o.field("token_types", token_types, "kinds of segments with an embedding; 0: none", {.min = 0});
-  o.field("pool", pool, "the vector of a sequence: its first state or the mean",
-          {.one_of = {"cls", "mean"}});
+  o.field("pool", pool,
+          "the vector of a sequence: its first state, the mean or the largest of each feature",
+          {.one_of = {"cls", "mean", "max"}});
   o.field("pooler", pooler, "a linear layer and tanh on that vector");
+  o.field("normalise", normalise, "and its length is made 1 (sentence encoders)");
   o.field("classes", classes, "outputs of the classification head; 0: no such head", {.min = 0});
   o.field("mlm", mlm, "a head that predicts masked tokens");
   o.field("dropout", dropout, "dropout of embeddings, branches and the classification head's input",
@@ -131,6 +134,11 @@ std::vector<std::string> encoder_presets() { return preset_names(presets()); }
 
 EncoderOptions read_encoder_options(const Config& config) {
   return read_with_preset(config, "model encoder", presets());
+}
+
+Tensor pool_states(const std::string& pool, const Tensor& states, const Tensor& lengths) {
+  if (pool == "cls") return select(states, 1, 0);
+  return pool == "max" ? max_of_lengths(states, lengths) : mean_of_lengths(states, lengths);
 }
 
 Encoder::Encoder(const EncoderOptions& o)
@@ -214,9 +222,9 @@ Tensor Encoder::features(const Tensor& ids, const Tensor& lengths, const Tensor&
 }
 
 Tensor Encoder::pooled(const Tensor& features, const Tensor& lengths) {
-  const Tensor vector =
-      options_.pool == "cls" ? select(features, 1, 0) : mean_of_lengths(features, lengths);
-  return pooler ? tanh(pooler->forward(vector)) : vector;
+  const Tensor states = pool_states(options_.pool, features, lengths);
+  const Tensor vector = pooler ? tanh(pooler->forward(states)) : states;
+  return options_.normalise ? l2_normalize(vector) : vector;
 }
 
 Tensor Encoder::classify(const Tensor& pooled) {

@@ -37,6 +37,7 @@ struct EncoderOptions {
   int64_t token_types = 0;
   std::string pool = "cls";
   bool pooler = true;
+  bool normalise = false;
   int64_t classes = 0;
   bool mlm = false;
   double dropout = 0.1;
@@ -52,6 +53,10 @@ struct EncoderOptions {
 std::vector<std::string> encoder_presets();
 /// Reads a config: its preset, if it names one, changed by the other keys.
 EncoderOptions read_encoder_options(const Config& config);
+
+/// Hidden states [B, N, C] -> [B, C], of each row's first `lengths` (all when undefined): the first
+/// ("cls"), their mean or the largest of each feature ("max").
+Tensor pool_states(const std::string& pool, const Tensor& states, const Tensor& lengths = {});
 
 class Encoder : public Classifier, public SharesTokens, public SharesVocabulary {
  public:
@@ -70,8 +75,8 @@ class Encoder : public Classifier, public SharesTokens, public SharesVocabulary 
   /// Hidden states [B, N, C] of ids [B, N]; lengths [B] i64 and token_types [B, N] (all 0) may be
   /// undefined. States after a row's length mean nothing.
   Tensor features(const Tensor& ids, const Tensor& lengths = {}, const Tensor& token_types = {});
-  /// [B, N, C] -> one vector a sequence [B, C]: its first state or the mean of those that count,
-  /// through the pooler (linear, tanh) if there is one.
+  /// [B, N, C] -> one vector a sequence [B, C]: what `pool` makes of the states that count, through
+  /// the pooler (linear, tanh) if there is one, of length 1 if `normalise` says so.
   Tensor pooled(const Tensor& features, const Tensor& lengths = {});
   /// [B, C] -> [B, classes].
   Tensor classify(const Tensor& pooled);

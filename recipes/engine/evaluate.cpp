@@ -16,18 +16,20 @@ Recipe saved_recipe(const std::string& checkpoint, const std::vector<std::string
 
 }  // namespace
 
+void load_weights(nn::Module& module, const Recipe& recipe, const std::string& checkpoint) {
+  const CheckpointContent content = read_checkpoint(checkpoint);
+  nn::load_state_dict(module, inference_weights(content, recipe.evaluation.use_ema));
+  module.to(device_of_rank(recipe.device));
+  module.eval();
+}
+
 LoadedRun load_run(const std::string& run_or_checkpoint, TaskUse use,
                    const std::vector<std::string>& overrides, const Warning& warn) {
   LoadedRun run;
   run.checkpoint = find_checkpoint(run_or_checkpoint, warn);
   run.recipe = saved_recipe(run.checkpoint.path, overrides);
   run.task = make_task(run.recipe, use, run.checkpoint.path);
-
-  const CheckpointContent content = read_checkpoint(run.checkpoint.path);
-  nn::load_state_dict(run.task->module(),
-                      inference_weights(content, run.recipe.evaluation.use_ema));
-  run.task->module().to(device_of_rank(run.recipe.device));
-  run.task->module().eval();
+  load_weights(run.task->module(), run.recipe, run.checkpoint.path);
   return run;
 }
 

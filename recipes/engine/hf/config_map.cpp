@@ -272,7 +272,10 @@ Config meaning_of(const Config& section) {
     model.erase(option);
   }
   const Config* classes = model.find("classes");
-  if (model.has("mlm") && *classes == Config(0)) model.erase("pool");  // of the user's choice
+  if (model.has("mlm") && *classes == Config(0)) {  // of the user's choice
+    model.erase("pool");
+    model.erase("normalise");
+  }
   Config layers = Config::list();
   for (const Config& layer : layer_attentions(model)) layers.append(layer);
   model.erase("attentions");

@@ -15,6 +15,7 @@
 #include "recipes/engine/hf/config_map.h"
 #include "recipes/engine/hf/described.h"
 #include "recipes/engine/hf/files.h"
+#include "recipes/engine/hf/sentences.h"
 #include "recipes/engine/hf/source.h"
 #include "recipes/engine/hf/tensor_map.h"
 #include "recipes/engine/recipe.h"
@@ -165,8 +166,12 @@ Exported export_to_hub(const std::string& run_or_checkpoint, const std::string& 
     write(kConfig, text_of(config, checkpoint.path));
     write(kRecipe, content.recipe_yaml);
     bool own_model = false;  // the .model that the tokenizer is of says it to everyone
+    const auto sentences = sentence_files(source.model, checkpoint.path);
+    for (const auto& [name, text] : sentences) write(name, text);
     for (const auto& [path, name] : files_kept_in(checkpoint.path)) {
-      if (name != kConfig) write(name, read_file(path));
+      const bool anew = std::any_of(sentences.begin(), sentences.end(),
+                                    [&](const auto& file) { return file.first == name; });
+      if (name != kConfig && !anew) write(name, read_file(path));
       own_model = own_model || name == "tokenizer.model" || name == "spiece.model";
     }
     const std::string tokenizer = join(checkpoint.path, kTokenizer);

@@ -1,6 +1,7 @@
 #include "recipes/engine/hf/import.h"
 
 #include <filesystem>
+#include <optional>
 
 #include "core/files.h"
 #include "data/tokenizer.h"
@@ -12,6 +13,7 @@
 #include "recipes/engine/hf/import_tensors.h"
 #include "recipes/engine/hf/peft_import.h"
 #include "recipes/engine/hf/peft_options.h"
+#include "recipes/engine/hf/sentences.h"
 #include "recipes/engine/recipe.h"
 
 namespace heed::recipes {
@@ -50,23 +52,12 @@ void check_layers(const std::string& folder, const Config& model, size_t tensors
 
 // A bare encoder whose folder says how the states of a text become one vector.
 void read_pooling(const std::string& folder, Config& model) {
-  const std::string path = join(folder, kPooling);
   const Config* masked = model.find("mlm");
-  if (!fs::exists(path) || masked == nullptr || masked->as_bool() ||
-      model.at("classes") != Config(0)) {
-    return;
-  }
-  const Config pooling = read_json_file(path);
-  const auto is_on = [&](const char* key) {
-    const Config* value = pooling.find(key);
-    return value != nullptr && value->is_bool() && value->as_bool();
-  };
-  const bool mean = is_on("pooling_mode_mean_tokens"), first = is_on("pooling_mode_cls_token");
-  if (mean == first) {
-    fail_request(SourceLocation{path},
-                 "pooling other than by the mean or the first token is not supported");
-  }
-  model.set("pool", mean ? "mean" : "cls");
+  if (masked == nullptr || masked->as_bool() || model.at("classes") != Config(0)) return;
+  const std::optional<SentencePooling> pooling = read_sentence_pooling(folder);
+  if (!pooling) return;
+  model.set("pool", pooling->pool);
+  model.set("normalise", pooling->normalise);
   model.set("pooler", false);  // which sentence vectors are made without
 }
 
@@ -130,10 +121,6 @@ void keep_files(const std::string& folder, const std::string& checkpoint, const 
         warn(fmt::format("the tokenizer is kept, but heed cannot use it: {}", error.what()));
       }
     }
-  } else if (warn && fs::exists(join(folder, "sentencepiece.bpe.model"))) {
-    warn(
-        "sentencepiece.bpe.model is kept, but heed cannot use it: its models shift its ids; "
-        "transformers can write their tokenizer.json");
   }
   for (const auto& [path, name] : kept_files(folder)) {
     write_file_atomically(join(checkpoint, fmt::format("{}{}", kKept, name)), read_file(path));
