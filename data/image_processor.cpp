@@ -1,6 +1,7 @@
 #include "data/image_processor.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/error.h"
 #include "data/image_codec.h"
@@ -56,6 +57,18 @@ std::vector<double> of_channels(const Config& config, const char* key,
   return all;
 }
 
+// The deviations that values are divided by.
+std::vector<double> deviations_in(const Config& config, int64_t channels) {
+  std::vector<double> all =
+      of_channels(config, "image_std", {0.26862954, 0.26130258, 0.27577711}, channels);
+  for (const double deviation : all) {
+    if (deviation > 0 && std::isfinite(deviation)) continue;
+    fail_request(config.at("image_std").where(),
+                 fmt::format("'image_std' must be above 0, got {}", deviation));
+  }
+  return all;
+}
+
 void check_known(const Config& config) {
   for (const char* key : {"do_pad", "do_flip_channel_order", "do_image_splitting"}) {
     if (is_on(config, key, false)) {
@@ -103,8 +116,7 @@ ImageProcessor::ImageProcessor(const Config& config, const Shape& shape)
                                                    : factor->as_number();
   const auto mean =
       of_channels(config, "image_mean", {0.48145466, 0.4578275, 0.40821073}, shape[2]);
-  const auto deviation =
-      of_channels(config, "image_std", {0.26862954, 0.26130258, 0.27577711}, shape[2]);
+  const auto deviation = deviations_in(config, shape[2]);
   const bool normalise = is_on(config, "do_normalize");
   for (size_t c = 0; c < mean.size(); ++c) {
     scale_.push_back(normalise ? unit / deviation[c] : unit);
@@ -112,25 +124,34 @@ ImageProcessor::ImageProcessor(const Config& config, const Shape& shape)
   }
 }
 
-ByteImage ImageProcessor::resized(const ByteImage& image) const {
-  if (!resizes_) return image;
-  if (!size_.shorter) return resize(image, size_.height, size_.width, filter_);
-  const bool tall = image.height > image.width;
-  const int64_t shorter = size_.height;
-  const int64_t longer =
-      shorter * std::max(image.height, image.width) / std::min(image.height, image.width);
-  return resize(image, tall ? longer : shorter, tall ? shorter : longer, filter_);
+ImageProcessor::Size ImageProcessor::resized(const ByteImage& image,
+                                             const std::string& name) const {
+  Size to{image.height, image.width};
+  if (!resizes_) return to;
+  to = size_;
+  if (size_.shorter) {
+    const int64_t longer =
+        size_.height * std::max(image.height, image.width) / std::min(image.height, image.width);
+    (image.height > image.width ? to.height : to.width) = longer;
+  }
+  if (to.height > kMaxImagePixels / to.width) {
+    fail_request("{}: {} x {} pixels become {} x {} when resized; at most {} are", name,
+                 image.height, image.width, to.height, to.width, kMaxImagePixels);
+  }
+  return to;
 }
 
 Tensor ImageProcessor::process(const ByteImage& given_image, const std::string& name) const {
-  ByteImage image = resized(given_image);
+  const Size to = resized(given_image, name), last = cuts_ ? cut_ : to;
+  if (last.height != shape_[0] || last.width != shape_[1] || given_image.channels != shape_[2]) {
+    fail_request("{}: becomes {} x {} pixels of {} channels, and the model reads {} x {} of {}",
+                 name, last.height, last.width, given_image.channels, shape_[0], shape_[1],
+                 shape_[2]);
+  }
+  ByteImage image = resizes_ ? resize(given_image, to.height, to.width, filter_) : given_image;
   if (cuts_) {
     image = crop(image, (image.height - cut_.height) / 2, (image.width - cut_.width) / 2,
                  cut_.height, cut_.width);
-  }
-  if (image.height != shape_[0] || image.width != shape_[1] || image.channels != shape_[2]) {
-    fail_request("{}: becomes {} x {} pixels of {} channels, and the model reads {} x {} of {}",
-                 name, image.height, image.width, image.channels, shape_[0], shape_[1], shape_[2]);
   }
   Tensor result = Tensor::empty(shape_);
   auto* out = result.data<float>();

@@ -25,8 +25,9 @@ class ImageProcessor {
 
   /// A file's bytes -> f32 `shape`. The pixels are those that transformers has from Pillow, to the
   /// bit before they are scaled (torchvision rounds otherwise: by one level of 256, seldom more).
-  /// RequestErrors begin with `name`: a file that cannot be decoded, and a picture that becomes
-  /// another size than the model's.
+  /// RequestErrors begin with `name`: a file that cannot be decoded, a picture that becomes another
+  /// size than the model's, and one of more than kMaxImagePixels when resized (a strip a pixel wide
+  /// is widened to the shorter side).
   Tensor read(std::span<const std::byte> bytes, const std::string& name) const;
   /// The same from pixels of `shape`'s channels.
   Tensor process(const ByteImage& image, const std::string& name) const;
@@ -40,7 +41,7 @@ class ImageProcessor {
   };
 
   static Size size_in(const Config& value);
-  ByteImage resized(const ByteImage& image) const;
+  Size resized(const ByteImage& image, const std::string& name) const;
 
   Shape shape_;
   bool resizes_ = true, cuts_ = true;

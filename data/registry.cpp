@@ -79,6 +79,15 @@ DatasetEntry pairs(const std::string& name, const std::string& summary) {
   return entry;
 }
 
+template <class Options, auto open>
+DatasetEntry image_texts(const std::string& name, const std::string& summary) {
+  DatasetEntry entry{name, "image-texts", summary, describe_options<Options>, nullptr, nullptr};
+  entry.open_image_texts = [name](const Config& config) {
+    return open(read_options<Options>(config, "dataset " + name), config.where());
+  };
+  return entry;
+}
+
 }  // namespace
 
 const std::vector<DatasetEntry>& dataset_registry() {
@@ -104,6 +113,8 @@ const std::vector<DatasetEntry>& dataset_registry() {
           "image-folder", "images", "a folder of JPEG and PNG files for each class"),
       labelled<ImagePairOptions, open_image_pairs>(
           "image-pairs", "image-pairs", "files of images, and of what they shall become"),
+      image_texts<ImageTextFileOptions, open_image_texts>(
+          "image-texts", "pictures with captions or conversations, in JSON lines"),
       labelled<ListOpsOptions, open_listops>("listops", "texts",
                                              "nested operations on digits and their value"),
       labelled<MovingShapesOptions, open_moving_shapes>("moving-shapes", "clips",
@@ -115,6 +126,8 @@ const std::vector<DatasetEntry>& dataset_registry() {
           "shapes, gratings, textures, glyphs or echoes made by formulas"),
       labelled<SentencesOptions, open_sentences>("sentences", "texts",
                                                  "a file of sentences for each class, one a line"),
+      image_texts<ShapeCaptionOptions, open_shape_captions>(
+          "shape-captions", "made pictures of figures, with their captions"),
       labelled<ShapeScenesOptions, open_shape_scenes>(
           "shape-scenes", "masks", "scenes of shapes over each other, with every pixel's class"),
       {"synthetic", "synthetic",

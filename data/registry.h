@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "data/image_texts.h"
 #include "data/labelled_dataset.h"
 #include "data/text_dataset.h"
 #include "data/text_pairs.h"
@@ -16,8 +17,9 @@ namespace heed::data {
 
 struct DatasetEntry {
   std::string name;
-  /// "text" (a stream of tokens), "images", "clips", "masks", "features" or "texts" (labelled), "image-pairs"
-  /// (one image for another), "pairs" (one text for another), "sequences" (users and items),
+  /// "text" (a stream of tokens), "images", "clips", "masks", "features" or "texts" (labelled),
+  /// "image-pairs" (one image for another), "pairs" (one text for another), "image-texts" (words
+  /// about a picture), "sequences" (users and items),
   /// "synthetic" (made sequences with answers)
   std::string kind;
   std::string summary;             ///< one line
@@ -26,6 +28,7 @@ struct DatasetEntry {
   std::function<std::unique_ptr<LabelledDataset>(const Config&)> open_labelled;  ///< or null
   std::function<UserItems(const Config&)> open_sequences;                        ///< or null
   std::function<std::unique_ptr<TextPairs>(const Config&)> open_pairs;           ///< or null
+  std::function<std::unique_ptr<ImageTexts>(const Config&)> open_image_texts;    ///< or null
 };
 
 /// All entries, sorted by name.

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "data/permutation.h"
+#include "data/example_order.h"
 
 namespace heed::data {
 namespace {
@@ -84,36 +84,18 @@ int64_t TextPairs::mean_target() const { return mean_length(&Example::target); }
 int64_t TextPairs::size(Part part) const { return std::ssize(parts_[place_of(part)]); }
 
 PairBatch TextPairs::train_batch(int64_t index, const LabelledBatchOptions& options) const {
-  HEED_CHECK(index >= 0, "pairs: batch {} was asked for", index);
-  const RowRange mine = rows_of(options.slice, options.batch);
-  const auto count = static_cast<uint64_t>(size(Part::train));
-  std::vector<int64_t> examples;
-  for (int64_t row = mine.begin; row < mine.end; ++row) {
-    const auto nth = static_cast<uint64_t>(index * options.batch + row);
-    examples.push_back(static_cast<int64_t>(place_in_epochs(options.seed, nth, count).example));
-  }
-  PairBatch batch = gather(Part::train, examples);
+  PairBatch batch = gather(Part::train, training_examples(index, size(Part::train), options));
   batch.index = index;
   return batch;
 }
 
 int64_t TextPairs::evaluation_batches(Part part, int64_t batch) const {
-  HEED_CHECK(batch >= 1, "pairs: a batch of {} rows", batch);
-  return (size(part) + batch - 1) / batch;
+  return data::evaluation_batches(size(part), batch);
 }
 
 PairBatch TextPairs::evaluation_batch(Part part, int64_t index,
                                       const LabelledBatchOptions& options) const {
-  const int64_t batches = evaluation_batches(part, options.batch);
-  HEED_CHECK(index >= 0 && index < batches, "pairs: {} batch {} of {}", name_of(part), index,
-             batches);
-  const RowRange mine = rows_of(options.slice, options.batch);
-  std::vector<int64_t> examples;
-  for (int64_t row = mine.begin; row < mine.end; ++row) {
-    const int64_t example = index * options.batch + row;
-    examples.push_back(example < size(part) ? example : -1);
-  }
-  PairBatch batch = gather(part, examples);
+  PairBatch batch = gather(part, evaluation_examples(index, size(part), options));
   batch.index = index;
   return batch;
 }

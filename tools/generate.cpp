@@ -10,7 +10,7 @@
 
 #include "core/readable.h"
 #include "recipes/engine/evaluate.h"
-#include "recipes/engine/language_modeling.h"
+#include "recipes/engine/picture_reader.h"
 #include "tools/chat.h"
 #include "tools/command.h"
 #include "tools/metrics.h"
@@ -63,7 +63,7 @@ void generate_pictures(const GenerateArguments& arguments) {
 recipes::Generated about_image(const recipes::LoadedRun& run, const std::string& image,
                                const std::string& prompt, const recipes::GenerateOptions& options,
                                const recipes::TokenCallback& show) {
-  auto* task = dynamic_cast<recipes::LanguageModeling*>(run.task.get());
+  auto* task = dynamic_cast<recipes::PictureReader*>(run.task.get());
   if (task == nullptr) {
     fail_request("generate: the task '{}' reads no images", run.task->name());
   }

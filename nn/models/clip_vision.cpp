@@ -84,6 +84,18 @@ ClipVision::ClipVision(const ClipVisionOptions& o)
 
 int64_t ClipVision::tokens() const { return patches_of(options_) + (options_.cls ? 1 : 0); }
 
+double ClipVision::flops() const {
+  const int64_t patches = patches_of(options_);
+  double total =
+      2.0 * static_cast<double>(patches) * static_cast<double>(patch_embed.conv.weight.numel());
+  size_t left = used_;
+  for (const auto& block : blocks) {
+    if (left-- == 0) break;
+    total += block->flops(patches + 1);
+  }
+  return total;
+}
+
 Tensor ClipVision::forward(const Tensor& images) {
   const ClipVisionOptions& o = options_;
   HEED_CHECK(images.rank() == 4 && images.size(1) == o.height && images.size(2) == o.width &&

@@ -40,6 +40,8 @@ class ClipVision : public Module {
   Tensor forward(const Tensor& images);
   /// States of an image.
   int64_t tokens() const;
+  /// Floating-point operations of an image's states.
+  double flops() const;
   const ClipVisionOptions& options() const { return options_; }
 
   PatchEmbed patch_embed;  // without a bias

@@ -94,6 +94,13 @@ Shape Llava::image_shape() const {
   return {o.height, o.width, o.channels};
 }
 
+double Llava::image_flops() const {
+  const auto states = static_cast<double>(vision.tokens());
+  const auto weights =
+      static_cast<double>(projector.up.weight.numel() + projector.down.weight.numel());
+  return vision.flops() + 2.0 * states * weights;
+}
+
 Tensor Llava::merged(const Tensor& ids, const Tensor& images) {
   HEED_CHECK(ids.rank() == 2 && ids.numel() > 0, "llava: ids must be [B, N], got {}", ids);
   const std::vector<int64_t> all = ids.to_vector<int64_t>();

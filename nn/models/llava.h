@@ -62,10 +62,9 @@ class Llava : public LanguageModel, public ImageReader {
   Tensor decode(const Tensor& ids, DecodeState& state) override;
   double flops_per_token(int64_t tokens) const override { return text.flops_per_token(tokens); }
 
-  /// With images [M, H, W, C]: ids hold image_tokens() image tokens for each, wherever they lie.
-  Tensor forward_with(const Tensor& ids, const Tensor& images);
-  Tensor loss_with(const Tensor& ids, const Tensor& targets, const Tensor& images);
-
+  Tensor forward_with(const Tensor& ids, const Tensor& images) override;
+  Tensor loss_with(const Tensor& ids, const Tensor& targets, const Tensor& images) override;
+  double image_flops() const override;
   int64_t image_token() const override { return options_.image_token; }
   int64_t image_tokens() const override { return vision.tokens(); }
   Shape image_shape() const override;

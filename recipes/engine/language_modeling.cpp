@@ -10,6 +10,7 @@
 #include "recipes/engine/answer_modeling.h"
 #include "recipes/engine/image_prompt.h"
 #include "recipes/engine/measures/likelihood.h"
+#include "recipes/engine/picture_modeling.h"
 #include "recipes/engine/sequence_modeling.h"
 #include "recipes/engine/task_data.h"
 #include "recipes/engine/text_generator.h"
@@ -27,13 +28,14 @@ std::string kind_of(const Config& data) {
 // Options that mean nothing with data of this kind are errors.
 void check_options(const Recipe& recipe, const LanguageModelingOptions& options,
                    const std::string& kind) {
-  if (options.sampling != "random" && (kind == "pairs" || kind == "synthetic")) {
+  const bool examples = kind == "pairs" || kind == "synthetic" || kind == "image-texts";
+  if (options.sampling != "random" && examples) {
     fail_request(recipe.task.at("sampling").where(),
                  fmt::format("task language_modeling: `sampling` is of the windows of a text, and "
                              "the data are {}",
                              kind));
   }
-  if (options.documents != "joined" && (kind == "pairs" || kind == "synthetic")) {
+  if (options.documents != "joined" && examples) {
     fail_request(recipe.task.at("documents").where(),
                  fmt::format("task language_modeling: `documents` are of a text, and the data are "
                              "{}: each example is a row of its own",
@@ -43,13 +45,13 @@ void check_options(const Recipe& recipe, const LanguageModelingOptions& options,
     fail_request(recipe.task.at("positions").where(),
                  "task language_modeling: `positions` are of documents kept apart");
   }
-  if (!options.curriculum.empty() && (kind == "pairs" || kind == "synthetic")) {
+  if (!options.curriculum.empty() && (kind == "pairs" || kind == "image-texts" || kind == "synthetic")) {
     fail_request(recipe.task.at("curriculum").where(),
                  fmt::format("task language_modeling: a `curriculum` is of the windows of a text, "
                              "and the data are {}",
                              kind));
   }
-  if (options.part == "test" && kind != "pairs") {
+  if (options.part == "test" && kind != "pairs" && kind != "image-texts") {
     fail_request(recipe.task.at("part").where(),
                  fmt::format("task language_modeling: the data ({}) have no test part", kind));
   }
@@ -65,6 +67,8 @@ void LanguageModelingOptions::options(Options& o) {
       "windows hold what follows in the text, borders of documents or not: joined; or attention "
       "and loss end at the borders: apart",
       {.one_of = {"joined", "apart"}});
+  o.field("freeze", freeze,
+          "pictures with words: globs over the names of modules that do not learn; [] for none");
   o.field(
       "positions", positions,
       "with documents apart, positions count from each document's first token in the window, or "
@@ -174,7 +178,8 @@ Generated LanguageModeling::generate_about(const std::string& image, const std::
   const auto* reader = dynamic_cast<const nn::ImageReader*>(model_.get());
   if (reader == nullptr) fail_request("generate: this model reads no images");
   const Tensor read = read_image_prompt(image, assets, reader->image_shape());
-  return generate_text(*model_, tokenizer(), prompt, read, options, on_token);
+  return generate_text(*model_, tokenizer(), prompt, read, tokenizer().end_of_text(), options,
+                       on_token);
 }
 
 double LanguageModeling::flops_per_row() {
@@ -206,6 +211,10 @@ TaskEntry language_modeling_entry() {
         if (kind == "synthetic") return std::make_unique<SequenceModeling>(recipe, use);
         if (kind == "pairs") {
           return std::make_unique<AnswerModeling>(recipe, use, assets, options.part);
+        }
+        if (kind == "image-texts") {
+          return std::make_unique<PictureModeling>(recipe, use, assets, options.part,
+                                                   options.freeze);
         }
         return std::make_unique<LanguageModeling>(recipe, use, assets, options);
       }};

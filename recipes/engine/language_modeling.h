@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "nn/models/language_model.h"
+#include "recipes/engine/picture_reader.h"
 #include "recipes/engine/text_task.h"
 
 namespace heed::recipes {
@@ -17,10 +18,11 @@ struct LanguageModelingOptions {
   std::string documents = "joined";  // of a text alone, as the next
   std::string positions = "document";
   std::vector<ContextStage> curriculum;  // of a text alone
+  std::vector<std::string> freeze = {"vision"};  // of pictures with words
   void options(Options& o);
 };
 
-class LanguageModeling : public TextTask {
+class LanguageModeling : public TextTask, public PictureReader {
  public:
   LanguageModeling(const Recipe& recipe, TaskUse use, const std::string& assets,
                    const LanguageModelingOptions& options);
@@ -53,11 +55,10 @@ class LanguageModeling : public TextTask {
   /// See generate_text().
   Generated generate(const std::string& prompt, const GenerateOptions& options,
                      const TokenCallback& on_token) override;
-  /// The same about a picture's file (see read_image_prompt()), which stands where the prompt says
-  /// "<image>", or else in front of it. A RequestError for a model that reads no images.
+  /// See read_image_prompt(). A RequestError for a model that reads no images.
   Generated generate_about(const std::string& image, const std::string& assets,
                            const std::string& prompt, const GenerateOptions& options,
-                           const TokenCallback& on_token);
+                           const TokenCallback& on_token) override;
   Config export_config() override { return model_->config(); }
 
   int64_t activation_bytes() override;

@@ -8,7 +8,7 @@
 
 #include "autograd/tape.h"
 #include "core/random.h"
-#include "nn/models/image_reader.h"
+#include "data/image_texts.h"
 #include "recipes/engine/sampler.h"
 
 namespace heed::recipes {
@@ -77,10 +77,11 @@ std::vector<data::TokenId> prompt_ids(const data::Tokenizer& tokenizer, const st
   return {0};
 }
 
-// The prompt's texts and, where it says "<image>" or else in front, the image's tokens.
+}  // namespace
+
 std::vector<data::TokenId> prompt_ids(const data::Tokenizer& tokenizer, const std::string& prompt,
                                       const nn::ImageReader& reader) {
-  constexpr std::string_view kImage = "<image>";
+  constexpr std::string_view kImage = data::kImageMark;
   std::vector<data::TokenId> ids = tokenizer.start();
   const auto add_image = [&] {
     ids.insert(ids.end(), static_cast<size_t>(reader.image_tokens()),
@@ -100,8 +101,6 @@ std::vector<data::TokenId> prompt_ids(const data::Tokenizer& tokenizer, const st
   if (at + kImage.size() < prompt.size()) tokenizer.encode(prompt.substr(at + kImage.size()), ids);
   return ids;
 }
-
-}  // namespace
 
 TextWriter::TextWriter(const data::Tokenizer& tokenizer, EndTokens end,
                        const GenerateOptions& options, TokenCallback on_token)
@@ -190,7 +189,7 @@ Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokeniz
 }
 
 Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokenizer,
-                        const std::string& prompt, const Tensor& images,
+                        const std::string& prompt, const Tensor& images, const EndTokens& end,
                         const GenerateOptions& options, const TokenCallback& on_token) {
   const auto* reader = dynamic_cast<const nn::ImageReader*>(&model);
   if (reader == nullptr) fail_request("generate: this model reads no images");
@@ -206,7 +205,7 @@ Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokeniz
   Decoder decoder(model, images);
   Generated result =
       write_text([&](std::span<const data::TokenId> more) { return decoder.feed(more); }, ids,
-                 tokenizer, tokenizer.end_of_text(), own, on_token);
+                 tokenizer, end, own, on_token);
   if (own.max_tokens < options.max_tokens && result.stopped_by == "max_tokens") {
     result.stopped_by = "context";
   }

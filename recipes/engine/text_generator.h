@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "data/tokenizer.h"
+#include "nn/models/image_reader.h"
 #include "nn/models/language_model.h"
 #include "recipes/engine/generate.h"
 #include "recipes/engine/text_stream.h"
@@ -76,10 +77,13 @@ Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokeniz
                         const TokenCallback& on_token);
 
 /// The same about one image [1, H, W, C] (see nn::ImageReader), whose tokens stand where the prompt
-/// says "<image>", or else in front of it. What is written ends at the model's context.
+/// says "<image>", or else in front of it, up to `end`. What is written ends at the model's context.
 Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokenizer,
-                        const std::string& prompt, const Tensor& images,
+                        const std::string& prompt, const Tensor& images, const EndTokens& end,
                         const GenerateOptions& options, const TokenCallback& on_token);
+/// The ids of such a prompt: the image's tokens between those of its texts.
+std::vector<data::TokenId> prompt_ids(const data::Tokenizer& tokenizer, const std::string& prompt,
+                                      const nn::ImageReader& reader);
 
 /// The same from ids, up to `end`.
 Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokenizer,

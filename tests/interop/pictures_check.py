@@ -3,38 +3,25 @@
 pictures of odd sizes: the processor that uses Pillow, to the bit before scaling, and the one that uses torchvision, which
 rounds otherwise.
 
-  python3 tests/interop/pictures_check.py [--build build]
+  python3 tests/interop/pictures_check.py [build/test_interop] [--keep FOLDER]
 
 Exits with 77 where a package is missing.
 """
-import argparse
 import json
-import os
-import pathlib
 import subprocess
 import sys
-import tempfile
 
-try:
+from interop_common import arguments, built, folder_of, needed, report
+
+with needed():
     import numpy
     import PIL.Image
     import transformers
     from transformers.models.clip.image_processing_clip import CLIPImageProcessor
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-except ImportError as error:
-    print(f"skipped: the Python package '{error.name}' is not importable")
-    sys.exit(77)
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What torchvision's resizing of bytes and Pillow's may differ by, in levels of 256: its weights have fewer bits.
 LEVELS = 1
-failed = []
-
-
-def check(name, holds, detail=""):
-    print(f"{'ok' if holds else 'FAILED'}: {name}{'  ' + detail if detail else ''}", flush=True)
-    if not holds:
-        failed.append(name)
 
 
 def pictures(folder, rng):
@@ -88,15 +75,10 @@ def level_of(config):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default=str(ROOT / "build"), help="folder of the build")
-    args = parser.parse_args()
-    program = pathlib.Path(args.build) / "test_data"
-    if not program.exists():
-        sys.exit(f"error: {program} is not built")
+    args = arguments(__doc__, "test_interop").parse_args()
+    program = built(args.program)
     rng = numpy.random.default_rng(7)
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
+    with folder_of(args.keep) as folder:
         files = list(pictures(folder, rng))
         cases = []
         for config_name, config, shape in configs():
@@ -104,8 +86,8 @@ def main():
                 cases.append({"file": str(path), "config": config, "shape": list(shape),
                               "out": str(folder / f"out-{len(cases)}.npy"), "of": config_name, "what": what})
         (folder / "pictures.json").write_text(json.dumps(cases))
-        run = subprocess.run([str(program), "--gtest_filter=PicturesInterop.*", "--gtest_brief=1"],
-                             env={**os.environ, "HEED_INTEROP": name}, stdout=subprocess.PIPE, text=True)
+        run = subprocess.run([program, str(folder), "--gtest_filter=PicturesInterop.*", "--gtest_brief=1"],
+                             stdout=subprocess.PIPE, text=True)
         if run.returncode:
             print(run.stdout[-3000:])
             sys.exit("error: heed's half failed")
@@ -127,7 +109,7 @@ def main():
                         theirs = processor(picture, return_tensors="np")["pixel_values"][0].transpose(1, 2, 0)
                     ours = numpy.load(case["out"])
                     if ours.shape != theirs.shape:
-                        check(f"{config_name}, {kind}: {case['what']}", False, f"{ours.shape} and {theirs.shape}")
+                        report.check(f"{config_name}, {kind}: {case['what']}", False, f"{ours.shape} and {theirs.shape}")
                         continue
                     difference = numpy.abs(ours.astype(float) - theirs) / level
                     off += int((difference > 0.5).sum())
@@ -137,12 +119,10 @@ def main():
                 # Scaling and normalising in single precision: some roundings of values up to 8, of 2^-23 each.
                 rounding = 8 * 4 * 2**-23 / level + 1e-4
                 most = rounding if kind == "Pillow" else LEVELS + rounding
-                check(f"{config_name}, {kind}: {len(own)} pictures", worst <= most,
-                      f"at most {worst:.2g} levels ({where}); {off} of {values} values another level")
-    print(f"{'FAILED: ' + ', '.join(failed) if failed else 'all pictures agree'} "
-          f"(transformers {transformers.__version__}, Pillow {PIL.__version__})")
-    sys.exit(1 if failed else 0)
+                report.check(f"{config_name}, {kind}: {len(own)} pictures", worst <= most,
+                             f"at most {worst:.2g} levels ({where}); {off} of {values} values another level")
+    return report.finish(f"transformers {transformers.__version__}, Pillow {PIL.__version__}: pictures of odd sizes")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,18 +2,17 @@
 """Compares `heed embed` with the sentence_transformers package on small random encoders: poolings, normalisation, prompts,
 truncation, both layouts of their files; and what `heed export` gives back, opened by the package.
 
-  python3 tests/interop/sentences_check.py [--heed build/heed] [--model FOLDER]
+  python3 tests/interop/sentences_check.py [build/heed] [--model FOLDER] [--keep FOLDER]
 
 `--model` adds a model of real weights. Exits with 77 where a package is missing.
 """
-import argparse
 import json
 import pathlib
-import subprocess
 import sys
-import tempfile
 
-try:
+from interop_common import arguments, built, folder_of, heed, needed, report
+
+with needed():
     import numpy
     import sentence_transformers
     import torch
@@ -21,30 +20,12 @@ try:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Normalize, Transformer
     from sentence_transformers.sentence_transformer.modules import Pooling
-except ImportError as error:
-    print(f"skipped: the Python package '{error.name}' is not importable")
-    sys.exit(77)
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORDS = "attention is what the reader gives to a text and of course it pays heed".split()
 TEXTS = [" ".join(WORDS[i % 7: i % 7 + 1 + i % 9]) for i in range(37)] + [
     "", "The Reader, GIVES!", "été naïve Straße", "x" * 60, " ".join(WORDS * 4), "a\tb  c", "中文 text"]
-failed = []
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
-
-
-def check(name, holds, detail=""):
-    print(f"{'ok' if holds else 'FAILED'}: {name}{'  ' + detail if detail else ''}", flush=True)
-    if not holds:
-        failed.append(name)
-
-
-def heed(*arguments):
-    run = subprocess.run([HEED, *map(str, arguments)], capture_output=True, text=True)
-    if run.returncode != 0:
-        raise RuntimeError(f"heed {' '.join(map(str, arguments))}: exit {run.returncode}\n{run.stderr}")
-    return run.stdout
 
 
 def encoder(folder, kind):
@@ -105,29 +86,26 @@ def compare(name, source, folder, most):
     heed("import", source, run)
     ours, want = vectors(run, folder), theirs.encode(TEXTS, batch_size=5)
     apart = difference(ours, want)
-    check(f"{name}: {len(TEXTS)} vectors of {ours.shape[1]}", apart <= most, f"relative difference {apart:.1e}")
+    report.check(f"{name}: {len(TEXTS)} vectors of {ours.shape[1]}", apart <= most, f"relative difference {apart:.1e}")
     for prompt in theirs.prompts:
         apart = difference(vectors(run, folder, "--prompt-name", prompt), theirs.encode(TEXTS, prompt_name=prompt))
-        check(f"{name}: with the prompt '{prompt}'", apart <= most, f"relative difference {apart:.1e}")
+        report.check(f"{name}: with the prompt '{prompt}'", apart <= most, f"relative difference {apart:.1e}")
     heed("export", run, folder / f"back-{name}", "--format", "hf")
     back = SentenceTransformer(str(folder / f"back-{name}"), device="cpu").encode(TEXTS, batch_size=5)
-    check(f"{name}: the export gives the package the same vectors", numpy.array_equal(back, want))
+    report.check(f"{name}: the export gives the package the same vectors", numpy.array_equal(back, want))
     similarity = json.loads(heed("embed", run, "--text", TEXTS[0], "--text", TEXTS[5], "--similarity", "--json"))["similarity"]
     cosine = float(torch.nn.functional.cosine_similarity(*map(torch.tensor, theirs.encode([TEXTS[0], TEXTS[5]])), dim=0))
-    check(f"{name}: the cosine of two", abs(similarity[0][1] - cosine) <= 4 * most, f"{similarity[0][1]:.4f} and {cosine:.4f}")
+    report.check(f"{name}: the cosine of two", abs(similarity[0][1] - cosine) <= 4 * most, f"{similarity[0][1]:.4f} and {cosine:.4f}")
 
 
 def main():
-    global HEED
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--heed", default=str(ROOT / "build" / "heed"), help="the command")
+    parser = arguments(__doc__)
     parser.add_argument("--model", help="a folder with a model of sentence_transformers, to compare too")
     args = parser.parse_args()
-    HEED = args.heed
+    heed.command = built(args.program)
     # Three layers in single precision, of sums of 80 terms at most, in another order.
     most = 3e-6
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
+    with folder_of(args.keep) as folder:
         for kind in ("bert", "xlm-roberta"):
             base = folder / kind
             encoder(base, kind)
@@ -144,10 +122,8 @@ def main():
                 compare(case, folder / case, folder, most)
         if args.model:
             compare("model", pathlib.Path(args.model), folder, 2e-5)
-    print(f"{'FAILED: ' + ', '.join(failed) if failed else 'all vectors agree'} "
-          f"(sentence_transformers {sentence_transformers.__version__}, transformers {transformers.__version__})")
-    sys.exit(1 if failed else 0)
+    return report.finish(f"sentence_transformers {sentence_transformers.__version__}, transformers {transformers.__version__}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -74,7 +74,7 @@ TEST_F(ImagePrompt, FollowsTheConfigItCameWith) {
 TEST_F(ImagePrompt, ShapesThatTheModelHasNotAreRefused) {
   preprocessor(R"({"size": {"height": 3, "width": 3}, "do_center_crop": false})");
   EXPECT_THAT(refusal(picture(4, 6), {4, 4, 3}),
-              HasSubstr("picture.png: becomes 3 x 3 pixels, and the model reads 4 x 4"));
+              HasSubstr("picture.png: becomes 3 x 3 pixels of 3 channels, and the model reads 4 x 4"));
   preprocessor(R"({"crop_size": {"height": 16384, "width": 16384}})");
   EXPECT_THAT(refusal(picture(4, 6), {4, 4, 3}), HasSubstr("becomes 16384 x 16384"));
 }
@@ -101,7 +101,7 @@ TEST_F(ImagePrompt, ConfigsThatSayWhatHeedDoesNotAreRefused) {
     return refusal(picture(4, 4), {4, 4, 3});
   };
   EXPECT_THAT(with(R"("do_pad": true)"), HasSubstr("'do_pad' of pictures is not supported"));
-  EXPECT_THAT(with(R"("resample": 1)"), HasSubstr("'resample' is 1; known: 0, 2, 3, 4"));
+  EXPECT_THAT(with(R"("resample": 6)"), HasSubstr("'resample' is 6; known: 0 to 5"));
   EXPECT_THAT(with(R"("image_mean": [0.5])"), HasSubstr("'image_mean' has 1 numbers for 3"));
   EXPECT_THAT(with(R"("image_std": [0.5, 0, 0.5])"), HasSubstr("'image_std' must be above 0"));
 }

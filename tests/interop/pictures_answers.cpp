@@ -1,12 +1,10 @@
-// The C++ half of tests/interop/pictures_check.py, which sets HEED_INTEROP to a folder of
-// questions.
+// The C++ half of tests/interop/pictures_check.py.
 #include <gtest/gtest.h>
-
-#include <cstdlib>
 
 #include "core/files.h"
 #include "core/npy.h"
 #include "data/image_processor.h"
+#include "tests/interop/folder.h"
 
 namespace heed::data {
 namespace {
@@ -14,9 +12,7 @@ namespace {
 // pictures.json: [{"file": picture, "config": preprocessor_config.json's content, "shape": [H, W,
 // C], "out": where the values go, as .npy}, ...].
 TEST(PicturesInterop, ProcessesWhatItIsAsked) {
-  const char* folder = std::getenv("HEED_INTEROP");
-  if (folder == nullptr) GTEST_SKIP() << "run by tests/interop/pictures_check.py";
-  const Config cases = read_json_file(std::string(folder) + "/pictures.json");
+  const Config cases = read_json_file(interop::folder() + "/pictures.json");
   for (const Config& entry : cases.as_list()) {
     Shape shape;
     for (const Config& extent : entry.at("shape").as_list()) shape.push_back(extent.as_integer());
