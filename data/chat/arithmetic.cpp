@@ -31,6 +31,7 @@ Value repeated(const Value& what, int64_t times) {
     for (int64_t i = 0; i < times; ++i) text += what.text();
     return text;
   }
+  if (times > kMostValues / what.weight()) fault("a repetition holds too much");
   Values items;
   for (int64_t i = 0; i < times; ++i) {
     items.insert(items.end(), what.items().begin(), what.items().end());

@@ -86,19 +86,25 @@ Value chosen(const Value& value, const Arguments& arguments, bool keep, bool by_
 
 Value mapped(const Value& value, const Arguments& arguments) {
   Values made;
+  int64_t weight = 0;  // before a list is made of what may be larger than any list
+  const auto add = [&](Value item) {
+    weight += item.weight();
+    if (weight > kMostValues) fault("map: the list holds too much");
+    made.push_back(std::move(item));
+  };
   if (const Value* path = argument(arguments, SIZE_MAX, "attribute")) {
     const Value otherwise = argument_or(arguments, SIZE_MAX, "default", Value());
     const bool has_default = argument(arguments, SIZE_MAX, "default") != nullptr;
     for (const Value& item : iterate(value)) {
       Value found = member(item, *path);
-      made.push_back(found.is_undefined() && has_default ? otherwise : std::move(found));
+      add(found.is_undefined() && has_default ? otherwise : std::move(found));
     }
     return Value::list(std::move(made));
   }
   Arguments rest = arguments;
   const std::string filter = text_of(needed(rest, 0, "filter"), "a filter's name");
   rest.positional.erase(rest.positional.begin());
-  for (const Value& item : iterate(value)) made.push_back(apply_filter(filter, item, rest));
+  for (const Value& item : iterate(value)) add(apply_filter(filter, item, rest));
   return Value::list(std::move(made));
 }
 

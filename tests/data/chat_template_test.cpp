@@ -105,6 +105,10 @@ TEST(ChatTemplate, LargeValuesCount) {
   EXPECT_THAT(refusal(large + "{{ ([s] * 100000) | length }}"), HasSubstr("holds too much"));
   EXPECT_THAT(refusal(large + "{{ {'a': s, 'b': s, 'c': s, 'd': s, 'e': s} | length }}"),
               HasSubstr("holds too much"));
+  EXPECT_THAT(refusal(large + "{{ (['a'] * 100000) | map('replace', 'a', s) | length }}"),
+              HasSubstr("holds too much"));
+  EXPECT_THAT(refusal(large + "{{ ([{}] * 100000) | map(attribute='x', default=s) | length }}"),
+              HasSubstr("holds too much"));
   EXPECT_THAT(refusal("{{ ['a', 'b'] | sum(start='') }}"), HasSubstr("not of strings"));
   EXPECT_THAT(refusal("{{ ([[1]] * 1001) | sum(start=[]) }}"), HasSubstr("more than 1000 lists"));
   EXPECT_EQ(written("{{ [[1], [2]] | sum(start=[]) }}"), "[1, 2]");
