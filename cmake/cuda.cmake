@@ -36,6 +36,10 @@ function(heed_add_cuda target)
     target_compile_options(heed_cuda PRIVATE
       "$<$<COMPILE_LANGUAGE:CUDA>:SHELL:-gencode=arch=compute_${architecture},code=sm_${architecture}>")
   endforeach()
+  if("90a" IN_LIST HEED_CUDA_ARCHITECTURES)
+    set_source_files_properties(kernels/attention/cuda/hopper/choice.cu PROPERTIES
+                                COMPILE_DEFINITIONS HEED_HOPPER_KERNELS)
+  endif()
   target_compile_options(heed_cuda PRIVATE
     "$<$<COMPILE_LANGUAGE:CUDA>:SHELL:-std=c++20 --expt-relaxed-constexpr -Xcompiler=-Wall -Xcompiler=-Wextra>")
   if(HEED_WARNINGS_AS_ERRORS)

@@ -3,9 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/views.h"
-#include "kernels/attention/cuda/fused.h"
-#include "tests/cuda/device_under_test.h"
-#include "tests/kernels/attention_check.h"
+#include "tests/cuda/fused_attention_check.h"
 #include "tests/kernels/attention_random_spec.h"
 
 namespace heed {
@@ -16,38 +14,15 @@ using kernels::attn::fits_fused_cuda;
 using kernels::attn::fused_cuda_backward;
 using kernels::attn::fused_cuda_forward;
 
-Tensor on_device(const Tensor& t) { return t.defined() ? t.to(kDevice) : t; }
-Tensor on_host(const Tensor& t) { return t.defined() ? t.to(kCpu) : t; }
-
-AttentionSpec on_device(const AttentionSpec& spec) {
-  AttentionSpec s = spec;
-  for (Tensor* t : {&s.score.query_temperature, &s.score.key_temperature, &s.score.bias,
-                    &s.score.table, &s.score.sink})
-    *t = on_device(*t);
-  for (RelativeLogits& r : s.score.relative_logits) r.logits = on_device(r.logits);
-  return s;
-}
-
-Results run_on_device(const Inputs& in, const AttentionSpec& spec) {
-  const AttentionSpec there = on_device(spec);
-  const Tensor q = on_device(in.q), k = on_device(in.k), v = on_device(in.v);
-  EXPECT_TRUE(fits_fused_cuda(q, v, there));
-  const AttentionOutput forward = fused_cuda_forward(q, k, v, there);
-  const AttentionGradients g = fused_cuda_backward(on_device(in.dout), on_device(in.dlse), q, k, v,
-                                                   forward, there, true, true, {});
-  AttentionGradients grads;
-  grads.dq = on_host(g.dq), grads.dk = on_host(g.dk), grads.dv = on_host(g.dv);
-  return {{on_host(forward.out), on_host(forward.lse)}, grads};
-}
-
-void expect_fused(const Sizes& s, DType dtype, const AttentionSpec& spec) {
-  const Inputs in(s, dtype);
-  expect_matches(s, dtype, spec, in, run_on_device(in, spec), /*score_gradients=*/false);
-}
+// The portable kernels, on every device (those for sm_90a: hopper_attention_test.cpp).
+class FusedAttention : public ::testing::Test {
+ private:
+  kernels::attn::UseFusedKernels portable_{kernels::attn::FusedKernels::portable};
+};
 
 constexpr DType kFused[] = {DType::bf16, DType::f32};
 
-TEST(FusedAttention, EqualsMaterialisedScores) {
+TEST_F(FusedAttention, EqualsMaterialisedScores) {
   const Sizes sizes[] = {
       {1, 1, 1, 1, 1, 1, 1},      {1, 2, 1, 7, 13, 9, 5},      {2, 1, 1, 63, 65, 40, 40},
       {1, 2, 2, 65, 63, 64, 64},  {1, 4, 2, 129, 67, 40, 24},  {1, 1, 1, 64, 64, 64, 80},
@@ -62,7 +37,7 @@ TEST(FusedAttention, EqualsMaterialisedScores) {
   }
 }
 
-TEST(FusedAttention, TakesHeadsOf256) {
+TEST_F(FusedAttention, TakesHeadsOf256) {
   const Sizes s{1, 2, 1, 65, 70, 256, 200};
   expect_fused(s, DType::bf16, {.pattern = AttentionPattern::causal()});
   expect_fused(s, DType::bf16, {.score = {.softcap = 2.0}});
@@ -71,7 +46,7 @@ TEST(FusedAttention, TakesHeadsOf256) {
 }
 
 // Decoding: three parts of the keys, one of which a row may not see at all.
-TEST(FusedAttention, MergesPartsOfManyKeys) {
+TEST_F(FusedAttention, MergesPartsOfManyKeys) {
   for (const DType dtype : kFused) {
     const Sizes s{1, 4, 2, 3, 1100, 32, 48};
     expect_fused(s, dtype, {.pattern = AttentionPattern::causal(1097)});
@@ -82,7 +57,7 @@ TEST(FusedAttention, MergesPartsOfManyKeys) {
   }
 }
 
-TEST(FusedAttention, TakesEveryKindOfTile) {
+TEST_F(FusedAttention, TakesEveryKindOfTile) {
   const Sizes s{2, 2, 1, 140, 140, 24, 16};
   const std::vector<int32_t> some = {0, 3, 70, 139, -1, 64};
   std::vector<int32_t> ids;
@@ -111,7 +86,7 @@ TEST(FusedAttention, TakesEveryKindOfTile) {
   }
 }
 
-TEST(FusedAttention, TakesEveryTermOfTheScore) {
+TEST_F(FusedAttention, TakesEveryTermOfTheScore) {
   const Sizes s{2, 4, 2, 77, 91, 20, 24};
   Draw draw(5);
   const auto tensor = [&](const Shape& shape, float low) {
@@ -146,7 +121,7 @@ TEST(FusedAttention, TakesEveryTermOfTheScore) {
   }
 }
 
-TEST(FusedAttention, RandomPatternsAndScoresEqualMaterialisedScores) {
+TEST_F(FusedAttention, RandomPatternsAndScoresEqualMaterialisedScores) {
   for (uint64_t seed = 1000; seed < 1000 + seeds(20); ++seed) {
     Draw draw(seed);
     PatternExtents e = random_extents(draw);
@@ -163,7 +138,7 @@ TEST(FusedAttention, RandomPatternsAndScoresEqualMaterialisedScores) {
 }
 
 // With the keys' unit vectors as values the result is the row of probabilities that survived.
-TEST(FusedAttention, DropsTheSamePairsAsTheCpu) {
+TEST_F(FusedAttention, DropsTheSamePairsAsTheCpu) {
   constexpr int64_t kQueries = 70, kKeys = 65;
   std::vector<float> unit(kKeys * 72, 0.0f);
   for (size_t j = 0; j < kKeys; ++j) unit[j * 72 + j] = 1;
@@ -194,7 +169,7 @@ TEST(FusedAttention, DropsTheSamePairsAsTheCpu) {
   }
 }
 
-TEST(FusedAttention, TakesMasksOfTheHost) {
+TEST_F(FusedAttention, TakesMasksOfTheHost) {
   const Inputs in({1, 2, 2, 20, 20, 8, 8}, DType::bf16);
   Draw draw(8);
   const AttentionSpec spec{.score = {.bias = random_tensor(draw, {1, 1, 20, 20})}};
@@ -203,7 +178,7 @@ TEST(FusedAttention, TakesMasksOfTheHost) {
   EXPECT_EQ(here, on_host(fused_cuda_forward(q, k, v, on_device(spec)).out).to_vector<float>());
 }
 
-TEST(FusedAttention, ReadsAndWritesStridedRows) {
+TEST_F(FusedAttention, ReadsAndWritesStridedRows) {
   // heads of a packed [B, N, 3, H, D] tensor: aligned to 16 bytes with D = 8, not with D = 5
   for (const int64_t width : {8, 5}) {
     const Sizes s{2, 3, 3, 66, 66, width, width};
@@ -229,7 +204,7 @@ TEST(FusedAttention, ReadsAndWritesStridedRows) {
   }
 }
 
-TEST(FusedAttention, GivesTheSameBitsInEveryWay) {
+TEST_F(FusedAttention, GivesTheSameBitsInEveryWay) {
   const Sizes s{1, 2, 1, 70, 130, 40, 40};
   const AttentionSpec spec{.pattern = AttentionPattern::causal(60), .dropout = 0.1};
   for (const DType dtype : kFused) {

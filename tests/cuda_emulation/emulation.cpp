@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/op_call.h"
 #include "core/random.h"
+#include "engines.h"
 #include "fiber.h"
 #include "guarded.h"
 #include "kernels/cuda/mma.h"
@@ -133,6 +134,8 @@ std::string open_barrier(Machine& m) {
 
 std::string describe_stuck(const Machine& m) {
   for (const Thread& t : m.threads) {
+    if (t.state == Thread::State::waiting)
+      return fmt::format("{} waits at {} for what does not come", name_of(t), text(t.site));
     if (t.state != Thread::State::in_warp) continue;
     for (const Meeting& meeting : m.meetings[static_cast<size_t>(t.number / 32)]) {
       const unsigned missing = meeting.mask & ~meeting.arrived;
@@ -156,6 +159,7 @@ bool give_turns(Machine& m, std::span<const int> threads) {
   bool any = false;
   for (const int i : threads) {
     Thread& t = m.threads[static_cast<size_t>(i)];
+    if (t.state == Thread::State::waiting && t.over(t.of, t.value)) t.state = Thread::State::ready;
     if (t.state != Thread::State::ready) continue;
     any = true;
     running = &t;
@@ -165,10 +169,11 @@ bool give_turns(Machine& m, std::span<const int> threads) {
   return any;
 }
 
-// Runs every thread until it waits at a barrier, ended, or waits in its warp in vain. In order, a
-// warp goes on to the barrier before the next one begins, which is as far apart as warps can be;
-// shuffled, they take turns.
-void run_until_barrier(Machine& m) {
+// Runs every thread until it waits at a barrier, ended, or waits in vain. In order, a warp goes on
+// as far as it can before the next one begins, which is as far apart as warps can be; shuffled,
+// they take turns.
+bool run_as_far_as_threads_can(Machine& m) {
+  bool any = false;
   const std::span<const int> turn = m.turn;
   const size_t together = m.order == Order::shuffled ? turn.size() : 32;
   // descending, the first group may be a last, incomplete warp
@@ -177,8 +182,12 @@ void run_until_barrier(Machine& m) {
                      : std::min(together, turn.size());
   for (size_t first = 0; first < turn.size();
        first += count, count = std::min(together, turn.size() - first)) {
-    while (give_turns(m, turn.subspan(first, count))) {
-    }
+    while (give_turns(m, turn.subspan(first, count))) any = true;
+  }
+  return any;
+}
+void run_until_barrier(Machine& m) {
+  while (run_as_far_as_threads_can(m) || run_engines()) {
   }
 }
 
@@ -189,6 +198,7 @@ void run_block(Machine& m) {
     m.copies[static_cast<size_t>(t.number)].assign(1, {});
   }
   for (auto& warp : m.meetings) warp.clear();
+  reset_engines(m.threads.size());
   m.static_used.clear();
   m.static_bytes = 0;
   m.dynamic.poison();
@@ -199,7 +209,8 @@ void run_block(Machine& m) {
       return std::any_of(m.threads.begin(), m.threads.end(),
                          [state](const Thread& t) { return t.state == state; });
     };
-    if (waits(Thread::State::in_warp)) fail_launch(describe_stuck(m));
+    if (waits(Thread::State::in_warp) || waits(Thread::State::waiting))
+      fail_launch(describe_stuck(m));
     if (!waits(Thread::State::at_barrier)) break;
     if (const std::string wrong = open_barrier(m); !wrong.empty()) fail_launch(wrong);
     take_turns(m);
@@ -256,6 +267,26 @@ void warp_together(unsigned mask, void* mine, const std::function<void(void**)>&
     if ((mask >> lane & 1u) != 0) m.threads[first + lane].state = Thread::State::ready;
   }
   warp.erase(meeting);
+}
+
+void wait_until(bool (*over)(const void*, uint64_t), const void* of, uint64_t value, Site site) {
+  if (over(of, value)) return;
+  Thread& t = current();
+  t.state = Thread::State::waiting;
+  t.site = site;
+  t.over = over, t.of = of, t.value = value;
+  wait();
+}
+
+SharedRange dynamic_range() {
+  const Machine& m = machine();
+  return {static_cast<std::byte*>(m.dynamic.data()), m.dynamic_bytes};
+}
+
+bool happens_now() {
+  Machine& m = machine();
+  if (m.order != Order::shuffled) return m.order == Order::descending;
+  return heed::RandomStream({m.seed, heed::hash_name("engines"), m.turns++}).word(0) % 2 == 0;
 }
 
 void* static_shared(size_t bytes, const void* tag) {

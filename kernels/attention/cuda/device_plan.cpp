@@ -1,7 +1,10 @@
 #include "kernels/attention/cuda/device_plan.h"
 
+#include <algorithm>
 #include <list>
 #include <mutex>
+#include <numeric>
+#include <set>
 
 #include "kernels/device_bytes.h"
 
@@ -82,6 +85,30 @@ void append(std::vector<DeviceRun>& runs, int32_t tile, int32_t mask) {
     runs.push_back({tile, tile + 1, mask});
 }
 
+/// DevicePlan::Side::heaviest of a side with that many lines, over all variants.
+std::vector<int32_t> heaviest_pairs(const std::vector<int32_t>& starts,
+                                    const std::vector<DeviceRun>& runs, int32_t lines) {
+  const auto pairs = static_cast<size_t>((lines + 1) / 2);
+  std::vector<int64_t> cost(pairs, 0);
+  std::set<int32_t> met;
+  for (size_t at = 0; at + 1 < starts.size(); ++at) {
+    const auto line = static_cast<int32_t>(at % static_cast<size_t>(lines));
+    for (int32_t r = starts[at]; r < starts[at + 1]; ++r) {
+      const DeviceRun& run = runs[static_cast<size_t>(r)];
+      for (int32_t other = run.first; other < run.last; ++other) met.insert(other);
+    }
+    if (line % 2 == 0 && line + 1 < lines) continue;
+    cost[static_cast<size_t>(line / 2)] += static_cast<int64_t>(met.size());
+    met.clear();
+  }
+  std::vector<int32_t> order(pairs);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return cost[static_cast<size_t>(a)] > cost[static_cast<size_t>(b)];
+  });
+  return order;
+}
+
 UploadedPlan upload(const Problem& p, Device device) {
   UploadedPlan up{Kept(device), {}};
   DevicePlan& d = up.plan;
@@ -132,6 +159,8 @@ UploadedPlan upload(const Problem& p, Device device) {
   };
   d.queries.starts = add(query_starts), d.queries.runs = add(query_runs);
   d.queries.words = add(by_query), d.queries.active = add(active_by_query);
+  d.queries.heaviest = add(heaviest_pairs(query_starts, query_runs, blocks));
+  d.keys.heaviest = add(heaviest_pairs(key_starts, key_runs, tiles));
   d.queries.order = add_order(p.plan.query_order(), e.queries);
   d.keys.starts = add(key_starts), d.keys.runs = add(key_runs);
   d.keys.words = add(by_key), d.keys.active = add(active_by_key);

@@ -9,47 +9,14 @@
 // Where few queries meet many keys, several blocks share these (FusedCall::splits).
 #pragma once
 
-#include "kernels/attention/cuda/pair_score.h"
 #include "kernels/attention/cuda/plan_walk.h"
-#include "kernels/attention/cuda/product.h"
+#include "kernels/attention/cuda/softmax.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/shared.h"
 
 namespace heed::kernels::cuda {
 
 using attn::FusedCall;
-
-/// Of the four lanes that hold a row.
-__device__ inline float row_max(float x) {
-  const float a = __shfl_xor_sync(0xffffffffu, x, 1);
-  x = x > a ? x : a;
-  const float b = __shfl_xor_sync(0xffffffffu, x, 2);
-  return x > b ? x : b;
-}
-__device__ inline float row_sum(float x) {
-  x += __shfl_xor_sync(0xffffffffu, x, 1);
-  return x + __shfl_xor_sync(0xffffffffu, x, 2);
-}
-
-/// Products to logits in base 2, up to `factor` where no terms are applied; -infinity where there
-/// is no pair.
-template <bool kTerms>
-__device__ void finish_logits(Scores<>& s, const SeenPairs& seen, const PairScore& pair, int query,
-                              int key) {
-  if (!kTerms && seen.all) return;
-#pragma unroll
-  for (int n = 0; n < 2 * kUnits; ++n) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      float x = s.c[n].r[i];
-      if (kTerms && seen.at(n, i)) {
-        float slope;
-        x = pair.logit2(x, query + 8 * (i / 2), key + 8 * n + i % 2, slope);
-      }
-      s.c[n].r[i] = seen.at(n, i) ? x : -infinity();
-    }
-  }
-}
 
 /// What a part of the keys adds up to, for the rows of a lane: see FusedCall::partial. `row` is the
 /// head's first.
@@ -97,15 +64,8 @@ __global__ void __launch_bounds__(kAttentionThreads)
   const int query = first + row + g;  // slot of the lane's upper row
 
   FragmentC out[kWidth / 8] = {};
-  float max[2] = {-infinity(), -infinity()}, sum[2] = {0, 0};
-  if (kTerms) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      if (part > 0 || query + 8 * half >= c.queries) continue;
-      max[half] = valueless_logit2(c, b, h, query + 8 * half);
-      if (max[half] > -infinity() && t == 0) sum[half] = 1;  // once in the four lanes
-    }
-  }
+  RowSoftmax<kTerms> softmax;
+  if (part == 0) softmax.add_valueless(c, b, h, query);
 
   PlanWalk walk(c.plan, c.plan.queries, b, h, h + 1, line, part * part_lines,
                 (part + 1) * part_lines);
@@ -123,36 +83,7 @@ __global__ void __launch_bounds__(kAttentionThreads)
     float rescale[2] = {1, 1};
     if (seen.units != 0) {
       score_products(s, q, row, k, 0, seen.units);
-      finish_logits<kTerms>(s, seen, pair, query, key + 2 * t);
-      float top[2] = {-infinity(), -infinity()};
-#pragma unroll
-      for (int n = 0; n < 2 * kUnits; ++n) {
-#pragma unroll
-        for (int i = 0; i < 4; ++i) top[i / 2] = fmaxf(top[i / 2], s.c[n].r[i]);
-      }
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const float most = fmaxf(max[half], row_max(top[half]) * factor);
-        // a row without a pair so far keeps its zeros
-        const float shift = most == -infinity() ? 0.0f : most;
-        rescale[half] = exp2_fast(max[half] - shift);
-        max[half] = most;
-        float mine = 0;
-#pragma unroll
-        for (int n = 0; n < 2 * kUnits; ++n) {
-#pragma unroll
-          for (int i = 2 * half; i < 2 * half + 2; ++i) {
-            float& x = s.c[n].r[i];
-            x = exp2_fast(x * factor - shift);
-            mine += x;
-            if (kTerms && pair.drops() && x != 0.0f &&
-                !pair.keeps(query + 8 * half, key + 8 * n + 2 * t + i % 2)) {
-              x = 0;
-            }
-          }
-        }
-        sum[half] = sum[half] * rescale[half] + mine;
-      }
+      softmax.add(s, seen, pair, factor, query, key + 2 * t, rescale);
 #pragma unroll
       for (FragmentC& o : out) {
 #pragma unroll
@@ -169,21 +100,12 @@ __global__ void __launch_bounds__(kAttentionThreads)
   cp_async_wait<0>();
 
   if (c.splits > 1) {
-    const float all[2] = {row_sum(sum[0]), row_sum(sum[1])};
-    return store_part<kWidth>(c, (int64_t{b} * c.heads + h) * c.queries, part, query, out, max,
-                              all);
+    const float all[2] = {row_sum(softmax.sum[0]), row_sum(softmax.sum[1])};
+    return store_part<kWidth>(c, (int64_t{b} * c.heads + h) * c.queries, part, query, out,
+                              softmax.max, all);
   }
   float inverse[2];
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const float all = row_sum(sum[half]);
-    inverse[half] = all == 0.0f ? 0.0f : (kTerms ? c.dropout.keep_scale : 1.0f) / all;
-    const int slot = query + 8 * half;
-    if (t == 0 && slot < c.queries) {
-      c.lse[(int64_t{b} * c.heads + h) * c.queries + token_of(c.plan.queries.order, slot)] =
-          all == 0.0f ? -infinity() : max[half] * kLn2 + on_device::log(all);
-    }
-  }
+  softmax.finish(c, b, h, query, inverse);
   __syncthreads();  // a block without tiles: q was not waited for by all
   put_sums<T, kWidth, kWidth>(out, inverse[0], inverse[1], q, row);
   __syncwarp();

@@ -1,5 +1,9 @@
 #include "kernels/attention/cuda/fused.h"
 
+#include <atomic>
+#include <cstdlib>
+#include <string_view>
+
 #include "core/op_call.h"
 #include "kernels/attention/call.h"
 #include "kernels/attention/cuda/device_plan.h"
@@ -8,6 +12,7 @@
 namespace heed::kernels::attn {
 
 DeviceKernel<void(const FusedCall&)> fused_forward_cuda, fused_backward_cuda;
+DeviceKernel<bool(const FusedCall&)> fused_fits_hopper_cuda;
 
 namespace {
 
@@ -97,7 +102,41 @@ int64_t splits_of(const Extents& e) {
   return std::max<int64_t>(1, (e.keys + kPartKeys - 1) / kPartKeys);
 }
 
+/// What the kernels for sm_90a need beside the call, and keep while they run.
+struct HopperMemory {
+  Tensor counters, statistics;
+
+  HopperMemory(const OpCall& call, FusedCall& c, Device device) {
+    if (fused_kernels() == FusedKernels::portable || !fused_fits_hopper_cuda(call, c)) return;
+    counters = Tensor::zeros({2}, DType::i32, device);
+    c.counters = counters.data<int32_t>();
+    if (c.dout.data == nullptr) return;
+    const int64_t slots = int64_t{c.plan.queries.lines} * kDeviceTile;
+    statistics = Tensor::empty({c.batch, c.heads, slots, 2}, DType::f32, device);
+    c.statistics = statistics.data<float>();
+  }
+};
+
+std::atomic<int> used_kernels{-1};  // a FusedKernels; -1: the environment's
+
 }  // namespace
+
+FusedKernels fused_kernels() {
+  if (const int used = used_kernels; used >= 0) return static_cast<FusedKernels>(used);
+  static const FusedKernels wanted = [] {
+    const char* value = std::getenv("HEED_ATTENTION_KERNEL");
+    const std::string_view word = value == nullptr ? "" : value;
+    if (word == "portable") return FusedKernels::portable;
+    if (!word.empty() && word != "auto")
+      fail_request("HEED_ATTENTION_KERNEL is '{}'; it takes auto or portable", word);
+    return FusedKernels::automatic;
+  }();
+  return wanted;
+}
+
+UseFusedKernels::UseFusedKernels(FusedKernels kernels)
+    : before_(used_kernels.exchange(static_cast<int>(kernels))) {}
+UseFusedKernels::~UseFusedKernels() { used_kernels = before_; }
 
 bool fits_fused_cuda(const Tensor& q, const Tensor& v, const AttentionSpec&,
                      const ScoreWants& wants) {
@@ -132,8 +171,24 @@ AttentionOutput fused_cuda_forward(const Tensor& q_in, const Tensor& k_in, const
     c.splits = static_cast<int32_t>(splits);
     c.partial = partial.data<float>();
   }
-  if (result.lse.numel() > 0) fused_forward_cuda(call, c);
+  if (result.lse.numel() == 0) return result;
+  const HopperMemory hopper(call, c, q.device());
+  fused_forward_cuda(call, c);
   return result;
+}
+
+bool takes_hopper(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
+                  const AttentionSpec& spec) {
+  const Extents e = checked_extents(q_in, k_in, v_in, spec);
+  const OpCall call("attention", q_in, k_in, v_in);
+  const AttentionSpec there = on_device(spec, q_in.device());
+  const Problem problem(e, there, DType::f32);
+  const Tensor q = with_contiguous_rows(q_in), k = with_contiguous_rows(k_in),
+               v = with_contiguous_rows(v_in);
+  FusedCall c = call_of(problem, q, k, v);
+  c.out = rows_of(token_major(q));
+  c.splits = static_cast<int32_t>(splits_of(e));
+  return fused_kernels() == FusedKernels::automatic && fused_fits_hopper_cuda(call, c);
 }
 
 AttentionGradients fused_cuda_backward(const Tensor& dout_in, const Tensor& dlse_in,
@@ -166,6 +221,7 @@ AttentionGradients fused_cuda_backward(const Tensor& dout_in, const Tensor& dlse
   c.dq = rows_of(grads.dq), c.dk = rows_of(grads.dk), c.dv = rows_of(grads.dv);
   c.lse = lse.data<float>(), c.delta = delta.data<float>();
   if (dlse.defined()) c.dlse = dlse.data<float>();
+  const HopperMemory hopper(call, c, q.device());
   fused_backward_cuda(call, c);
   return grads;
 }

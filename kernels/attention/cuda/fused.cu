@@ -1,6 +1,7 @@
 // Which kernels a call of fused attention runs, and what the backward pass knows of each query:
 // delta = rowsum(dO O) - dlse, a warp a row. Parts of the keys are merged by a warp a row too.
 #include "kernels/attention/cuda/fused_call.h"
+#include "kernels/attention/cuda/hopper/launches.h"
 #include "kernels/attention/cuda/launches.h"
 #include "kernels/attention/cuda/pair_score.h"
 #include "kernels/cuda/provide.h"
@@ -60,6 +61,7 @@ __global__ void merge_parts(const __grid_constant__ FusedCall c, int64_t rows) {
 }
 
 void run_forward(const FusedCall& c) {
+  if (c.counters != nullptr) return forward_hopper(c);
   const bool single = c.dtype == DType::f32;
   (single ? forward_f32 : forward_bf16)(c);
   if (c.splits == 1) return;
@@ -73,6 +75,7 @@ void run_backward(const FusedCall& c) {
   const int64_t rows = int64_t{c.batch} * c.heads * c.queries;
   launch(single ? delta<float> : delta<bfloat16>, grid_for(ceil_div(rows, kWarps)), kWarps * kWarp,
          0, current_stream(), c, rows);
+  if (c.counters != nullptr) return backward_hopper(c);
   if (c.dq.data != nullptr) (single ? backward_queries_f32 : backward_queries_bf16)(c);
   if (c.dk.data != nullptr) (single ? backward_keys_f32 : backward_keys_bf16)(c);
 }
@@ -82,6 +85,7 @@ void run_backward(const FusedCall& c) {
 void provide_attention() {
   attn::fused_forward_cuda.provide(run_forward);
   attn::fused_backward_cuda.provide(run_backward);
+  attn::fused_fits_hopper_cuda.provide(fits_hopper);
 }
 
 }  // namespace heed::kernels::cuda

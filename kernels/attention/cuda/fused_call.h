@@ -25,6 +25,8 @@ struct DevicePlan {
     const uint64_t* words = nullptr;   ///< [masks, kDeviceTile]: bits over the other side
     const uint16_t* active = nullptr;  ///< [masks], bit 4 own unit + other's unit
     const int32_t* order = nullptr;    ///< token of each slot; null: the same
+    /// Pairs of lines 2 p and 2 p + 1, those that meet most lines of the other side first.
+    const int32_t* heaviest = nullptr;
   };
   Side queries, keys;
   const float* virtual_log = nullptr;  ///< by query slot: log of the virtual keys' number; or null
@@ -84,11 +86,18 @@ struct FusedCall {
   /// partial[((b, h, i), part), value_dim + 2].
   int32_t splits = 1;
   float* partial = nullptr;
+  /// The kernels for sm_90a: two counters, zero; room for what backward knows of each slot of
+  /// queries, [B, H, lines, kDeviceTile, 2]. Null where the portable kernels take the call.
+  int32_t* counters = nullptr;
+  float* statistics = nullptr;
   DevicePlan plan;
   FusedScore score;
   FusedDropout dropout;
 };
 
 extern DeviceKernel<void(const FusedCall&)> fused_forward_cuda, fused_backward_cuda;
+/// Whether the kernels for sm_90a take the call on the device that runs now: forward, or backward
+/// (where dout is there).
+extern DeviceKernel<bool(const FusedCall&)> fused_fits_hopper_cuda;
 
 }  // namespace heed::kernels::attn

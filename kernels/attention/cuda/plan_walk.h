@@ -1,6 +1,8 @@
 // The walk of a block through the lines of the plan's other side.
 #pragma once
 
+#include <cuda_runtime.h>
+
 #include "kernels/attention/cuda/fused_call.h"
 
 namespace heed::kernels::cuda {

@@ -24,8 +24,11 @@ struct Thread {
   int number;  ///< in the block
   int lane() const { return number % 32; }
 
-  enum class State { ready, at_barrier, in_warp, done } state = State::ready;
-  Site site{};   ///< where it waits
+  enum class State { ready, at_barrier, in_warp, waiting, done } state = State::ready;
+  Site site{};                                             ///< where it waits
+  bool (*over)(const void* of, uint64_t value) = nullptr;  ///< waiting: until over(of, value)
+  const void* of = nullptr;
+  uint64_t value = 0;
   int vote = 0;  ///< brought to a barrier
   void* stack_at = nullptr;
 };
@@ -46,6 +49,10 @@ int block_barrier(int vote, Site site);
 /// lanes outside. All must come from one place in the source: lanes that come from two wait for
 /// each other in vain, which is an Error.
 void warp_together(unsigned mask, void* mine, const std::function<void(void**)>& act, Site site);
+
+/// Waits until over(of, value), which other threads or the engines bring about.
+void wait_until(bool (*over)(const void* of, uint64_t value), const void* of, uint64_t value,
+                Site site);
 
 /// Ends the launch with an Error that names block and thread.
 [[noreturn]] void fail_thread(const std::string& what);

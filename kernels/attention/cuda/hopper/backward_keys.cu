@@ -1,0 +1,14 @@
+#include "kernels/attention/cuda/hopper/backward.h"
+#include "kernels/attention/cuda/hopper/backward_keys.h"
+
+namespace heed::kernels::cuda {
+
+void backward_keys_hopper(const HopperCall& h) {
+  with_hopper_instance<128>(h.call, [&](auto width, auto terms) {
+    constexpr int kWidth = decltype(width)::value;
+    launch_hopper<BackwardKeysShape<kWidth>>(
+        attention_backward_keys_hopper<kWidth, decltype(terms)::value != 0>, h);
+  });
+}
+
+}  // namespace heed::kernels::cuda
