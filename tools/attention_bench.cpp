@@ -27,6 +27,7 @@ struct AttentionBench {
   double seconds = 1.0;
   std::string sweep, plot, python, form;
   bool show_pattern = false, materialised = false, unfused = false, pytorch = false, json = false;
+  bool portable = false;
 };
 
 /// One problem, measured.
@@ -35,7 +36,8 @@ struct Measured {
   std::string name;  // of the pattern
   std::string text;
   int64_t pairs = 0, full_tiles = 0, partial_tiles = 0;
-  AttentionTiming own, dense, materialised, naive, product;
+  AttentionTiming own, dense, portable, materialised, naive, product;
+  std::string kernels;  // of a device
   std::optional<PyTorchTimings> pytorch;
   std::string note;  // why not
 
@@ -76,6 +78,8 @@ Measured measure(const AttentionBench& b, const BenchPattern& wanted,
   const auto form = [&](const char* name) {
     return time_form(name, m.shape, pattern, wanted.neighborhood_axes(), b.seconds);
   };
+  m.kernels = fused_kernels_taken(m.shape, pattern);
+  if (b.portable) m.portable = time_portable(m.shape, pattern, b.seconds);
   if (b.materialised) m.materialised = form("masked");
   if (b.unfused) m.naive = form("naive"), m.product = form("product");
   if (b.pytorch) {
@@ -116,6 +120,8 @@ Config document_of(const Measured& m) {
   };
   add("", m.own, pairs);
   add("dense_", m.dense, m.all_pairs());
+  if (!m.kernels.empty()) document.set("kernels", m.kernels);
+  if (m.portable.forward > 0) add("portable_", m.portable, pairs);
   if (m.materialised.forward > 0) add("materialised_", m.materialised, pairs);
   if (m.naive.forward > 0) add("naive_", m.naive, pairs), add("product_", m.product, pairs);
   if (m.pytorch) {
@@ -135,9 +141,10 @@ std::string share_of_dense(const Measured& m, double own, double dense) {
 }
 
 void print(const Measured& m) {
-  fmt::print("{}: {} pairs ({:.2f}% of all), {} full and {} partial tiles of 64 x 64, {}\n", m.name,
-             grouped(m.pairs), 100 * m.density(), grouped(m.full_tiles), grouped(m.partial_tiles),
-             place_text(m.shape.device));
+  fmt::print("{}: {} pairs ({:.2f}% of all), {} full and {} partial tiles of 64 x 64, {}{}\n",
+             m.name, grouped(m.pairs), 100 * m.density(), grouped(m.full_tiles),
+             grouped(m.partial_tiles), place_text(m.shape.device),
+             m.kernels.empty() ? "" : fmt::format(", {} kernels", m.kernels));
   Table table({"", "forward", "GFLOP/s", "with backward", "GFLOP/s", "peak memory"},
               {1, 2, 3, 4, 5});
   const auto row = [&](const std::string& name, const AttentionTiming& t, double of) {
@@ -151,6 +158,7 @@ void print(const Measured& m) {
   const bool sparse = m.name != "dense";
   row(m.name, m.own, pairs);
   if (sparse) row("dense", m.dense, m.all_pairs());
+  if (m.portable.forward > 0) row("portable kernels", m.portable, pairs);
   if (m.materialised.forward > 0) row("materialised, masked", m.materialised, pairs);
   if (m.naive.forward > 0) {
     row("weights stored, naive", m.naive, pairs);
@@ -322,6 +330,8 @@ void bench_attention(AttentionBench b) {
     fail_request({},
                  "--pytorch, --materialised and --form masked have one mask, not one of each "
                  "sequence");
+  if (b.portable && b.shape.device.is_cpu())
+    fail_request({}, "--portable is of a device's kernels: name one with --device");
   const AttentionPattern pattern = b.pattern.make();
   if (b.show_pattern) {
     const AttentionShape s = shape_of(b, b.pattern);
@@ -387,6 +397,9 @@ void add_bench_attention(CLI::App& bench) {
   CLI::Option* unfused = command->add_flag(
       "--unfused", a.unfused,
       "also time a neighborhood whose weights are stored: naive, and by products");
+  CLI::Option* portable = command->add_flag(
+      "--portable", a.portable,
+      "also time the portable kernels, where those for sm_90a are a device's choice");
   CLI::Option* pytorch = command->add_flag("--pytorch", a.pytorch, "also time PyTorch");
   CLI::Option* form =
       option(command, "--form", "FORM", a.form,
@@ -394,7 +407,8 @@ void add_bench_attention(CLI::App& bench) {
                          fmt::join(attention_forms(), ", ")),
              false)
           ->check(CLI::IsMember(attention_forms()));
-  for (CLI::Option* beside : {sweep, plot, materialised, unfused, pytorch}) form->excludes(beside);
+  for (CLI::Option* beside : {sweep, plot, portable, materialised, unfused, pytorch})
+    form->excludes(beside);
   option(command, "--python", "PROGRAM", a.python,
          "the Python that has torch; default: $HEED_PYTHON, else python3", false);
   command->add_flag("--json", a.json, "print one JSON document");

@@ -8,6 +8,7 @@
 #include "core/parallel.h"
 #include "core/views.h"
 #include "kernels/attention/attention.h"
+#include "kernels/attention/cuda/fused.h"
 #include "kernels/copy/copy.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/random/fill.h"
@@ -168,6 +169,19 @@ const std::vector<std::string>& attention_forms() {
 AttentionTiming time_fused(const AttentionShape& shape, const AttentionPattern& pattern,
                            double seconds) {
   return timed(fused(Inputs(shape), pattern), seconds, shape.device);
+}
+
+std::string fused_kernels_taken(const AttentionShape& shape, const AttentionPattern& pattern) {
+  if (shape.device.is_cpu()) return "";
+  const Inputs in(shape);
+  return kernels::attn::takes_hopper(in.q, in.k, in.v, {.pattern = pattern}) ? "sm_90a"
+                                                                             : "portable";
+}
+
+AttentionTiming time_portable(const AttentionShape& shape, const AttentionPattern& pattern,
+                              double seconds) {
+  const kernels::attn::UseFusedKernels portable(kernels::attn::FusedKernels::portable);
+  return time_fused(shape, pattern, seconds);
 }
 
 AttentionTiming time_form(const std::string& form, const AttentionShape& shape,

@@ -30,6 +30,11 @@ struct AttentionTiming {
 /// The fused kernels, for about `seconds` each direction.
 AttentionTiming time_fused(const AttentionShape& shape, const AttentionPattern& pattern,
                            double seconds);
+/// Which kernels those are on a CUDA device: "sm_90a" or "portable"; empty on the CPU.
+std::string fused_kernels_taken(const AttentionShape& shape, const AttentionPattern& pattern);
+/// time_fused with the portable kernels of a CUDA device alone.
+AttentionTiming time_portable(const AttentionShape& shape, const AttentionPattern& pattern,
+                              double seconds);
 /// Ways to compute an attention:
 ///   fused     the kernels; the others run on the CPU alone
 ///   masked    the scores of all pairs in memory, -infinity added where there is no pair (f32)

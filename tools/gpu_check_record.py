@@ -113,6 +113,12 @@ def beside_pytorch(record):
     return found and all("pytorch_forward_ms" in one for one in found.values())
 
 
+def beside_portable(record):
+    """The kernels for sm_90a beside the portable ones, which need a GPU that takes them."""
+    found = record.attention()
+    return found and all(one.get("kernels") == "sm_90a" and "portable_forward_ms" in one for one in found.values())
+
+
 def all_attention(record):
     return len(record.attention()) == len(WIDTHS) * len(LENGTHS) * len(FORMS)
 
@@ -131,6 +137,8 @@ WANTED = [
     ("ops that are bound by memory, beside PyTorch", lambda r: "torch" in r.measured("ops")),
     ("fused attention, dense and causal, bf16, heads of 64 and 128, 4k to 16k tokens, forward and backward",
      all_attention),
+    ("the kernels for sm_90a beside the portable ones, on a GPU of compute capability 9.0",
+     lambda r: all_attention(r) and beside_portable(r)),
     ("the same attention in PyTorch's fused kernels (flash, cuDNN)",
      lambda r: all_attention(r) and beside_pytorch(r)),
     ("sparse patterns beside our own dense attention", lambda r: bool(r.measured("sparse"))),

@@ -136,6 +136,23 @@ def attention_text(record):
     return text + ":\n\n" + table(header, rows)
 
 
+def portable_text(record):
+    rows = []
+    for (width, tokens, form), one in record.attention().items():
+        if "portable_forward_ms" not in one or one.get("kernels") != "sm_90a":
+            continue
+        row = [f"{one['batch']}, {one['heads']}, {tokens}, {width}", form]
+        for key in ("forward", "forward_backward"):
+            ours, portable = one[f"{key}_ms"], one[f"portable_{key}_ms"]
+            row += [f"{milliseconds(ours)} ms", f"{milliseconds(portable)} ms", ratio(portable, ours)]
+        rows.append(row)
+    if not rows:
+        return ""
+    each = ["portable", "ratio"]
+    return ("The kernels for sm_90a beside heed's portable ones, in the same runs:\n\n"
+            + table(["(B, H, N, D)", "", "forward", *each, "with backward", *each], rows))
+
+
 def sparse_text(record):
     found = record.measured("sparse")
     if not found:
@@ -181,7 +198,7 @@ def tables(record):
     if not record.steps:
         return ""
     parts = [part(record) for part in (machine_text, clocks_text, tests_text, ceilings_text, ops_text, attention_text,
-                                       sparse_text, step_text)]
+                                       portable_text, sparse_text, step_text)]
     return "## On a GPU\n\n" + "\n".join(part for part in parts if part)
 
 

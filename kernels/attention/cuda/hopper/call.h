@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/attention/cuda/hopper/steps.h"
+#include "kernels/attention/cuda/launches.h"
 
 namespace heed::kernels::cuda {
 
@@ -52,9 +53,9 @@ void launch_hopper(void (*kernel)(HopperCall), const HopperCall& h) {
          Shape::kSharedBytes, current_stream(), h);
 }
 
-/// Calls fn(Count<width>, Count<terms>) for widths up to kMost (128 or 256); 96 and less share a
-/// wider one's instance: what is beyond the rows' width comes as zeros.
-template <int kMost, class Fn>
+/// Calls fn(Count<width>, Count<terms>) for widths up to 128; 96 and 32 share a wider one's
+/// instance: what is beyond the rows' width comes as zeros.
+template <class Fn>
 void with_hopper_instance(const FusedCall& c, const Fn& fn) {
   const auto with_terms = [&](auto width) {
     if (c.score.any)
@@ -62,10 +63,8 @@ void with_hopper_instance(const FusedCall& c, const Fn& fn) {
     else
       fn(width, Count<0>());
   };
-  const int width = c.head_dim > c.value_dim ? c.head_dim : c.value_dim;
-  if (width <= 64) return with_terms(Count<64>());
-  if (kMost == 128 || width <= 128) return with_terms(Count<128>());
-  if constexpr (kMost > 128) with_terms(Count<256>());
+  if (widest(c) <= 64) return with_terms(Count<64>());
+  with_terms(Count<128>());
 }
 
 }  // namespace heed::kernels::cuda

@@ -28,9 +28,8 @@ int multiprocessors() { return attribute(cudaDevAttrMultiProcessorCount); }
 
 bool fits_hopper(const FusedCall& c) {
   const bool backward = c.dout.data != nullptr;
-  const int width = c.head_dim > c.value_dim ? c.head_dim : c.value_dim;
-  if (c.dtype != DType::bf16 || width > (backward ? 128 : 256) || c.splits != 1 || !has_kernels())
-    return false;
+  const int most = backward || c.score.any ? 128 : 256;
+  if (c.dtype != DType::bf16 || widest(c) > most || c.splits != 1 || !has_kernels()) return false;
   // by the copy engine where tokens are in order, 16 bytes at a time where they are gathered
   const auto comes = [&](const attn::FusedRows& rows, int32_t heads, int32_t tokens) {
     return rows.wide && (gathers(c) || can_map(mapped(c, rows, heads, tokens)));
