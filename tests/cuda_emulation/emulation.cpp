@@ -187,7 +187,7 @@ bool run_as_far_as_threads_can(Machine& m) {
   return any;
 }
 void run_until_barrier(Machine& m) {
-  while (run_as_far_as_threads_can(m) || run_engines()) {
+  while (run_as_far_as_threads_can(m) || run_copy_engine()) {
   }
 }
 
@@ -198,7 +198,8 @@ void run_block(Machine& m) {
     m.copies[static_cast<size_t>(t.number)].assign(1, {});
   }
   for (auto& warp : m.meetings) warp.clear();
-  reset_engines(m.threads.size());
+  reset_copy_engine();
+  reset_warpgroups(m.threads.size());
   m.static_used.clear();
   m.static_bytes = 0;
   m.dynamic.poison();

@@ -25,8 +25,10 @@ void backward_hopper(const FusedCall& c) {
          reinterpret_cast<QueryStatistics*>(c.statistics), slots);
   if (c.dq.data != nullptr)
     backward_queries_hopper(hopper_call<false>(c, c.q, c.dout, c.k, c.v, c.counters));
-  if (c.dk.data != nullptr)
-    backward_keys_hopper(hopper_call<true>(c, c.k, c.v, c.q, c.dout, c.counters + 1));
+  if (c.dk.data == nullptr) return;
+  // two sums of more than 64 columns leave no registers for the score's terms
+  if (widest(c) > 64 && c.score.any) return backward_keys_bf16(c);
+  backward_keys_hopper(hopper_call<true>(c, c.k, c.v, c.q, c.dout, c.counters + 1));
 }
 
 }  // namespace heed::kernels::cuda

@@ -38,18 +38,18 @@ __device__ void compute_backward_keys(const HopperCall& hopper,
     dk.clear();
     dv.clear();
     for (bool more = steps.settle(pass_by); more; more = steps.next(pass_by)) {
-      const auto q = Shape::passing(shared, 0, steps.first());
-      const auto dout = Shape::passing(shared, 1, steps.second().at);
+      const auto q = Shape::passing(shared, 0, steps.place().at);
+      const auto dout = Shape::passing(shared, 1, steps.place().at);
+      const int query = steps.tile() * kDeviceTile;
+      const PairScore pair(c, item.b, steps.head());
+      const SeenPairs seen(c.plan.keys, steps.mask(), row, c.keys - first, c.queries - query);
+      const QueryStatistics* statistics = shared.statistics[steps.place().at];
       Scores<> s, ds;
-      wait(shared.full[1][steps.second().at], steps.second().parity);
+      wait(shared.full[1][steps.place().at], steps.place().parity);
       begin_products();
       ask_scores(s, k, q);
       ask_scores(ds, v, dout);
       end_products();
-      const int query = steps.tile() * kDeviceTile;
-      const PairScore pair(c, item.b, steps.head());
-      const SeenPairs seen(c.plan.keys, steps.mask(), row, c.keys - first, c.queries - query);
-      const auto* statistics = shared.statistics[steps.first()];
       finished<0>(s.c);
       finished<0>(ds.c);
 #pragma unroll
@@ -74,15 +74,18 @@ __device__ void compute_backward_keys(const HopperCall& hopper,
       end_products();
       dv.template finish<0>();
       dk.template finish<0>();
-      hand_back(shared.empty[1][steps.second().at]);
-      hand_back(shared.empty[0][steps.first()]);
+      hand_back(shared.empty[1][steps.place().at]);
+      hand_back(shared.empty[0][steps.place().at]);
     }
     if (!exists) continue;
     hand_back(shared.own_empty[group]);
+    const Item again = Item::of<true>(hopper, forgotten(number));  // registers are short
+    const int slot = again.line(group) * kDeviceTile;
     const float scale[2] = {c.score.scale, c.score.scale}, one[2] = {1, 1};
-    store_sums(dk, scale, HeadRows<bfloat16>(c.dk, item.b, item.h), c.plan.keys.order, first,
+    store_sums(dk, scale, HeadRows<bfloat16>(c.dk, again.b, again.h), c.plan.keys.order, slot,
                c.keys);
-    store_sums(dv, one, HeadRows<bfloat16>(c.dv, item.b, item.h), c.plan.keys.order, first, c.keys);
+    store_sums(dv, one, HeadRows<bfloat16>(c.dv, again.b, again.h), c.plan.keys.order, slot,
+               c.keys);
   }
 }
 

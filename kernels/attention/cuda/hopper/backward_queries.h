@@ -44,8 +44,8 @@ __device__ void compute_backward_queries(const HopperCall& hopper,
       Scores<> s, dp;
       RoundedScores ds;
       const auto ask = [&] {
-        ask_scores(s, q, Shape::passing(shared, 0, steps.first()));
-        ask_scores(dp, dout, Shape::passing(shared, 1, steps.second().at));
+        ask_scores(s, q, Shape::passing(shared, 0, steps.place().at));
+        ask_scores(dp, dout, Shape::passing(shared, 1, steps.place().at));
         end_products();
       };
       const auto differentiate = [&] {
@@ -64,15 +64,15 @@ __device__ void compute_backward_queries(const HopperCall& hopper,
         }
         ds.round(s);
       };
-      wait(shared.full[1][steps.second().at], steps.second().parity);
+      wait(shared.full[1][steps.place().at], steps.place().parity);
       begin_products();
       ask();
       while (true) {
         finished<0>(s.c);
         finished<0>(dp.c);
-        hand_back(shared.empty[1][steps.second().at]);
+        hand_back(shared.empty[1][steps.place().at]);
         differentiate();
-        const int k = steps.first();
+        const int k = steps.place().at;
         if (!steps.next(pass_by)) {
           begin_products();
           ask_sums(dq, ds, Shape::passing(shared, 0, k));
@@ -81,7 +81,7 @@ __device__ void compute_backward_queries(const HopperCall& hopper,
           hand_back(shared.empty[0][k]);
           break;
         }
-        wait(shared.full[1][steps.second().at], steps.second().parity);
+        wait(shared.full[1][steps.place().at], steps.place().parity);
         begin_products();
         ask_sums(dq, ds, Shape::passing(shared, 0, k));
         end_products();

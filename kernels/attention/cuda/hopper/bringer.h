@@ -86,41 +86,48 @@ class Bringer {
     const attn::DevicePlan::Side& other = kByKeys ? c.plan.queries : c.plan.keys;
     const int head = kByKeys ? step.head : item.h / (c.heads / c.kv_heads);
     const int tokens = kByKeys ? c.queries : c.keys;
-    const auto bring_passing = [&](int which, int place) {
-      bring(Shape::passing(shared_, which, place), shared_.full[which][place], c_.passing[which],
-            c_.passing_rows[which], item.b, head, other.order, step.tile, tokens);
+    const auto bring_passing = [&](int which) {
+      bring(Shape::passing(shared_, which, place_.at), shared_.full[which][place_.at],
+            c_.passing[which], c_.passing_rows[which], item.b, head, other.order, step.tile,
+            tokens);
     };
-    claim(shared_.empty[0][first_.at], first_.parity ^ 1);
-    if (thread_ == 0) shared_.steps[first_.at] = step;
+    claim(shared_.empty[0][place_.at], place_.parity ^ 1);
+    if (thread_ == 0) shared_.steps[place_.at] = step;
     constexpr int kStatistics = kByKeys ? sizeof(shared_.statistics[0]) : 0;
-    begin(shared_.full[0][first_.at], Tile::kBytes, kStatistics);
-    bring_passing(0, first_.at);
+    begin(shared_.full[0][place_.at], Tile::kBytes, kStatistics);
+    bring_passing(0);
     if (kByKeys && thread_ == 0) {
       const int64_t row = (int64_t{item.b} * c.heads + head) * other.lines + step.tile;
-      copy_bytes(shared_.statistics[first_.at], c_.statistics + row * kDeviceTile, kStatistics,
-                 shared_.full[0][first_.at]);
+      copy_bytes(shared_.statistics[place_.at], c_.statistics + row * kDeviceTile, kStatistics,
+                 shared_.full[0][place_.at]);
     }
     end();
-    first_.advance();
-
-    claim(shared_.empty[1][second_.at], second_.parity ^ 1);
-    if (thread_ == 0) {  // for groups that will not see it
-      for (const int32_t mask : step.mask)
-        if (mask == Step::kUnseen) arrive(shared_.empty[1][second_.at], 4);
-    }
-    begin(shared_.full[1][second_.at], Tile::kBytes);
-    bring_passing(1, second_.at);
+    claim_second(step);
+    begin(shared_.full[1][place_.at], Tile::kBytes);
+    bring_passing(1);
     end();
-    second_.advance();
+    place_.advance();
   }
 
   /// A step without tiles.
   __device__ void send(const Step& step) {
-    claim(shared_.empty[0][first_.at], first_.parity ^ 1);
-    if (thread_ == 0) shared_.steps[first_.at] = step;
-    begin(shared_.full[0][first_.at], 0);
+    claim(shared_.empty[0][place_.at], place_.parity ^ 1);
+    if (thread_ == 0) shared_.steps[place_.at] = step;
+    begin(shared_.full[0][place_.at], 0);
     end();
-    first_.advance();
+    claim_second(step);
+    begin(shared_.full[1][place_.at], 0);
+    end();
+    place_.advance();
+  }
+
+  /// Groups that will not see the second tile do not hand it back.
+  __device__ void claim_second(const Step& step) {
+    claim(shared_.empty[1][place_.at], place_.parity ^ 1);
+    if (thread_ != 0) return;
+#pragma unroll
+    for (const int32_t mask : step.mask)
+      if (mask == Step::kUnseen) arrive(shared_.empty[1][place_.at], 4);
   }
 
   // -- One set of tiles that a barrier tells of. The copy engine counts bytes; a gathering thread
@@ -187,7 +194,7 @@ class Bringer {
   typename Shape::Shared& shared_;
   int thread_;
   int own_parities_ = 0;  // bit g
-  RingPlace<Shape::kPlaces> first_, second_;
+  RingPlace<Shape::kPlaces> place_;
   Barrier *full_ = nullptr, *pending_ = nullptr;
   int more_ = 0, pending_more_ = 0;
 };
@@ -199,10 +206,10 @@ __device__ void run_block(const HopperCall& c, const Compute& compute) {
   Shape::make_barriers(shared, c.gathers);
   const int group = uniform(static_cast<int>(threadIdx.x) / kWarpgroup) - 1;
   if (group < 0) {
-    give_registers<kBringerRegisters>();
+    give_registers<Shape::kBringerRegisters>();
     Bringer<Shape>(c, shared).run();
   } else {
-    take_registers<kGroupRegisters>();
+    take_registers<Shape::kGroupRegisters>();
     compute(shared, group);
   }
 }

@@ -53,18 +53,21 @@ void launch_hopper(void (*kernel)(HopperCall), const HopperCall& h) {
          Shape::kSharedBytes, current_stream(), h);
 }
 
+/// Calls fn(width, Count<terms>).
+template <class Width, class Fn>
+void with_terms(const FusedCall& c, Width width, const Fn& fn) {
+  if (c.score.any)
+    fn(width, Count<1>());
+  else
+    fn(width, Count<0>());
+}
+
 /// Calls fn(Count<width>, Count<terms>) for widths up to 128; 96 and 32 share a wider one's
 /// instance: what is beyond the rows' width comes as zeros.
 template <class Fn>
 void with_hopper_instance(const FusedCall& c, const Fn& fn) {
-  const auto with_terms = [&](auto width) {
-    if (c.score.any)
-      fn(width, Count<1>());
-    else
-      fn(width, Count<0>());
-  };
-  if (widest(c) <= 64) return with_terms(Count<64>());
-  with_terms(Count<128>());
+  if (widest(c) <= 64) return with_terms(c, Count<64>(), fn);
+  with_terms(c, Count<128>(), fn);
 }
 
 }  // namespace heed::kernels::cuda

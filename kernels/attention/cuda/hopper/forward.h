@@ -94,39 +94,39 @@ __device__ void compute_forward(const HopperCall& hopper,
 
       turns.take();
       begin_products();
-      ask_scores(s, q.rows, Shape::passing(shared, 0, steps.first()));
+      ask_scores(s, q.rows, Shape::passing(shared, 0, steps.place().at));
       end_products();
       turns.give();
       finished<0>(s.c);
-      hand_back(shared.empty[0][steps.first()]);
+      hand_back(shared.empty[0][steps.place().at]);
       soften();
       p.round(s);
-      RingPlace<Shape::kPlaces> v = steps.second();
+      auto before = steps.place();  // of V
       while (steps.next(pass_by)) {
-        wait(shared.full[1][v.at], v.parity);
+        wait(shared.full[1][before.at], before.parity);
         turns.take();
         begin_products();
-        ask_scores(s, q.rows, Shape::passing(shared, 0, steps.first()));
+        ask_scores(s, q.rows, Shape::passing(shared, 0, steps.place().at));
         end_products();
-        ask_sums(out, p, Shape::passing(shared, 1, v.at));
+        ask_sums(out, p, Shape::passing(shared, 1, before.at));
         end_products();
         turns.give();
         finished<1>(s.c);
-        hand_back(shared.empty[0][steps.first()]);
+        hand_back(shared.empty[0][steps.place().at]);
         soften();
         out.template finish<0>();
-        hand_back(shared.empty[1][v.at]);
+        hand_back(shared.empty[1][before.at]);
         // a maximum seldom grows after the first tiles
         if (__any_sync(0xffffffffu, rescale[0] != 1.0f || rescale[1] != 1.0f)) out.scale(rescale);
         p.round(s);
-        v = steps.second();
+        before = steps.place();
       }
-      wait(shared.full[1][v.at], v.parity);
+      wait(shared.full[1][before.at], before.parity);
       begin_products();
-      ask_sums(out, p, Shape::passing(shared, 1, v.at));
+      ask_sums(out, p, Shape::passing(shared, 1, before.at));
       end_products();
       out.template finish<0>();
-      hand_back(shared.empty[1][v.at]);
+      hand_back(shared.empty[1][before.at]);
     }
     if (!exists) continue;
     q.go(shared.own_empty[group]);

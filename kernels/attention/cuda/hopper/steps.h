@@ -5,8 +5,9 @@
 // queries, or tiles of keys) of one head, a line for each computing group, the costliest first and
 // whoever is free next. An item's steps are the tiles of the other side that either line meets, in
 // order, so that both groups use what was brought once; what a step is, the bringer tells the
-// groups with its first tile. Each step has two tiles (K and V, or Q and dO), each in a ring of
-// places of its own; an item has a tile or two for each line (Q, or Q and dO, or K and V).
+// groups with its first tile. Each step has two tiles (K and V, or Q and dO) and a place in a ring;
+// either tile comes and goes by barriers of its own. An item has a tile or two for each line (Q, or
+// Q and dO, or K and V).
 //
 // Tiles are brought by the copy engine where tokens are in order, and gathered by the bringer's
 // threads where the plan's order is another one.
@@ -19,8 +20,8 @@ namespace heed::kernels::cuda {
 
 inline constexpr int kGroups = 2;
 inline constexpr int kHopperThreads = (1 + kGroups) * kWarpgroup;
-/// Registers of a thread: 65536 / 384 are 168 at the launch.
-inline constexpr int kBringerRegisters = 56, kGroupRegisters = 224;
+/// Registers of a thread at the launch: an even share of 65536, a multiple of 8.
+inline constexpr int kLaunchRegisters = 65536 / kHopperThreads / 8 * 8;
 /// Barriers of some warps.
 inline constexpr int kTurnBarrier = 1, kItemBarrier = 3;
 
@@ -51,7 +52,7 @@ struct Item {
 struct alignas(16) Step {
   static constexpr int32_t kUnseen = -2;
   int32_t item;           ///< -1: there are no more
-  int32_t tile;           ///< of the other side; -1: the item has none
+  int32_t tile;           ///< of the other side; -1: the item has none, there are no tiles
   int32_t head;           ///< of queries
   int32_t last;           ///< of the item
   int32_t mask[kGroups];  ///< as of a DeviceRun; kUnseen: not that group's
@@ -74,8 +75,12 @@ struct HopperShape {
   static constexpr int kWidth = kWidth_;    ///< of tiles
   static constexpr int kOwn = kOwn_;        ///< tiles of each line
   static constexpr int kPlaces = kPlaces_;  ///< of a ring
-  static constexpr bool kByKeys =
-      kByKeys_;  ///< lines are of keys; with them go queries' statistics
+  /// Lines are of keys; with the tiles of queries go their statistics.
+  static constexpr bool kByKeys = kByKeys_;
+  /// Registers of a thread: two sums of 128 columns need all that the bringer can do without.
+  static constexpr int kBringerRegisters = kByKeys && kWidth > 64 ? 40 : 56;
+  static constexpr int kGroupRegisters =
+      ((1 + kGroups) * kLaunchRegisters - kBringerRegisters) / kGroups;
   using Tile = PanelTile<kWidth>;
 
   struct Shared {
@@ -135,13 +140,15 @@ __device__ inline int uniform(int x) { return __shfl_sync(0xffffffffu, x, 0); }
 template <class Shape>
 class StepReader {
  public:
+  using Place = RingPlace<Shape::kPlaces>;
+
   __device__ StepReader(typename Shape::Shared& shared, int group)
       : shared_(shared), group_(group) {}
 
-  /// The next item's first step; its number, or -1 at the end.
+  /// To the next item's first step; the item's number, or -1 at the end.
   __device__ int open_item() {
     read();
-    return item_;
+    return uniform(shared_.steps[place_.at].item);
   }
   /// On to the first step from here on that is the group's; false: the item has no more.
   /// between() is called for each tile that is passed by.
@@ -149,34 +156,31 @@ class StepReader {
   __device__ bool settle(const Between& between) {
     while (mask_ == Step::kUnseen) {
       if (tile_ >= 0) between();
-      hand_back(shared_.empty[0][first_.at]);  // the second tile's is the bringer's to count
+      hand_back(shared_.empty[0][place_.at]);  // the second tile is the bringer's to count
       if (!advance()) return false;
     }
     return true;
   }
-  /// Behind a step that was the group's, whose first tile was handed back.
+  /// Behind a step that was the group's.
   template <class Between>
   __device__ bool next(const Between& between) {
     return advance() && settle(between);
   }
   /// Of the present step: the tile of the other side, the head of queries, the line's mask.
   __device__ int tile() const { return tile_; }
-  __device__ int head() const { return head_; }
+  __device__ int head() const { return uniform(shared_.steps[place_.at].head); }
   __device__ int mask() const { return mask_; }
   /// Where its tiles lie.
-  __device__ int first() const { return first_.at; }
-  __device__ RingPlace<Shape::kPlaces> second() const { return second_; }
+  __device__ Place place() const { return place_; }
 
  private:
   __device__ void read() {
-    wait(shared_.full[0][first_.at], first_.parity);
-    const Step& step = shared_.steps[first_.at];
-    item_ = uniform(step.item), tile_ = uniform(step.tile), head_ = uniform(step.head);
-    last_ = uniform(step.last), mask_ = uniform(step.mask[group_]);
+    wait(shared_.full[0][place_.at], place_.parity);
+    const Step& step = shared_.steps[place_.at];
+    tile_ = uniform(step.tile), last_ = uniform(step.last), mask_ = uniform(step.mask[group_]);
   }
   __device__ bool advance() {
-    first_.advance();
-    if (tile_ >= 0) second_.advance();
+    place_.advance();
     if (last_ != 0) return false;
     read();
     return true;
@@ -184,8 +188,16 @@ class StepReader {
 
   typename Shape::Shared& shared_;
   int group_;
-  int item_ = -1, tile_ = -1, head_ = 0, last_ = 1, mask_ = Step::kUnseen;
-  RingPlace<Shape::kPlaces> first_, second_;
+  int tile_ = -1, last_ = 1, mask_ = Step::kUnseen;
+  Place place_;
 };
+
+/// The same number, of which the compiler is not to know: what is made of it is made again.
+__device__ inline int forgotten(int x) {
+#if !defined(HEED_CUDA_EMULATION)
+  asm volatile("" : "+r"(x));
+#endif
+  return x;
+}
 
 }  // namespace heed::kernels::cuda
