@@ -28,8 +28,9 @@ function(heed_add_cuda target)
   target_compile_features(heed_cuda PRIVATE cxx_std_20)
   target_include_directories(heed_cuda PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(heed_cuda PRIVATE fmt::fmt CUDA::cudart)
-  # cuBLASLt is opened by the first product (core/shared_library.h).
-  set_source_files_properties(kernels/cuda/library_cublaslt.cpp PROPERTIES COMPILE_DEFINITIONS
+  # The vendor's libraries are opened by the first op that needs them (core/shared_library.h).
+  set_source_files_properties(kernels/cuda/library_cublaslt.cpp kernels/cuda/library_cufft.cpp
+                              PROPERTIES COMPILE_DEFINITIONS
                               HEED_CUDA_LIBRARIES="${CUDAToolkit_LIBRARY_DIR}")
   target_compile_options(heed_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow>)
   foreach(architecture ${HEED_CUDA_ARCHITECTURES})

@@ -20,13 +20,13 @@ DType wider(const char* op, DType a, DType b) {
   return a == DType::f64 || b == DType::f64 ? DType::f64 : DType::f32;
 }
 
-// Factors of x's shape in the accumulation dtype, row-major.
+// Factors of x's shape in the accumulation dtype, row-major; the host's are sent along.
 Tensor spread(const char* op, const Tensor& factors, const Tensor& x, const Tensor& target) {
   if (!factors.defined()) return factors;
   HEED_CHECK(!needs_grad({factors}), "{}: weights have no gradient: stop_gradient them", op);
   const bool fits = broadcast_shapes(factors.shape(), x.shape(), op) == x.shape();
   HEED_CHECK(fits, "{}: weights {} do not broadcast to {}", op, factors, x);
-  return kernels::contiguous_as(views::expand(factors, x.shape()),
+  return kernels::contiguous_as(views::expand(factors.to(x.device()), x.shape()),
                                 accumulation(wider(op, x.dtype(), target.dtype())));
 }
 

@@ -5,11 +5,19 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/attention/call.h"
+#include "kernels/attention/device_merge.h"
+#include "kernels/device_bytes.h"
 #include "kernels/elementwise/accumulate.h"
 
 namespace heed::kernels {
+
+DeviceKernel<void(const Merge&)> merge_cuda;
+DeviceKernel<void(const Merge&)> merge_backward_cuda;
+DeviceKernel<void(const MergeInto&)> merge_into_cuda;
+
 namespace {
 
 constexpr int64_t kRowsAtOnce = 64;
@@ -17,7 +25,6 @@ constexpr int64_t kRowsAtOnce = 64;
 using attn::Rows;
 
 void check(const std::vector<AttentionOutput>& parts, const std::vector<double>& factors) {
-  for (const AttentionOutput& part : parts) require_cpu(part.out.device(), "merge_attentions");
   HEED_CHECK(!parts.empty() && (factors.empty() || factors.size() == parts.size()),
              "merge_attentions: {} parts, {} factors", parts.size(), factors.size());
   const Tensor &out = parts[0].out, &lse = parts[0].lse;
@@ -149,14 +156,92 @@ void merge_backward(const Tensor& dout_in, const Tensor& dlse,
   });
 }
 
+MergeRows rows_on_device(const Tensor& x) {
+  return {x.raw(), x.stride(0), x.stride(1), x.stride(2)};
+}
+
+Merge shape_of_merge(const Tensor& out) {
+  Merge m{};
+  m.dtype = out.dtype();
+  m.rows = out.size(0) * out.size(1) * out.size(2);
+  m.heads = out.size(1);
+  m.tokens = out.size(2);
+  m.width = out.size(3);
+  return m;
+}
+
+/// Parts on a device with what of them the kernels read.
+struct DeviceParts {
+  std::vector<Tensor> kept;
+  std::vector<MergePart> parts;
+
+  DeviceParts(const std::vector<AttentionOutput>& all, const std::vector<double>& factors) {
+    for (size_t p = 0; p < all.size(); ++p) {
+      const Tensor out = attn::with_contiguous_rows(all[p].out);
+      const Tensor lse = contiguous_as(all[p].lse, all[p].lse.dtype());
+      kept.insert(kept.end(), {out, lse});
+      parts.push_back({rows_on_device(out), lse.raw(), factor_of(factors, p), {}, nullptr});
+    }
+  }
+};
+
+void merge_on_device(const std::vector<AttentionOutput>& all, const std::vector<double>& factors,
+                     const AttentionOutput& to) {
+  const DeviceParts parts(all, factors);
+  const Tensor table = device_bytes(parts.parts, to.out.device());
+  Merge m = shape_of_merge(to.out);
+  m.count = std::ssize(all);
+  m.parts = static_cast<const MergePart*>(table.raw());
+  m.out = rows_on_device(to.out);
+  m.lse = to.lse.raw();
+  merge_cuda({"merge_attentions", all[0].out, all[0].lse}, m);
+}
+
+void merge_backward_on_device(const Tensor& dout, const Tensor& dlse,
+                              const std::vector<AttentionOutput>& all, const Tensor& merged_lse,
+                              const std::vector<double>& factors,
+                              const std::vector<AttentionOutput>& to) {
+  DeviceParts parts(all, factors);
+  for (size_t p = 0; p < all.size(); ++p) {
+    parts.parts[p].dout = rows_on_device(to[p].out);
+    parts.parts[p].dlse = to[p].lse.raw();
+  }
+  const Tensor table = device_bytes(parts.parts, dout.device());
+  Merge m = shape_of_merge(dout);
+  m.count = std::ssize(all);
+  m.parts = static_cast<const MergePart*>(table.raw());
+  m.out = rows_on_device(dout);
+  m.lse = merged_lse.raw();
+  m.dlse = dlse.defined() ? dlse.raw() : nullptr;
+  merge_backward_cuda({"merge_attentions backward", dout, dlse, merged_lse, all[0].out}, m);
+}
+
+void merge_into_on_device(const AttentionOutput& whole, const AttentionOutput& part,
+                          const std::vector<double>& shift) {
+  const Tensor rows = attn::with_contiguous_rows(part.out);
+  const Tensor lse = contiguous_as(part.lse, part.lse.dtype());
+  const Tensor shifts = device_bytes(shift, whole.out.device());
+  const Merge shape = shape_of_merge(whole.out);
+  merge_into_cuda(
+      {"merge_into", whole.out, whole.lse, part.out, part.lse},
+      {part.out.dtype(), shape.rows, shape.heads, shape.tokens, shape.width, rows_on_device(rows),
+       lse.raw(), shift.empty() ? nullptr : static_cast<const double*>(shifts.raw()),
+       whole.out.raw(), whole.lse.raw()});
+}
+
 }  // namespace
 
 AttentionOutput merge_attentions(const std::vector<AttentionOutput>& parts,
                                  const std::vector<double>& factors) {
   check(parts, factors);
   const Tensor& first = parts[0].out;
-  const AttentionOutput to{attn::token_major(first),
-                           Tensor::empty(parts[0].lse.shape(), parts[0].lse.dtype())};
+  const AttentionOutput to{
+      attn::token_major(first),
+      Tensor::empty(parts[0].lse.shape(), parts[0].lse.dtype(), first.device())};
+  if (first.device().is_cuda()) {
+    merge_on_device(parts, factors, to);
+    return to;
+  }
   dispatch_floating(first.dtype(), "merge_attentions", [&](auto type) {
     using T = decltype(type);
     merge<T, accumulate_t<T>>(parts, factors, to);
@@ -176,6 +261,7 @@ void merge_into(const AttentionOutput& whole, const AttentionOutput& part,
                  whole.out.dtype() == whole.lse.dtype() &&
                  (shift.empty() || static_cast<int64_t>(shift.size()) == shape[1]),
              "merge_into: into {} and {}, with {} shifts", whole.out, whole.lse, shift.size());
+  if (whole.out.device().is_cuda()) return merge_into_on_device(whole, part, shift);
   dispatch_floating(part.out.dtype(), "merge_into", [&](auto type) {
     using T = decltype(type);
     add_part<T, accumulate_t<T>>(whole, part, shift);
@@ -189,9 +275,14 @@ std::vector<AttentionOutput> merge_attentions_backward(const Tensor& dout, const
   check(parts, factors);
   std::vector<AttentionOutput> to;
   for (const AttentionOutput& part : parts)
-    to.push_back({attn::token_major(part.out), Tensor::empty(part.lse.shape(), part.lse.dtype())});
+    to.push_back({attn::token_major(part.out),
+                  Tensor::empty(part.lse.shape(), part.lse.dtype(), part.lse.device())});
   const Tensor rows = attn::with_contiguous_rows(dout);
   const Tensor more = dlse.defined() ? contiguous_as(dlse, lse.dtype()) : dlse;
+  if (dout.device().is_cuda()) {
+    merge_backward_on_device(rows, more, parts, lse, factors, to);
+    return to;
+  }
   dispatch_floating(dout.dtype(), "merge_attentions", [&](auto type) {
     using T = decltype(type);
     merge_backward<T, accumulate_t<T>>(rows, more, parts, lse, factors, to);

@@ -25,6 +25,18 @@ void provide_conv();
 void provide_separable();
 void provide_product();
 void provide_attention();
+void provide_adafactor();
+void provide_shared_cross_entropy();
+void provide_cholesky();
+void provide_gram_solve();
+void provide_linear_forward();
+void provide_linear_backward();
+void provide_rnn();
+void provide_fft();
+void provide_merge();
+void provide_pointwise();
+void provide_distribution();
+void provide_l2_normalize();
 
 /// All of them.
 void provide_kernels();

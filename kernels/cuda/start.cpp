@@ -29,6 +29,18 @@ void provide_kernels() {
   provide_separable();
   provide_product();
   provide_attention();
+  provide_adafactor();
+  provide_shared_cross_entropy();
+  provide_cholesky();
+  provide_gram_solve();
+  provide_linear_forward();
+  provide_linear_backward();
+  provide_rnn();
+  provide_fft();
+  provide_merge();
+  provide_pointwise();
+  provide_distribution();
+  provide_l2_normalize();
 }
 
 }  // namespace kernels::cuda

@@ -24,10 +24,10 @@ using RowsFn = std::function<void(const Offsets& at, const Offsets& step, int64_
 // fn(offsets and steps of out, then of each input, n) for pieces of rows of a map to row-major out.
 void for_rows(const char* op, const Tensor& out, std::initializer_list<Tensor> in,
               const RowsFn& fn) {
-  require_cpu(out.device(), op);
   std::vector<Shape> strides = {out.strides()};
   for (const Tensor& x : in) {
-    require_cpu(x.device(), op);
+    HEED_CHECK(x.device().is_cpu(), "{}: {} on {} beside tensors of the host", op, x,
+               x.device().to_string());
     strides.push_back(broadcast_strides(x, out.shape(), op));
   }
   if (out.numel() == 0) return;

@@ -3,9 +3,12 @@
 #include <algorithm>
 
 #include "core/parallel.h"
+#include "core/views.h"
 #include "kernels/copy/copy.h"
+#include "kernels/elementwise/binary.h"
 #include "kernels/fft/lanes.h"
 #include "kernels/fft/lines.h"
+#include "kernels/fft/on_device.h"
 
 namespace heed::kernels {
 namespace {
@@ -184,6 +187,17 @@ Shape paired(Shape shape) {
   return shape;
 }
 
+void check_dtype(const char* op, const Tensor& x) {
+  HEED_CHECK(x.dtype() == DType::f32 || x.dtype() == DType::f64,
+             "{}: transforms f32 or f64, got {}", op, x);
+}
+
+// Calls fn(T{}) with the dtype of x, which was checked.
+template <class Fn>
+void dispatch(const Tensor& x, Fn fn) {
+  x.dtype() == DType::f64 ? fn(double{}) : fn(float{});
+}
+
 // Transforms the complex `y` of that shape in place along all but the last of `dims`.
 template <class T>
 void other_axes(T* y, const Shape& shape, const std::vector<int>& dims, bool inverse) {
@@ -195,50 +209,48 @@ void other_axes(T* y, const Shape& shape, const std::vector<int>& dims, bool inv
 }  // namespace
 
 Tensor fft(const Tensor& x, const std::vector<int>& dims, bool inverse, double scale) {
-  require_cpu(x.device(), "fft");
+  check_dtype("fft", x);
   const Shape shape = without_pairs("fft", x);
   const std::vector<int> axes = checked_dims("fft", shape, dims);
+  if (x.device().is_cuda()) return fft_on_device(x, axes, inverse, scale);
+  require_cpu(x.device(), "fft");
   const Tensor y = Tensor::empty(x.shape(), x.dtype());
   const Tensor in = contiguous(x);
-  dispatch_floating(x.dtype(), "fft", [&](auto tag) {
+  dispatch(x, [&](auto tag) {
     using T = decltype(tag);
-    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
-      complex_axis<T>(in.data<T>(), y.data<T>(), Axis(shape, axes.back()), inverse,
-                      static_cast<T>(scale));
-      other_axes<T>(y.data<T>(), shape, axes, inverse);
-    } else {
-      fail("fft: transforms f32 or f64, got {}", x);
-    }
+    complex_axis<T>(in.data<T>(), y.data<T>(), Axis(shape, axes.back()), inverse,
+                    static_cast<T>(scale));
+    other_axes<T>(y.data<T>(), shape, axes, inverse);
   });
   return y;
 }
 
 Tensor real_fft(const Tensor& x, const std::vector<int>& dims, double scale) {
-  require_cpu(x.device(), "fft");
+  check_dtype("rfft", x);
   const std::vector<int> axes = checked_dims("rfft", x.shape(), dims);
+  if (x.device().is_cuda()) return real_fft_on_device(x, axes, scale);
+  require_cpu(x.device(), "fft");
   Shape shape = x.shape();
   shape[axes.back()] = x.size(axes.back()) / 2 + 1;
   const Tensor y = Tensor::empty(paired(shape), x.dtype());
   const Tensor in = contiguous(x);
-  dispatch_floating(x.dtype(), "rfft", [&](auto tag) {
+  dispatch(x, [&](auto tag) {
     using T = decltype(tag);
-    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
-      real_axis<T>(in.data<T>(), y.data<T>(), Axis(x.shape(), axes.back()), static_cast<T>(scale));
-      other_axes<T>(y.data<T>(), shape, axes, false);
-    } else {
-      fail("rfft: transforms f32 or f64, got {}", x);
-    }
+    real_axis<T>(in.data<T>(), y.data<T>(), Axis(x.shape(), axes.back()), static_cast<T>(scale));
+    other_axes<T>(y.data<T>(), shape, axes, false);
   });
   return y;
 }
 
 Tensor real_fft_inverse(const Tensor& x, const std::vector<int>& dims, int64_t n, double scale) {
-  require_cpu(x.device(), "fft");
+  check_dtype("irfft", x);
   const Shape spectrum = without_pairs("irfft", x);
   const std::vector<int> axes = checked_dims("irfft", spectrum, dims);
   HEED_CHECK(n > 0 && spectrum[axes.back()] == n / 2 + 1,
              "irfft: {} elements come from a spectrum of {}, but dimension {} of {} has {}", n,
              n / 2 + 1, axes.back(), x, spectrum[axes.back()]);
+  if (x.device().is_cuda()) return real_fft_inverse_on_device(x, axes, n, scale);
+  require_cpu(x.device(), "fft");
   Shape shape = spectrum;
   shape[axes.back()] = n;
   const Tensor y = Tensor::empty(shape, x.dtype());
@@ -247,42 +259,22 @@ Tensor real_fft_inverse(const Tensor& x, const std::vector<int>& dims, int64_t n
     in = Tensor::empty(x.shape(), x.dtype());
     copy(x, in);
   }
-  dispatch_floating(x.dtype(), "irfft", [&](auto tag) {
+  dispatch(x, [&](auto tag) {
     using T = decltype(tag);
-    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
-      other_axes<T>(in.data<T>(), spectrum, axes, true);
-      real_axis_inverse<T>(in.data<T>(), y.data<T>(), Axis(shape, axes.back()),
-                           static_cast<T>(scale));
-    } else {
-      fail("irfft: transforms f32 or f64, got {}", x);
-    }
+    other_axes<T>(in.data<T>(), spectrum, axes, true);
+    real_axis_inverse<T>(in.data<T>(), y.data<T>(), Axis(shape, axes.back()),
+                         static_cast<T>(scale));
   });
   return y;
 }
 
 Tensor scale_paired_bins(const Tensor& x, int dim, int64_t n, double factor) {
-  require_cpu(x.device(), "fft");
-  const Tensor y = Tensor::empty(x.shape(), x.dtype());
+  check_dtype("fft", x);
+  const Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   copy(x, y);
-  const Axis axis(x.shape(), without_pairs("fft", x).dim_index(dim, "fft"));
-  dispatch_floating(x.dtype(), "fft", [&](auto tag) {
-    using T = decltype(tag);
-    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
-      T* data = y.data<T>();
-      const int64_t last = (n - 1) / 2;
-      parallel_for(axis.outer, std::max<int64_t>(1, 16384 / (axis.n * axis.inner)),
-                   [&](int64_t begin, int64_t end) {
-                     for (int64_t o = begin; o < end; ++o) {
-                       T* bins = data + (o * axis.n + 1) * axis.inner;
-                       for (int64_t i = 0; i < last * axis.inner; ++i) {
-                         bins[i] *= static_cast<T>(factor);
-                       }
-                     }
-                   });
-    } else {
-      fail("fft: transforms f32 or f64, got {}", x);
-    }
-  });
+  const int axis = without_pairs("fft", x).dim_index(dim, "fft");
+  const Tensor bins = views::slice(y, axis, 1, 1 + (n - 1) / 2);
+  copy(binary(Binary::mul, bins, factor), bins);
   return y;
 }
 

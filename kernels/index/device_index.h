@@ -61,4 +61,27 @@ struct PutRows {
 };
 extern DeviceKernel<void(const PutRows&)> put_rows_cuda;
 
+/// Of each segment s and i < width the largest x[k, i], k = order[start[s]] .. order[start[s + 1]],
+/// and its k: the first of equals, the first NaN; `empty` and -1 where there is none.
+struct SegmentExtremes {
+  DType dtype;
+  int64_t segments, width;
+  double empty;
+  const int64_t *start, *order;
+  const void* x;
+  void* values;
+  int64_t* rows;
+};
+extern DeviceKernel<void(const SegmentExtremes&)> segment_max_cuda;
+
+/// dx[k, i] = rows[ids[k], i] == k ? dy[ids[k], i] : 0, k < count.
+struct SpreadExtremes {
+  int64_t size;  ///< of an element
+  int64_t count, width;
+  const int64_t *ids, *rows;
+  const void* dy;
+  void* dx;
+};
+extern DeviceKernel<void(const SpreadExtremes&)> spread_max_cuda;
+
 }  // namespace heed::kernels

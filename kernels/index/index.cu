@@ -68,6 +68,34 @@ __global__ void put(PutRows t, int64_t n) {
   });
 }
 
+template <class T>
+__global__ void segment_max(SegmentExtremes s, int64_t n) {
+  using A = accumulate_t<T>;
+  for_each(n, [&](int64_t at) {
+    const int64_t segment = at / s.width, i = at % s.width;
+    T best = static_cast<T>(static_cast<A>(s.empty));
+    int64_t where = -1;
+    for (int64_t k = s.start[segment]; k < s.start[segment + 1]; ++k) {
+      const T element = static_cast<const T*>(s.x)[s.order[k] * s.width + i];
+      const A v = static_cast<A>(element), b = static_cast<A>(best);
+      if (where < 0 || v > b || (v != v && b == b)) {
+        best = element;
+        where = s.order[k];
+      }
+    }
+    static_cast<T*>(s.values)[at] = best;
+    s.rows[at] = where;
+  });
+}
+
+template <class T>
+__global__ void spread_max(SpreadExtremes s, int64_t n) {
+  for_each(n, [&](int64_t at) {
+    const int64_t k = at / s.width, from = s.ids[k] * s.width + at % s.width;
+    static_cast<T*>(s.dx)[at] = s.rows[from] == k ? static_cast<const T*>(s.dy)[from] : T(0);
+  });
+}
+
 // Calls fn(T{}) with an unsigned integer of that many bytes.
 template <class Fn>
 void dispatch_size(int64_t size, Fn fn) {
@@ -130,6 +158,17 @@ void run_put(const PutRows& t) {
   });
 }
 
+void run_segment_max(const SegmentExtremes& s) {
+  dispatch_floating(s.dtype, [&](auto type) {
+    launch_each(segment_max<decltype(type)>, s.segments * s.width, s);
+  });
+}
+
+void run_spread_max(const SpreadExtremes& s) {
+  dispatch_size(s.size,
+                [&](auto word) { launch_each(spread_max<decltype(word)>, s.count * s.width, s); });
+}
+
 }  // namespace
 
 void provide_index() {
@@ -138,6 +177,8 @@ void provide_index() {
   gather_along_cuda.provide(run_gather);
   scatter_along_cuda.provide(run_scatter);
   put_rows_cuda.provide(run_put);
+  segment_max_cuda.provide(run_segment_max);
+  spread_max_cuda.provide(run_spread_max);
 }
 
 }  // namespace heed::kernels::cuda

@@ -2,15 +2,20 @@
 
 #include <cmath>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/copy/copy.h"
+#include "kernels/device_bytes.h"
 #include "kernels/index/by_id.h"
+#include "kernels/index/device_index.h"
 
 namespace heed::kernels {
 
+DeviceKernel<void(const SegmentExtremes&)> segment_max_cuda;
+DeviceKernel<void(const SpreadExtremes&)> spread_max_cuda;
+
 SegmentMax segment_max(const Tensor& x, const Tensor& ids, int64_t segments, double empty,
                        const char* op) {
-  require_cpu(x.device(), op);
   HEED_CHECK(x.rank() >= 1 && ids.rank() == 1 && ids.size(0) == x.size(0),
              "{}: ids {} do not fit the rows of {}", op, ids, x);
   const ById by_id(read_index(ids, segments, op), segments);
@@ -18,7 +23,18 @@ SegmentMax segment_max(const Tensor& x, const Tensor& ids, int64_t segments, dou
   Shape shape = x.shape();
   shape[0] = segments;
   const Tensor dense = contiguous_as(x, x.dtype());
-  const SegmentMax result{Tensor::empty(shape, x.dtype()), Tensor::empty(shape, DType::i64)};
+  const SegmentMax result{Tensor::empty(shape, x.dtype(), x.device()),
+                          Tensor::empty(shape, DType::i64, x.device())};
+  if (x.device().is_cuda()) {
+    const Tensor start = device_bytes(by_id.start, x.device());
+    const Tensor order = device_bytes(by_id.order, x.device());
+    segment_max_cuda({op, x},
+                     {x.dtype(), segments, width, empty, static_cast<const int64_t*>(start.raw()),
+                      static_cast<const int64_t*>(order.raw()), dense.raw(), result.values.raw(),
+                      result.rows.data<int64_t>()});
+    return result;
+  }
+  require_cpu(x.device(), op);
   dispatch_floating(x.dtype(), op, [&](auto type) {
     using T = decltype(type);
     const T* from = dense.data<T>();
@@ -53,7 +69,14 @@ Tensor segment_max_backward(const Tensor& dy, const Tensor& rows, const Tensor& 
   const std::vector<int64_t> id = read_index(ids, rows.size(0), op);
   const int64_t width = split_at(shape, 0).inner;
   const Tensor dense = contiguous_as(dy, dy.dtype());
-  const Tensor dx = Tensor::empty(shape, dy.dtype());
+  const Tensor dx = Tensor::empty(shape, dy.dtype(), dy.device());
+  if (dy.device().is_cuda()) {
+    const Tensor there = device_bytes(id, dy.device());
+    spread_max_cuda({op, dy, rows}, {static_cast<int64_t>(size_of(dy.dtype())), shape[0], width,
+                                     static_cast<const int64_t*>(there.raw()), rows.data<int64_t>(),
+                                     dense.raw(), dx.raw()});
+    return dx;
+  }
   dispatch_floating(dy.dtype(), op, [&](auto type) {
     using T = decltype(type);
     parallel_for(shape[0], grain_for(width), [&](int64_t begin, int64_t end) {

@@ -34,7 +34,6 @@ using simd::HWY_NAMESPACE::transpose;
 constexpr int64_t kTasksGrain = 4;                  // chunks that share their scratch
 constexpr int kUnitVectors = kUnit / kLanes;        // of a unit's lanes
 constexpr size_t kPairStride = row_stride(kChunk);  // of rows of pairs
-constexpr float kLeastLog = -1e4f;                  // e to this is 0, and 64 of them are finite
 
 /// C[m x n vectors] = A B, or += when accumulating. m is a multiple of kUnit.
 template <bool kAccumulate>

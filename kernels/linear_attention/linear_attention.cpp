@@ -17,7 +17,6 @@ using namespace linear;  // NOLINT(google-build-using-namespace): this is its en
 
 Problem checked(const LinearAttentionInputs& in) {
   const auto& [q, k, v, decay, state] = in;
-  require_cpu(q.device(), "linear_attention");
   HEED_CHECK(q.rank() == 4 && k.shape() == q.shape() && v.rank() == 4 && v.size(0) == q.size(0) &&
                  v.size(1) == q.size(1) && v.size(2) == q.size(2),
              "linear_attention: wants q and k [B, H, N, D] and v [B, H, N, Dv], got {}, {}, {}", q,
@@ -51,7 +50,7 @@ Tensor border(const Problem& p, const States& states, int64_t index) {
 /// Zeros, and within them `state` where it is defined.
 void fill_border(const Problem& p, const States& states, int64_t index, const Tensor& state) {
   const Tensor padded = views::select(states.storage, 1, index);
-  copy(views::expand(Tensor::zeros({1}, states.storage.dtype()), padded.shape()), padded);
+  fill(padded, 0);
   if (state.defined()) copy(contiguous_as(state, states.storage.dtype()), border(p, states, index));
 }
 
@@ -82,10 +81,12 @@ LinearAttentionOutput linear_attention(const LinearAttentionInputs& inputs) {
   const Problem p = checked(inputs);
   const Prepared x(inputs);
   const DType dtype = inputs.q.dtype();
-  const States states = States::empty(p, statistics_dtype(dtype));
+  const States states = States::empty(p, statistics_dtype(dtype), inputs.q.device());
   fill_border(p, states, 0, inputs.state);
-  const Tensor out = token_major(p.batch, p.heads, p.tokens, p.value_dim, dtype);
-  if (dtype == DType::f64) {
+  const Tensor out = token_major(p.batch, p.heads, p.tokens, p.value_dim, dtype, inputs.q.device());
+  if (inputs.q.device().is_cuda()) {
+    device_forward(p, x.operands(), states, out);
+  } else if (dtype == DType::f64) {
     recurrent_forward(p, x.operands(), states, out);
   } else {
     chunked_forward(p, x.operands(), states, out);
@@ -101,19 +102,23 @@ LinearAttentionGradients linear_attention_backward(const Tensor& dout, const Ten
   const Problem p = checked(inputs);
   const Prepared x(inputs);
   const DType dtype = inputs.q.dtype(), wide = statistics_dtype(dtype);
+  const Device device = inputs.q.device();
   HEED_CHECK(!dout.defined() || (dout.shape() == Shape{p.batch, p.heads, p.tokens, p.value_dim} &&
                                  dout.dtype() == dtype),
              "linear_attention backward: dout {} for q {}, v {}", dout, inputs.q, inputs.v);
-  const States dstates = States::empty(p, wide);
+  const States dstates = States::empty(p, wide, device);
   fill_border(p, dstates, p.chunks(), dstate);
-  LinearAttentionGradients g{token_major(p.batch, p.heads, p.tokens, p.key_dim, dtype),
-                             token_major(p.batch, p.heads, p.tokens, p.key_dim, dtype),
-                             token_major(p.batch, p.heads, p.tokens, p.value_dim, dtype), Tensor(),
-                             Tensor()};
-  if (p.gate != Gate::none) g.dlog_decay = Tensor::empty(inputs.log_decay.shape(), wide);
-  const Tensor rows = with_contiguous_rows(
-      dout.defined() ? dout : Tensor::zeros({p.batch, p.heads, p.tokens, p.value_dim}, dtype));
-  if (dtype == DType::f64) {
+  const auto rows_of = [&](int64_t width) {
+    return token_major(p.batch, p.heads, p.tokens, width, dtype, device);
+  };
+  LinearAttentionGradients g{rows_of(p.key_dim), rows_of(p.key_dim), rows_of(p.value_dim), {}, {}};
+  if (p.gate != Gate::none) g.dlog_decay = Tensor::empty(inputs.log_decay.shape(), wide, device);
+  const Shape shape{p.batch, p.heads, p.tokens, p.value_dim};
+  const Tensor rows =
+      with_contiguous_rows(dout.defined() ? dout : Tensor::zeros(shape, dtype, device));
+  if (device.is_cuda()) {
+    device_backward(p, x.operands(), rows, {states}, dstates, {g.dq, g.dk, g.dv, g.dlog_decay});
+  } else if (dtype == DType::f64) {
     recurrent_backward(p, x.operands(), rows, {states}, dstates, {g.dq, g.dk, g.dv, g.dlog_decay});
   } else {
     chunked_backward(p, x.operands(), rows, {states}, dstates, {g.dq, g.dk, g.dv, g.dlog_decay});

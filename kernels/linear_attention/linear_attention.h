@@ -6,8 +6,8 @@
 // (each row of S); at most 0 in all uses known, and safe from 0 down to -infinity.
 //
 // f32 and bf16 (f32 accumulation) run in chunks of 64 tokens on products of small matrices, all
-// chunks at once but for a scan over their states; f64, for checks, token by token. Results do not
-// depend on the number of threads.
+// chunks at once but for a scan over their states; f64, for checks, token by token (on a device in
+// chunks too). Results do not depend on the number of threads.
 #pragma once
 
 #include "core/tensor.h"

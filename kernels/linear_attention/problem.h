@@ -5,14 +5,12 @@
 
 #include "kernels/attention/plan.h"
 #include "kernels/attention/tiles.h"
+#include "kernels/linear_attention/chunks.h"
 #include "kernels/linear_attention/linear_attention.h"
 
 namespace heed::kernels::linear {
 
-inline constexpr int64_t kChunk = 64;  // tokens
-inline constexpr int64_t kUnit = 16;   // packed rows and widths are multiples of this
-
-enum class Gate { none, token, channel };
+inline constexpr int64_t kUnit = 16;  // packed rows and widths are multiples of this
 
 struct Problem {
   int64_t batch = 0, heads = 0, tokens = 0, key_dim = 0, value_dim = 0;
@@ -46,10 +44,10 @@ struct Chunk {
 struct States {
   Tensor storage;  // [sequences, chunks + 1, rows, width]
 
-  static States empty(const Problem& p, DType dtype) {
+  static States empty(const Problem& p, DType dtype, Device device) {
     const auto rows = static_cast<int64_t>(attn::padded(p.key_dim));
     const auto width = static_cast<int64_t>(attn::padded(p.value_dim));
-    return {Tensor::empty({p.sequences(), p.chunks() + 1, rows, width}, dtype)};
+    return {Tensor::empty({p.sequences(), p.chunks() + 1, rows, width}, dtype, device)};
   }
   int64_t rows() const { return storage.size(2); }
   int64_t width() const { return storage.size(3); }
@@ -69,6 +67,11 @@ void chunked_forward(const Problem& p, const Operands& x, const States& states, 
 /// `dstates` has its last border filled in and receives the others; dout may be undefined.
 void chunked_backward(const Problem& p, const Operands& x, const Tensor& dout, const States& states,
                       const States& dstates, const Gradients& grads);
+
+/// The same on a device, of every dtype (f64, f32, bf16).
+void device_forward(const Problem& p, const Operands& x, const States& states, const Tensor& out);
+void device_backward(const Problem& p, const Operands& x, const Tensor& dout, const States& states,
+                     const States& dstates, const Gradients& grads);
 
 /// The same in f64, as the recurrence reads.
 void recurrent_forward(const Problem& p, const Operands& x, const States& states,

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/loss/distribution_rows.h"
 
@@ -130,6 +131,9 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace heed::kernels {
+
+DeviceKernel<void(const DistributionRows&, int64_t)> distribution_cuda;
+
 namespace {
 
 HWY_EXPORT(distribution_rows);
@@ -138,7 +142,6 @@ DType accumulation(DType dtype) { return dtype == DType::f64 ? DType::f64 : DTyp
 
 void run(RowLoss kind, double parameter, const Tensor& logits, const Tensor& targets,
          const Tensor& losses, const Tensor& scales, const Tensor& gradient) {
-  require_cpu(logits.device(), "row loss");
   const DType dtype = logits.dtype();
   HEED_CHECK(dtype == DType::f32 || dtype == DType::bf16 || dtype == DType::f64,
              "row loss: logits are {}, need f32, bf16 or f64", logits);
@@ -151,6 +154,12 @@ void run(RowLoss kind, double parameter, const Tensor& logits, const Tensor& tar
   const auto raw = [](const Tensor& t) { return t.defined() ? t.raw() : nullptr; };
   const DistributionRows args{kind,         dtype,       logits.size(1), parameter,    logits.raw(),
                               raw(targets), raw(losses), raw(scales),    raw(gradient)};
+  if (logits.device().is_cuda()) {
+    const OpCall call("row loss", logits, targets, scales);
+    if (logits.size(0) > 0) distribution_cuda(call, args, logits.size(0));
+    return;
+  }
+  require_cpu(logits.device(), "row loss");
   parallel_for(logits.size(0), std::max<int64_t>(1, 8192 / args.classes),
                [&](int64_t begin, int64_t end) {
                  HWY_DYNAMIC_DISPATCH(distribution_rows)(args, begin, end);
@@ -160,7 +169,8 @@ void run(RowLoss kind, double parameter, const Tensor& logits, const Tensor& tar
 }  // namespace
 
 Tensor row_losses(RowLoss kind, double parameter, const Tensor& logits, const Tensor& targets) {
-  const Tensor losses = Tensor::empty({logits.size(0)}, accumulation(logits.dtype()));
+  const Tensor losses =
+      Tensor::empty({logits.size(0)}, accumulation(logits.dtype()), logits.device());
   run(kind, parameter, logits, targets, losses, {}, {});
   return losses;
 }
@@ -170,7 +180,7 @@ Tensor row_losses_backward(RowLoss kind, double parameter, const Tensor& logits,
   HEED_CHECK((scales.shape() == Shape{logits.size(0)}) && scales.is_contiguous() &&
                  scales.dtype() == accumulation(logits.dtype()),
              "row loss: scales {} for logits {}", scales, logits);
-  const Tensor gradient = Tensor::empty(logits.shape(), logits.dtype());
+  const Tensor gradient = Tensor::empty(logits.shape(), logits.dtype(), logits.device());
   run(kind, parameter, logits, targets, {}, scales, gradient);
   return gradient;
 }

@@ -3,14 +3,9 @@
 #pragma once
 
 #include "core/tensor.h"
+#include "kernels/loss/kinds.h"
 
 namespace heed::kernels {
-
-/// With x a row of logits, lse = log sum exp(x), t the row of targets:
-///   soft_targets  lse sum(t') - sum(t' x),  t' = (1 - c) t + c / V     (c: smoothing)
-///   distillation  c^2 KL(softmax(t / c) || softmax(x / c))             (c: temperature)
-///   z             lse^2
-enum class RowLoss { soft_targets, distillation, z };
 
 /// The rows' losses [R] of the accumulation dtype (f64 for f64, else f32). logits and targets (for
 /// z undefined) [R, V], row-major, one dtype (f32, bf16, f64).

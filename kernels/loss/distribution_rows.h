@@ -1,8 +1,11 @@
-// What distribution.cpp's SIMD functions work on.
+// What distribution.cpp's SIMD functions and distribution.cu work on.
 #pragma once
 
-#include "core/dtype.h"
-#include "kernels/loss/distribution.h"
+#include <cstdint>
+
+#include "core/element.h"
+#include "kernels/device_kernel.h"
+#include "kernels/loss/kinds.h"
 
 namespace heed::kernels {
 
@@ -16,5 +19,7 @@ struct DistributionRows {
   const void* scales;            ///< accumulation type; null in the forward pass
   void* gradient;                ///< dtype; null in the forward pass
 };
+
+extern DeviceKernel<void(const DistributionRows&, int64_t rows)> distribution_cuda;
 
 }  // namespace heed::kernels

@@ -2,18 +2,9 @@
 #pragma once
 
 #include "core/tensor.h"
+#include "kernels/loss/kinds.h"
 
 namespace heed::kernels {
-
-/// With x the prediction, t the target, c the parameter and q the weight of positives:
-///   squared          (x - t)^2
-///   absolute         |x - t|, slope 0 at 0
-///   huber            (x - t)^2 / 2 within c, beyond it c (|x - t| - c / 2)     (Huber 1964)
-///   bce_with_logits  (1 - t) x + (1 + (q - 1) t) softplus(-x)
-///   bce              -(t log x + (1 - t) log(1 - x)), logarithms not below -100
-///   kl_div           t (log t - x), 0 where t is not positive; x are log-probabilities
-///   kl_div_log       exp(t) (t - x); both are log-probabilities
-enum class Pointwise { squared, absolute, huber, bce_with_logits, bce, kl_div, kl_div_log };
 
 struct PointwiseLoss {
   Pointwise kind;

@@ -1,8 +1,11 @@
-// What pointwise.cpp's SIMD functions work on.
+// What pointwise.cpp's SIMD functions and pointwise.cu work on.
 #pragma once
 
-#include "core/dtype.h"
-#include "kernels/loss/pointwise.h"
+#include <cstdint>
+
+#include "core/element.h"
+#include "kernels/device_kernel.h"
+#include "kernels/loss/kinds.h"
 
 namespace heed::kernels {
 
@@ -14,6 +17,12 @@ struct PointwiseElements {
   const void *weight, *positive, *dy;  ///< accumulation type, or null
   void* losses;                        ///< accumulation type, or null
   void *dx, *dtarget;                  ///< dtype, or null
+  double* sums;                        ///< on a device: the losses of each piece, or null
 };
+
+/// Elements whose losses are added up together; pieces follow in f64, in order.
+inline constexpr int64_t kPointwisePiece = 8192;
+
+extern DeviceKernel<void(const PointwiseElements&, int64_t n)> pointwise_cuda;
 
 }  // namespace heed::kernels

@@ -8,38 +8,17 @@
 #include <limits>
 #include <vector>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
+#include "core/views.h"
+#include "kernels/copy/copy.h"
+#include "kernels/device_bytes.h"
+#include "kernels/loss/shared_rows.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/loss/shared_cross_entropy.cpp"
 #include "kernels/simd.h"
 #include "kernels/simd_rows-inl.h"
-
-#ifndef HEED_SHARED_CROSS_ENTROPY_ROWS
-#define HEED_SHARED_CROSS_ENTROPY_ROWS
-namespace heed::kernels {
-
-// What a rank tells of a row.
-template <class T>
-struct RowFacts {
-  T largest, sum, target, total;
-};
-
-// Rows of this rank's logits, of type T; gradients are T or bf16.
-struct SharedRows {
-  DType gradient_dtype;
-  int64_t classes;
-  const int64_t* targets;  ///< among this rank's classes; outside where another has it
-  const uint8_t* counted;  ///< rows
-  void* logits;            ///< [M, V]
-  void* facts;             ///< [M] RowFacts
-  const void* factors;     ///< [M]: of e^(x - largest) in the gradient
-  double base, at_target;  ///< what is taken off everywhere, and at the target
-  void* gradient;          ///< [M, V]; null: the facts are wanted
-};
-
-}  // namespace heed::kernels
-#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace heed::kernels {
@@ -117,6 +96,9 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace heed::kernels {
+
+DeviceKernel<void(const SharedRows&, int64_t)> shared_rows_cuda;
+
 namespace {
 
 HWY_EXPORT(shared_rows_f32);
@@ -175,27 +157,48 @@ void in_place(const Tensor& logits, const Targets& targets, int64_t first, doubl
     own_targets[row] = id - shared.first;
   }
   constexpr int64_t kFacts = sizeof(RowFacts<T>) / sizeof(T);
-  const Tensor facts = Tensor::empty({count, kFacts}, logits.dtype());
+  const Device device = logits.device();
+  const Tensor facts = Tensor::empty({count, kFacts}, logits.dtype(), device);
   std::vector<T> factors(own_targets.size());
   const double base = scale * smoothing / static_cast<double>(shared.classes);
-  SharedRows rows{.gradient_dtype = gradient.defined() ? gradient.dtype() : logits.dtype(),
+  Tensor there_targets, there_counted, there_factors;  // on a device
+  if (device.is_cuda()) {
+    there_targets = device_bytes(own_targets, device);
+    there_counted = device_bytes(counted, device);
+  }
+  SharedRows rows{.dtype = logits.dtype(),
+                  .gradient_dtype = gradient.defined() ? gradient.dtype() : logits.dtype(),
                   .classes = logits.size(1),
-                  .targets = own_targets.data(),
-                  .counted = counted.data(),
+                  .targets = device.is_cuda() ? static_cast<const int64_t*>(there_targets.raw())
+                                              : own_targets.data(),
+                  .counted = device.is_cuda() ? static_cast<const uint8_t*>(there_counted.raw())
+                                              : counted.data(),
                   .logits = logits.raw(),
                   .facts = facts.raw(),
                   .factors = factors.data(),
                   .base = base,
                   .at_target = base + scale * (1 - smoothing),
                   .gradient = nullptr};
-  run<T>(rows, count);
+  const auto pass = [&] {
+    if (device.is_cpu()) return run<T>(rows, count);
+    const OpCall call("shared_cross_entropy", logits, gradient);
+    if (count > 0) shared_rows_cuda(call, rows, count);
+  };
+  pass();
   logits.bump_version();
-  combine<T>(shared.gather(facts), counted, smoothing, scale, shared,
-             static_cast<const RowFacts<T>*>(facts.raw()), losses.data<T>() + first,
-             factors.data());
+  // A few numbers a row: their sum over ranks is the host's.
+  const Tensor all = shared.gather(facts).to(kCpu), own = facts.to(kCpu);
+  std::vector<T> own_losses(own_targets.size());
+  combine<T>(all, counted, smoothing, scale, shared, static_cast<const RowFacts<T>*>(own.raw()),
+             own_losses.data(), factors.data());
+  copy(Tensor::from(own_losses, {count}), views::slice(losses, 0, first, first + count));
   if (!gradient.defined()) return;
+  if (device.is_cuda()) {
+    there_factors = device_bytes(factors, device);
+    rows.factors = there_factors.raw();
+  }
   rows.gradient = gradient.raw();
-  run<T>(rows, count);
+  pass();
 }
 
 }  // namespace
@@ -204,7 +207,6 @@ void shared_cross_entropy_in_place(const Tensor& logits, const Targets& targets,
                                    double smoothing, double scale, const SharedClasses& shared,
                                    const Tensor& losses, const Tensor& gradient) {
   const char* op = "shared_cross_entropy";
-  require_cpu(logits.device(), op);
   HEED_CHECK(logits.rank() == 2 && logits.size(1) > 0 && logits.is_contiguous() &&
                  (logits.dtype() == DType::f32 || logits.dtype() == DType::f64) &&
                  losses.dtype() == logits.dtype(),

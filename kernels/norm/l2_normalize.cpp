@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/copy/copy.h"
 #include "kernels/norm/unit_slices.h"
@@ -99,12 +100,15 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace heed::kernels {
+
+DeviceKernel<void(const UnitSlices&, int64_t)> l2_normalize_cuda;
+
 namespace {
 
 HWY_EXPORT(unit_slices);
 
 Tensor run(const Tensor& x, const Tensor& dy, const Tensor& inverse, int dim, double eps) {
-  const Tensor out = Tensor::empty(x.shape(), x.dtype());
+  const Tensor out = Tensor::empty(x.shape(), x.dtype(), x.device());
   if (x.numel() == 0) return out;
   int64_t outer = 1, inner = 1;
   for (int i = 0; i < dim; ++i) outer *= x.shape()[i];
@@ -115,6 +119,11 @@ Tensor run(const Tensor& x, const Tensor& dy, const Tensor& inverse, int dim, do
   const UnitSlices slices{x.dtype(),     n,           inner,
                           eps,           dense.raw(), dy.defined() ? dense_dy.raw() : nullptr,
                           inverse.raw(), out.raw()};
+  if (x.device().is_cuda()) {
+    l2_normalize_cuda({"l2_normalize", x, dy, inverse}, slices, outer);
+    return out;
+  }
+  require_cpu(x.device(), "l2_normalize");
   parallel_for(outer, std::max<int64_t>(1, 16384 / (n * inner)), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(unit_slices)(slices, begin, end);
   });
@@ -125,14 +134,14 @@ Tensor run(const Tensor& x, const Tensor& dy, const Tensor& inverse, int dim, do
 
 L2Normalized l2_normalize(const Tensor& x, int dim, double eps) {
   const char* op = "l2_normalize";
-  require_cpu(x.device(), op);
   dim = x.shape().dim_index(dim, op);
   HEED_CHECK(x.dtype() == DType::f32 || x.dtype() == DType::bf16 || x.dtype() == DType::f64,
              "{}: x is {}, needs f32, bf16 or f64", op, x);
   HEED_CHECK(eps > 0, "{}: eps {} is not positive", op, eps);
   Shape shape = x.shape();
   shape[dim] = 1;
-  const Tensor inverse = Tensor::empty(shape, x.dtype() == DType::f64 ? DType::f64 : DType::f32);
+  const Tensor inverse =
+      Tensor::empty(shape, x.dtype() == DType::f64 ? DType::f64 : DType::f32, x.device());
   return {run(x, {}, inverse, dim, eps), inverse};
 }
 

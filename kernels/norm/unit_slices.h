@@ -1,9 +1,11 @@
-// What l2_normalize.cpp's SIMD functions work on: blocks [n, inner] whose columns are the vectors.
+// What l2_normalize.cpp's SIMD functions and l2_normalize.cu work on: blocks [n, inner] whose
+// columns are the vectors.
 #pragma once
 
 #include <cstdint>
 
-#include "core/dtype.h"
+#include "core/element.h"
+#include "kernels/device_kernel.h"
 
 namespace heed::kernels {
 
@@ -16,5 +18,7 @@ struct UnitSlices {
   void* inverse;   ///< [blocks, inner], accumulation type: written forward, read backward
   void* out;
 };
+
+extern DeviceKernel<void(const UnitSlices&, int64_t blocks)> l2_normalize_cuda;
 
 }  // namespace heed::kernels

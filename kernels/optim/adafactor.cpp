@@ -5,9 +5,14 @@
 #include <cmath>
 #include <vector>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
+#include "kernels/optim/device_adafactor.h"
 
 namespace heed::kernels {
+
+DeviceKernel<void(const DeviceAdafactor&)> adafactor_cuda;
+
 namespace {
 
 constexpr double kTiny = 1e-30;       // added to squares
@@ -127,11 +132,39 @@ void run(const AdafactorUpdate& u, int64_t t, double grad_scale) {
   });
 }
 
+void run_on_device(const AdafactorUpdate& u, int64_t t, double grad_scale) {
+  const bool factored = u.rows.defined();
+  const int64_t height = factored ? u.parameter.size(0) : 1, width = u.parameter.numel() / height;
+  const Tensor scratch = Tensor::empty({3 * height + width + 2}, DType::f64, u.parameter.device());
+  auto* numbers = scratch.data<double>();
+  const auto raw = [](const Tensor& x) { return x.defined() ? x.raw() : nullptr; };
+  adafactor_cuda({"adafactor", u.parameter, u.gradient, u.rows, u.cols, u.moment},
+                 {.dtype = u.parameter.dtype(),
+                  .height = height,
+                  .width = width,
+                  .rate = std::pow(static_cast<double>(t), kBetaPower),
+                  .grad_scale = grad_scale,
+                  .lr = u.lr,
+                  .weight_decay = u.weight_decay,
+                  .tiny = kTiny,
+                  .least_scale = kLeastScale,
+                  .parameter = u.parameter.raw(),
+                  .gradient = u.gradient.raw(),
+                  .rows = raw(u.rows),
+                  .cols = raw(u.cols),
+                  .moment = raw(u.moment),
+                  .of_row = numbers,
+                  .of_col = numbers + height,
+                  .squares = numbers + height + width,
+                  .sizes = numbers + 2 * height + width,
+                  .mean_of_rows = numbers + 3 * height + width,
+                  .scale = numbers + 3 * height + width + 1});
+}
+
 }  // namespace
 
 void adafactor(const AdafactorUpdate& u, int64_t t, double grad_scale) {
   const char* op = "adafactor";
-  require_cpu(u.parameter.device(), op);
   const DType dtype = u.parameter.dtype();
   HEED_CHECK(u.parameter.is_contiguous() && u.gradient.is_contiguous() &&
                  u.gradient.shape() == u.parameter.shape() && u.gradient.dtype() == dtype,
@@ -141,7 +174,13 @@ void adafactor(const AdafactorUpdate& u, int64_t t, double grad_scale) {
                  u.moment.defined() != factored,
              "{}: the moments do not fit a parameter of {}", op, u.parameter);
   if (u.parameter.numel() == 0) return;
-  dispatch_floating(dtype, op, [&](auto type) { run<decltype(type)>(u, t, grad_scale); });
+  if (u.parameter.device().is_cuda()) {
+    HEED_CHECK(is_floating(dtype), "{}: a parameter of {}", op, u.parameter);
+    run_on_device(u, t, grad_scale);
+  } else {
+    require_cpu(u.parameter.device(), op);
+    dispatch_floating(dtype, op, [&](auto type) { run<decltype(type)>(u, t, grad_scale); });
+  }
   for (const Tensor& tensor : {u.parameter, u.rows, u.cols, u.moment}) {
     if (tensor.defined()) tensor.bump_version();
   }

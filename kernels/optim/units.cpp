@@ -3,9 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/op_call.h"
 #include "core/parallel.h"
+#include "kernels/optim/device_adafactor.h"
 
 namespace heed::kernels {
+
+DeviceKernel<void(const DeviceUnits&)> clip_units_cuda;
+
 namespace {
 
 // Eight running sums, in an order that depends on n alone.
@@ -30,13 +35,19 @@ double squares(const T* x, int64_t n) {
 
 void clip_units(const Tensor& parameter, const Tensor& gradient, double factor, double eps) {
   const char* op = "clip_units";
-  require_cpu(parameter.device(), op);
   HEED_CHECK(parameter.shape() == gradient.shape() && parameter.is_contiguous() &&
                  gradient.is_contiguous(),
              "{}: a gradient of {} for a parameter of {}", op, gradient, parameter);
   if (gradient.numel() == 0) return;
   const int64_t units = parameter.rank() < 2 ? 1 : parameter.size(0);
   const int64_t width = parameter.numel() / units;
+  if (parameter.device().is_cuda()) {
+    clip_units_cuda({op, parameter, gradient}, {parameter.dtype(), gradient.dtype(), units, width,
+                                                factor, eps, parameter.raw(), gradient.raw()});
+    gradient.bump_version();
+    return;
+  }
+  require_cpu(parameter.device(), op);
   dispatch_floating(parameter.dtype(), op, [&](auto parameter_type) {
     dispatch_floating(gradient.dtype(), op, [&](auto gradient_type) {
       using P = decltype(parameter_type);

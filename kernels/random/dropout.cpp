@@ -6,12 +6,14 @@
 #include "core/op_call.h"
 #include "core/parallel.h"
 #include "kernels/copy/copy.h"
+#include "kernels/device_bytes.h"
 #include "kernels/random/dropout_rows.h"
 #include "kernels/random/random_rows.h"
 
 namespace heed::kernels {
 
 DeviceKernel<void(const DropoutRows&)> dropout_cuda;
+DeviceKernel<void(const DropoutPart&)> dropout_part_cuda;
 
 namespace {
 
@@ -70,6 +72,35 @@ void drop_lines(const Tensor& x, const Tensor& out, double p, const RandomKey& k
   });
 }
 
+DropoutRows rows_of(const Tensor& x, const Tensor& out, double p, const RandomKey& key,
+                    const DrawPlace& place) {
+  HEED_CHECK(is_floating(x.dtype()), "dropout: of {}", x);
+  const int64_t rows = x.rank() == 0 ? 1 : x.size(0);
+  return {.dtype = x.dtype(),
+          .rows = rows,
+          .width = x.numel() / rows,
+          .key = key,
+          .first_row = place.first_row,
+          .threshold = static_cast<uint32_t>(p * 0x1p32),
+          .scale = 1.0 / (1.0 - p),
+          .x = x.raw(),
+          .out = out.raw()};
+}
+
+void drop_part_on_device(const Tensor& x, const Tensor& out, double p, const RandomKey& key,
+                         const DrawPlace& place) {
+  const int64_t tokens = x.rank() > 2 ? x.size(1) : 1, columns = x.size(-1);
+  const Tensor at = device_bytes(place.tokens, x.device());
+  dropout_part_cuda({"dropout", x},
+                    {.of = rows_of(x, out, p, key, place),
+                     .tokens = tokens,
+                     .middle = x.numel() / (x.size(0) * tokens * columns),
+                     .columns = columns,
+                     .whole = place.columns > 0 ? place.columns : columns,
+                     .first_column = place.first_column,
+                     .at = place.tokens.empty() ? nullptr : static_cast<const int64_t*>(at.raw())});
+}
+
 }  // namespace
 
 Tensor dropout(const Tensor& x, double p, const RandomKey& key, const DrawPlace& place) {
@@ -77,10 +108,13 @@ Tensor dropout(const Tensor& x, double p, const RandomKey& key, const DrawPlace&
   const Tensor out = Tensor::empty(x.shape(), x.dtype(), x.device());
   if (x.numel() == 0) return out;
   if (!place.whole_rows()) {
-    require_cpu(x.device(), "dropout of a part");
     HEED_CHECK(x.rank() > 1, "dropout: wants [rows, ..., columns] of a larger tensor, got {}", x);
     HEED_CHECK(place.tokens.empty() || (x.rank() > 2 && std::ssize(place.tokens) == x.size(1)),
                "dropout: {} tokens of a larger tensor do not fit {}", place.tokens.size(), x);
+    if (x.device().is_cuda()) {
+      drop_part_on_device(from, out, p, key, place);
+      return out;
+    }
     dispatch_floating(x.dtype(), "dropout",
                       [&](auto type) { drop_lines<decltype(type)>(from, out, p, key, place); });
     return out;
@@ -88,9 +122,7 @@ Tensor dropout(const Tensor& x, double p, const RandomKey& key, const DrawPlace&
   const uint32_t threshold = static_cast<uint32_t>(p * 0x1p32);
   const int64_t rows = x.rank() == 0 ? 1 : x.size(0), width = x.numel() / rows;
   if (x.device().is_cuda()) {
-    HEED_CHECK(is_floating(x.dtype()), "dropout: of {}", x);
-    dropout_cuda({"dropout", x}, {x.dtype(), rows, width, key, place.first_row, threshold,
-                                  1.0 / (1.0 - p), from.raw(), out.raw()});
+    dropout_cuda({"dropout", x}, rows_of(from, out, p, key, place));
     return out;
   }
   // Short rows go together, long ones in pieces.

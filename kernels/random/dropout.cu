@@ -24,6 +24,30 @@ __global__ void dropout(DropoutRows d, int64_t total) {
   });
 }
 
+// A thread an element, which draws its block for itself.
+template <class T>
+__global__ void dropout_part(DropoutPart p, int64_t total) {
+  using A = accumulate_t<T>;
+  const A scale = static_cast<A>(p.of.scale);
+  for_each(total, [&](int64_t i) {
+    const int64_t row = i / p.of.width, column = i % p.columns, line = i / p.columns % p.middle;
+    const int64_t token = i % p.of.width / (p.columns * p.middle);
+    const int64_t place = p.at != nullptr ? p.at[token] : token;
+    const auto word =
+        static_cast<uint64_t>((place * p.middle + line) * p.whole + p.first_column + column);
+    const RandomStream stream(p.of.key.derive(p.of.first_row + static_cast<uint64_t>(row)));
+    const bool dropped = stream.block(word / 4)[word % 4] < p.of.threshold;
+    const A x = static_cast<A>(static_cast<const T*>(p.of.x)[i]);
+    static_cast<T*>(p.of.out)[i] = static_cast<T>(dropped ? A(0) : x * scale);
+  });
+}
+
+void run_part(const DropoutPart& p) {
+  dispatch_floating(p.of.dtype, [&](auto type) {
+    launch_each(dropout_part<decltype(type)>, p.of.rows * p.of.width, p);
+  });
+}
+
 void run(const DropoutRows& d) {
   const int64_t total = d.rows * ceil_div(d.width, 4);
   dispatch_floating(d.dtype, [&](auto type) { launch_each(dropout<decltype(type)>, total, d); });
@@ -31,6 +55,9 @@ void run(const DropoutRows& d) {
 
 }  // namespace
 
-void provide_dropout() { dropout_cuda.provide(run); }
+void provide_dropout() {
+  dropout_cuda.provide(run);
+  dropout_part_cuda.provide(run_part);
+}
 
 }  // namespace heed::kernels::cuda

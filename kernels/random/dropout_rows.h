@@ -20,4 +20,14 @@ struct DropoutRows {
 };
 extern DeviceKernel<void(const DropoutRows&)> dropout_cuda;
 
+/// x [rows, tokens, middle, columns] lies in a larger tensor: token t is its token at[t] (t where
+/// null), of whose lines of `whole` columns these are those from first_column on. The word of an
+/// element is that of its place there.
+struct DropoutPart {
+  DropoutRows of;  ///< width: of a row, tokens * middle * columns
+  int64_t tokens, middle, columns, whole, first_column;
+  const int64_t* at;  ///< on the device, or null
+};
+extern DeviceKernel<void(const DropoutPart&)> dropout_part_cuda;
+
 }  // namespace heed::kernels

@@ -18,7 +18,6 @@ namespace heed::kernels {
 namespace {
 
 void check_logits(const char* op, const Tensor& logits) {
-  require_cpu(logits.device(), op);
   HEED_CHECK(logits.rank() >= 1 && logits.size(-1) > 0 && is_floating(logits.dtype()),
              "{}: logits are {}, need floating [..., V]", op, logits);
 }
@@ -27,7 +26,8 @@ void check_logits(const char* op, const Tensor& logits) {
 Tensor perturbed(const Tensor& logits, const RandomKey& key, double temperature) {
   const DType dtype = logits.dtype() == DType::f64 ? DType::f64 : DType::f32;
   const Tensor scaled = binary(Binary::mul, cast(logits, dtype), 1.0 / temperature);
-  return binary(Binary::add, scaled, cast(gumbel_noise(logits.shape(), key), dtype));
+  const Tensor noise = cast(gumbel_noise(logits.shape(), key), dtype);
+  return binary(Binary::add, scaled, noise.to(logits.device()));
 }
 
 Tensor without_last(const Tensor& x) { return views::select(x, -1, 0); }

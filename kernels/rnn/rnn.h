@@ -7,17 +7,17 @@
 // where x_* are the input's gates (computed by one product over all steps beforehand) and h_* = h
 // W^T + b. Gates lie in the order r, z, n and i, f, g, o.
 //
-// A block of rows of the batch runs through all steps on one thread, with one small product a step:
-// no synchronisation, and results that do not depend on the thread count.
+// On the CPU a block of rows of the batch runs through all steps on one thread, with one small
+// product a step: no synchronisation, and results that do not depend on the thread count. A device
+// takes the steps of all rows together, with one product and one kernel each.
 #pragma once
 
 #include <vector>
 
 #include "core/tensor.h"
+#include "kernels/rnn/kind.h"
 
 namespace heed::kernels {
-
-enum class RnnCell { gru, lstm };
 
 /// 3 or 4.
 int64_t gates_of(RnnCell cell);

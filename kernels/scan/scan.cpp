@@ -180,7 +180,6 @@ DeviceScan on_device(Scan op, const Tensor& x, int dim, bool reverse, const Tens
 // fn(T{}, block) for each block of columns of a scan over x.
 template <class Fn>
 void scan(const char* op, const Tensor& x, int dim, bool reverse, Fn&& fn) {
-  require_cpu(x.device(), op);
   dispatch_floating(x.dtype(), op, [&](auto type) {
     for_columns(x.shape(), dim, reverse, [&](const Columns& block) { fn(type, block); });
   });

@@ -15,7 +15,9 @@
 #include "core/views.h"
 #include "core/work.h"
 #include "kernels/copy/copy.h"
+#include "kernels/elementwise/binary.h"
 #include "kernels/matmul/matmul.h"
+#include "kernels/solve/gram_on_device.h"
 #include "kernels/solve/gram_tiles.h"
 
 // One clone for each instruction set.
@@ -32,7 +34,6 @@ namespace {
 constexpr int64_t kRows = GramTiles::kRows;  // of a block
 
 void check(const GramSystem& s, const Tensor& y) {
-  require_cpu(y.device(), "gram_solve");
   HEED_CHECK(y.rank() == 4 && s.weights.rank() == 4 && s.keys.rank() == 4,
              "gram_solve: y {}, weights {}, keys {}", y, s.weights, s.keys);
   const int64_t b = y.size(0), h = y.size(1), n = y.size(2), d = y.size(3), m = s.keys.size(2);
@@ -272,6 +273,12 @@ GramSystem prepared(const GramSystem& s, DType dtype) {
   const auto as = [dtype](const Tensor& t) { return t.defined() ? contiguous_as(t, dtype) : t; };
   GramSystem ready{as(s.weights), as(s.keys), as(s.centre), s.ridge};
   if (!ready.centre.defined() || ready.keys.numel() == 0) return ready;
+  if (ready.keys.device().is_cuda()) {
+    const Tensor first = views::slice(ready.keys, 2, 0, 1);
+    ready.centre = binary(Binary::sub, ready.centre, first);
+    ready.keys = binary(Binary::sub, ready.keys, first);
+    return ready;
+  }
   dtype == DType::f64 ? measure_from_first<double>(ready) : measure_from_first<float>(ready);
   return ready;
 }
@@ -322,6 +329,8 @@ GramGradients gradients(const GramSystem& s, const Tensor& x, const Tensor& u) {
 
 /// Of a prepared system, in its dtype.
 Tensor solved(const GramSystem& s, const Tensor& side, const ConjugateGradientOptions& options) {
+  if (side.device().is_cuda()) return gram_solved_on_device(s, side, options);
+  require_cpu(side.device(), "gram_solve");
   const Tensor x = Tensor::empty(side.shape(), side.dtype());
   const int64_t rows = side.size(2), blocks = (rows + kRows - 1) / kRows;
   parallel_for(side.size(0) * side.size(1) * blocks, 1, [&](int64_t task, int64_t) {
@@ -359,8 +368,9 @@ GramGradients gram_solve_backward(const Tensor& dx, const GramSystem& system, co
   const GramSystem s = prepared(system, dtype);
   const Tensor u = solved(s, contiguous_as(dx, dtype), options);
   const Tensor solution = contiguous_as(x, dtype);
-  GramGradients g =
-      dtype == DType::f64 ? gradients<double>(s, solution, u) : gradients<float>(s, solution, u);
+  GramGradients g = x.device().is_cuda()  ? gram_gradients_on_device(s, solution, u)
+                    : dtype == DType::f64 ? gradients<double>(s, solution, u)
+                                          : gradients<float>(s, solution, u);
   for (Tensor* t : {&g.dweights, &g.dkeys, &g.dcentre, &g.dy})
     if (t->defined()) *t = contiguous_as(*t, x.dtype());
   return g;

@@ -13,17 +13,6 @@ std::set<std::string>& seen() {
 const std::set<std::string>& not_yet() {
   static const std::set<std::string> ops = {
       "attention with more than scale, ALiBi and bias",
-      "cholesky_solve",
-      "fft",
-      "gram_solve",
-      "l2_normalize",
-      "linear_attention",
-      "loss",  // of one element against another: pointwise.cpp
-      "merge_attentions",
-      "rnn",
-      "row loss",  // distribution.cpp
-      "segment_max",
-      "segment_softmax",
   };
   return ops;
 }
