@@ -22,7 +22,8 @@ namespace {
 
 // What is called of the library, which the first transform opens.
 struct Cufft {
-  SharedLibrary library{"libcufft.so." + std::to_string(CUFFT_VER_MAJOR), HEED_CUDA_LIBRARIES};
+  SharedLibrary library{"libcufft.so." + std::to_string(CUFFT_VER_MAJOR), HEED_CUDA_LIBRARIES,
+                        "the cuFFT of CUDA " + std::to_string(CUDART_VERSION / 1000)};
   decltype(&cufftCreate) create = library.find("cufftCreate");
   decltype(&cufftDestroy) destroy = library.find("cufftDestroy");
   decltype(&cufftSetAutoAllocation) set_auto_allocation = library.find("cufftSetAutoAllocation");
