@@ -445,7 +445,7 @@ def linear_probe(w, i, c):
     if c.get("tokens"):
         x = additive(w, x, None, "pool.") if c.get("pool") == "additive" else x.mean(1)
     if c.get("norm", "batch") == "batch":
-        x = F.batch_norm(x, w["norm.running_mean"], w["norm.running_var"], eps=1e-6)
+        x = batch_norm(w, x, "norm.", 1e-6)
     return [linear(w, x, "head.")]
 
 
@@ -1173,7 +1173,8 @@ def vision_layer_cases():
                    lambda w, i, c: [patch_embed(w, i["x"], c)], 147, 1)
     yield from pool_cases()
     yield Case("drop_path", {}, {"x": normal(9, 5)}, lambda w, i, c: [i["x"] * 1.0], 1, 1)
-    yield Case("codebook", {"dim": 5, "codes": 11}, {"x": normal(2, 7, 5)}, codebook, 1, 1)
+    yield Case("codebook", {"dim": 5, "codes": 11, "lloyd": 0}, {"x": normal(2, 7, 5)}, codebook, 1, 1,
+               "kmeans.*")
     yield Case("layer_scale", {"dim": 33}, {"x": normal(7, 33)},
                lambda w, i, c: [i["x"] * w["scale"]], 7, 1)
     for config, shape in [({"dim": 20, "convs": 2, "width": 12}, (2, 12, 15, 3)),
@@ -1268,7 +1269,8 @@ def recurrent_cases():
     probe = {"features": 18, "classes": 5}
     for config, shape in [(probe, (4, 18)), (dict(probe, norm="none"), (4, 18)), (dict(probe, tokens=13), (4, 13, 18)),
                           (dict(probe, tokens=13, pool="additive", norm="none"), (4, 13, 18))]:
-        yield Case("linear_probe", config, {"features": normal(*shape)}, linear_probe, 36, 6)
+        yield Case("linear_probe", config, {"features": normal(*shape)}, linear_probe, 36, 6,
+                   "running_")
 
 
 def pooling_cases():
