@@ -22,7 +22,8 @@ struct Source {
 std::shared_ptr<const Source> open_source(const std::string& features, const std::string& labels,
                                           const SourceLocation& where) {
   if (features.empty() != labels.empty()) {
-    fail_request(where, "features need their labels and labels their features: give both or neither");
+    fail_request(where,
+                 "features need their labels and labels their features: give both or neither");
   }
   if (features.empty()) return nullptr;
   const Tensor x = read_array(expand_path(features, where));
@@ -32,8 +33,8 @@ std::shared_ptr<const Source> open_source(const std::string& features, const std
     fail_request(place, fmt::format("features must be floating [N, D] or [N, T, D], not {}", x));
   }
   if (y.rank() != 1 || is_floating(y.dtype()) || y.size(0) != x.size(0)) {
-    fail_request(place, fmt::format("{} features need as many integers as labels, not {}",
-                                    x.size(0), y));
+    fail_request(place,
+                 fmt::format("{} features need as many integers as labels, not {}", x.size(0), y));
   }
   return std::make_shared<const Source>(Source{x, y.to_vector<int64_t>(), features});
 }
@@ -62,8 +63,7 @@ class FeatureDataset : public LabelledDataset {
     check(where);
     summary_ = fmt::format(
         "features {} of {} classes: {} for training, {} for validation, {} for testing",
-        shape_.to_string(), classes(), size(Part::train), size(Part::validation),
-        size(Part::test));
+        shape_.to_string(), classes(), size(Part::train), size(Part::validation), size(Part::test));
   }
 
   const char* kind() const override { return "features"; }
@@ -122,8 +122,8 @@ class FeatureDataset : public LabelledDataset {
       Shape shape = part.source->features.shape();
       shape.erase(0);
       if (!(shape == shape_)) {
-        fail_request(where, fmt::format("{}: features of {}, and {} in training",
-                                        part.source->name, shape.to_string(), shape_.to_string()));
+        fail_request(where, fmt::format("{}: features of {}, and {} in training", part.source->name,
+                                        shape.to_string(), shape_.to_string()));
       }
       for (const int64_t label : part.source->labels) {
         if (label >= 0 && label < classes()) continue;

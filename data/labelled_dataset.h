@@ -64,8 +64,8 @@ class LabelledDataset {
   /// Examples of a part; 0 where there is none.
   virtual int64_t size(Part part) const = 0;
   virtual int64_t label(Part part, int64_t example) const = 0;
-  /// [H, W, C] of every image in a batch, [T, H, W, C] of clips; [longest N] of texts; [D] or [N, D]
-  /// of features.
+  /// [H, W, C] of every image in a batch, [T, H, W, C] of clips; [longest N] of texts; [D] or [N,
+  /// D] of features.
   virtual Shape example_shape() const = 0;
   /// Image pairs only: [H', W', C] of every target in a training batch.
   virtual Shape target_shape() const { return {}; }

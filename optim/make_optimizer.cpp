@@ -130,10 +130,11 @@ void ParameterGroup::options(Options& o) {
 }
 
 void NormBoundOptions::options(Options& o) {
-  o.field("factor", factor,
-          "largest norm of a parameter's gradient, in units of the mean of its norms so far (1.05); "
-          "0: any",
-          {.min = 0});
+  o.field(
+      "factor", factor,
+      "largest norm of a parameter's gradient, in units of the mean of its norms so far (1.05); "
+      "0: any",
+      {.min = 0});
   o.field("decay", decay, "share of that mean that stays at each step", {.min = 0, .below = 1});
   o.field("warmup_steps", warmup_steps,
           "steps at first in which nothing is bounded and the smallest norm is kept", {.min = 0});

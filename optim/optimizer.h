@@ -41,7 +41,8 @@ struct ParameterGroup {
 ///   later                     h = min(1, factor c_i / n);  gradient *= h;
 ///                             c_i = decay c_i + (1 - decay) h n
 /// A norm of 0 (a branch that starts at 0) says nothing: c_i stays, and bounds nothing until there
-/// is one. `train.clip` applies beside it, in all steps; the paper has it, at 1, in the first alone.
+/// is one. `train.clip` applies beside it, in all steps; the paper has it, at 1, in the first
+/// alone.
 struct NormBoundOptions {
   double factor = 0.0;  ///< the paper's lambda_rel; 0: no such clipping
   double decay = 0.98;
@@ -98,8 +99,8 @@ class Optimizer {
 
   /// What a checkpoint must hold: "step" (i64 []) and, for each parameter, "exp_avg.<name>" and
   /// "exp_avg_sq.<name>" (Adam), "row_mean_sq.<name>" and "col_mean_sq.<name>" (Adafactor) or
-  /// "momentum_buffer.<name>" (SGD and LARS with momentum); with bound norms "grad_norm.<name>" ([]).
-  /// The tensors share memory with the optimiser.
+  /// "momentum_buffer.<name>" (SGD and LARS with momentum); with bound norms "grad_norm.<name>"
+  /// ([]). The tensors share memory with the optimiser.
   NamedTensors state_tensors() const;
   /// Copies such tensors back. Missing or unexpected names, other shapes or dtypes: a RequestError
   /// that lists them, and nothing is changed.

@@ -40,10 +40,9 @@ void add_average(CLI::App& heed) {
   positional(command, "DESTINATION", arguments->destination, "a new folder")->required();
   option(command, "--last", "N", arguments->last, "how many checkpoints, the last ones")
       ->check(CLI::Range(int64_t{2}, int64_t{1} << 20));
-  examples(command,
-           {{"heed train recipe.yaml train.keep_checkpoints=5", ""},
-            {"heed average runs/recipe runs/recipe-mean --last 5", ""},
-            {"heed eval runs/recipe-mean", ""}});
+  examples(command, {{"heed train recipe.yaml train.keep_checkpoints=5", ""},
+                     {"heed average runs/recipe runs/recipe-mean --last 5", ""},
+                     {"heed eval runs/recipe-mean", ""}});
   command->callback([arguments] { average(*arguments); });
 }
 

@@ -37,8 +37,8 @@ class Classifier : public Module {
   virtual Config config() const = 0;
 
   /// Logits [B, classes] of images [B, H, W, C] (floating, normalised), of features [B, (N,) D], or
-  /// of ids [B, N] (i64 or i32). `lengths` [B] i64 are the tokens that count in each row of ids, all when undefined; the
-  /// ids after them have no influence. Images and features take no lengths.
+  /// of ids [B, N] (i64 or i32). `lengths` [B] i64 are the tokens that count in each row of ids,
+  /// all when undefined; the ids after them have no influence. Images and features take no lengths.
   virtual Tensor forward(const Tensor& x, const Tensor& lengths) = 0;
   Tensor forward(const Tensor& x) { return forward(x, Tensor()); }
 
@@ -53,9 +53,10 @@ class Classifier : public Module {
 
 /// The classifier that config's `type` names, not yet initialised. `classes` and `input` stand in
 /// where the config leaves their keys (`classes`; `height`, `width`, `channels`; `vocab`,
-/// `context`; `features`, `tokens`) out or has 0, a preset's values notwithstanding; zeros in `input` stand for unknown.
-/// A RequestError when the model takes the other kind of input, when a configured `classes` or
-/// `vocab` is smaller than the data's, or a configured image size differs from the data's.
+/// `context`; `features`, `tokens`) out or has 0, a preset's values notwithstanding; zeros in
+/// `input` stand for unknown. A RequestError when the model takes the other kind of input, when a
+/// configured `classes` or `vocab` is smaller than the data's, or a configured image size differs
+/// from the data's.
 std::unique_ptr<Classifier> make_classifier(const Config& config, int64_t classes = 0,
                                             const ClassifierInput& input = {});
 

@@ -24,9 +24,10 @@ std::vector<CheckpointInfo> last_good(const std::string& run, int64_t count, con
     all.pop_back();
   }
   if (std::ssize(good) < count) {
-    fail_request("average: '{}' has {} good checkpoints, and {} are wanted (train.keep_checkpoints "
-                 "says how many a run keeps)",
-                 run, good.size(), count);
+    fail_request(
+        "average: '{}' has {} good checkpoints, and {} are wanted (train.keep_checkpoints "
+        "says how many a run keeps)",
+        run, good.size(), count);
   }
   return good;
 }

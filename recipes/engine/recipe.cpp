@@ -51,7 +51,7 @@ void EvaluationOptions::options(Options& o) {
   o.field("use_ema", use_ema, "measure the averaged weights where there are any");
   o.field("baselines", baselines, "predictors without a network to measure beside the model",
           {.one_of = {"unigram", "ngram", "majority", "mean", "popularity", "interpolation",
-                     "pixels"}});
+                      "pixels"}});
   o.field("ngram_order", ngram_order, "tokens that an n-gram spans", {.min = 1, .max = 8});
 }
 

@@ -59,8 +59,7 @@ void SharedModel::check_parts() const {
   if (needy.empty()) return;
   for (const nn::Module::NamedTensor& named : module_.named_parameters()) {
     if (named.shard == nullptr) continue;
-    fail_request("parallel: {} needs whole tensors, but ranks share '{}'",
-                 needy, named.name);
+    fail_request("parallel: {} needs whole tensors, but ranks share '{}'", needy, named.name);
   }
 }
 

@@ -318,7 +318,8 @@ TEST(NormBound, AZeroGradientAtFirstBoundsNothing) {
 }
 
 TEST(NormBound, GoesOnExactlyFromItsState) {
-  const OptimizerOptions options{.type = "adamw", .norm_bound = {.factor = 1.05, .warmup_steps = 2}};
+  const OptimizerOptions options{.type = "adamw",
+                                 .norm_bound = {.factor = 1.05, .warmup_steps = 2}};
   const NamedTensors whole = parameters(DType::f32), cut = parameters(DType::f32);
   const auto one = make_optimizer(options, whole), first = make_optimizer(options, cut);
   const auto step = [](Optimizer& optimizer, const NamedTensors& tensors, int64_t t) {
