@@ -135,7 +135,7 @@ TEST_F(Embed, TheFolderOfASentenceEncoderSaysHow) {
   EXPECT_EQ(row(prompted.embed(texts()).vectors, 0), row(written.embed(texts()).vectors, 0));
   EXPECT_NE(row(prompted.embed(texts()).vectors, 0), row(vectors, 0));
   EXPECT_THAT(request_error([&] { TextEmbedder(run, {.prompt_name = "qerry"}); }),
-              HasSubstr("no prompt 'qerry'; did you mean 'query'?; known: query"));
+              HasSubstr("no prompt 'qerry' (did you mean 'query'?); known: query"));
 }
 
 TEST_F(Embed, AnExportSaysWhatTheModelDoesNow) {
@@ -181,7 +181,7 @@ TEST_F(Embed, WhatWouldMakeOtherVectorsIsRefused) {
               HasSubstr("without the prompt's tokens"));
   const Scratch other;
   write_tiny(other);
-  train_tiny(other, "lm", {"train.steps=1"});
+  train_tiny(other, "lm", {"train.steps=4"});
   EXPECT_THAT(request_error([&] { TextEmbedder(other.path("lm"), {}); }),
               HasSubstr("a model of type 'gpt' makes no vectors of texts"));
 }
