@@ -188,14 +188,15 @@ void PictureModeling::make_model() {
   const Config* text = config.is_map() ? config.find("text") : nullptr;
   const Config* of_text = text != nullptr && text->is_map() ? text->find("vocab") : nullptr;
   const auto unset = [](const Config* value) { return value == nullptr || *value == Config(0); };
-  if (unset(vocab) && unset(of_text) && config.is_map()) {  // one id more: the picture's
+  const Config* type = config.is_map() ? config.find("type") : nullptr;
+  const bool takes_pictures = type != nullptr && *type == Config("llava");
+  if (takes_pictures && unset(vocab) && unset(of_text)) {  // one id more: the picture's
     config.set("vocab", known + 1);
     if (config.find("image_token") == nullptr) config.set("image_token", known);
   }
   model_ = nn::make_language_model(config, known);
   reader_ = dynamic_cast<nn::ImageReader*>(model_.get());
   if (reader_ == nullptr) {
-    const Config* type = recipe_.model.find("type");
     fail_request(type == nullptr ? recipe_.model.where() : type->where(),
                  fmt::format("task language_modeling: the model '{}' reads no pictures; llava does",
                              type == nullptr ? "gpt" : type->as_string()));

@@ -51,8 +51,8 @@ std::string picture(const Scratch& folder, const std::string& name, int64_t inde
 
 TEST(PictureModeling, TheTowerStaysAsItIsUnlessToldOtherwise) {
   const Scratch folder;
-  train_file(kRecipe, folder.path("run"), {"train.steps=2"});
-  train_file(kRecipe, folder.path("all"), {"train.steps=2", "task.freeze=[]"});
+  train_file(kRecipe, folder.path("run"), {"train.steps=4"});
+  train_file(kRecipe, folder.path("all"), {"train.steps=4", "task.freeze=[]"});
   const auto weights = [&](const char* run) {
     return read_checkpoint(find_checkpoint(folder.path(run)).path).model;
   };
@@ -127,11 +127,11 @@ TEST(PictureModeling, ItsProcessorComesAlongAndGoesWithAnExport) {
   const std::string config = folder.write(
       "processor.json", R"({"do_resize": false, "do_center_crop": false, "image_mean": [0, 0, 0],
                             "image_std": [1, 1, 1]})");
-  train_file(kRecipe, folder.path("run"), {"train.steps=1", "data.processor=" + config});
+  train_file(kRecipe, folder.path("run"), {"train.steps=4", "data.processor=" + config});
   std::filesystem::remove(config);
   evaluate(folder.path("run"));  // the run has its own
   train_file(kRecipe, folder.path("next"),
-             {"train.steps=1", "data.processor=" + folder.path("run")});
+             {"train.steps=4", "data.processor=" + folder.path("run")});
   export_model(folder.path("next"), folder.path("hub"), "hf");
   EXPECT_EQ(read_json_file(folder.path("hub/preprocessor_config.json")).at("do_resize"),
             Config(false));
@@ -146,7 +146,7 @@ TEST(PictureModeling, WhatCannotBeIsRefused) {
   EXPECT_THAT(build_error(kRecipe, {"task.sampling=epochs"}),
               HasSubstr("the data are image-texts"));
   const Scratch folder;
-  train_file(kRecipe, folder.path("run"), {"train.steps=1"});
+  train_file(kRecipe, folder.path("run"), {"train.steps=4"});
   const LoadedRun run = load_run(folder.path("run"), TaskUse::generate);
   EXPECT_FALSE(run.task->generate("", {.max_tokens = 3}, {}).ids.empty()) << "text alone";
 }
