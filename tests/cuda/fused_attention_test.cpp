@@ -59,27 +59,8 @@ TEST_F(FusedAttention, MergesPartsOfManyKeys) {
 
 TEST_F(FusedAttention, TakesEveryKindOfTile) {
   const Sizes s{2, 2, 1, 140, 140, 24, 16};
-  const std::vector<int32_t> some = {0, 3, 70, 139, -1, 64};
-  std::vector<int32_t> ids;
-  for (int i = 0; i < 140; ++i) ids.insert(ids.end(), some.begin(), some.end());
-  std::vector<AttentionPattern> patterns = {
-      AttentionPattern::window(20, 9, 3),
-      AttentionPattern::window(3, 0) | AttentionPattern::prefix(2),
-      AttentionPattern::prefix(0),
-      AttentionPattern::prefix(64),
-      AttentionPattern::lengths({140, 70}, {65, 140}),
-      AttentionPattern::neighborhood({{.length = 10, .window = 3}, {.length = 14, .window = 5}}),
-      AttentionPattern::neighborhood(
-          {{.length = 10, .window = 3, .dilation = 2}, {.length = 14, .window = 5}}),
-      AttentionPattern::windows({10, 14}, {4, 5}, {1, 2}),
-      AttentionPattern::halo({{.length = 140, .block = 9, .halo = 4}}, Border::virtual_keys),
-      AttentionPattern::per_head({AttentionPattern::causal(), AttentionPattern::window(5, 5)}),
-      AttentionPattern::indices(ids, 1, 1, 140, 6),
-      AttentionPattern::where("every seventh",
-                              [](int64_t i, int64_t j) { return i == j || (i - j) % 7 == 0; }),
-  };
   size_t turn = 0;
-  for (const AttentionPattern& pattern : patterns) {
+  for (const AttentionPattern& pattern : patterns_of_every_kind()) {
     SCOPED_TRACE(pattern.text().substr(0, 60));
     expect_fused(s, kFused[turn++ % 2], {.pattern = pattern});
     if (HasFailure()) return;
@@ -205,23 +186,9 @@ TEST_F(FusedAttention, ReadsAndWritesStridedRows) {
 }
 
 TEST_F(FusedAttention, GivesTheSameBitsInEveryWay) {
-  const Sizes s{1, 2, 1, 70, 130, 40, 40};
-  const AttentionSpec spec{.pattern = AttentionPattern::causal(60), .dropout = 0.1};
   for (const DType dtype : kFused) {
-    const Inputs in(s, dtype);
-    std::vector<std::vector<double>> seen;
-    for (int way = 0; way < ways_to_run(); ++way) {
-      run_in_way(way, 3);
-      const Results r = run_on_device(in, spec);
-      std::vector<double> all;
-      for (const Tensor& t : {r.forward.out, r.forward.lse, r.grads.dq, r.grads.dk, r.grads.dv}) {
-        const auto values = t.to_vector<double>();
-        all.insert(all.end(), values.begin(), values.end());
-      }
-      seen.push_back(all);
-    }
-    run_in_way(0);
-    for (size_t way = 1; way < seen.size(); ++way) EXPECT_EQ(seen[0], seen[way]) << way;
+    expect_same_bits({1, 2, 1, 70, 130, 40, 40}, dtype,
+                     {.pattern = AttentionPattern::causal(60), .dropout = 0.1});
   }
 }
 

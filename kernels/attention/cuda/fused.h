@@ -34,7 +34,8 @@ class UseFusedKernels {
 /// Whether the kernels for sm_90a take the forward pass of a call that fits_fused_cuda: on a device
 /// of compute capability 9.0, bf16, a width up to 128 (256 where the score is a positive scale and
 /// there is no dropout), rows that are aligned to 16 bytes and not broadcast, and no parts of the
-/// keys (decoding). Backward: a width up to 128.
+/// keys (decoding). Backward: a width up to 128; dK and dV of widths over 64 are the portable
+/// kernel's where the score has more than that.
 bool takes_hopper(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionSpec& spec);
 
 /// As kernels::attention and kernels::attention_backward, for calls that fit.

@@ -124,6 +124,8 @@ class Bringer {
   /// Groups that will not see the second tile do not hand it back.
   __device__ void claim_second(const Step& step) {
     claim(shared_.empty[1][place_.at], place_.parity ^ 1);
+    // where no group will, what follows ends the phase: all threads must have claimed it by then
+    if (c_.gathers && step.tile < 0) meet(kItemBarrier, kWarpgroup);
     if (thread_ != 0) return;
 #pragma unroll
     for (const int32_t mask : step.mask)
