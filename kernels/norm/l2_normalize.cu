@@ -33,9 +33,16 @@ struct Slices {
     const A length = on_device::sqrt(squares);
     return A(1) / (length > eps ? length : eps);
   }
-  /// The factor of x in dx.
-  __device__ A slope(A r, A product) const {
-    return backward && r * eps < A(1) ? -r * r * r * product : A(0);
+  /// The factor of x in dx is -r^3 product, or 0 below eps.
+  __device__ bool has_slope(A r) const { return backward && r * eps < A(1); }
+  /// An element of the result, in the CPU's order and with one rounding of the sum as there: of a
+  /// vector of one element the slope is the small difference of large numbers.
+  __device__ static A scaled(A other, A r, A x, A slope) {
+    if constexpr (sizeof(A) == sizeof(double)) {
+      return ::fma(x, slope, other * r);
+    } else {
+      return ::fmaf(x, slope, other * r);
+    }
   }
 };
 
@@ -54,12 +61,12 @@ __global__ void unit_rows(Slices<T> s, int64_t rows, bool wide) {
     const A product = block_sum(mine);
     const A r = s.backward ? s.inverse[row] : s.inverse_of(product);
     if (!s.backward && threadIdx.x == 0) s.inverse[row] = r;
-    const A slope = s.slope(r, product);
+    const A slope = s.has_slope(r) ? -r * r * r * product : A(0);
     for_row<T>(s.n, wide, [&](int64_t i, auto count) {
       A v[decltype(count)::value], w[decltype(count)::value];
       load(x + i, v);
       load(other + i, w);
-      for (int k = 0; k < count.value; ++k) w[k] = w[k] * r + v[k] * slope;
+      for (int k = 0; k < count.value; ++k) w[k] = s.scaled(w[k], r, v[k], slope);
       store(w, s.out + row * s.n + i);
     });
   }
@@ -77,10 +84,11 @@ __global__ void unit_columns(Slices<T> s, int64_t columns) {
     }
     const A r = s.backward ? s.inverse[c] : s.inverse_of(product);
     if (!s.backward) s.inverse[c] = r;
-    const A slope = s.slope(r, product);
+    const A slope = s.has_slope(r) ? -((r * r) * (r * product)) : A(0);
     for (int64_t k = 0; k < s.n; ++k) {
       const int64_t at = first + k * s.inner;
-      s.out[at] = static_cast<T>(static_cast<A>(s.other[at]) * r + static_cast<A>(s.x[at]) * slope);
+      const A value = s.scaled(static_cast<A>(s.other[at]), r, static_cast<A>(s.x[at]), slope);
+      s.out[at] = static_cast<T>(value);
     }
   });
 }
