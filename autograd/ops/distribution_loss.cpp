@@ -30,7 +30,9 @@ Tensor run(const char* op, RowLoss kind, double parameter, const Tensor& logits,
       dtype = accumulation(targets.dtype() == DType::f64 ? DType::f64 : dtype);
   }
   const Tensor rows = as_rows(logits, dtype);
-  const Tensor target_rows = targets.defined() ? as_rows(targets, dtype) : targets;
+  // the host's targets are sent along
+  const Tensor target_rows =
+      targets.defined() ? as_rows(targets.to(logits.device()), dtype) : targets;
   const Tensor losses = kernels::row_losses(kind, parameter, rows, target_rows);
   const int64_t count = rows.size(0);
   HEED_CHECK(reduction != Reduction::mean || count > 0, "{}: the mean of no rows ({})", op, logits);
@@ -55,7 +57,7 @@ Tensor run(const char* op, RowLoss kind, double parameter, const Tensor& logits,
                   const Tensor scales =
                       reduction == Reduction::none
                           ? views::reshape(kernels::contiguous_as(dy, sums), row_shape)
-                          : Tensor::full(row_shape, scale * dy.item(), sums);
+                          : Tensor::full(row_shape, scale * dy.item(), sums, rows->device());
                   const Tensor dx =
                       kernels::row_losses_backward(kind, parameter, *rows, *target_rows, scales);
                   return Gradients{kernels::cast(views::reshape(dx, shape), own)};

@@ -20,7 +20,7 @@ Tensor mean_of_last(const Tensor& x, int64_t window) {
   std::vector<double> shares;
   for (int64_t t = 0; t < tokens; ++t)
     shares.push_back(1.0 / static_cast<double>(std::min(t + 1, most)));
-  return mul(total, cast(Tensor::from(shares, {1, tokens, 1}), x.dtype()));
+  return mul(total, cast(Tensor::from(shares, {1, tokens, 1}), x.dtype()).to(x.device()));
 }
 
 void AveragedQueryOptions::options(Options& o) {

@@ -44,7 +44,8 @@ Tensor GatedLinearAttention::log_decay(const Tensor& x) const {
     std::vector<double> logs;
     for (int64_t h = 0; h < heads; ++h)
       logs.push_back(std::log1p(-std::exp2(-5.0 - static_cast<double>(first_head() + h))));
-    return expand(cast(Tensor::from(logs, {1, heads, 1}), wide), {batch, heads, tokens});
+    const Tensor own = cast(Tensor::from(logs, {1, heads, 1}), wide).to(x.device());
+    return expand(own, {batch, heads, tokens});
   }
   const Tensor logits = cast(gate->forward(gate_down ? gate_down->forward(x) : x), wide);
   const Tensor logs = mul(softplus(neg(logits)), -1.0 / options_.gate_root);

@@ -94,8 +94,9 @@ void HaloAttention::add_query_terms(AttentionScore& score, const Tensor& q,
     own = {logits.back(), index};
     if (request.globals == 0) continue;
     const Shape& shape = own.logits.shape();
-    own.logits = concat(
-        {own.logits, Tensor::zeros({shape[0], shape[1], shape[2], 1}, own.logits.dtype())}, 3);
+    const Tensor none =
+        Tensor::zeros({shape[0], shape[1], shape[2], 1}, own.logits.dtype(), own.logits.device());
+    own.logits = concat({own.logits, none}, 3);
     own.relative = behind_globals(*index, request.globals);
   }
   if (options_.border != "virtual") return;

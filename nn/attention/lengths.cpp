@@ -43,20 +43,21 @@ Tensor checked_lengths(const Tensor& lengths, int64_t batch, int64_t tokens) {
   return full ? Tensor() : Tensor::from(values, {batch});
 }
 
-Tensor by_length(const Tensor& lengths, int64_t tokens, double inside, double behind) {
+Tensor by_length(const Tensor& lengths, int64_t tokens, double inside, double behind,
+                 Device device) {
   std::vector<float> values;
   for (const int64_t length : lengths.to_vector<int64_t>()) {
     for (int64_t i = 0; i < tokens; ++i)
       values.push_back(static_cast<float>(i < length ? inside : behind));
   }
-  const Tensor y = Tensor::from(values, {lengths.numel(), tokens, 1});
+  const Tensor y = Tensor::from(values, {lengths.numel(), tokens, 1}).to(device);
   if (trace::on())
     trace::report("by_length", {lengths}, {y}, {{"inside", inside}, {"behind", behind}});
   return y;
 }
 
-Tensor floating_lengths(const Tensor& lengths, DType dtype) {
-  const Tensor y = kernels::cast(lengths, dtype);
+Tensor floating_lengths(const Tensor& lengths, DType dtype, Device device) {
+  const Tensor y = kernels::cast(lengths, dtype).to(device);
   if (trace::on()) trace::report("cast", {lengths}, {y}, {{"dtype", name_of(dtype)}});
   return y;
 }
@@ -103,8 +104,8 @@ Tensor mean_of_lengths(const Tensor& x, const Tensor& lengths) {
   for (const int64_t count : values)
     shares.push_back(count == 0 ? 0.0 : 1.0 / static_cast<double>(count));
   const DType wide = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
-  const Tensor weights = mul(by_length(counts, x.size(1), 1.0, 0.0),
-                             cast(Tensor::from(shares, {x.size(0), 1, 1}), wide));
+  const Tensor share = cast(Tensor::from(shares, {x.size(0), 1, 1}), wide).to(x.device());
+  const Tensor weights = mul(by_length(counts, x.size(1), 1.0, 0.0, x.device()), share);
   const Tensor y = cast(sum(mul(x, weights), {1}), x.dtype());
   one.report("mean_of_lengths", {x, counts}, {y});
   return y;

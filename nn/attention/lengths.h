@@ -15,10 +15,11 @@ namespace heed::nn {
 Tensor checked_lengths(const Tensor& lengths, int64_t batch, int64_t tokens);
 
 /// f32 [B, tokens, 1]: `inside` at each row's first lengths[b] tokens, `behind` at the others.
-Tensor by_length(const Tensor& lengths, int64_t tokens, double inside, double behind);
+Tensor by_length(const Tensor& lengths, int64_t tokens, double inside, double behind,
+                 Device device);
 
 /// The lengths as floating numbers.
-Tensor floating_lengths(const Tensor& lengths, DType dtype);
+Tensor floating_lengths(const Tensor& lengths, DType dtype, Device device);
 
 /// table[lengths[b]]: i64 [B]; the table has an entry for each length from 0 on.
 Tensor looked_up(const std::vector<int64_t>& table, const Tensor& lengths);

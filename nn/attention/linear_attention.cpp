@@ -12,8 +12,9 @@ namespace heed::nn {
 namespace {
 
 /// [B, 1, N, 1] of ones, and zeros behind each row's length.
-Tensor keys_within(const Tensor& lengths, int64_t tokens, DType dtype) {
-  return cast(unsqueeze(by_length(lengths, tokens, 1.0, 0.0), 1), dtype);
+Tensor keys_within(const Tensor& lengths, const Tensor& keys) {
+  const Tensor within = by_length(lengths, keys.size(2), 1.0, 0.0, keys.device());
+  return cast(unsqueeze(within, 1), keys.dtype());
 }
 
 }  // namespace
@@ -66,8 +67,10 @@ Heads LinearAttention::with_angles(const Heads& heads, const Tensor& positions) 
     cosines.push_back(std::cos(angle));
     sines.push_back(std::sin(angle));
   }
-  const Tensor c = cast(Tensor::from(cosines, {count, 1}), heads.q.dtype());
-  const Tensor s = cast(Tensor::from(sines, {count, 1}), heads.q.dtype());
+  const auto beside_heads = [&](const std::vector<double>& values) {
+    return cast(Tensor::from(values, {count, 1}), heads.q.dtype()).to(heads.q.device());
+  };
+  const Tensor c = beside_heads(cosines), s = beside_heads(sines);
   const auto both = [&](const Tensor& x) { return concat({mul(x, c), mul(x, s)}, 3); };
   return {both(heads.q), both(heads.k), heads.v};
 }
@@ -79,8 +82,7 @@ Tensor LinearAttention::forward(const Tensor& x, const AttentionContext& context
   if (options_.feature == "cosformer") heads = with_angles(heads, positions(x, context));
   if (context.cache != nullptr) check_cache();
   const Tensor lengths = checked_lengths(context.lengths, x.size(0), x.size(1));
-  if (lengths.defined() && !host().causal)
-    heads.k = mul(heads.k, keys_within(lengths, x.size(1), heads.k.dtype()));
+  if (lengths.defined() && !host().causal) heads.k = mul(heads.k, keys_within(lengths, heads.k));
   const bool weights = options_.normalise == "weights";
   Tensor y = host().causal ? attend(heads, {.normalise = weights}, context)
                            : bidirectional_linear_attention(heads.q, heads.k, heads.v, weights);

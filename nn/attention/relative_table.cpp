@@ -35,7 +35,8 @@ void add_relative_table(AttentionScore& score, const Tensor& table, const Patter
     score.relative = std::make_shared<const RelativeIndex>(std::move(behind));
   }
   if (request.globals == 0) return;
-  score.table = concat({table, Tensor::zeros({table.size(0), 1}, table.dtype())}, 1);
+  score.table =
+      concat({table, Tensor::zeros({table.size(0), 1}, table.dtype(), table.device())}, 1);
   score.relative = behind_globals(*score.relative, request.globals);
 }
 

@@ -116,10 +116,14 @@ SelectiveAttention::SelectiveAttention(const AttentionHost& given, const Selecti
 
 Tensor SelectiveAttention::log_count(const Tensor& x, const AttentionContext& context) const {
   const DType wide = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
-  if (host().causal) return log(add(kernels::cast(positions(x, context), wide), 1.0));
-  if (!context.lengths.defined())
-    return log(Tensor::full({1}, static_cast<double>(whole_tokens(x)), wide));
-  return unsqueeze(log(clamp(floating_lengths(context.lengths, wide), 1.0, INFINITY)), 1);
+  if (host().causal) {
+    return log(add(kernels::cast(positions(x, context), wide).to(x.device()), 1.0));
+  }
+  if (!context.lengths.defined()) {
+    return log(Tensor::full({1}, static_cast<double>(whole_tokens(x)), wide, x.device()));
+  }
+  const Tensor lengths = floating_lengths(context.lengths, wide, x.device());
+  return unsqueeze(log(clamp(lengths, 1.0, INFINITY)), 1);
 }
 
 Tensor SelectiveAttention::forward(const Tensor& x, const AttentionContext& context) {

@@ -44,7 +44,7 @@ AxisSums axis_sums(const Tensor& logits, const std::vector<HaloAxis>& axes, size
   }
   const auto sum = [&](const std::vector<double>& mask) {
     const Tensor slots = cast(Tensor::from(mask, {globals + tokens, entries}), logits.dtype());
-    return logsumexp(add(logits, slots), {3});
+    return logsumexp(add(logits, slots.to(logits.device())), {3});
   };
   return {sum(in), sum(out), sum(all)};
 }

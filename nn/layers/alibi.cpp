@@ -48,7 +48,8 @@ Tensor Alibi::forward(const Tensor& scores) {
       }
     }
   }
-  return add(scores, cast(Tensor::from(bias, {heads, queries, keys}), scores.dtype()));
+  const Tensor own = cast(Tensor::from(bias, {heads, queries, keys}), scores.dtype());
+  return add(scores, own.to(scores.device()));
 }
 
 }  // namespace heed::nn

@@ -35,7 +35,7 @@ Tensor Embedding::own_rows(const Tensor& ids) const {
   Shape wide = ids.shape();
   wide.push_back(1);
   const Tensor found = embedding(weight, Tensor::from(rows, ids.shape()), compute_dtype());
-  return mul(found, cast(Tensor::from(own, wide), compute_dtype()));
+  return mul(found, cast(Tensor::from(own, wide), compute_dtype()).to(found.device()));
 }
 
 void Embedding::split_rows(const TensorSplitPointer& split) {

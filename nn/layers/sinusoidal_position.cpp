@@ -53,9 +53,10 @@ Tensor SinusoidalPosition::forward(const Tensor& x, const Tensor& positions) {
   const std::vector<int64_t> ids =
       positions.defined() ? positions.to_vector<int64_t>() : std::vector<int64_t>{};
   const int64_t last = ids.empty() ? x.size(1) : *std::max_element(ids.begin(), ids.end()) + 1;
-  if (!table_.defined() || table_.size(0) < last || table_.dtype() != x.dtype()) {
+  if (!table_.defined() || table_.size(0) < last || table_.dtype() != x.dtype() ||
+      table_.device() != x.device()) {
     const auto rows = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(last)));
-    table_ = sinusoidal_table(rows, dim, base, x.dtype());
+    table_ = sinusoidal_table(rows, dim, base, x.dtype()).to(x.device());
   }
   const int64_t first = last - x.size(1);
   bool in_a_row = true;

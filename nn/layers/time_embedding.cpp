@@ -12,13 +12,13 @@ namespace {
 constexpr double kInitStd = 0.02;
 constexpr double kLongestWavelength = 10000.0;
 
-Tensor angular_frequencies(int64_t half, DType dtype) {
+Tensor angular_frequencies(int64_t half, DType dtype, Device device) {
   std::vector<double> values;
   for (int64_t i = 0; i < half; ++i) {
     values.push_back(
         std::pow(kLongestWavelength, -static_cast<double>(i) / static_cast<double>(half)));
   }
-  return cast(Tensor::from(values, {1, half}), dtype);
+  return cast(Tensor::from(values, {1, half}), dtype).to(device);
 }
 
 }  // namespace
@@ -41,8 +41,8 @@ Tensor TimeEmbedding::forward(const Tensor& times) {
              "time_embedding: wants floating times [B], got {}", times);
   // Angles in bf16 would be off by whole turns.
   const DType dtype = times.dtype() == DType::f64 ? DType::f64 : DType::f32;
-  const Tensor angles =
-      mul(reshape(cast(times, dtype), {-1, 1}), angular_frequencies(frequencies / 2, dtype));
+  const Tensor angles = mul(reshape(cast(times, dtype), {-1, 1}),
+                            angular_frequencies(frequencies / 2, dtype, times.device()));
   const Tensor waves = concat({cos(angles), sin(angles)}, 1);
   return fc2(fc1.forward(cast(waves, compute_dtype()), Activation::silu));
 }

@@ -70,7 +70,7 @@ Tensor transition_distillation(const Tensor& x, std::span<const int64_t> heads, 
   const Tensor z = mul(x, 1.0 / teacher.temperature);
   const Tensor targets = numbers({heads.begin(), heads.end()});
   const auto weights = [&](const std::vector<double>& values, const Shape& shape) {
-    return cast(Tensor::from(values, shape), x.dtype());
+    return cast(Tensor::from(values, shape), x.dtype()).to(x.device());
   };
   const Tensor pairs =
       sum(mul(index_select(z, 0, numbers(rows)), index_select(table, 0, numbers(items))), {1});

@@ -235,7 +235,7 @@ Tensor CompactText::forward(const Tensor& given, const Tensor& lengths) {
   const auto start = [&] {
     Tensor x = embed(ids);
     if (counts.defined() || words > given.size(1)) {
-      x = mul(x, cast(by_length(row_words, words, 1.0, 0.0), x.dtype()));
+      x = mul(x, cast(by_length(row_words, words, 1.0, 0.0, x.device()), x.dtype()));
     }
     if (tokenizer) x = tokenizer->forward(x);
     if (before > 0) x = concat({slice(x, 1, before, x.size(1)), slice(x, 1, 0, before)}, 1);

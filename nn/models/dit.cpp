@@ -231,10 +231,10 @@ Config Dit::config() const { return with_defaults(Config(Config::Map{{"type", "d
 Tensor Dit::positioned(const Tensor& x) {
   if (position) return position->forward(x, position_ids(0, x.size(1)));
   if (options_.position != "sincos") return x;
-  if (!table_.defined() || table_.dtype() != x.dtype()) {
+  if (!table_.defined() || table_.dtype() != x.dtype() || table_.device() != x.device()) {
     const Shape g = grid();
     const NoGrad no_grad;
-    table_ = cast(grid_positions(g[0], g[1], g[2], options_.dim), x.dtype());
+    table_ = cast(grid_positions(g[0], g[1], g[2], options_.dim), x.dtype()).to(x.device());
   }
   return add(x, table_);
 }

@@ -148,8 +148,11 @@ Tensor Recommender::sampled_loss(const Tensor& items, const Tensor& targets,
   };
   const int64_t width = negatives.size(-1);
   const Tensor wanted = logits(targets, 1), others = logits(negatives, width);
-  return add(bce_with_logits(wanted, Tensor::full(wanted.shape(), 1.0, wanted.dtype())),
-             bce_with_logits(others, Tensor::zeros(others.shape(), others.dtype())));
+  const auto like = [](const Tensor& scores, double value) {
+    return Tensor::full(scores.shape(), value, scores.dtype(), scores.device());
+  };
+  return add(bce_with_logits(wanted, like(wanted, 1.0)),
+             bce_with_logits(others, like(others, 0.0)));
 }
 
 Tensor Recommender::loss_rows(const Tensor& items, const Tensor& targets) {

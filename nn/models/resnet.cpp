@@ -73,7 +73,7 @@ Tensor thinned_and_padded(const Tensor& x, int64_t stride, int64_t channels) {
   if (channels == x.size(3)) return thin;
   Shape missing = thin.shape();
   missing[3] = channels - x.size(3);
-  return concat({thin, Tensor::zeros(missing, x.dtype())}, 3);
+  return concat({thin, Tensor::zeros(missing, x.dtype(), x.device())}, 3);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ Tensor token_weights(const Tensor& scores, const Tensor& lengths) {
   const Tensor counts = checked_lengths(lengths, scores.size(0), scores.size(1));
   Tensor counted = scores;
   if (counts.defined()) {
-    const Tensor mask = by_length(counts, scores.size(1), 0.0, kMasked);
+    const Tensor mask = by_length(counts, scores.size(1), 0.0, kMasked, scores.device());
     counted = add(scores, cast(mask, scores.dtype()));
   }
   return transpose(softmax(counted, 1), 1, 2);

@@ -7,6 +7,7 @@
 #include "autograd/ops/view.h"
 #include "core/views.h"
 #include "kernels/random/fill.h"
+#include "nn/device_of.h"
 #include "recipes/engine/image_data.h"
 
 namespace heed::recipes {
@@ -128,8 +129,10 @@ Metrics Denoising::evaluate(const EvaluationOptions& options, Communicator& comm
           noisy.fill(row, process_.time_of(u), key.derive(static_cast<uint64_t>(example)),
                      process_);
         }
-        const Tensor prediction = model_->forward(noisy.x, noisy.time_tensor(), labels);
-        const double loss = mse_loss(cast(prediction, DType::f32), noisy.target).item();
+        const Device device = nn::device_of(*model_);
+        const Tensor prediction =
+            model_->forward(noisy.x.to(device), noisy.time_tensor().to(device), labels);
+        const double loss = mse_loss(cast(prediction, DType::f32), noisy.target.to(device)).item();
         sum += loss * static_cast<double>(images.count);
         count += static_cast<double>(images.count);
       }
@@ -157,7 +160,9 @@ Tensor Denoising::sample(int64_t count, int64_t seed) {
     parts.push_back(nn::sample(
         process_, options_.sampler, shape, key,
         [&](const Tensor& x, const Tensor& times, bool with_labels) {
-          return model_->forward(x, times, with_labels ? labels : Tensor());
+          const Device device = nn::device_of(*model_);  // the sampler's steps are the host's
+          return model_->forward(x.to(device), times.to(device), with_labels ? labels : Tensor())
+              .to(kCpu);
         },
         first));
   }

@@ -4,6 +4,7 @@
 
 #include "autograd/ops/distribution_loss.h"
 #include "autograd/ops/elementwise.h"
+#include "nn/device_of.h"
 #include "recipes/engine/checkpoint.h"
 #include "recipes/engine/recipe_tree.h"
 #include "recipes/engine/task_data.h"
@@ -64,6 +65,7 @@ void Distillation::load_teacher(const SourceLocation& where) {
 
 Tensor Distillation::loss(const Batch& batch) {
   const Tensor logits = outputs(*model_, batch);
+  teacher_->to(nn::device_of(*model_));
   Tensor taught;
   {
     const NoGrad no_grad;

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "core/allocator.h"
+#include "nn/device_of.h"
+#include "recipes/engine/batch_device.h"
 
 namespace heed::recipes {
 namespace {
@@ -39,7 +41,7 @@ void IndexedTask::make_ahead(int64_t start) {
 
 Batch IndexedTask::next_batch() {
   if (!prefetcher_) make_ahead(0);
-  return prefetcher_->next();
+  return on_device(prefetcher_->next(), nn::device_of(module()));
 }
 
 Config IndexedTask::data_position() {

@@ -8,6 +8,8 @@
 #include "core/files.h"
 #include "data/registry.h"
 #include "data/resample.h"
+#include "nn/device_of.h"
+#include "recipes/engine/batch_device.h"
 #include "recipes/engine/task_data.h"
 
 namespace heed::recipes {
@@ -171,7 +173,7 @@ bool LabelledTask::walk(const EvaluationOptions& options, Communicator& communic
       },
       {.threads = data_->workers()});
   for (int64_t i = 0; i < batches; ++i) {
-    const Batch batch = ahead.next();
+    const Batch batch = on_device(ahead.next(), nn::device_of(*model_));
     if (batch.count > 0) {
       const Tensor result = outputs(*model_, batch);
       const std::vector<float> values = result.to_vector<float>();

@@ -96,7 +96,8 @@ void Regression::measure_scale() {
   }
 }
 
-Tensor Regression::standardised(const Tensor& labels) const {
+Tensor Regression::standardised(const Tensor& given) const {
+  const Tensor labels = given.to(kCpu);
   const int64_t rows = labels.size(0), width = labels.rank() == 2 ? labels.size(1) : 1;
   Tensor result = Tensor::empty({rows, 1});
   for (int64_t row = 0; row < rows; ++row) {
@@ -114,7 +115,8 @@ Tensor Regression::standardised(const Tensor& labels) const {
 }
 
 Tensor Regression::loss(const Batch& batch) {
-  const Tensor predicted = outputs(*model_, batch), target = standardised(batch["labels"]);
+  const Tensor predicted = outputs(*model_, batch);
+  const Tensor target = standardised(batch["labels"]).to(predicted.device());
   if (options_.loss == "l1") return l1_loss(predicted, target);
   return options_.loss == "huber" ? huber_loss(predicted, target) : mse_loss(predicted, target);
 }

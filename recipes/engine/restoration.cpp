@@ -9,6 +9,8 @@
 #include "core/views.h"
 #include "data/degradation.h"
 #include "data/resample.h"
+#include "nn/device_of.h"
+#include "recipes/engine/batch_device.h"
 #include "recipes/engine/image_data.h"
 #include "recipes/engine/measures/image_quality.h"
 #include "recipes/engine/task_data.h"
@@ -76,7 +78,7 @@ struct Restoration::Qualities {
       const Tensor part = without_border(unit(x), border);
       return options.luminance && part.size(3) == 3 ? luminance(part) : part;
     };
-    const Tensor a = seen(result), b = seen(target);
+    const Tensor a = seen(result.to(kCpu)), b = seen(target.to(kCpu));
     // A result that is exact would make the mean infinite: differences of 1e-5 count as none.
     constexpr double kBest = 100.0;
     psnr += std::min(kBest, recipes::psnr(a, b));
@@ -175,8 +177,8 @@ Tensor Restoration::difference(const Tensor& result, const Tensor& target) const
 
 Batch Restoration::example(int64_t index) const {
   const data::ExampleRow row{index, {}, false};
-  return as_batch(std::get<data::ImageBatch>(data_->gather(part_, std::span(&row, 1))), scale_,
-                  small_input_, true);
+  const auto pair = std::get<data::ImageBatch>(data_->gather(part_, std::span(&row, 1)));
+  return on_device(as_batch(pair, scale_, small_input_, true), nn::device_of(*model_));
 }
 
 void Restoration::walk(const EvaluationOptions& options, Communicator& communicator,

@@ -5,6 +5,7 @@
 #include "autograd/ops/loss.h"
 #include "autograd/ops/reduce.h"
 #include "core/views.h"
+#include "nn/device_of.h"
 #include "recipes/engine/image_data.h"
 #include "recipes/engine/measures/confusion.h"
 
@@ -85,8 +86,8 @@ Metrics Segmentation::evaluate(const EvaluationOptions& options, Communicator& c
         std::get<data::ImageBatch>(data_->evaluation_batch(data::Part::validation, i, shape));
     if (images.count > 0) {
       const Tensor labels = views::slice(images.labels, 0, 0, images.count);
-      const Tensor logits =
-          model_->forward(centred(views::slice(images.images, 0, 0, images.count)));
+      const Tensor pixels = centred(views::slice(images.images, 0, 0, images.count));
+      const Tensor logits = model_->forward(pixels.to(nn::device_of(*model_)));
       sum += cross_entropy(logits, labels, {.reduction = Reduction::sum}).item();
       count += static_cast<double>(counted(labels));
       const std::vector<int64_t> found = argmax(logits, -1).to_vector<int64_t>();
@@ -116,7 +117,7 @@ std::vector<std::string> Segmentation::write_samples(const std::string& folder,
         std::get<data::ImageBatch>(data_->gather(data::Part::validation, std::span(&row, 1)));
     const Tensor x = centred(example.images);
     shown.push_back(pictures(x, 1).front());
-    const Tensor found = argmax(model_->forward(x), -1);
+    const Tensor found = argmax(model_->forward(x.to(nn::device_of(*model_))), -1);
     for (const Tensor& labels : {example.labels, found}) {
       shown.push_back(coloured(labels, x.size(1), x.size(2), data_->classes()));
     }

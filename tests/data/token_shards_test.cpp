@@ -344,7 +344,7 @@ TEST(TokenizeCorpus, ErrorsHaveTheirPlace) {
   EXPECT_THAT(error("h.tar", "x"), HasSubstr("h.tar: byte 0"));
   // A gzip file that ends early.
   gzFile packed = gzopen((folder / "i.jsonl.gz").c_str(), "wb");
-  for (int i = 0; i < 2000; ++i) gzprintf(packed, "{\"text\": \"%d\"}\n", i * i * i);
+  for (int i = 0; i < 2000; ++i) gzprintf(packed, "{\"text\": \"%d\"}\n", i * i % 9973);
   gzclose(packed);
   const std::string whole = read_file(folder / "i.jsonl.gz");
   EXPECT_THAT(error("i.jsonl.gz", whole.substr(0, whole.size() / 2)), HasSubstr("i.jsonl.gz"));
