@@ -6,6 +6,7 @@
 
 #include <nvtx3/nvToolsExt.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <vector>
@@ -46,16 +47,25 @@ class PoolMemory : public BlockSource {
   cudaStream_t stream_;
 };
 
-// Small copies to the device go through pinned memory, so that the host does not wait for them: two
-// halves take turns, and a half is written again when the copies out of it have passed.
+// Copies to the device go through pinned memory, large ones piece by piece, so that the host goes
+// on when it has written the last piece there: two halves take turns, and a half is written again
+// when the copies out of it have passed.
 class Staging {
  public:
   static constexpr size_t kHalf = size_t{4} << 20;
-  static constexpr size_t kLargest = size_t{1} << 20;
+  static constexpr size_t kPiece = size_t{1} << 20;
 
   Staging() { check(cudaMallocHost(reinterpret_cast<void**>(&memory_), 2 * kHalf), "pin memory"); }
 
   void copy(void* to, const void* from, size_t bytes, cudaStream_t stream) {
+    for (size_t done = 0; done < bytes; done += kPiece) {
+      copy_piece(static_cast<std::byte*>(to) + done, static_cast<const std::byte*>(from) + done,
+                 std::min(kPiece, bytes - done), stream);
+    }
+  }
+
+ private:
+  void copy_piece(void* to, const void* from, size_t bytes, cudaStream_t stream) {
     if (used_ + bytes > kHalf) {
       events_[half_].record(stream);
       half_ = 1 - half_;
@@ -68,7 +78,6 @@ class Staging {
     used_ += (bytes + 63) / 64 * 64;
   }
 
- private:
   std::byte* memory_ = nullptr;
   std::array<Event, 2> events_;
   size_t half_ = 0, used_ = 0;
@@ -142,13 +151,8 @@ class CudaRuntime : public DeviceRuntime {
   void copy_in(int device, void* to, const void* from, size_t bytes) override {
     const Current current(device);
     DeviceState& s = state(device);
-    if (bytes <= Staging::kLargest) {
-      const std::lock_guard lock(s.staging_mutex);
-      return s.staging.copy(to, from, bytes, current_stream());
-    }
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, current_stream()),
-          "copy to the device");
-    check(cudaStreamSynchronize(current_stream()), "copy to the device");
+    const std::lock_guard lock(s.staging_mutex);
+    s.staging.copy(to, from, bytes, current_stream());
   }
   void copy_out(int device, void* to, const void* from, size_t bytes) override {
     const Current current(device);

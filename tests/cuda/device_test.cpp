@@ -66,6 +66,16 @@ TEST(DeviceTensor, GoesThereAndBackWithItsStrides) {
   EXPECT_EQ(Tensor::zeros({0, 3}, DType::f32, kDevice).to_vector<float>().size(), 0u);
 }
 
+// More than staging holds: pieces must not overtake each other, nor what they were written from.
+TEST(DeviceTensor, LargeCopiesArriveWhole) {
+  const int64_t count = (int64_t{11} << 20) / 4 + 3;
+  std::vector<int32_t> values(static_cast<size_t>(count));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<int32_t>(i * 2654435761u);
+  const Tensor x = Tensor::from(values, {count}), there = x.to(kDevice);
+  kernels::fill(x, 0);
+  EXPECT_EQ(there.to_vector<int32_t>(), values);
+}
+
 TEST(DeviceTensor, AGradientIsBroughtBack) {
   Tensor x = normal({3, 5}, "x");
   require_grad(x);
