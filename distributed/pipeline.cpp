@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kernels/copy/copy.h"
+#include "nn/device_of.h"
 
 namespace heed {
 namespace {
@@ -42,15 +43,17 @@ BlockRange blocks_of_stage(int64_t blocks, int64_t stages, int64_t stage) {
 // This rank's blocks, and what it says to the stages before and after it.
 class Pipeline::Stage : public nn::StackStage {
  public:
-  Stage(Communicator& stages, int64_t blocks)
-      : stages_(stages), blocks_(blocks_of_stage(blocks, stages.size(), stages.rank())) {}
+  Stage(Communicator& stages, int64_t blocks, Device device)
+      : stages_(stages),
+        device_(device),
+        blocks_(blocks_of_stage(blocks, stages.size(), stages.rank())) {}
 
   int64_t first_block() const override { return blocks_.first; }
   int64_t end_block() const override { return blocks_.end; }
   bool is_last() const { return stages_.rank() + 1 == stages_.size(); }
 
   Tensor enter(const Shape& shape, DType dtype) override {
-    Tensor x = Tensor::empty(shape, dtype);
+    Tensor x = Tensor::empty(shape, dtype, device_);
     stages_.receive(x, stages_.rank() - 1, kActivations);
     if (recording()) input_ = require_grad(x);
     return x;
@@ -63,8 +66,8 @@ class Pipeline::Stage : public nn::StackStage {
       throw nn::StageEnd{x};
     }
     if (!is_last()) send(x, stages_.rank() + 1, kActivations);
-    Tensor out =
-        is_last() ? kernels::contiguous_as(x, x.dtype()) : Tensor::empty(x.shape(), x.dtype());
+    Tensor out = is_last() ? kernels::contiguous_as(x, x.dtype())
+                           : Tensor::empty(x.shape(), x.dtype(), x.device());
     stages_.broadcast(out, stages_.size() - 1);
     finish();
     return out;
@@ -83,6 +86,7 @@ class Pipeline::Stage : public nn::StackStage {
 
  private:
   Communicator& stages_;
+  Device device_;  // of the model
   BlockRange blocks_;
   Tensor input_;
   std::deque<std::pair<Work, Tensor>> under_way_;
@@ -100,7 +104,7 @@ struct Pipeline::Flight {
 Pipeline::Pipeline(Communicator& stages, nn::Module& module) : stages_(stages) {
   if (stages.size() == 1) return;
   nn::BlockStackBase& stack = the_stack(module, stages.size());
-  stage_ = std::make_shared<Stage>(stages, stack.block_count());
+  stage_ = std::make_shared<Stage>(stages, stack.block_count(), nn::device_of(module));
   stack.share(stage_);
 }
 
@@ -115,7 +119,7 @@ Pipeline::Flight Pipeline::forward(const MicroBatch& batch) {
     flight.output = batch.loss();
   } catch (const nn::StageEnd& end) {
     flight.output = end.output;
-    flight.gradient = Tensor::empty(end.output.shape(), end.output.dtype());
+    flight.gradient = Tensor::empty(end.output.shape(), end.output.dtype(), end.output.device());
     flight.gradient_work = stages_.start_receive(flight.gradient, stages_.rank() + 1, kGradients);
   }
   if (stage_) flight.input = stage_->take_input();
@@ -135,9 +139,9 @@ double Pipeline::backward(Flight& flight) {
   if (trains) heed::backward(flight.output, flight.gradient);
   if (!flight.input.defined()) return loss;
   const Tensor gradient = grad(flight.input);
-  stage_->send(
-      gradient.defined() ? gradient : Tensor::zeros(flight.input.shape(), flight.input.dtype()),
-      stages_.rank() - 1, kGradients);
+  const Tensor& x = flight.input;
+  stage_->send(gradient.defined() ? gradient : Tensor::zeros(x.shape(), x.dtype(), x.device()),
+               stages_.rank() - 1, kGradients);
   return loss;
 }
 

@@ -90,7 +90,7 @@ Tensor SplitOverRanks::whole(const Tensor& x, int64_t n) const {
   if (x.size(-1) < most) {
     Shape rest = x.shape();
     rest[-1] = most - x.size(-1);
-    own = concat({x, Tensor::zeros(rest, x.dtype())}, -1);
+    own = concat({x, Tensor::zeros(rest, x.dtype(), x.device())}, -1);
   }
   const Tensor all = all_gather(own, -1, ranks_);
   if (n == most * parts()) return all;

@@ -51,8 +51,6 @@ LinearCrossEntropyResult linear_cross_entropy(const Tensor& x, const Tensor& wei
                                               const LinearCrossEntropyWanted& wanted,
                                               const SharedClasses* shared) {
   const char* op = "linear_cross_entropy";
-  HEED_CHECK(shared == nullptr || x.device().is_cpu(), "{}: classes shared among ranks on {}", op,
-             x.device().to_string());
   HEED_CHECK(x.rank() == 2 && weight.rank() == 2 && x.size(1) == weight.size(1),
              "{}: x is {}, weight is {}, need [R, C] and [V, C]", op, x, weight);
   const int64_t rows = x.size(0), width = x.size(1), classes = weight.size(0);

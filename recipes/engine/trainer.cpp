@@ -131,9 +131,7 @@ void Trainer::fit() {
 
 /// What ranks share on devices so far.
 void Trainer::check_device_axes() const {
-  const char* unsuited = shape_.sequence > 1   ? "the axis sequence"
-                         : shape_.pipeline > 1 ? "the axis pipeline"
-                         : shape_.tensor > 1   ? "the axis tensor"
+  const char* unsuited = shape_.sequence > 1 ? "the axis sequence"
                          : shape_.data > 1 && recipe_.parallel.shard == "parameters"
                              ? "parallel.shard: parameters"
                              : nullptr;
