@@ -115,7 +115,7 @@ Tensor max_of_lengths(const Tensor& x, const Tensor& lengths) {
   const Tensor counts = checked_lengths(lengths, x.size(0), x.size(1));
   if (!counts.defined()) return max(x, 1);
   constexpr double kNone = -std::numeric_limits<double>::infinity();
-  return max(add(x, cast(by_length(counts, x.size(1), 0.0, kNone), x.dtype())), 1);
+  return max(add(x, cast(by_length(counts, x.size(1), 0.0, kNone, x.device()), x.dtype())), 1);
 }
 
 }  // namespace heed::nn

@@ -32,8 +32,8 @@ struct LoadedRun {
   CheckpointInfo checkpoint;
   std::unique_ptr<Task> task;
 };
-/// Puts a checkpoint's weights into a module that its recipe describes: the averaged ones when there
-/// are any and `evaluation.use_ema`; on the recipe's device, in eval mode.
+/// Puts a checkpoint's weights into a module that its recipe describes: the averaged ones when
+/// there are any and `evaluation.use_ema`; on the recipe's device, in eval mode.
 void load_weights(nn::Module& module, const Recipe& recipe, const std::string& checkpoint);
 
 LoadedRun load_run(const std::string& run_or_checkpoint, TaskUse use,

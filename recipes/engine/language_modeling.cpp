@@ -45,7 +45,8 @@ void check_options(const Recipe& recipe, const LanguageModelingOptions& options,
     fail_request(recipe.task.at("positions").where(),
                  "task language_modeling: `positions` are of documents kept apart");
   }
-  if (!options.curriculum.empty() && (kind == "pairs" || kind == "image-texts" || kind == "synthetic")) {
+  if (!options.curriculum.empty() &&
+      (kind == "pairs" || kind == "image-texts" || kind == "synthetic")) {
     fail_request(recipe.task.at("curriculum").where(),
                  fmt::format("task language_modeling: a `curriculum` is of the windows of a text, "
                              "and the data are {}",

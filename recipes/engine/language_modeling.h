@@ -17,7 +17,7 @@ struct LanguageModelingOptions {
   std::string part = "auto";         // of pairs; other data have no test part
   std::string documents = "joined";  // of a text alone, as the next
   std::string positions = "document";
-  std::vector<ContextStage> curriculum;  // of a text alone
+  std::vector<ContextStage> curriculum;          // of a text alone
   std::vector<std::string> freeze = {"vision"};  // of pictures with words
   void options(Options& o);
 };

@@ -77,7 +77,8 @@ Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokeniz
                         const TokenCallback& on_token);
 
 /// The same about one image [1, H, W, C] (see nn::ImageReader), whose tokens stand where the prompt
-/// says "<image>", or else in front of it, up to `end`. What is written ends at the model's context.
+/// says "<image>", or else in front of it, up to `end`. What is written ends at the model's
+/// context.
 Generated generate_text(nn::LanguageModel& model, const data::Tokenizer& tokenizer,
                         const std::string& prompt, const Tensor& images, const EndTokens& end,
                         const GenerateOptions& options, const TokenCallback& on_token);

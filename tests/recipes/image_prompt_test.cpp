@@ -73,8 +73,9 @@ TEST_F(ImagePrompt, FollowsTheConfigItCameWith) {
 
 TEST_F(ImagePrompt, ShapesThatTheModelHasNotAreRefused) {
   preprocessor(R"({"size": {"height": 3, "width": 3}, "do_center_crop": false})");
-  EXPECT_THAT(refusal(picture(4, 6), {4, 4, 3}),
-              HasSubstr("picture.png: becomes 3 x 3 pixels of 3 channels, and the model reads 4 x 4"));
+  EXPECT_THAT(
+      refusal(picture(4, 6), {4, 4, 3}),
+      HasSubstr("picture.png: becomes 3 x 3 pixels of 3 channels, and the model reads 4 x 4"));
   preprocessor(R"({"crop_size": {"height": 16384, "width": 16384}})");
   EXPECT_THAT(refusal(picture(4, 6), {4, 4, 3}), HasSubstr("becomes 16384 x 16384"));
 }

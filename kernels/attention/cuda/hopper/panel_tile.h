@@ -15,7 +15,7 @@ class PanelTile {
   static constexpr int kPanels = kWidth / kPanelColumns;
   static constexpr int kPanelBytes = kDeviceTile * kPanelRow;
   static constexpr int kBytes = kPanels * kPanelBytes;
-  std::byte* data;  ///< aligned to 1024 bytes
+  std::byte* data = nullptr;  ///< aligned to 1024 bytes
 
   /// All tokens; columns column .. column + 15 are the depth.
   __device__ uint64_t columns(int column) const {
