@@ -22,7 +22,8 @@ Tensor reduced(const Tensor& losses, Reduction reduction) {
 
 // softplus(x), which is the binary cross-entropy of logit x against target 0.
 Tensor soft_hinge(const Tensor& x) {
-  return bce_with_logits(x, Tensor::zeros(x.shape(), x.dtype()), {.reduction = Reduction::none});
+  const Tensor none = Tensor::zeros(x.shape(), x.dtype(), x.device());
+  return bce_with_logits(x, none, {.reduction = Reduction::none});
 }
 
 Tensor hinge(const Tensor& difference, double margin, bool soft) {
@@ -81,7 +82,8 @@ Tensor cosine_embedding_loss(const Tensor& x, const Tensor& y, const Tensor& sig
     HEED_CHECK(s == 1 || s == -1, "{}: a sign is {}, neither 1 nor -1", op, s);
     s = s > 0 ? 1 : 0;
   }
-  const Tensor same = kernels::cast(Tensor::from(alike, sign.shape()), cosine.dtype());
+  const Tensor same =
+      kernels::cast(Tensor::from(alike, sign.shape()), cosine.dtype()).to(cosine.device());
   const Tensor losses = same * (neg(cosine) + 1.0) + (neg(same) + 1.0) * relu(cosine - margin);
   return reduced(losses, reduction);
 }
