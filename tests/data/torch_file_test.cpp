@@ -233,7 +233,7 @@ TEST(Pickle, NamesHaveALimit) {
   const auto of = [](const std::string& code) {
     return request_error([&] { Pickle(std::as_bytes(std::span(code)), "test"); });
   };
-  const auto by_line = [](size_t length) { return "c" + std::string(length, 'm') + "\nname\n."; };
+  const auto by_line = [](size_t length) { return fmt::format("c{:m>{}}\nname\n.", "", length); };
   const auto remembered = [](size_t length) {  // a text of that length, twice from the memo
     return "X"s + static_cast<char>(length & 0xff) + static_cast<char>(length >> 8) + "\0\0"s +
            std::string(length, 'n') + "\x94h\0\x93.";
