@@ -143,8 +143,8 @@ const OtherTask kOtherTasks[] = {
     {"smoke-seq2seq.yaml", {"samples.every=2", "samples.max_tokens=3"}},
     {"sequences-smoke.yaml", {"model.dim=16"}}};
 
-INSTANTIATE_TEST_SUITE_P(Of, DeviceTask, ::testing::ValuesIn(kOtherTasks), [](const auto& info) {
-  std::string name = info.param.recipe.substr(0, info.param.recipe.find('.'));
+INSTANTIATE_TEST_SUITE_P(Of, DeviceTask, ::testing::ValuesIn(kOtherTasks), [](const auto& of) {
+  std::string name = of.param.recipe.substr(0, of.param.recipe.find('.'));
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });

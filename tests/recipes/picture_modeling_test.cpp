@@ -44,7 +44,8 @@ TEST(PictureRow, AnswersAloneAreLearnt) {
 }
 
 std::string picture(const Scratch& folder, const std::string& name, int64_t index) {
-  const data::ShapeCaptionOptions options{.size = 16};
+  data::ShapeCaptionOptions options;
+  options.size = 16;
   const data::ShapeCaption made = data::shape_caption(options, data::Part::validation, index);
   return folder.write(name, data::encode_png(made.image));
 }
@@ -71,7 +72,9 @@ TEST(PictureModeling, TheTowerStaysAsItIsUnlessToldOtherwise) {
     tower += vision ? 1 : 0;
     frozen += vision && same(weights("run")) ? 1 : 0;
     moved += vision && !same(weights("all")) ? 1 : 0;
-    if (name == "projector.up.weight") EXPECT_FALSE(same(weights("run")));
+    if (name == "projector.up.weight") {
+      EXPECT_FALSE(same(weights("run")));
+    }
   }
   EXPECT_EQ(frozen, tower);
   EXPECT_GT(moved, tower / 2);
