@@ -236,7 +236,7 @@ TEST(Pickle, NamesHaveALimit) {
   const auto by_line = [](size_t length) { return fmt::format("c{:m>{}}\nname\n.", "", length); };
   const auto remembered = [](size_t length) {  // a text of that length, twice from the memo
     return "X"s + static_cast<char>(length & 0xff) + static_cast<char>(length >> 8) + "\0\0"s +
-           std::string(length, 'n') + "\x94h\0\x93.";
+           std::string(length, 'n') + "\x94h\0\x93."s;
   };
   for (const auto& code : {by_line(Pickle::kMostName), remembered(Pickle::kMostName)}) {
     EXPECT_EQ(of(code), "no error");

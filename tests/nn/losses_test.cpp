@@ -24,7 +24,8 @@ Tensor chances(const Shape& shape, const std::string& name) {
   return sigmoid(f64(shape, name)).detach();
 }
 
-/// What each input of a loss may be, by its name, for rows [n] of d features.
+/// What each input of a loss may be, by its name, for rows [n] of d features; of an episode, two
+/// classes of them and an example to learn from.
 Inputs inputs_of(const ModuleEntry& entry, int64_t n, int64_t d) {
   Inputs inputs;
   for (const std::string& name : entry.inputs) {
@@ -36,6 +37,7 @@ Inputs inputs_of(const ModuleEntry& entry, int64_t n, int64_t d) {
     if (name == "labels") value = random_ids({n}, 2, name);
     if (name == "sign") value = Tensor::from(std::vector<int64_t>(static_cast<size_t>(n), -1), {n});
     if (entry.name == "bce" || name == "p") value = chances({n, d}, name);
+    if (entry.name == "prototype") value = f64({1, 2, n + 1, d}, name);
   }
   return inputs;
 }
