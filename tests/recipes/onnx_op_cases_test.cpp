@@ -403,6 +403,10 @@ void norms(Cases& c) {
         [](const nn::Inputs& in) { return cosine_similarity(x(in), in.at("y")); });
   c.add("distance", {floats("x", {3, 5}), floats("y", {3, 5})},
         [](const nn::Inputs& in) { return distance(x(in), in.at("y")); });
+  for (const bool cosine : {false, true}) {
+    c.add(cosine ? "prototype_logits by cosine" : "prototype_logits", {floats("x", {2, 3, 5, 4})},
+          [cosine](const nn::Inputs& in) { return prototype_logits(x(in), 2, cosine); });
+  }
 }
 
 void fourier(Cases& c) {

@@ -52,6 +52,7 @@ const std::map<std::string, std::string>& without_case() {
       {"triplet_loss", "a loss"},
       {"batch_hard_triplet_loss", "a loss"},
       {"info_nce_loss", "a loss"},
+      {"prototype_loss", "a loss"},
   };
   return all;
 }
