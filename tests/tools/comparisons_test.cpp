@@ -48,7 +48,7 @@ TEST_F(Comparisons, AreAddedUp) {
               {"--all"});
   EXPECT_EQ(all.status, 0) << all.err;
   EXPECT_THAT(all.out, HasSubstr("test: skipped: no transformers"));
-  EXPECT_THAT(all.out, HasSubstr("test: comparisons: 534 agree in 6 scripts, 1 skipped"));
+  EXPECT_THAT(all.out, HasSubstr("test: comparisons: 536 agree in 8 scripts, 1 skipped"));
 }
 
 TEST_F(Comparisons, AScriptThatFailsFailsTheRun) {
