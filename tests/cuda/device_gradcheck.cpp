@@ -63,17 +63,24 @@ double largest_of(const std::vector<double>& values) {
   return largest;
 }
 
+double largest_of_all(const std::vector<Tensor>& tensors) {
+  double largest = 0;
+  for (const Tensor& x : tensors) {
+    if (x.defined()) largest = std::max(largest, largest_of(x.to_vector<double>()));
+  }
+  return largest;
+}
+
 // A result may be the small difference of large numbers, such as the gradient of a norm over one
-// element: it is not known better than to a unit of the last place of these, 2^-10 of a tolerance.
+// element, or the loss of one class, x - log(e^x): it is not known better than to a unit of the
+// last place of these, 2^-10 of a tolerance.
 constexpr double kUnit = 0x1p-10;
 
 // "" when every element of `got` is within `tolerance` of `want`, beside the largest element of the
-// tensor, or a unit of the largest of all tensors.
-std::string compare(const Outputs& got, const Outputs& want, double tolerance, const char* what) {
-  double of_all = 0;
-  for (const Tensor& x : want) {
-    if (x.defined()) of_all = std::max(of_all, largest_of(x.to_vector<double>()));
-  }
+// tensor, or a unit of the largest of all tensors, `inputs` among them.
+std::string compare(const Outputs& got, const Outputs& want, const std::vector<Tensor>& inputs,
+                    double tolerance, const char* what) {
+  const double of_all = std::max(largest_of_all(want), largest_of_all(inputs));
   for (size_t k = 0; k < want.size(); ++k) {
     if (got[k].defined() != want[k].defined())
       return fmt::format("{} {}: only one is there", what, k);
@@ -118,14 +125,14 @@ std::string check(const Function& fn, const std::vector<Tensor>& inputs,
       if (testing::is_not_yet(error.what())) return "";
       return where + ": " + error.what();
     }
-    if (const std::string wrong = compare(got, want, tolerance_of(dtype), "tensor");
+    if (const std::string wrong = compare(got, want, inputs, tolerance_of(dtype), "tensor");
         !wrong.empty()) {
       return where + ", " + wrong;
     }
     for (int way = 1; way < testing::ways_to_run(); ++way) {
       testing::run_in_way(way, options.seed);
       const Outputs again = run(fn, inputs, kDevice, dtype, options.seed);
-      if (const std::string wrong = compare(again, got, 0.0, "tensor"); !wrong.empty()) {
+      if (const std::string wrong = compare(again, got, inputs, 0.0, "tensor"); !wrong.empty()) {
         return fmt::format("{}, way {} of doing it, {}", where, way, wrong);
       }
     }
