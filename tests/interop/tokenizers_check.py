@@ -342,6 +342,8 @@ def main():
             for a, b in zip(parts, reversed(parts)):
                 if any(unicodedata.category(c) == "Cn" for c in a + b) or "<" in a + b:
                     continue  # as below
+                if not b:
+                    continue  # transformers takes an empty second text for none
                 one, two = theirs_xlm(a), theirs_xlm(a, b)
                 cases.append({"tokenizer": str(folder / "xlm-roberta"), "text": a, "second": b, "ids": one["input_ids"],
                               "pair": two["input_ids"], "types": [0] * len(two["input_ids"])})
