@@ -14,6 +14,31 @@ namespace emulation {
 namespace {
 constexpr size_t kPage = 4096;
 constexpr size_t kStack = 256 << 10;  // its lowest page is the guard
+
+// The address sanitizer is told of every change of stacks, before it and after it. It runs here
+// without stacks of its own making (detect_stack_use_after_return), so that there is none to keep.
+#if defined(__SANITIZE_ADDRESS__)
+thread_local const void* host_bottom = nullptr;
+thread_local size_t host_size = 0;
+
+void leave_for(const void* bottom, size_t size) {
+  __sanitizer_start_switch_fiber(nullptr, bottom, size);
+}
+void leave_for_host() { leave_for(host_bottom, host_size); }
+void come_from_host() { __sanitizer_finish_switch_fiber(nullptr, &host_bottom, &host_size); }
+void come_back() { __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr); }
+#else
+void leave_for(const void*, size_t) {}
+void leave_for_host() {}
+void come_from_host() {}
+void come_back() {}
+#endif
+
+thread_local void (*entry)() = nullptr;
+void begin() {
+  come_from_host();
+  entry();
+}
 }  // namespace
 
 #if defined(__x86_64__)
@@ -52,7 +77,7 @@ void Fibers::reset(int i) {
   // as a call of the entry function would have left it: a return address that is never used
   auto** top = reinterpret_cast<void**>(bottom(i) + kStack - kPage);
   *--top = nullptr;
-  *--top = reinterpret_cast<void*>(entry_);
+  *--top = reinterpret_cast<void*>(begin);
   for (int k = 0; k < 6; ++k) *--top = nullptr;
   contexts_[i].stack_pointer = top;
 }
@@ -60,18 +85,16 @@ void Fibers::reset(int i) {
 void Fibers::run(int i) {
   current_ = i;
   Context &own = contexts_[count_], &other = contexts_[i];
-#if defined(__SANITIZE_ADDRESS__)
-  void* fake = nullptr;
-  __sanitizer_start_switch_fiber(&fake, bottom(i), kStack - kPage);
-#endif
+  entry = entry_;
+  leave_for(bottom(i), kStack - kPage);
   heed_emulation_switch(&own.stack_pointer, other.stack_pointer);
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
-#endif
+  come_back();
 }
 
 void Fibers::switch_back() {
+  leave_for_host();
   heed_emulation_switch(&contexts_[current_].stack_pointer, contexts_[count_].stack_pointer);
+  come_from_host();
 }
 
 #else
@@ -86,16 +109,21 @@ void Fibers::reset(int i) {
   c.uc_stack.ss_sp = bottom(i);
   c.uc_stack.ss_size = kStack - kPage;
   c.uc_link = nullptr;
-  makecontext(&c, entry_, 0);
+  makecontext(&c, begin, 0);
 }
 
 void Fibers::run(int i) {
   current_ = i;
+  entry = entry_;
+  leave_for(bottom(i), kStack - kPage);
   swapcontext(&contexts_[count_].context, &contexts_[i].context);
+  come_back();
 }
 
 void Fibers::switch_back() {
+  leave_for_host();
   swapcontext(&contexts_[current_].context, &contexts_[count_].context);
+  come_from_host();
 }
 
 #endif

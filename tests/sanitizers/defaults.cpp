@@ -19,7 +19,8 @@ const char* __lsan_default_options() { return "print_suppressions=0"; }
 
 const char* __tsan_default_options() { return "halt_on_error=1:second_deadlock_stack=1"; }
 
-// Nothing is unloaded, as OpenMPI's modules are at its end: who leaked is known by a library's name.
+// Nothing is unloaded, as OpenMPI's modules are at its end: who leaked is known by a library's
+// name.
 int dlclose(void* /*library*/) { return 0; }
 
 // Memory that OpenMPI and what it loads never give back: allocated once, at the start or the end of
