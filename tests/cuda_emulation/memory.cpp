@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -41,8 +42,8 @@ struct Memory {
     key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
 #endif
     stack_t stack{};
-    stack.ss_sp = std::malloc(64 << 10);
-    stack.ss_size = 64 << 10;
+    stack.ss_sp = signal_stack.data();
+    stack.ss_size = signal_stack.size();
     sigaltstack(&stack, nullptr);
     struct sigaction action {};
     action.sa_sigaction = explain;
@@ -50,6 +51,7 @@ struct Memory {
     sigaction(SIGSEGV, &action, nullptr);
   }
 
+  std::array<char, 64 << 10> signal_stack;
   char* base;
   size_t used = 0;
   int key = -1;
