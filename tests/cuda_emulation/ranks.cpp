@@ -115,13 +115,21 @@ TEST(StagedTraining, RanksOnDevicesTrainAsOneOnTheCpu) {
   }
 }
 
+// A block, a head, and as many tokens for each rank.
 TEST(StagedTraining, RanksOnDevicesShareAModel) {
-  if (world().size() != 2) GTEST_SKIP() << "the model has two blocks and two heads of keys";
-  for (const std::string mesh : {"tensor: 2", "tensor: 2, share_norms: true", "pipeline: 2"}) {
+  const int ranks = world().size();
+  std::vector<std::string> model = kShort;
+  for (const char* field : {"layers", "heads", "kv_heads"}) {
+    model.push_back(fmt::format("model.{}={}", field, ranks));
+  }
+  model.push_back(fmt::format("model.dim={}", 16 * ranks));
+  model.push_back(fmt::format("model.context={}", 12 * ranks));  // norms are shared by token
+  for (const std::string mesh : {"tensor: {}", "tensor: {}, share_norms: true", "pipeline: {}"}) {
     SCOPED_TRACE(mesh);
     const SharedScratch folder;
-    expect_like_one_rank(folder, kSmoke, kShort,
-                         {"device=cuda", fmt::format("parallel={{{}}}", mesh)}, "f32");
+    const std::string axes = fmt::format(fmt::runtime(mesh), ranks);
+    expect_like_one_rank(folder, kSmoke, model,
+                         {"device=cuda", fmt::format("parallel={{{}}}", axes)}, "f32");
   }
 }
 
